@@ -1,0 +1,360 @@
+//! One method for each endpoint of the worker API, each with a time limit and no retries: whether
+//! and when to try again is the caller's decision (see [`ApiError::is_transient`] and
+//! [`retry`](crate::retry)).
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Method, Response, StatusCode};
+use serde::Deserialize;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::error::{ApiError, Call, ClientError};
+use crate::http::{describe, http_client};
+use crate::wire::{
+    AppSettings, ClaimRequest, Job, JobFailure, LogEntry, MemoryAnswer, TicketCompletion,
+    WorkerContext,
+};
+use crate::{JobId, ProjectId, Secret, TicketId};
+
+/// Claims may wait for locks in the app; a reply given up on is a lost job, so this is generous.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(60);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_TIMEOUT: Duration = Duration::from_secs(10);
+const MEMORY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest part of an error body that is kept, in characters.
+const MESSAGE_MAX_CHARS: usize = 200;
+
+/// Largest answer that is read, in bytes: a worker context holds a whole board.
+const BODY_MAX: usize = 32 << 20;
+
+/// The worker API of one app.
+#[derive(Clone, Debug)]
+pub struct WorkerApi {
+    base: Url,
+    key: Option<Secret>,
+    http: reqwest::Client,
+}
+
+/// What a claim brought.
+#[derive(Debug)]
+pub enum Claim {
+    /// Nothing waits.
+    Empty,
+    /// A job, now ours to report.
+    Job(Box<Job>),
+}
+
+impl WorkerApi {
+    /// A client of the app at `base` (any path prefix is kept). `key` may be absent: an app
+    /// without a key takes any caller. `user_agent` names the program.
+    ///
+    /// # Errors
+    /// When `base` is not an HTTP(S) URL or no HTTP client can be set up.
+    pub fn new(base: &Url, key: Option<Secret>, user_agent: &str) -> Result<Self, ClientError> {
+        let mut base = base.clone();
+        if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
+            let _no_password = base.set_password(None);
+            return Err(ClientError::BaseUrl {
+                url: base.to_string(),
+            });
+        }
+        if !base.path().ends_with('/') {
+            base.set_path(&format!("{}/", base.path()));
+        }
+        let http = http_client(user_agent).build().map_err(ClientError::Http)?;
+        Ok(Self {
+            base,
+            key: key.filter(|key| !key.is_blank()),
+            http,
+        })
+    }
+
+    /// Asks for a job, of one project or of any.
+    ///
+    /// # Errors
+    /// [`ApiError::Malformed`] with a job id means that the job is claimed but cannot be
+    /// understood: fail it. After [`ApiError::Unreachable`] the app may have claimed a job that no
+    /// one knows of.
+    pub async fn claim(&self, project: Option<ProjectId>) -> Result<Claim, ApiError> {
+        let request = ClaimRequest {
+            project_id: project,
+        };
+        let call = self.call("POST", "api/worker/jobs/start");
+        let answer = self
+            .send(&call, Method::POST, Some(&request), CLAIM_TIMEOUT)
+            .await?;
+        if answer.status == StatusCode::NO_CONTENT {
+            return Ok(Claim::Empty);
+        }
+        let value: Value = parse(&call, &answer.body)?;
+        let job = value
+            .get("job_id")
+            .and_then(|id| JobId::deserialize(id).ok());
+        match serde_json::from_value(value) {
+            Ok(parsed) => Ok(Claim::Job(Box::new(parsed))),
+            Err(error) => Err(ApiError::Malformed {
+                call,
+                problem: error.to_string(),
+                job,
+            }),
+        }
+    }
+
+    /// Reports a job as completed.
+    ///
+    /// # Errors
+    /// [`ApiError::Refused`] with 409 and [`ApiError::Gone`] settle the job as well.
+    pub async fn complete_job(&self, job: JobId) -> Result<(), ApiError> {
+        let call = self.call("POST", format!("api/worker/jobs/{job}/complete"));
+        self.send(&call, Method::POST, Some(&json!({})), REPORT_TIMEOUT)
+            .await
+            .map(drop)
+    }
+
+    /// Reports a job as failed.
+    ///
+    /// # Errors
+    /// As [`complete_job`](Self::complete_job).
+    pub async fn fail_job(&self, job: JobId, failure: &JobFailure) -> Result<(), ApiError> {
+        let call = self.call("POST", format!("api/worker/jobs/{job}/fail"));
+        self.send(&call, Method::POST, Some(failure), REPORT_TIMEOUT)
+            .await
+            .map(drop)
+    }
+
+    /// Everything the agent needs to know about a ticket.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn worker_context(
+        &self,
+        project: ProjectId,
+        ticket: TicketId,
+    ) -> Result<WorkerContext, ApiError> {
+        let call = self.call("GET", ticket_path(project, ticket, "worker-context"));
+        self.get(&call, REPORT_TIMEOUT).await
+    }
+
+    /// Adds an entry to a ticket's log.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn post_log(
+        &self,
+        project: ProjectId,
+        ticket: TicketId,
+        entry: &LogEntry,
+    ) -> Result<(), ApiError> {
+        let call = self.call("POST", ticket_path(project, ticket, "logs"));
+        self.send(&call, Method::POST, Some(&entry.cleaned()), REPORT_TIMEOUT)
+            .await
+            .map(drop)
+    }
+
+    /// Moves a ticket to review. The app does so whatever column it is in: for success alone.
+    ///
+    /// # Errors
+    /// See [`ApiError`]. Calling it again is harmless.
+    pub async fn complete_ticket(
+        &self,
+        project: ProjectId,
+        ticket: TicketId,
+        completion: &TicketCompletion,
+    ) -> Result<(), ApiError> {
+        let call = self.call("POST", ticket_path(project, ticket, "complete"));
+        let body = completion.cleaned();
+        self.send(&call, Method::POST, Some(&body), REPORT_TIMEOUT)
+            .await
+            .map(drop)
+    }
+
+    /// Whether someone asked for the end of the work on a ticket. The original app never clears
+    /// this flag.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn cancel_requested(
+        &self,
+        project: ProjectId,
+        ticket: TicketId,
+    ) -> Result<bool, ApiError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            cancel_requested: bool,
+        }
+        let call = self.call("GET", ticket_path(project, ticket, "cancel-requested"));
+        let answer: Answer = self.get(&call, POLL_TIMEOUT).await?;
+        Ok(answer.cancel_requested)
+    }
+
+    /// Settings of the app that a coordinator follows.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn settings(&self) -> Result<AppSettings, ApiError> {
+        let call = self.call("GET", "api/settings");
+        self.get(&call, POLL_TIMEOUT).await
+    }
+
+    /// Looks up the project's memory: up to `limit` passages for each question.
+    ///
+    /// # Errors
+    /// See [`ApiError`]. The original app answers 500 where no memory is set up.
+    pub async fn retrieve_memory(
+        &self,
+        project: ProjectId,
+        questions: &[String],
+        limit: usize,
+    ) -> Result<Vec<MemoryAnswer>, ApiError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            results: Vec<MemoryAnswer>,
+        }
+        let call = self.call("POST", format!("api/projects/{project}/memory/retrieve"));
+        let body = json!({ "queries": questions, "num_to_retrieve": limit });
+        let answer = self
+            .send(&call, Method::POST, Some(&body), MEMORY_TIMEOUT)
+            .await?;
+        parse::<Answer>(&call, &answer.body).map(|answer| answer.results)
+    }
+
+    /// Adds passages to the project's memory.
+    ///
+    /// # Errors
+    /// As [`retrieve_memory`](Self::retrieve_memory).
+    pub async fn index_memory(&self, project: ProjectId, docs: &[String]) -> Result<(), ApiError> {
+        let call = self.call("POST", format!("api/projects/{project}/memory/index"));
+        let body = json!({ "docs": docs });
+        self.send(&call, Method::POST, Some(&body), MEMORY_TIMEOUT)
+            .await
+            .map(drop)
+    }
+
+    fn call(&self, method: &'static str, path: impl Into<String>) -> Call {
+        Call {
+            method,
+            path: format!("{}{}", self.base.path(), path.into()),
+        }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, call: &Call, limit: Duration) -> Result<T, ApiError> {
+        let answer = self.send(call, Method::GET, None::<&()>, limit).await?;
+        parse(call, &answer.body)
+    }
+
+    /// Sends one request; anything but a 2xx is an error.
+    async fn send(
+        &self,
+        call: &Call,
+        method: Method,
+        body: Option<&impl Serialize>,
+        limit: Duration,
+    ) -> Result<Answer, ApiError> {
+        let mut url = self.base.clone();
+        url.set_path(&call.path);
+        let mut request = self.http.request(method, url).timeout(limit);
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key.expose());
+        }
+        if let Some(body) = body {
+            // Sets the Content-Type without which the app answers 415.
+            request = request.json(body);
+        }
+        let unreachable = |error| ApiError::Unreachable {
+            call: call.clone(),
+            problem: describe(error),
+        };
+        let mut response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let mut text = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(unreachable)? {
+            if text.len() + piece.len() > BODY_MAX {
+                let problem = format!("more than {BODY_MAX} bytes");
+                return Err(ApiError::Malformed {
+                    call: call.clone(),
+                    problem,
+                    job: None,
+                });
+            }
+            text.extend_from_slice(&piece);
+        }
+        if status.is_success() {
+            return Ok(Answer { status, body: text });
+        }
+        Err(refusal(call, &response, &text))
+    }
+}
+
+struct Answer {
+    status: StatusCode,
+    body: Vec<u8>,
+}
+
+fn ticket_path(project: ProjectId, ticket: TicketId, leaf: &str) -> String {
+    format!("api/projects/{project}/tickets/{ticket}/{leaf}")
+}
+
+fn parse<T: DeserializeOwned>(call: &Call, body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::Malformed {
+        call: call.clone(),
+        problem: error.to_string(),
+        job: None,
+    })
+}
+
+fn refusal(call: &Call, response: &Response, body: &[u8]) -> ApiError {
+    let (call, status) = (call.clone(), response.status().as_u16());
+    let message = error_message(response, body);
+    match status {
+        401 | 403 => ApiError::Unauthorised {
+            call,
+            status,
+            message,
+        },
+        404 => ApiError::Gone { call, message },
+        408 | 425 | 429 | 500..=599 => ApiError::Busy {
+            call,
+            status,
+            message,
+            retry_after: retry_after(response),
+        },
+        _ => ApiError::Refused {
+            call,
+            status,
+            message,
+        },
+    }
+}
+
+/// The app's own words: the `error` of a JSON body, nothing of an HTML one.
+fn error_message(response: &Response, body: &[u8]) -> String {
+    let kind = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    if !kind.is_some_and(|kind| kind.starts_with("application/json")) {
+        return String::new();
+    }
+    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = value
+        .get("error")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(MESSAGE_MAX_CHARS)
+        .collect()
+}
+
+/// `Retry-After` in seconds; its date form is not used by any known app.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}

@@ -1,0 +1,262 @@
+//! What `coordinator` and `agent-runner` agree on: names of environment variables, the job
+//! document on standard input, the exit codes, and the line by which the runner says it began.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Secret;
+
+/// Names of the environment variables of a job, as the original agent reads them.
+pub mod env {
+    /// Base URL of the app, as seen from where the agent runs.
+    pub const API_URL: &str = "TERARCHITECT_API_URL";
+    /// Bearer key of the worker API (secret).
+    pub const WORKER_API_KEY: &str = "TERARCHITECT_WORKER_API_KEY";
+    /// Id of the job.
+    pub const JOB_ID: &str = "JOB_ID";
+    /// `ticket` or `review`.
+    pub const JOB_KIND: &str = "JOB_KIND";
+    /// Id of the ticket.
+    pub const TICKET_ID: &str = "TICKET_ID";
+    /// Id of the project.
+    pub const PROJECT_ID: &str = "PROJECT_ID";
+    /// HTTP(S) URL of the repository, without credentials.
+    pub const REPO_URL: &str = "REPO_URL";
+    /// Free text of the work, for a run without an app.
+    pub const TASK: &str = "TASK";
+    /// Token of the forge (secret). `GH_TOKEN` is its other name.
+    pub const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
+    /// The other name of [`GITHUB_TOKEN`].
+    pub const GH_TOKEN: &str = "GH_TOKEN";
+    /// Base URL of the forge's REST API, where it is not the public one.
+    pub const FORGE_API_URL: &str = "FORGE_API_URL";
+    /// Number of the pull request of a review job.
+    pub const PR_NUMBER: &str = "PR_NUMBER";
+    /// Text of the review comment of a review job.
+    pub const COMMENT_BODY: &str = "COMMENT_BODY";
+    /// Id of the review comment on the forge.
+    pub const GITHUB_COMMENT_ID: &str = "GITHUB_COMMENT_ID";
+    /// A directory to work in instead of a fresh clone (a worktree made by the coordinator).
+    pub const AGENT_WORKSPACE: &str = "AGENT_WORKSPACE";
+    /// Why the container could not be started, when the job runs on the host instead.
+    pub const DOCKER_RUN_ERROR: &str = "TERARCHITECT_DOCKER_RUN_ERROR";
+    /// `dind`, `dood` or `none`: which Docker the agent may use.
+    pub const AGENT_DOCKER_MODE: &str = "AGENT_DOCKER_MODE";
+    /// `stdin` when a [`JobDocument`](super::JobDocument) is to be read from standard input.
+    pub const JOB_DOCUMENT: &str = "TERARCHITECT_JOB_DOCUMENT";
+}
+
+/// Longest `TERARCHITECT_DOCKER_RUN_ERROR`, in characters (the original's limit).
+pub const DOCKER_RUN_ERROR_MAX_CHARS: usize = 8_000;
+
+/// The first line that the runner writes to standard output. The coordinator repeats a job on the
+/// host only while this line has not been seen: what began is never run twice.
+pub const STARTED_LINE: &str = "agent-runner: started";
+
+/// Settings of a job that must not be seen in `docker inspect`: one JSON object, written to the
+/// runner's standard input and closed. Keys are environment names.
+#[derive(Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub struct JobDocument(BTreeMap<String, Secret>);
+
+impl JobDocument {
+    /// Sets a name; a later value replaces an earlier one.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<Secret>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    /// The value of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Secret> {
+        self.0.get(name)
+    }
+
+    /// All names and values, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The values that are secret by their name, for redaction.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.iter()
+            .filter(|(name, _)| is_secret_name(name))
+            .map(|(_, value)| value)
+    }
+
+    /// The JSON text for the runner's standard input: as secret as its values.
+    #[must_use]
+    pub fn to_stdin(&self) -> Secret {
+        let plain: BTreeMap<&str, &str> = self.iter().map(|(k, v)| (k, v.expose())).collect();
+        // A map of strings always serialises.
+        Secret::from(serde_json::to_string(&plain).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for JobDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl<N: Into<String>, V: Into<Secret>> Extend<(N, V)> for JobDocument {
+    fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, items: I) {
+        for (name, value) in items {
+            self.set(name, value);
+        }
+    }
+}
+
+/// Whether the value of an environment name is to be treated as a secret.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"]
+        .iter()
+        .any(|part| name.contains(part))
+        || name.ends_with("KEY")
+        || name.ends_with("KEYS")
+}
+
+/// How a run of the agent ended: its exit code, the same in a container and on a host.
+///
+/// Numbers 2–10 follow the reference agent's proposal; every other code means that the runner did
+/// not end by itself (a crash, a signal, another program).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentExit {
+    /// Branch pushed and verified, pull request open, app informed.
+    Delivered,
+    /// A setting is missing or wrong.
+    Misconfigured,
+    /// The repository could not be fetched.
+    CloneFailed,
+    /// The worker CLI could not do its work.
+    WorkerFailed,
+    /// The Director could not be reached or understood.
+    DirectorFailed,
+    /// A limit of turns, time, tokens or money was reached.
+    BudgetExhausted,
+    /// The app asked for the end, or the runner was told to stop.
+    Cancelled,
+    /// The work could not be pushed, or no pull request could be opened.
+    PublishFailed,
+    /// The worker ended well and changed nothing.
+    NoChanges,
+    /// The app did not take the log or the completion.
+    AppUnreachable,
+    /// This kind of job cannot be done by this version.
+    NotSupported,
+}
+
+impl AgentExit {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 11] = [
+        Self::Delivered,
+        Self::Misconfigured,
+        Self::CloneFailed,
+        Self::WorkerFailed,
+        Self::DirectorFailed,
+        Self::BudgetExhausted,
+        Self::Cancelled,
+        Self::PublishFailed,
+        Self::NoChanges,
+        Self::AppUnreachable,
+        Self::NotSupported,
+    ];
+
+    /// The process exit code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Delivered => 0,
+            Self::Misconfigured => 2,
+            Self::CloneFailed => 3,
+            Self::WorkerFailed => 4,
+            Self::DirectorFailed => 5,
+            Self::BudgetExhausted => 6,
+            Self::Cancelled => 7,
+            Self::PublishFailed => 8,
+            Self::NoChanges => 9,
+            Self::AppUnreachable => 10,
+            Self::NotSupported => 11,
+        }
+    }
+
+    /// The ending that a process exit code stands for, if it is one of ours.
+    #[must_use]
+    pub fn from_code(code: i64) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|exit| i64::from(exit.code()) == code)
+    }
+
+    /// One clause for people.
+    #[must_use]
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered: branch pushed, pull request open",
+            Self::Misconfigured => "misconfigured: a setting is missing or wrong",
+            Self::CloneFailed => "clone failed: the repository could not be fetched",
+            Self::WorkerFailed => "worker failed: the coding CLI could not do its work",
+            Self::DirectorFailed => "director failed: the directing model could not be used",
+            Self::BudgetExhausted => "budget exhausted: a limit of the job was reached",
+            Self::Cancelled => "cancelled: the app or a signal ended the run",
+            Self::PublishFailed => "publish failed: push or pull request did not succeed",
+            Self::NoChanges => "no changes: the worker ended well and changed nothing",
+            Self::AppUnreachable => "app unreachable: log or completion was not taken",
+            Self::NotSupported => "not supported: this version cannot do this kind of job",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_unique_and_round_trip() {
+        for exit in AgentExit::ALL {
+            assert_eq!(AgentExit::from_code(i64::from(exit.code())), Some(exit));
+        }
+    }
+
+    #[test]
+    fn a_crash_or_signal_is_none_of_our_endings() {
+        for code in [1, 101, 125, 126, 127, 137, 143, -1, 256] {
+            assert_eq!(AgentExit::from_code(code), None, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_settings_the_app_sends_are_told_apart_by_name() {
+        for name in [
+            "GITHUB_TOKEN",
+            "GH_TOKEN",
+            "AGENT_API_KEY",
+            "github_agent_token",
+        ] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in [
+            "WORKER_MODE",
+            "AGENT_LLM_URL",
+            "GIT_USER_NAME",
+            "REPO_URL",
+            "COMMENT_BODY",
+        ] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_job_document_survives_the_pipe_and_shows_names_only() {
+        let mut document = JobDocument::default();
+        document.set("GITHUB_TOKEN", "ghp_very\"secret\n");
+        let text = document.to_stdin();
+        let back: JobDocument = serde_json::from_str(text.expose()).unwrap();
+        assert_eq!(back.get("GITHUB_TOKEN"), document.get("GITHUB_TOKEN"));
+        assert_eq!(format!("{document:?}"), "{\"GITHUB_TOKEN\"}");
+    }
+}

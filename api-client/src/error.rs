@@ -1,0 +1,124 @@
+//! Errors of the worker API, sorted by what the caller may do about them.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::JobId;
+
+/// A call of the worker API, as an operator would name it: `POST /api/worker/jobs/start`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+/// A call that did not succeed, by remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No answer: the app may or may not have acted. Try again later.
+    #[error("{call}: the app did not answer ({problem})")]
+    Unreachable {
+        /// The call.
+        call: Call,
+        /// What went wrong on the way, in words, without the URL.
+        problem: String,
+    },
+    /// The app answered that it cannot now: 429 or 5xx. Try again later.
+    #[error("{call}: the app answered {status}{}", said(message))]
+    Busy {
+        /// The call.
+        call: Call,
+        /// HTTP status.
+        status: u16,
+        /// The app's own words, when it had any.
+        message: String,
+        /// How long the app asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// 401 or 403. Trying again helps only after the key was mended.
+    #[error(
+        "{call}: the app answered {status}{}; check TERARCHITECT_WORKER_API_KEY",
+        said(message)
+    )]
+    Unauthorised {
+        /// The call.
+        call: Call,
+        /// HTTP status.
+        status: u16,
+        /// The app's own words.
+        message: String,
+    },
+    /// 404: what the call names is not there.
+    #[error("{call}: not found{}", said(message))]
+    Gone {
+        /// The call.
+        call: Call,
+        /// The app's own words.
+        message: String,
+    },
+    /// Any other refusal (400, 409, 415, …): the same call will be refused again.
+    #[error("{call}: the app refused with {status}{}", said(message))]
+    Refused {
+        /// The call.
+        call: Call,
+        /// HTTP status.
+        status: u16,
+        /// The app's own words.
+        message: String,
+    },
+    /// A success whose body is not what the API promises.
+    #[error("{call}: the answer cannot be read: {problem}")]
+    Malformed {
+        /// The call.
+        call: Call,
+        /// Field and reason.
+        problem: String,
+        /// The job that this answer has claimed all the same, where that could be read.
+        job: Option<JobId>,
+    },
+}
+
+impl ApiError {
+    /// Whether the same call may succeed later with nothing mended.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Busy { .. })
+    }
+
+    /// How long the app asked to wait, if it did.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// The client could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The base URL cannot have paths below it.
+    #[error("the app's URL {url} must be an http or https URL with a host")]
+    BaseUrl {
+        /// The URL as given, without credentials.
+        url: String,
+    },
+    /// The HTTP client could not be set up, most often for want of readable CA certificates.
+    #[error("cannot set up HTTP; check the system's CA certificates")]
+    Http(#[source] reqwest::Error),
+}
+
+fn said(message: &str) -> String {
+    if message.is_empty() {
+        String::new()
+    } else {
+        format!(": {message}")
+    }
+}

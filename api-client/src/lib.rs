@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+pub mod contract;
+pub mod http;
+pub mod wire;
+
+mod client;
+mod error;
+mod id;
+mod retry;
+mod secret;
+
+pub use client::{Claim, WorkerApi};
+pub use error::{ApiError, Call, ClientError};
+pub use id::{InvalidId, JobId, ProjectId, TicketId};
+pub use retry::{delays, retry};
+pub use secret::{MIN_REDACTED_LEN, REDACTED, Redactor, Secret, StreamRedactor};

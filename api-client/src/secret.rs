@@ -1,0 +1,254 @@
+//! Values that must not be seen, and their removal from everything that leaves the process.
+//!
+//! Invariant: a [`Secret`] has no `Display` and a `Debug` that shows nothing; its text is reached
+//! by [`Secret::expose`] alone, so that every place where a secret is used can be found by name.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+
+/// Values shorter than this (bytes) are not redacted: they occur by chance in ordinary text
+/// ("dummy", "none"), and no real key is as short.
+pub const MIN_REDACTED_LEN: usize = 8;
+
+/// What stands where a secret was.
+pub const REDACTED: &str = "[redacted]";
+
+/// A value that cannot be printed. Its memory is cleared when it is dropped.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// The value itself. Every call is a place where the secret can leak: hand it on at once.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// Whether nothing but white space was given, which counts as "not set".
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.expose().trim().is_empty()
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self(value.into())
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(value: &str) -> Self {
+        Self(value.into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Secret {}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
+    }
+}
+
+/// Replaces known secret values, in plain, base64, URL-encoded and JSON-escaped form.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    matcher: Option<Arc<AhoCorasick>>,
+    longest: usize,
+}
+
+impl Redactor {
+    /// A redactor of these values; those shorter than [`MIN_REDACTED_LEN`] are left out.
+    #[must_use]
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut forms: Vec<String> = secrets
+            .into_iter()
+            .map(|secret| secret.expose().trim())
+            .filter(|value| value.len() >= MIN_REDACTED_LEN)
+            .flat_map(encodings)
+            .collect();
+        forms.sort();
+        forms.dedup();
+        let longest = forms.iter().map(String::len).max().unwrap_or(0);
+        let matcher = (!forms.is_empty())
+            .then(|| {
+                AhoCorasick::builder()
+                    .match_kind(MatchKind::LeftmostLongest)
+                    .build(&forms)
+            })
+            .and_then(Result::ok)
+            .map(Arc::new);
+        Self { matcher, longest }
+    }
+
+    /// `text` with every known secret replaced by [`REDACTED`].
+    #[must_use]
+    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match &self.matcher {
+            Some(matcher) if matcher.is_match(text) => {
+                let mut out = String::with_capacity(text.len());
+                matcher.replace_all_with(text, &mut out, |_, _, out| {
+                    out.push_str(REDACTED);
+                    true
+                });
+                Cow::Owned(out)
+            }
+            _ => Cow::Borrowed(text),
+        }
+    }
+
+    /// A redactor of a byte stream that arrives in pieces.
+    #[must_use]
+    pub fn stream(&self) -> StreamRedactor {
+        StreamRedactor {
+            redactor: self.clone(),
+            held: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor(***)")
+    }
+}
+
+/// Redacts across the borders of pieces: holds back as many bytes as a secret that has only begun
+/// may still need.
+#[derive(Debug)]
+pub struct StreamRedactor {
+    redactor: Redactor,
+    held: Vec<u8>,
+}
+
+impl StreamRedactor {
+    /// Takes the next piece, returns what can be let out by now.
+    #[must_use]
+    pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
+        self.held.extend_from_slice(piece);
+        let keep = self.redactor.longest.saturating_sub(1);
+        self.release(keep)
+    }
+
+    /// Lets out the rest, at the end of the stream.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<u8> {
+        self.release(0)
+    }
+
+    /// Lets out all but the last `keep` bytes, or less where a match reaches into those.
+    fn release(&mut self, keep: usize) -> Vec<u8> {
+        let limit = self.held.len().saturating_sub(keep);
+        let Some(matcher) = &self.redactor.matcher else {
+            return std::mem::take(&mut self.held);
+        };
+        let mut out = Vec::with_capacity(limit);
+        let mut done = 0;
+        for found in matcher.find_iter(&self.held) {
+            // A match that starts in the held-back tail may grow with the next piece.
+            if found.start() >= limit {
+                break;
+            }
+            out.extend_from_slice(&self.held[done..found.start()]);
+            out.extend_from_slice(REDACTED.as_bytes());
+            done = found.end();
+        }
+        if done < limit {
+            out.extend_from_slice(&self.held[done..limit]);
+            done = limit;
+        }
+        self.held.drain(..done);
+        out
+    }
+}
+
+/// The forms in which a value turns up in logs and bodies.
+fn encodings(value: &str) -> Vec<String> {
+    let url_encoded: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    let percent_encoded = url_encoded.replace('+', "%20");
+    let json = serde_json::to_string(value).unwrap_or_default();
+    let mut forms = vec![value.to_owned(), url_encoded, percent_encoded];
+    forms.push(json.trim_matches('"').to_owned());
+    for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
+        forms.push(engine.encode(value));
+    }
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TOKEN: &str = "ghp_s3cr3t/with+\"quotes\" and = signs";
+
+    fn redactor() -> Redactor {
+        Redactor::new([&Secret::from(TOKEN), &Secret::from("second-key-42")])
+    }
+
+    #[test]
+    fn a_secret_prints_nothing_of_itself() {
+        assert_eq!(
+            format!("{:?}", Some(Secret::from(TOKEN))),
+            "Some(Secret(***))"
+        );
+    }
+
+    #[test]
+    fn every_encoding_of_a_secret_is_redacted() {
+        for form in encodings(TOKEN) {
+            let text = format!("before {form} after");
+            assert_eq!(redactor().redact(&text), "before [redacted] after");
+        }
+    }
+
+    #[test]
+    fn short_values_are_left_alone() {
+        let redactor = Redactor::new([&Secret::from("dummy"), &Secret::from("  ")]);
+        assert_eq!(redactor.redact("a dummy  value"), "a dummy  value");
+    }
+
+    proptest! {
+        #[test]
+        fn a_secret_is_redacted_wherever_the_stream_is_cut(
+            cuts in proptest::collection::vec(1usize..9, 1..40),
+            before in "[a-z ]{0,20}",
+            after in "[a-z ]{0,20}",
+        ) {
+            let text = format!("{before}{TOKEN}{after}second-key-42{TOKEN}{before}");
+            let expected = redactor().redact(&text).into_owned();
+            let mut stream = redactor().stream();
+            let mut out = Vec::new();
+            let mut rest = text.as_bytes();
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() { break; }
+                let (piece, tail) = rest.split_at((*cut).min(rest.len()));
+                out.extend(stream.push(piece));
+                rest = tail;
+            }
+            out.extend(stream.finish());
+            prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+}
