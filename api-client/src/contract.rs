@@ -38,8 +38,24 @@ pub mod env {
     pub const COMMENT_BODY: &str = "COMMENT_BODY";
     /// Id of the review comment on the forge.
     pub const GITHUB_COMMENT_ID: &str = "GITHUB_COMMENT_ID";
-    /// A directory to work in instead of a fresh clone (a worktree made by the coordinator).
+    /// A repository on this machine to work from, in a git worktree of it, instead of a clone.
     pub const AGENT_WORKSPACE: &str = "AGENT_WORKSPACE";
+    /// `opencode` or `claude-code`: the coding CLI.
+    pub const WORKER_MODE: &str = "WORKER_MODE";
+    /// Base URL of the worker's model endpoint.
+    pub const WORKER_LLM_URL: &str = "WORKER_LLM_URL";
+    /// Model of the worker.
+    pub const WORKER_MODEL: &str = "WORKER_MODEL";
+    /// Key of the worker's model endpoint (secret).
+    pub const WORKER_LLM_KEY: &str = "WORKER_API_KEY";
+    /// Longest time for one turn of the worker, in seconds.
+    pub const WORKER_TIMEOUT_SEC: &str = "WORKER_TIMEOUT_SEC";
+    /// Base URL of the Director's model endpoint.
+    pub const AGENT_LLM_URL: &str = "AGENT_LLM_URL";
+    /// Name of the author of commits.
+    pub const GIT_USER_NAME: &str = "GIT_USER_NAME";
+    /// E-mail address of the author of commits.
+    pub const GIT_USER_EMAIL: &str = "GIT_USER_EMAIL";
     /// Why the container could not be started, when the job runs on the host instead.
     pub const DOCKER_RUN_ERROR: &str = "TERARCHITECT_DOCKER_RUN_ERROR";
     /// `dind`, `dood` or `none`: which Docker the agent may use.
@@ -47,6 +63,19 @@ pub mod env {
     /// `stdin` when a [`JobDocument`](super::JobDocument) is to be read from standard input.
     pub const JOB_DOCUMENT: &str = "TERARCHITECT_JOB_DOCUMENT";
 }
+
+/// The settings that hold a URL which the agent opens. Where the agent runs in a container, a
+/// loopback host in one of these (and in nothing else) is rewritten to reach the Docker host.
+pub const URL_SETTINGS: [&str; 8] = [
+    env::API_URL,
+    env::REPO_URL,
+    env::FORGE_API_URL,
+    env::WORKER_LLM_URL,
+    env::AGENT_LLM_URL,
+    "EMBEDDING_SERVICE_URL",
+    "MEMORY_EMBEDDING_BASE_URL",
+    "MEMORY_LLM_BASE_URL",
+];
 
 /// Longest `TERARCHITECT_DOCKER_RUN_ERROR`, in characters (the original's limit).
 pub const DOCKER_RUN_ERROR_MAX_CHARS: usize = 8_000;
