@@ -1,0 +1,218 @@
+//! A git forge for tests: real git over HTTP behind token auth, and the part
+//! of GitHub's REST API that opening a pull request needs.
+//!
+//! - `/{owner}/{repo}[.git]/…` — smart HTTP, by `git http-backend`
+//! - `/api/v3/…` — pull requests, refs and repositories, in GitHub's shapes
+//! - `/{owner}/{repo}/pull/{n}[.diff]` — what a person opens; needs no token
+//! - `/_test/…` — fault injection and the record of requests; needs no token
+//!
+//! Invariants: branches live in git alone, and pull requests in one JSON file
+//! beside the repositories, so a restart loses nothing. Requests are validated
+//! more strictly than GitHub does: a client that passes here sends nothing odd.
+
+mod api;
+mod api_error;
+mod auth;
+mod control;
+mod fault;
+mod gate;
+mod git;
+mod page;
+mod pull_api;
+mod pull_body;
+mod pulls;
+mod record;
+mod repo;
+mod shape;
+mod smart_http;
+#[cfg(test)]
+mod tests;
+mod timestamp;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+pub use auth::{Token, TokenError};
+pub use fault::{Fault, Moment};
+pub use git::GitError;
+pub use pulls::{PullRequest, PullState, PullStoreError};
+pub use record::{RequestRecord, fingerprint};
+pub use repo::{RepoError, RepoName, RepoSource, RepoStore};
+
+use crate::server::{Bound, OwnedServer, ServerError, url_of};
+
+/// What a forge needs to start.
+#[derive(Debug)]
+pub struct ForgeOptions {
+    /// Where repositories and pull requests are kept; made when absent.
+    pub root: PathBuf,
+    /// Where to listen; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The only token that is accepted.
+    pub token: Token,
+    /// The base of every URL in an answer; by default the listening address.
+    pub external_url: Option<Url>,
+}
+
+impl ForgeOptions {
+    /// A forge on a free loopback port.
+    pub fn new(root: impl Into<PathBuf>, token: Token) -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            root: root.into(),
+            listen,
+            token,
+            external_url: None,
+        }
+    }
+}
+
+/// Why a forge could not be started, used or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ForgeError {
+    /// Binding, serving or stopping failed.
+    #[error("the forge's server failed")]
+    Server(#[from] ServerError),
+    /// The repositories could not be used.
+    #[error("the forge's repositories are not usable")]
+    Repos(#[from] RepoError),
+    /// The stored pull requests could not be used.
+    #[error("the forge's pull requests are not usable")]
+    Pulls(#[from] PullStoreError),
+}
+
+/// A running forge. End it with [`TestForge::shutdown`].
+#[derive(Debug)]
+pub struct TestForge {
+    forge: Arc<Forge>,
+    server: OwnedServer,
+}
+
+/// What the handlers share.
+#[derive(Debug)]
+struct Forge {
+    repos: RepoStore,
+    pulls: pulls::PullStore,
+    token: Token,
+    external_url: Url,
+    faults: fault::Faults,
+    requests: record::Requests,
+    rate: api::RateLimit,
+    backend: PathBuf,
+    children: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl TestForge {
+    /// Opens (or makes) the root and starts to answer.
+    pub async fn start(options: ForgeOptions) -> Result<Self, ForgeError> {
+        let repos = RepoStore::open(&options.root)?;
+        let pulls = pulls::PullStore::load(&options.root)?;
+        let backend = git::http_backend().await.map_err(RepoError::from)?;
+        let bound = Bound::new(options.listen).await?;
+        let cancel = CancellationToken::new();
+        let forge = Arc::new(Forge {
+            repos,
+            pulls,
+            token: options.token,
+            external_url: options
+                .external_url
+                .unwrap_or_else(|| url_of(bound.address())),
+            faults: fault::Faults::default(),
+            requests: record::Requests::default(),
+            rate: api::RateLimit::default(),
+            backend,
+            children: TaskTracker::new(),
+            cancel: cancel.clone(),
+        });
+        let server = bound.serve("test forge", router(&forge), cancel);
+        Ok(Self { forge, server })
+    }
+
+    /// The base URL for clients on this host.
+    pub fn url(&self) -> Url {
+        self.server.url()
+    }
+
+    /// Where it listens, for building a URL that containers can reach.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// The base URL of the REST API, as a GitHub Enterprise host has it.
+    pub fn api_url(&self) -> Url {
+        joined(&self.url(), "/api/v3")
+    }
+
+    /// The URL to clone `owner/name` from, without credentials.
+    pub fn clone_url(&self, repo: &RepoName) -> Url {
+        joined(&self.url(), &format!("/{repo}.git"))
+    }
+
+    /// Makes a bare repository and serves it at once.
+    pub async fn create_repo(
+        &self,
+        repo: &RepoName,
+        source: RepoSource<'_>,
+    ) -> Result<PathBuf, RepoError> {
+        self.forge.repos.create(repo, source).await
+    }
+
+    /// The bare repository on disk, for looking at branches with git.
+    pub fn repo_path(&self, repo: &RepoName) -> PathBuf {
+        self.forge.repos.path(repo)
+    }
+
+    /// All pull requests of a repository, oldest first.
+    pub fn pulls(&self, repo: &RepoName) -> Vec<PullRequest> {
+        self.forge.pulls.list(repo)
+    }
+
+    /// Makes matching requests fail; the first fault that matches applies.
+    pub fn fail(&self, fault: Fault) {
+        self.forge.faults.add(fault);
+    }
+
+    /// Forgets all faults.
+    pub fn clear_faults(&self) {
+        self.forge.faults.clear();
+    }
+
+    /// The requests so far, oldest first, without those to `/_test/`.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.forge.requests.all()
+    }
+
+    /// Stops answering, ends running git processes, and joins all tasks.
+    pub async fn shutdown(self) -> Result<(), ForgeError> {
+        self.server.shutdown().await?;
+        self.forge.children.close();
+        self.forge.children.wait().await;
+        Ok(())
+    }
+}
+
+fn router(forge: &Arc<Forge>) -> Router {
+    Router::new()
+        .route("/{owner}/{repo}/pull/{number}", get(page::pull_request))
+        .nest("/api/v3", api::router(forge))
+        .nest("/_test", control::router())
+        .fallback(smart_http::serve)
+        .layer(from_fn_with_state(Arc::clone(forge), gate::pass))
+        .with_state(Arc::clone(forge))
+}
+
+/// `base` with its path replaced; the path is made of checked names only.
+fn joined(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(path);
+    url
+}
