@@ -150,9 +150,9 @@ impl StreamRedactor {
         self.release(keep)
     }
 
-    /// Lets out the rest, at the end of the stream.
+    /// Lets out the rest, at the end of the stream; another may follow.
     #[must_use]
-    pub fn finish(mut self) -> Vec<u8> {
+    pub fn finish(&mut self) -> Vec<u8> {
         self.release(0)
     }
 
