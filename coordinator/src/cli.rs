@@ -1,0 +1,201 @@
+//! The command line: arguments only. The flags of settings are made from the table of settings,
+//! and their values are checked with those of the other sources.
+
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{Flags, Kind, Preset, Setting, USUAL_FILE, settings};
+
+const CONFIG: &str = "config";
+
+/// Claims jobs of the app, runs one container for each, and reports every outcome.
+#[derive(Debug, Parser)]
+#[command(name = "coordinator", version, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) action: Action,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Claim and run jobs until told to stop.
+    Run(Run),
+    /// Print the effective settings and where each comes from; secrets are not shown.
+    Config(ShowConfig),
+    /// Print the version.
+    Version,
+}
+
+/// Arguments of `coordinator run`.
+#[derive(Args, Debug)]
+pub(crate) struct Run {
+    /// Stop when nothing waits and every job that was claimed is reported.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// The settings.
+    #[command(flatten)]
+    pub(crate) settings: Flags,
+}
+
+/// Arguments of `coordinator config`.
+#[derive(Args, Debug)]
+pub(crate) struct ShowConfig {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The settings.
+    #[command(flatten)]
+    pub(crate) settings: Flags,
+}
+
+const AFTER_HELP: &str = "Every setting can also be given by environment variable or in the \
+    configuration file; a flag wins over the environment, which wins over the file.\n\
+    Secrets have no flag: they are given by environment variable or in a file.";
+
+impl Args for Flags {
+    fn augment_args(command: Command) -> Command {
+        let config = Arg::new(CONFIG)
+            .long("config")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help(format!(
+                "Configuration file [default: {USUAL_FILE}, if it is there]"
+            ));
+        let flags = settings().filter_map(|setting| {
+            let flag = setting.flag?;
+            let action = match setting.kind {
+                Kind::List => ArgAction::Append,
+                Kind::Text | Kind::Url | Kind::Number | Kind::Switch | Kind::Secret { .. } => {
+                    ArgAction::Set
+                }
+            };
+            Some(
+                Arg::new(flag.name)
+                    .long(flag.name)
+                    .value_name(flag.value)
+                    .action(action)
+                    .allow_negative_numbers(true)
+                    .help(help(setting)),
+            )
+        });
+        command
+            .next_help_heading("Settings")
+            .arg(config)
+            .args(flags)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Self::default();
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let internal = |error: clap::parser::MatchesError| {
+            clap::Error::raw(ErrorKind::InvalidValue, error.to_string())
+        };
+        if let Some(path) = matches.try_get_one::<PathBuf>(CONFIG).map_err(internal)? {
+            self.config = Some(path.clone());
+        }
+        for flag in settings().filter_map(|setting| setting.flag) {
+            let given = matches
+                .try_get_many::<String>(flag.name)
+                .map_err(internal)?;
+            if let Some(given) = given {
+                self.values.insert(flag.name, given.cloned().collect());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn help(setting: &Setting) -> String {
+    let doc = setting.doc;
+    let variables = setting.variables().collect::<Vec<_>>().join(", ");
+    match setting.preset {
+        Preset::Required => format!("{doc} [env: {variables}] [no default]"),
+        Preset::Value(default) | Preset::Found(default) | Preset::Unset(default) => {
+            format!("{doc} [env: {variables}] [default: {default}]")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn run(arguments: &[&str]) -> Result<Run, clap::Error> {
+        let all = ["coordinator", "run"].iter().chain(arguments);
+        match Cli::try_parse_from(all)?.action {
+            Action::Run(run) => Ok(run),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_keep_their_text_for_the_configuration_to_judge() {
+        let run = run(&[
+            "--once",
+            "--project=a",
+            "--project",
+            "b",
+            "--max-concurrent",
+            "-1",
+            "--cache-volume=",
+            "--config",
+            "/x.toml",
+        ])
+        .unwrap();
+        assert!(run.once);
+        let flags = run.settings;
+        assert_eq!(flags.config, Some("/x.toml".into()));
+        assert_eq!(flags.values["project"], ["a", "b"]);
+        assert_eq!(flags.values["max-concurrent"], ["-1"]);
+        assert_eq!(flags.values["cache-volume"], [""]);
+        assert_eq!(flags.values.len(), 3);
+    }
+
+    #[test]
+    fn a_setting_that_has_one_value_cannot_be_given_twice() {
+        assert!(run(&["--image", "a", "--image", "b"]).is_err());
+    }
+
+    #[test]
+    fn an_unknown_flag_is_refused() {
+        assert!(run(&["--github-token", "x"]).is_err());
+    }
+
+    #[test]
+    fn the_help_names_every_flag_and_its_variable() {
+        let mut command = Cli::command();
+        let run = command.find_subcommand_mut("run").unwrap();
+        let help = run.render_long_help().to_string();
+        for setting in settings() {
+            if let Some(flag) = setting.flag {
+                assert!(
+                    help.contains(&format!("--{} <", flag.name)),
+                    "{}",
+                    flag.name
+                );
+                assert!(help.contains(setting.name), "{}", setting.name);
+            }
+        }
+    }
+}

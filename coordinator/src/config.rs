@@ -1,0 +1,176 @@
+//! The configuration: the only place that reads the environment and the configuration file.
+//!
+//! Sources, the strongest first: flag, environment variable, TOML file, default. What is wrong is
+//! collected, so that one start names every mistake. [`setting`] declares the settings.
+
+mod agent_env;
+mod environment;
+mod error;
+mod file;
+mod load;
+mod parse;
+mod read;
+mod report;
+mod runner;
+mod setting;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use api_client::contract::JobDocument;
+use api_client::{ProjectId, Secret};
+use url::Url;
+
+pub(crate) use environment::Environment;
+pub(crate) use error::ConfigErrors;
+pub(crate) use load::{USUAL_FILE, load};
+pub(crate) use report::{Form, Report, print};
+pub(crate) use setting::{Kind, Preset, Setting, all as settings};
+pub(crate) use source::Flags;
+
+/// Everything that the coordinator is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The app.
+    pub(crate) app: AppConfig,
+    /// Whose jobs are claimed.
+    pub(crate) projects: ProjectFilter,
+    /// How many jobs, and how often they are asked for.
+    pub(crate) schedule: ScheduleConfig,
+    /// The Docker Engine.
+    pub(crate) engine: EngineConfig,
+    /// The agent's container.
+    pub(crate) agent: AgentConfig,
+    /// Runs on this host.
+    pub(crate) host: HostConfig,
+    /// Directory of everything that must survive a restart; absolute, maybe not there yet.
+    pub(crate) state_dir: PathBuf,
+    /// The log.
+    pub(crate) log: LogConfig,
+}
+
+/// The app.
+#[derive(Clone, Debug)]
+pub(crate) struct AppConfig {
+    /// Base URL: HTTP(S), without credentials, query and fragment.
+    pub(crate) url: Url,
+    /// Key of the worker API, where the app asks for one.
+    pub(crate) key: Option<Secret>,
+}
+
+/// Whose jobs are claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ProjectFilter {
+    /// Those of every project.
+    All,
+    /// Those of these, in the order given, each once, never empty.
+    Only(Vec<ProjectId>),
+}
+
+/// How many jobs, and how often they are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ScheduleConfig {
+    /// Jobs at once, until the app says otherwise.
+    pub(crate) max_concurrent: NonZeroUsize,
+    /// Pause between two claims while nothing waits.
+    pub(crate) poll_interval: Duration,
+}
+
+/// The Docker Engine.
+#[derive(Clone, Debug)]
+pub(crate) struct EngineConfig {
+    /// Its address, `unix://`, `tcp://` or `http://`; none for the usual socket.
+    pub(crate) host: Option<String>,
+}
+
+/// The agent's container.
+#[derive(Clone, Debug)]
+pub(crate) struct AgentConfig {
+    /// Its image.
+    pub(crate) image: String,
+    /// Which Docker it may use.
+    pub(crate) docker_mode: DockerMode,
+    /// Whether [`DockerMode::Dood`] mounts the engine's socket.
+    pub(crate) socket: SocketMount,
+    /// The volume at `/cache`.
+    pub(crate) cache_volume: Option<String>,
+    /// Its network; none for the engine's default.
+    pub(crate) network: Option<String>,
+    /// Settings that are handed on to every agent under their own names.
+    pub(crate) settings: JobDocument,
+}
+
+/// Which Docker the agent may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DockerMode {
+    /// A daemon of its own in its container, which is privileged for that.
+    Dind,
+    /// The daemon of this host.
+    Dood,
+    /// None.
+    None,
+}
+
+/// Whether the engine's socket is mounted in [`DockerMode::Dood`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SocketMount {
+    /// It is.
+    Mount,
+    /// It is not: the agent is told a `DOCKER_HOST`.
+    Leave,
+}
+
+/// Runs on this host.
+#[derive(Clone, Debug)]
+pub(crate) struct HostConfig {
+    /// When a job that was meant for a container runs here.
+    pub(crate) fallback: HostFallback,
+    /// The agent-runner program. Where it was found nowhere, the path where it is expected.
+    pub(crate) runner: PathBuf,
+}
+
+/// When a job that was meant for a container runs on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostFallback {
+    /// When its container could not be started.
+    OnStartFailure,
+    /// Never: the job fails.
+    Never,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogConfig {
+    /// A filter that `tracing_subscriber::EnvFilter` takes.
+    pub(crate) filter: String,
+    /// Its form.
+    pub(crate) format: LogFormat,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// The journal where the process was started with one, else text.
+    Auto,
+    /// Text for people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+    /// The journal's own protocol.
+    Journald,
+}
+
+/// What [`load()`] brings.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// What the operator should know though nothing is wrong, one line each.
+    pub(crate) notices: Vec<String>,
+    /// The same values with their sources, for printing.
+    pub(crate) report: Report,
+}

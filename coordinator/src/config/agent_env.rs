@@ -1,0 +1,125 @@
+//! The settings that the coordinator hands on to every agent under their own names, when they are
+//! given to it. They are explicit settings for the agent: they win over what the app sends.
+
+use api_client::Secret;
+use api_client::contract::{JobDocument, env};
+
+use super::parse;
+use super::read::Reader;
+use super::setting::{Kind, Setting};
+
+macro_rules! agent_env {
+    ($($kind:ident $name:literal $doc:literal,)*) => {
+        /// All of them.
+        pub(super) static ALL: &[Setting] = &[$(agent_env!(@one $kind $name $doc)),*];
+    };
+    (@one Token $name:literal $doc:literal) => {
+        Setting::for_agent(
+            $name,
+            concat!("agent.env.", $name),
+            Kind::Secret { file: "agent.github_token_file" },
+            $doc,
+        )
+    };
+    (@one Secret $name:literal $doc:literal) => {
+        Setting::for_agent(
+            $name,
+            concat!("agent.env.", $name),
+            Kind::Secret { file: concat!("agent.env.", $name, "_FILE") },
+            $doc,
+        )
+    };
+    (@one $kind:ident $name:literal $doc:literal) => {
+        Setting::for_agent($name, concat!("agent.env.", $name), Kind::$kind, $doc)
+    };
+}
+
+agent_env! {
+    Token "GITHUB_TOKEN" "Token of the forge, for git and for pull requests.",
+    Secret "GH_TOKEN" "The other name of GITHUB_TOKEN; each stands in where the other is not set.",
+    Url "FORGE_API_URL" "Base URL of the forge's REST API, where it is not the public one.",
+    Text "GIT_USER_NAME" "Name of the author of commits.",
+    Text "GIT_USER_EMAIL" "E-mail address of the author of commits.",
+    Text "WORKER_MODE" "The coding CLI, such as opencode or claude-code.",
+    Url "WORKER_LLM_URL" "Base URL of the worker's model endpoint.",
+    Text "WORKER_MODEL" "Model of the worker.",
+    Secret "WORKER_API_KEY" "Key of the worker's model endpoint.",
+    Number "WORKER_TIMEOUT_SEC" "Longest time for one turn of the worker, in seconds.",
+    Text "AGENT_PROVIDER" "Provider of the Director's model.",
+    Url "AGENT_LLM_URL" "Base URL of the Director's model endpoint.",
+    Text "AGENT_MODEL" "Model of the Director.",
+    Secret "AGENT_API_KEY" "Key of the Director's model endpoint.",
+    Secret "OPENAI_API_KEY" "Key of OpenAI, for workers that use it.",
+    Secret "ANTHROPIC_API_KEY" "Key of Anthropic, for workers that use it.",
+    Text "EMBEDDING_PROVIDER" "Provider of embeddings.",
+    Url "EMBEDDING_SERVICE_URL" "Base URL of the embedding service.",
+    Secret "EMBEDDING_API_KEY" "Key of the embedding service.",
+    Url "MEMORY_EMBEDDING_BASE_URL" "Base URL of the memory's embedding service.",
+    Text "MEMORY_EMBEDDING_MODEL" "Embedding model of the memory.",
+    Url "MEMORY_LLM_BASE_URL" "Base URL of the memory's model endpoint.",
+    Text "MEMORY_LLM_MODEL" "Model of the memory.",
+    Secret "MEMORY_LLM_API_KEY" "Key of the memory's model endpoint.",
+    Text "HTTP_PROXY" "Proxy for http:// URLs.",
+    Text "http_proxy" "Proxy for http:// URLs, for programs that read the lower-case name.",
+    Text "HTTPS_PROXY" "Proxy for https:// URLs.",
+    Text "https_proxy" "Proxy for https:// URLs, for programs that read the lower-case name.",
+    Text "NO_PROXY" "Hosts that are reached without a proxy.",
+    Text "no_proxy" "Hosts reached without a proxy, for programs that read the lower-case name.",
+}
+
+/// The document that starts every job's settings: what was given, and nothing else.
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<JobDocument> {
+    let mut document = JobDocument::default();
+    let mut complete = true;
+    for setting in ALL {
+        match value(reader, setting) {
+            Some(Some(value)) => document.set(setting.name, value),
+            Some(None) => {}
+            None => complete = false,
+        }
+    }
+    for (name, other) in [
+        (env::GITHUB_TOKEN, env::GH_TOKEN),
+        (env::GH_TOKEN, env::GITHUB_TOKEN),
+    ] {
+        if let (None, Some(token)) = (document.get(name), document.get(other).cloned()) {
+            document.set(name, token);
+        }
+    }
+    complete.then_some(document)
+}
+
+fn value(reader: &mut Reader<'_>, setting: &'static Setting) -> Option<Option<Secret>> {
+    match setting.kind {
+        Kind::Secret { .. } => reader.secret(setting),
+        // The agent gets the operator's own spelling, not a normalised one.
+        Kind::Url => reader.optional(setting, |text| {
+            parse::http_url(text).map(|_url| Secret::from(text))
+        }),
+        Kind::Number => reader.optional(setting, |text| {
+            parse::positive_number(text).map(|_number| Secret::from(text))
+        }),
+        Kind::Text | Kind::Switch | Kind::List => {
+            reader.optional(setting, |text| parse::line(text).map(Secret::from))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api_client::contract::URL_SETTINGS;
+
+    use super::*;
+
+    #[test]
+    fn the_urls_are_those_of_the_contract() {
+        let mut ours: Vec<_> = ALL.iter().filter(|s| s.kind == Kind::Url).collect();
+        ours.sort_by_key(|setting| setting.name);
+        let mut contract: Vec<_> = URL_SETTINGS
+            .into_iter()
+            .filter(|name| ![env::API_URL, env::REPO_URL].contains(name))
+            .collect();
+        contract.sort_unstable();
+        assert_eq!(ours.iter().map(|s| s.name).collect::<Vec<_>>(), contract);
+    }
+}

@@ -1,0 +1,70 @@
+//! What the process was started with: its environment, home and executable. The only place that
+//! asks the process for them, so that everything else can be given another one.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// A copy of the environment, with the two facts about the process that defaults depend on.
+#[derive(Default)]
+pub(crate) struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+    home: Option<PathBuf>,
+    executable: Option<PathBuf>,
+}
+
+impl Environment {
+    /// That of this process.
+    pub(crate) fn from_process() -> Self {
+        Self {
+            variables: std::env::vars_os().collect(),
+            home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),
+            executable: std::env::current_exe().ok(),
+        }
+    }
+
+    /// The value of a variable, blank or not.
+    pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.variables
+            .get(OsStr::new(name))
+            .map(OsString::as_os_str)
+    }
+
+    /// The home directory of the user, where there is one.
+    pub(super) fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
+    }
+
+    /// The directory that this program was started from.
+    pub(super) fn program_dir(&self) -> Option<&Path> {
+        self.executable.as_deref().and_then(Path::parent)
+    }
+}
+
+#[cfg(test)]
+impl Environment {
+    /// One for tests: these variables, home `/home/op`, and no executable.
+    pub(crate) fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let variables = variables.into_iter();
+        Self {
+            variables: variables.map(|(k, v)| (k.into(), v.into())).collect(),
+            home: Some("/home/op".into()),
+            executable: None,
+        }
+    }
+
+    pub(super) fn with(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    pub(super) fn with_executable(mut self, path: impl Into<PathBuf>) -> Self {
+        self.executable = Some(path.into());
+        self
+    }
+
+    pub(super) fn without_home(mut self) -> Self {
+        self.home = None;
+        self
+    }
+}

@@ -1,0 +1,122 @@
+//! Secrets: as they are and in files, and never in any output.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::{APP, Sandbox, printed, setting_value};
+use crate::config::{Form, settings};
+
+#[test]
+fn credentials_in_the_url_of_the_app_are_refused_and_not_repeated() {
+    let error = Sandbox::new([("TERARCHITECT_API_URL", "http://me:hunter2@app")]).error();
+    assert!(error.contains("http://***@app"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn secrets_can_be_files_named_by_the_environment_or_the_file() {
+    let mut sandbox = Sandbox::new([APP]);
+    let key = sandbox.write("key", "the-worker-key\n", 0o600);
+    let token = sandbox.write("token", "the-token\n", 0o600);
+    sandbox.environment = sandbox
+        .environment
+        .with("TERARCHITECT_WORKER_API_KEY_FILE", &key);
+    let sandbox = sandbox.file(&format!(
+        "[app]\nworker_api_key_file = '/not/read'\n[agent]\ngithub_token_file = '{}'\n\
+         [agent.env]\nOPENAI_API_KEY_FILE = '{}'",
+        token.display(),
+        key.display()
+    ));
+    let loaded = sandbox.load();
+    assert_eq!(loaded.config.app.key, Some("the-worker-key".into()));
+    assert_eq!(setting_value(&loaded, "GITHUB_TOKEN"), Some("the-token"));
+    assert_eq!(
+        setting_value(&loaded, "OPENAI_API_KEY"),
+        Some("the-worker-key")
+    );
+    assert!(!loaded.notices.iter().any(|n| n.contains("holds a secret")));
+}
+
+#[test]
+fn a_secret_given_twice_by_one_source_is_refused() {
+    let twice = Sandbox::new([APP, ("GITHUB_TOKEN", "xyzzy"), ("GITHUB_TOKEN_FILE", "/x")]);
+    assert_eq!(
+        twice.error(),
+        "GITHUB_TOKEN is given twice, by environment variable GITHUB_TOKEN and by environment \
+         variable GITHUB_TOKEN_FILE: keep one of them"
+    );
+    let twice = Sandbox::new([APP])
+        .file("[agent]\ngithub_token_file = '/x'\n[agent.env]\nGITHUB_TOKEN = 'xyzzy'");
+    let error = twice.error();
+    assert!(error.contains("[agent.env] GITHUB_TOKEN and by"), "{error}");
+    assert!(!error.contains("xyzzy"), "{error}");
+}
+
+#[test]
+fn a_secret_file_must_be_there_and_hold_one_line() {
+    let named = |path: &Path| {
+        let path = path.to_str().unwrap();
+        Sandbox::new([APP, ("GITHUB_TOKEN_FILE", path)]).error()
+    };
+    let error = named(Path::new("/nowhere/token"));
+    assert!(
+        error.starts_with(
+            "GITHUB_TOKEN (environment variable GITHUB_TOKEN_FILE): cannot read /nowhere/token: "
+        ),
+        "{error}"
+    );
+    let sandbox = Sandbox::new([]);
+    let error = named(&sandbox.write("empty", "\n", 0o600));
+    assert!(error.contains("a file that is not empty"), "{error}");
+    let error = named(&sandbox.write("two", "first-line\nsecond-line\n", 0o600));
+    assert!(error.ends_with("must be one line without control characters"));
+    assert!(!error.contains("line\n"), "{error}");
+}
+
+#[test]
+fn a_file_with_a_secret_that_everybody_can_read_is_warned_of() {
+    let sandbox = Sandbox::new([APP]);
+    let open = sandbox.write("token", "the-token", 0o644);
+    let file = format!(
+        "[agent]\ngithub_token_file = '{}'\n[agent.env]\n",
+        open.display()
+    );
+    let sandbox = sandbox.file(&format!("{file}OPENAI_API_KEY = 'sk-x'\nGH_TOKEN = 'y'"));
+    let config = sandbox.flags.config.clone().unwrap();
+    std::fs::set_permissions(&config, PermissionsExt::from_mode(0o644)).unwrap();
+    let mut warned = sandbox.load().notices;
+    warned.retain(|notice| notice.contains("every user of this machine can read it"));
+    assert_eq!(warned.len(), 2, "{warned:?}");
+    assert!(warned[0].starts_with(&open.display().to_string()));
+    assert!(warned[1].starts_with(&config.display().to_string()));
+
+    let harmless = Sandbox::new([APP]).file("[agent.env]\nWORKER_MODE = 'opencode'");
+    let config = harmless.flags.config.clone().unwrap();
+    std::fs::set_permissions(&config, PermissionsExt::from_mode(0o644)).unwrap();
+    assert!(!harmless.load().notices.concat().contains("every user"));
+}
+
+#[test]
+fn no_secret_is_printed_in_any_form() {
+    let secrets = settings().filter(|setting| setting.is_secret());
+    let given: Vec<_> = secrets
+        .map(|setting| (setting.name, "hunter2-secret"))
+        .collect();
+    let proxy = ("HTTP_PROXY", "http://me:hunter2-secret@proxy:3128");
+    let loaded = Sandbox::new(given.iter().copied().chain([APP, proxy])).load();
+    let texts = [
+        printed(&loaded, Form::Text),
+        printed(&loaded, Form::Json),
+        format!("{loaded:?}"),
+    ];
+    for text in &texts {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    for (name, _) in given {
+        let mut lines = texts[0]
+            .lines()
+            .filter(|line| line.starts_with(&format!("{name} ")));
+        assert!(lines.next().unwrap().contains("set (not shown)"), "{name}");
+    }
+    assert!(texts[0].contains("http://***@proxy:3128"));
+}
