@@ -1,0 +1,185 @@
+//! The command line: arguments only.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use api_client::{JobId, ProjectId, TicketId};
+use clap::{Args, Parser, Subcommand};
+
+use crate::model::{ExecutionMode, JobStatus, Priority};
+
+const CLIENT_HELP: &str = "The key is read from TERARCHITECT_WORKER_API_KEY or --key-file.";
+
+/// Stand-in for the ticket app: a small server with the same worker API, and commands to use it.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+#[derive(Debug, Parser)]
+#[command(name = "terarchitect-app", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server
+    Serve(ServeArgs),
+    /// Add and list projects
+    Project(Client<ProjectCommand>),
+    /// Add tickets and give them to the agents
+    Ticket(Client<TicketCommand>),
+    /// Look at the queue
+    Job(Client<JobCommand>),
+    /// Show and change settings
+    Settings(Client<SettingsCommand>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on; port 0 picks a free one. Any but a loopback address needs a key
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:5010")]
+    pub(crate) listen: SocketAddr,
+    /// Database file, made when missing [default: app.db in the user's data folder]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) db: Option<PathBuf>,
+    /// File that holds the key callers need; otherwise TERARCHITECT_WORKER_API_KEY
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Write the port listened on to this file once requests are taken
+    #[arg(long, value_name = "FILE")]
+    pub(crate) port_file: Option<PathBuf>,
+}
+
+/// A command that talks to a running server.
+#[derive(Debug, Args)]
+#[command(after_help = CLIENT_HELP)]
+pub(crate) struct Client<C: Subcommand> {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(subcommand)]
+    pub(crate) command: C,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// Base URL of the server [default: TERARCHITECT_API_URL, else http://127.0.0.1:5010]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// File that holds the server's key; otherwise TERARCHITECT_WORKER_API_KEY
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Print the server's JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectCommand {
+    /// Add a project
+    Add(ProjectAdd),
+    /// List all projects
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProjectAdd {
+    #[arg(long)]
+    pub(crate) name: String,
+    /// HTTP(S) URL of the repository, without credentials
+    #[arg(long, value_name = "URL", required_unless_present = "path")]
+    pub(crate) repo_url: Option<String>,
+    #[arg(long, default_value = "")]
+    pub(crate) description: String,
+    /// Where jobs run: docker, or local, which needs --path
+    #[arg(long, value_name = "MODE", default_value = "docker")]
+    pub(crate) execution_mode: ExecutionMode,
+    /// The repository on the coordinator's host, for local execution
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TicketCommand {
+    /// Add a ticket to the backlog
+    Add(TicketAdd),
+    /// List the tickets of a project
+    List {
+        #[arg(long, value_name = "ID")]
+        project: ProjectId,
+    },
+    /// Move a ticket to In Progress, which puts a job in the queue
+    Start { id: TicketId },
+    /// Show a ticket
+    Show { id: TicketId },
+    /// Show what the agents logged
+    Logs { id: TicketId },
+    /// Withdraw the ticket's waiting job, or ask the running one to stop
+    Cancel { id: TicketId },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TicketAdd {
+    #[arg(long, value_name = "ID")]
+    pub(crate) project: ProjectId,
+    #[arg(long)]
+    pub(crate) title: String,
+    #[arg(long, default_value = "")]
+    pub(crate) description: String,
+    /// low, medium or high
+    #[arg(long, default_value = "medium")]
+    pub(crate) priority: Priority,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobCommand {
+    /// List jobs, newest first
+    List {
+        /// pending, running, completed, failed or cancelled
+        #[arg(long)]
+        status: Option<JobStatus>,
+        #[arg(long, value_name = "ID")]
+        project: Option<ProjectId>,
+    },
+    /// Show a job
+    Show { id: JobId },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SettingsCommand {
+    /// Set a setting; a blank value unsets it
+    Set {
+        name: String,
+        /// The value, or - to read it from standard input, as secrets must be
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Show all settings; of secrets, whether they are set
+    Show,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_server_listens_on_loopback_unless_told_otherwise() {
+        let cli = Cli::try_parse_from(["terarchitect-app", "serve"]).unwrap();
+        let Command::Serve(args) = cli.command else {
+            panic!("not serve");
+        };
+        assert_eq!(args.listen.to_string(), "127.0.0.1:5010");
+    }
+
+    #[test]
+    fn a_project_in_containers_needs_a_repository() {
+        let words = ["terarchitect-app", "project", "add", "--name", "demo"];
+        let error = Cli::try_parse_from(words).unwrap_err();
+        assert!(error.to_string().contains("--repo-url"), "{error}");
+    }
+}

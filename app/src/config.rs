@@ -1,0 +1,199 @@
+//! Where settings of this program come from: arguments, files they name, environment. The only
+//! reader of the environment.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use api_client::Secret;
+use api_client::contract::env;
+use directories::ProjectDirs;
+use url::Url;
+
+use crate::cli::{ServeArgs, Target};
+
+const DEFAULT_URL: &str = "http://127.0.0.1:5010";
+
+/// A setting of this program is missing or wrong.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("cannot read --key-file {}", path.display())]
+    KeyFile {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("--key-file {} is empty", path.display())]
+    EmptyKeyFile { path: PathBuf },
+    #[error("the key from {source_name} must be printable ASCII without spaces")]
+    KeyCharacters { source_name: String },
+    #[error(
+        "listening on {listen} needs a key: set {}, give --key-file, or listen on 127.0.0.1",
+        env::WORKER_API_KEY
+    )]
+    KeyNeeded { listen: SocketAddr },
+    #[error("there is no home folder to keep the database in: give --db")]
+    NoDataFolder,
+    #[error("the server's URL {text:?} must be an http or https URL without credentials")]
+    Url { text: String },
+}
+
+/// What this program reads from the environment.
+#[derive(Debug, Default)]
+pub(crate) struct Environment {
+    key: Option<Secret>,
+    api_url: Option<String>,
+    /// Which log records are shown, in the syntax of `tracing`.
+    pub(crate) log_filter: Option<String>,
+}
+
+impl Environment {
+    /// Blank values count as not set.
+    pub(crate) fn read() -> Self {
+        let value = |name| std::env::var(name).ok().filter(|v| !v.trim().is_empty());
+        Self {
+            key: value(env::WORKER_API_KEY).map(Secret::from),
+            api_url: value(env::API_URL),
+            log_filter: value("RUST_LOG"),
+        }
+    }
+}
+
+/// How the server is to run.
+#[derive(Debug)]
+pub(crate) struct ServeConfig {
+    pub(crate) listen: SocketAddr,
+    pub(crate) db: PathBuf,
+    /// The key that callers need; always there unless `listen` is a loopback address.
+    pub(crate) key: Option<Secret>,
+    pub(crate) port_file: Option<PathBuf>,
+}
+
+impl ServeConfig {
+    pub(crate) fn resolve(args: ServeArgs, environment: Environment) -> Result<Self, ConfigError> {
+        let key = key(args.key_file.as_deref(), environment.key)?;
+        if key.is_none() && !args.listen.ip().to_canonical().is_loopback() {
+            return Err(ConfigError::KeyNeeded { listen: args.listen });
+        }
+        Ok(Self {
+            listen: args.listen,
+            db: args.db.map_or_else(default_db, Ok)?,
+            key,
+            port_file: args.port_file,
+        })
+    }
+}
+
+/// Which server a command talks to.
+#[derive(Debug)]
+pub(crate) struct ClientConfig {
+    pub(crate) url: Url,
+    pub(crate) key: Option<Secret>,
+}
+
+impl ClientConfig {
+    pub(crate) fn resolve(target: &Target, environment: Environment) -> Result<Self, ConfigError> {
+        let given = target.url.clone().or(environment.api_url);
+        let text = given.unwrap_or_else(|| DEFAULT_URL.to_owned());
+        let url = Url::parse(text.trim()).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.username().is_empty()
+                && url.password().is_none()
+        });
+        let Some(url) = url else {
+            // The text may hold a password: of a URL with an @, only what follows it is shown.
+            let shown = text.rsplit('@').next().unwrap_or_default();
+            return Err(ConfigError::Url { text: shown.to_owned() });
+        };
+        Ok(Self { url, key: key(target.key_file.as_deref(), environment.key)? })
+    }
+}
+
+/// The key of the file, else that of the environment. White space around it is not part of it.
+fn key(file: Option<&Path>, environment: Option<Secret>) -> Result<Option<Secret>, ConfigError> {
+    let (key, source_name) = match file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::KeyFile { path: path.to_owned(), source })?;
+            (Secret::from(text), format!("--key-file {}", path.display()))
+        }
+        None => match environment {
+            Some(key) => (key, env::WORKER_API_KEY.to_owned()),
+            None => return Ok(None),
+        },
+    };
+    let trimmed = Secret::from(key.expose().trim());
+    if trimmed.is_blank() {
+        let path = file.unwrap_or(Path::new("")).to_owned();
+        return Err(ConfigError::EmptyKeyFile { path });
+    }
+    if !trimmed.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(ConfigError::KeyCharacters { source_name });
+    }
+    Ok(Some(trimmed))
+}
+
+fn default_db() -> Result<PathBuf, ConfigError> {
+    let folders = ProjectDirs::from("", "", "terarchitect").ok_or(ConfigError::NoDataFolder)?;
+    Ok(folders.data_dir().join("app.db"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(listen: &str, key: Option<&str>) -> Result<ServeConfig, ConfigError> {
+        let args = ServeArgs {
+            listen: listen.parse().unwrap(),
+            db: Some("app.db".into()),
+            key_file: None,
+            port_file: None,
+        };
+        let environment = Environment { key: key.map(Secret::from), ..Environment::default() };
+        ServeConfig::resolve(args, environment)
+    }
+
+    #[test]
+    fn only_loopback_may_go_without_a_key() {
+        for listen in ["127.0.0.1:0", "127.9.9.9:1", "[::1]:0", "[::ffff:127.0.0.1]:0"] {
+            assert!(serve(listen, None).is_ok(), "{listen}");
+        }
+        for listen in ["0.0.0.0:5010", "[::]:5010", "172.17.0.1:5010"] {
+            let error = serve(listen, None).unwrap_err().to_string();
+            assert!(error.contains(listen), "{error}");
+            assert!(error.contains("TERARCHITECT_WORKER_API_KEY"), "{error}");
+            assert!(serve(listen, Some("worker-key")).is_ok(), "{listen}");
+        }
+    }
+
+    #[test]
+    fn a_key_file_wins_over_the_environment_and_an_empty_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "from-file\n").unwrap();
+        let found = key(Some(&path), Some(Secret::from("from-env"))).unwrap();
+        assert_eq!(found, Some(Secret::from("from-file")));
+        std::fs::write(&path, " \n").unwrap();
+        let error = key(Some(&path), Some(Secret::from("from-env"))).unwrap_err();
+        assert!(matches!(error, ConfigError::EmptyKeyFile { .. }));
+    }
+
+    #[test]
+    fn a_key_that_no_header_can_carry_is_refused_without_being_shown() {
+        let error = key(None, Some(Secret::from("worker\nkey"))).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("TERARCHITECT_WORKER_API_KEY"), "{text}");
+        assert!(!text.contains("worker\n"), "{text}");
+    }
+
+    #[test]
+    fn a_password_in_the_url_is_not_shown() {
+        let target = Target {
+            url: Some("http://me:hunter2@app:5010".to_owned()),
+            key_file: None,
+            json: false,
+        };
+        let error = ClientConfig::resolve(&target, Environment::default()).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,106 @@
+//! Every URL of the server, and what all requests go through: access log, time limit, key, size
+//! limit.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use api_client::Secret;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use crate::auth;
+use crate::body::{BODY_MAX, LOG_BODY_MAX};
+use crate::error::ApiError;
+use crate::routes::{health, job, log, memory, project, setting, ticket, worker};
+use crate::store::Store;
+
+/// Longest time for one request, its body included.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+
+/// What every handler may use.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    pub(crate) store: Store,
+    key: Option<Arc<Secret>>,
+}
+
+impl App {
+    pub(crate) fn new(store: Store, key: Option<Secret>) -> Self {
+        Self { store, key: key.map(Arc::new) }
+    }
+
+    /// The key that callers need, if any.
+    pub(crate) fn key(&self) -> Option<&Secret> {
+        self.key.as_deref()
+    }
+}
+
+/// All routes. The first part is the API of the original app, the second is ours.
+pub(crate) fn router(app: App) -> Router {
+    let ticket_logs = post(log::add).get(log::list);
+    Router::new()
+        .route("/api/worker/jobs/start", post(worker::start))
+        .route("/api/worker/jobs/{job}/complete", post(worker::complete))
+        .route("/api/worker/jobs/{job}/fail", post(worker::fail))
+        .route("/api/projects/{project}/tickets/{ticket}/worker-context", get(worker::context))
+        .route(
+            "/api/projects/{project}/tickets/{ticket}/logs",
+            ticket_logs.layer(DefaultBodyLimit::max(LOG_BODY_MAX)),
+        )
+        .route("/api/projects/{project}/tickets/{ticket}/complete", post(ticket::complete))
+        .route("/api/projects/{project}/tickets/{ticket}/cancel", post(ticket::cancel))
+        .route(
+            "/api/projects/{project}/tickets/{ticket}/cancel-requested",
+            get(ticket::cancel_requested),
+        )
+        .route("/api/projects/{project}/memory/retrieve", post(memory::retrieve))
+        .route("/api/projects/{project}/memory/index", post(memory::index))
+        .route("/api/settings", get(setting::show).put(setting::change))
+        //
+        .route("/api/health", get(health::show))
+        .route("/api/projects", get(project::list).post(project::create))
+        .route(
+            "/api/projects/{project}",
+            get(project::show).patch(project::edit).delete(project::delete),
+        )
+        .route("/api/projects/{project}/tickets", get(ticket::list).post(ticket::create))
+        .route(
+            "/api/projects/{project}/tickets/{ticket}",
+            get(ticket::show).patch(ticket::edit).delete(ticket::delete),
+        )
+        .route("/api/projects/{project}/tickets/{ticket}/reviews", post(job::enqueue_review))
+        .route("/api/tickets/{ticket}", get(ticket::find))
+        .route("/api/jobs", get(job::list))
+        .route("/api/jobs/{job}", get(job::show))
+        .fallback(async || ApiError::NotFound("this URL"))
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(from_fn_with_state(app.clone(), auth::require_key))
+        .layer(from_fn(limit_time))
+        .layer(from_fn(log_access))
+        .with_state(app)
+}
+
+async fn limit_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_LIMIT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_elapsed) => ApiError::TooSlow.into_response(),
+    }
+}
+
+/// The path alone: no query, header or body is logged.
+async fn log_access(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let started = Instant::now();
+    let response = next.run(request).await;
+    tracing::debug!(
+        %method,
+        path,
+        status = response.status().as_u16(),
+        ms = started.elapsed().as_millis(),
+        "request"
+    );
+    response
+}

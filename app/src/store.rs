@@ -1,0 +1,271 @@
+//! The database: one SQLite file, all SQL in the files below this one.
+//!
+//! Invariants: one connection, used by one piece of work at a time on a blocking thread, so no lock
+//! is held across an await; every write is one transaction that takes its lock at the start; what
+//! was answered is on disk (`synchronous=FULL`: with WAL a power cut would otherwise forget the
+//! last claims and reports). The file holds the settings' secrets, so it is readable by its owner
+//! alone. Nothing here knows of HTTP.
+
+mod job;
+mod log;
+mod memory;
+mod project;
+mod setting;
+mod ticket;
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
+
+pub(crate) use job::{Claim, ClaimedJob, Filter, NewReview, Queued, Settled};
+pub(crate) use log::NewLog;
+pub(crate) use project::{NewProject, Removal};
+pub(crate) use ticket::{Board, Delivery, NewTicket, TicketEdit};
+
+use crate::clock::Timestamp;
+
+/// How long to wait for another process that has the file locked (a backup, `sqlite3`).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// In the order of their numbers; the database's `user_version` counts those applied.
+const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_initial.sql")];
+
+/// The database could not be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("cannot create the database file {}", path.display())]
+    Create {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot open the database {}", path.display())]
+    Open {
+        path: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error("cannot bring the database to version {version}")]
+    Migrate {
+        version: u32,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error(
+        "the database has version {found}, this program knows {}; use a newer terarchitect-app",
+        MIGRATIONS.len()
+    )]
+    Newer { found: u32 },
+    #[error("the database refused a query")]
+    Query(#[from] rusqlite::Error),
+    #[error("a database task ended early")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+/// Handle of the database; clones share the connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    connection: Arc<Mutex<Connection>>,
+}
+
+impl Store {
+    /// Opens the database at `path`, making it and its folder where they are missing, and brings it
+    /// to the current version. Blocks.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let create = |source| StoreError::Create { path: path.to_owned(), source };
+        ensure_private(path).map_err(create)?;
+        let mut connection =
+            connect(path).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+        migrate(&mut connection)?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)) })
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|tx| tx.query_row("SELECT 1", [], |_| Ok(()))).await
+    }
+
+    /// Runs `work` in a transaction that may write; it is committed when `work` succeeds.
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.run(TransactionBehavior::Immediate, work).await
+    }
+
+    /// Runs `work` on one consistent state of the database.
+    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.run(TransactionBehavior::Deferred, work).await
+    }
+
+    async fn run<T, F>(&self, behavior: TransactionBehavior, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let connection = Arc::clone(&self.connection);
+        let task = move || {
+            // A panic under the lock has rolled its transaction back: the connection is sound.
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = connection.transaction_with_behavior(behavior)?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        tokio::task::spawn_blocking(task).await.map_err(StoreError::Task)?
+    }
+}
+
+/// Makes the file with mode 0600 or takes the access of others away. SQLite gives its side files
+/// (`-wal`, `-shm`) the mode of the database.
+fn ensure_private(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        tracing::warn!(path = %path.display(), "the database was open to others: mode set to 0600");
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = (1..).zip(MIGRATIONS);
+    if known.clone().all(|(number, _)| number < found) {
+        return Err(StoreError::Newer { found });
+    }
+    for (number, sql) in known.filter(|(number, _)| *number > found) {
+        let mut apply = || {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction.execute_batch(sql)?;
+            transaction.pragma_update(None, "user_version", number)?;
+            transaction.commit()
+        };
+        apply().map_err(|source| StoreError::Migrate { version: number, source })?;
+    }
+    Ok(())
+}
+
+/// Reads a column whose text has a type: an id or a word.
+fn typed<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error| {
+        let index = row.as_ref().column_index(column).unwrap_or_default();
+        rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
+    })
+}
+
+fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_millis)
+}
+
+fn optional_time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
+}
+
+/// SQLite has signed integers only. The API takes no number above `i64::MAX`.
+fn to_sql(number: Option<u64>) -> Option<i64> {
+    number.and_then(|number| i64::try_from(number).ok())
+}
+
+fn unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<u64>> {
+    let number: Option<i64> = row.get(column)?;
+    Ok(number.and_then(|number| u64::try_from(number).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn the_database_and_its_side_files_are_readable_by_the_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/er/app.db");
+        let _store = Store::open(&path).unwrap();
+        for name in ["app.db", "app.db-wal", "app.db-shm"] {
+            assert_eq!(mode(&path.with_file_name(name)), 0o600, "{name}");
+        }
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+    }
+
+    #[test]
+    fn a_database_that_was_open_to_others_is_closed_to_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let _store = Store::open(&path).unwrap();
+        assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn every_migration_file_is_embedded_and_applied_once() {
+        let listed = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
+        assert_eq!(listed.count(), MIGRATIONS.len());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        for _ in 0..2 {
+            drop(Store::open(&path).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_database_of_a_newer_program_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        drop(Store::open(&path).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        let error = Store::open(&path).unwrap_err();
+        assert!(matches!(error, StoreError::Newer { found: 99 }), "{error}");
+    }
+
+    #[test]
+    fn what_is_answered_is_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = connect(&folder.path().join("app.db")).unwrap();
+        let pragma = |name: &str| -> String {
+            connection
+                .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
+                .map(|value| format!("{value:?}"))
+                .unwrap()
+        };
+        assert_eq!(pragma("journal_mode"), r#"Text("wal")"#);
+        assert_eq!(pragma("synchronous"), "Integer(2)");
+        assert_eq!(pragma("foreign_keys"), "Integer(1)");
+    }
+}

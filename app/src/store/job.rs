@@ -1,0 +1,299 @@
+//! The job queue: first in, first out, by the order of creation. The rules are in
+//! [`queue`](crate::queue).
+
+use api_client::wire::JobKind;
+use api_client::{JobId, ProjectId, TicketId};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+
+use super::{
+    Store, StoreError, optional_time, project, setting, ticket, time, to_sql, typed, unsigned,
+};
+use crate::clock::Timestamp;
+use crate::model::{Job, JobStatus, LatestJob, Project, Ticket};
+use crate::queue::{self, Cancellation, Outcome};
+use crate::setting::Settings;
+
+/// What a claim brought.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    Empty,
+    NoSuchProject,
+    Job(Box<ClaimedJob>),
+}
+
+/// A job that is now running, with what its answer is made of.
+#[derive(Debug)]
+pub(crate) struct ClaimedJob {
+    pub(crate) job: Job,
+    pub(crate) project: Project,
+    pub(crate) settings: Settings,
+}
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    Done,
+    /// The job does not run: nothing was changed.
+    Refused(JobStatus),
+    Missing,
+}
+
+/// What became of a new job.
+#[derive(Debug)]
+pub(crate) enum Queued {
+    Job(Box<Job>),
+    /// The ticket has a job that waits or runs.
+    Refused(LatestJob),
+    NoSuchTicket,
+}
+
+/// A review comment to be answered.
+#[derive(Clone, Debug)]
+pub(crate) struct NewReview {
+    pub(crate) pr_number: u64,
+    pub(crate) comment_body: String,
+    pub(crate) github_comment_id: Option<u64>,
+}
+
+/// Which jobs to list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filter {
+    pub(crate) status: Option<JobStatus>,
+    pub(crate) project: Option<ProjectId>,
+    pub(crate) ticket: Option<TicketId>,
+    pub(crate) limit: u32,
+}
+
+impl Store {
+    /// Claims the oldest job that waits, of one project or of any.
+    pub(crate) async fn claim(
+        &self,
+        project: Option<ProjectId>,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        self.write(move |tx| {
+            if let Some(id) = project
+                && project::find(tx, id)?.is_none()
+            {
+                return Ok(Claim::NoSuchProject);
+            }
+            let sql = "UPDATE jobs
+                SET status = 'running', claimed_at = :now, attempt = attempt + 1
+                WHERE seq = (
+                    SELECT seq FROM jobs
+                    WHERE status = 'pending' AND (:project IS NULL OR project_id = :project)
+                    ORDER BY seq LIMIT 1)
+                RETURNING *";
+            let job = tx.prepare_cached(sql)?.query_row(
+                named_params! {
+                    ":now": now.millis(),
+                    ":project": project.map(|id| id.to_string()),
+                },
+                read_job,
+            );
+            let Some(job) = job.optional()? else {
+                return Ok(Claim::Empty);
+            };
+            let project =
+                project::find(tx, job.project_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            Ok(Claim::Job(Box::new(ClaimedJob { job, project, settings: setting::load(tx)? })))
+        })
+        .await
+    }
+
+    /// Records how a running job ended.
+    pub(crate) async fn settle(
+        &self,
+        id: JobId,
+        outcome: Outcome,
+        now: Timestamp,
+    ) -> Result<Settled, StoreError> {
+        self.write(move |tx| {
+            let Some(job) = find(tx, id)? else {
+                return Ok(Settled::Missing);
+            };
+            let Some(end) = queue::settle(job.status, &outcome) else {
+                return Ok(Settled::Refused(job.status));
+            };
+            let reason = match outcome {
+                Outcome::Completed => None,
+                Outcome::Failed { reason } => reason,
+            };
+            finish(tx, id, end, reason.as_deref(), now)?;
+            Ok(Settled::Done)
+        })
+        .await
+    }
+
+    pub(crate) async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        self.read(move |tx| find(tx, id)).await
+    }
+
+    /// Jobs, newest first.
+    pub(crate) async fn jobs(&self, filter: Filter) -> Result<Vec<Job>, StoreError> {
+        self.read(move |tx| {
+            let sql = "SELECT * FROM jobs
+                WHERE (:status IS NULL OR status = :status)
+                    AND (:project IS NULL OR project_id = :project)
+                    AND (:ticket IS NULL OR ticket_id = :ticket)
+                ORDER BY seq DESC LIMIT :limit";
+            let mut statement = tx.prepare_cached(sql)?;
+            let rows = statement.query_map(
+                named_params! {
+                    ":status": filter.status.map(JobStatus::name),
+                    ":project": filter.project.map(|id| id.to_string()),
+                    ":ticket": filter.ticket.map(|id| id.to_string()),
+                    ":limit": filter.limit,
+                },
+                read_job,
+            )?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// Puts a review job in the queue.
+    pub(crate) async fn enqueue_review(
+        &self,
+        project: ProjectId,
+        id: TicketId,
+        review: NewReview,
+        now: Timestamp,
+    ) -> Result<Queued, StoreError> {
+        self.write(move |tx| {
+            let Some(ticket) = ticket::find_in(tx, project, id)? else {
+                return Ok(Queued::NoSuchTicket);
+            };
+            if let Some(newest) = ticket.job
+                && !queue::may_enqueue(Some(newest.status))
+            {
+                return Ok(Queued::Refused(newest));
+            }
+            let kind = JobKind::Review {
+                pr_number: review.pr_number,
+                comment_body: review.comment_body,
+                github_comment_id: review.github_comment_id,
+            };
+            let job = enqueue(tx, &ticket, &kind, now)?;
+            let job = find(tx, job)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            Ok(Queued::Job(Box::new(job)))
+        })
+        .await
+    }
+
+    /// Cancels the newest job of a ticket. `None` when there is no such ticket.
+    pub(crate) async fn cancel(
+        &self,
+        project: ProjectId,
+        id: TicketId,
+        now: Timestamp,
+    ) -> Result<Option<Cancellation>, StoreError> {
+        self.write(move |tx| {
+            let Some(ticket) = ticket::find_in(tx, project, id)? else {
+                return Ok(None);
+            };
+            let effect = queue::cancel(ticket.job.map(|job| job.status));
+            if let Some(LatestJob { job_id, .. }) = ticket.job
+                && effect != Cancellation::Nothing
+            {
+                let flag = "UPDATE jobs SET cancel_requested = 1 WHERE id = ?1";
+                tx.execute(flag, [job_id.to_string()])?;
+                if effect == Cancellation::Withdraw {
+                    finish(tx, job_id, JobStatus::Cancelled, None, now)?;
+                }
+            }
+            Ok(Some(effect))
+        })
+        .await
+    }
+
+    /// Whether the newest job of a ticket is to stop: a new job begins with the answer no.
+    pub(crate) async fn cancel_requested(
+        &self,
+        project: ProjectId,
+        id: TicketId,
+    ) -> Result<Option<bool>, StoreError> {
+        self.read(move |tx| {
+            let Some(ticket) = ticket::find_in(tx, project, id)? else {
+                return Ok(None);
+            };
+            let job = match ticket.job {
+                Some(newest) => find(tx, newest.job_id)?,
+                None => None,
+            };
+            Ok(Some(job.is_some_and(|job| job.cancel_requested)))
+        })
+        .await
+    }
+}
+
+/// Adds a job to the end of the queue, inside a transaction that has checked the rules.
+pub(super) fn enqueue(
+    tx: &Connection,
+    ticket: &Ticket,
+    kind: &JobKind,
+    now: Timestamp,
+) -> rusqlite::Result<JobId> {
+    let (pr_number, comment, comment_id) = match kind {
+        JobKind::Ticket => (None, None, None),
+        JobKind::Review { pr_number, comment_body, github_comment_id } => {
+            (Some(*pr_number), Some(comment_body), *github_comment_id)
+        }
+    };
+    let id = JobId::random();
+    let sql = "INSERT INTO jobs (id, project_id, ticket_id, kind, status, pr_number, comment_body,
+            github_comment_id, created_at)
+        VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8)";
+    tx.prepare_cached(sql)?.execute(params![
+        id.to_string(),
+        ticket.project_id.to_string(),
+        ticket.id.to_string(),
+        kind.name(),
+        to_sql(pr_number),
+        comment,
+        to_sql(comment_id),
+        now.millis(),
+    ])?;
+    Ok(id)
+}
+
+fn find(tx: &Connection, id: JobId) -> rusqlite::Result<Option<Job>> {
+    tx.prepare_cached("SELECT * FROM jobs WHERE id = ?1")?
+        .query_row([id.to_string()], read_job)
+        .optional()
+}
+
+fn finish(
+    tx: &Connection,
+    id: JobId,
+    end: JobStatus,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> rusqlite::Result<usize> {
+    let sql = "UPDATE jobs SET status = ?2, fail_reason = ?3, finished_at = ?4 WHERE id = ?1";
+    tx.prepare_cached(sql)?.execute(params![id.to_string(), end.name(), reason, now.millis()])
+}
+
+fn read_job(row: &Row<'_>) -> rusqlite::Result<Job> {
+    let kind = match row.get::<_, String>("kind")?.as_str() {
+        "review" => JobKind::Review {
+            pr_number: unsigned(row, "pr_number")?.unwrap_or_default(),
+            comment_body: row.get("comment_body")?,
+            github_comment_id: unsigned(row, "github_comment_id")?,
+        },
+        _ => JobKind::Ticket,
+    };
+    Ok(Job {
+        job_id: typed(row, "id")?,
+        project_id: typed(row, "project_id")?,
+        ticket_id: typed(row, "ticket_id")?,
+        kind,
+        status: typed(row, "status")?,
+        attempt: row.get("attempt")?,
+        cancel_requested: row.get("cancel_requested")?,
+        created_at: time(row, "created_at")?,
+        claimed_at: optional_time(row, "claimed_at")?,
+        finished_at: optional_time(row, "finished_at")?,
+        fail_reason: row.get("fail_reason")?,
+    })
+}
