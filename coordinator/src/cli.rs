@@ -62,9 +62,7 @@ impl Args for Flags {
             .long("config")
             .value_name("FILE")
             .value_parser(clap::value_parser!(PathBuf))
-            .help(format!(
-                "Configuration file [default: {USUAL_FILE}, if it is there]"
-            ));
+            .help(format!("Configuration file [default: {USUAL_FILE}, if it is there]"));
         let flags = settings().filter_map(|setting| {
             let flag = setting.flag?;
             let action = match setting.kind {
@@ -82,10 +80,7 @@ impl Args for Flags {
                     .help(help(setting)),
             )
         });
-        command
-            .next_help_heading("Settings")
-            .arg(config)
-            .args(flags)
+        command.next_help_heading("Settings").arg(config).args(flags)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -108,9 +103,7 @@ impl FromArgMatches for Flags {
             self.config = Some(path.clone());
         }
         for flag in settings().filter_map(|setting| setting.flag) {
-            let given = matches
-                .try_get_many::<String>(flag.name)
-                .map_err(internal)?;
+            let given = matches.try_get_many::<String>(flag.name).map_err(internal)?;
             if let Some(given) = given {
                 self.values.insert(flag.name, given.cloned().collect());
             }
@@ -189,11 +182,7 @@ mod tests {
         let help = run.render_long_help().to_string();
         for setting in settings() {
             if let Some(flag) = setting.flag {
-                assert!(
-                    help.contains(&format!("--{} <", flag.name)),
-                    "{}",
-                    flag.name
-                );
+                assert!(help.contains(&format!("--{} <", flag.name)), "{}", flag.name);
                 assert!(help.contains(setting.name), "{}", setting.name);
             }
         }

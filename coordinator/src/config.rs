@@ -17,6 +17,8 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,7 +28,6 @@ use api_client::{ProjectId, Secret};
 use url::Url;
 
 pub(crate) use environment::Environment;
-pub(crate) use error::ConfigErrors;
 pub(crate) use load::{USUAL_FILE, load};
 pub(crate) use report::{Form, Report, print};
 pub(crate) use setting::{Kind, Preset, Setting, all as settings};
@@ -91,7 +92,7 @@ pub(crate) struct EngineConfig {
 #[derive(Clone, Debug)]
 pub(crate) struct AgentConfig {
     /// Its image.
-    pub(crate) image: String,
+    pub(crate) image: ImageChoice,
     /// Which Docker it may use.
     pub(crate) docker_mode: DockerMode,
     /// Whether [`DockerMode::Dood`] mounts the engine's socket.
@@ -104,6 +105,15 @@ pub(crate) struct AgentConfig {
     pub(crate) settings: JobDocument,
 }
 
+/// The image of the agent's container, and whether somebody chose it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ImageChoice {
+    /// The default: a project's own image comes before it.
+    Default(String),
+    /// Given by flag, environment or file: it comes before a project's own image.
+    Explicit(String),
+}
+
 /// Which Docker the agent may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DockerMode {
@@ -113,6 +123,17 @@ pub(crate) enum DockerMode {
     Dood,
     /// None.
     None,
+}
+
+impl DockerMode {
+    /// Its name as a setting.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Dind => "dind",
+            Self::Dood => "dood",
+            Self::None => "none",
+        }
+    }
 }
 
 /// Whether the engine's socket is mounted in [`DockerMode::Dood`].
@@ -131,6 +152,9 @@ pub(crate) struct HostConfig {
     pub(crate) fallback: HostFallback,
     /// The agent-runner program. Where it was found nowhere, the path where it is expected.
     pub(crate) runner: PathBuf,
+    /// What a run on this host keeps of the coordinator's environment: where programs, home,
+    /// temporary files and certificates are, and the language. Never a secret.
+    pub(crate) environment: BTreeMap<OsString, OsString>,
 }
 
 /// When a job that was meant for a container runs on the host.
@@ -138,6 +162,8 @@ pub(crate) struct HostConfig {
 pub(crate) enum HostFallback {
     /// When its container could not be started.
     OnStartFailure,
+    /// Always: no container is started and no Docker Engine is needed.
+    Always,
     /// Never: the job fails.
     Never,
 }

@@ -78,10 +78,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<JobDocument> {
             None => complete = false,
         }
     }
-    for (name, other) in [
-        (env::GITHUB_TOKEN, env::GH_TOKEN),
-        (env::GH_TOKEN, env::GITHUB_TOKEN),
-    ] {
+    for (name, other) in [(env::GITHUB_TOKEN, env::GH_TOKEN), (env::GH_TOKEN, env::GITHUB_TOKEN)] {
         if let (None, Some(token)) = (document.get(name), document.get(other).cloned()) {
             document.set(name, token);
         }
@@ -93,9 +90,9 @@ fn value(reader: &mut Reader<'_>, setting: &'static Setting) -> Option<Option<Se
     match setting.kind {
         Kind::Secret { .. } => reader.secret(setting),
         // The agent gets the operator's own spelling, not a normalised one.
-        Kind::Url => reader.optional(setting, |text| {
-            parse::http_url(text).map(|_url| Secret::from(text))
-        }),
+        Kind::Url => {
+            reader.optional(setting, |text| parse::http_url(text).map(|_url| Secret::from(text)))
+        }
         Kind::Number => reader.optional(setting, |text| {
             parse::positive_number(text).map(|_number| Secret::from(text))
         }),

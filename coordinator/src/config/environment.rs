@@ -25,9 +25,7 @@ impl Environment {
 
     /// The value of a variable, blank or not.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
-        self.variables
-            .get(OsStr::new(name))
-            .map(OsString::as_os_str)
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
     /// The home directory of the user, where there is one.

@@ -31,10 +31,7 @@ impl ConfigFile {
                 return Ok(Self::default());
             }
             Err(source) => {
-                return Err(Problem::ConfigFile {
-                    path: path.to_owned(),
-                    source,
-                });
+                return Err(Problem::ConfigFile { path: path.to_owned(), source });
             }
         };
         Self::parse(path, &text)
@@ -51,10 +48,7 @@ impl ConfigFile {
                 message: error.message().replace('\n', ", "),
             }
         })?;
-        Ok(Self {
-            path: Some(path.to_owned()),
-            root,
-        })
+        Ok(Self { path: Some(path.to_owned()), root })
     }
 
     /// The path of the file, where there is one.
@@ -71,15 +65,9 @@ impl ConfigFile {
         let (Some(file), Some(value)) = (&self.path, lookup(&self.root, path)) else {
             return Ok(None);
         };
-        let origin = Origin::File {
-            file: file.clone(),
-            path,
-        };
+        let origin = Origin::File { file: file.clone(), path };
         match text_of(setting.kind, value) {
-            Ok(text) => Ok(Some(Given {
-                text: text.trim().to_owned(),
-                origin,
-            })),
+            Ok(text) => Ok(Some(Given { text: text.trim().to_owned(), origin })),
             Err(allowed) if setting.is_secret() => Err(Problem::SecretValue {
                 name: setting.name,
                 origin,
@@ -181,11 +169,7 @@ fn find_unknown(file: &Path, table: &Table, at: &str, paths: &[&str], into: &mut
 }
 
 fn join(table: &str, key: &str) -> String {
-    if table.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{table}.{key}")
-    }
+    if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") }
 }
 
 fn hint(what: &str, name: &str, allowed: &BTreeSet<&str>) -> String {

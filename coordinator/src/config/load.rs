@@ -11,8 +11,8 @@ use super::read::Reader;
 use super::report::Report;
 use super::source::{Flags, Sources};
 use super::{
-    AgentConfig, AppConfig, Config, DockerMode, EngineConfig, HostConfig, Loaded, LogConfig,
-    ProjectFilter, ScheduleConfig, agent_env, parse, runner, setting,
+    AgentConfig, AppConfig, Config, DockerMode, EngineConfig, HostConfig, ImageChoice, Loaded,
+    LogConfig, ProjectFilter, ScheduleConfig, agent_env, parse, runner, setting,
 };
 
 /// The file that is read where none is named.
@@ -36,11 +36,7 @@ pub(super) fn load_from(
         Ok(file) => (file, None),
         Err(problem) => (ConfigFile::default(), Some(problem)),
     };
-    let mut reader = Reader::new(Sources {
-        flags,
-        environment,
-        file: &file,
-    });
+    let mut reader = Reader::new(Sources { flags, environment, file: &file });
     let config = read_all(&mut reader, environment);
     let mut problems = reader.problems;
     if let Some(problem) = problem {
@@ -52,15 +48,8 @@ pub(super) fn load_from(
     };
     let mut notices = reader.notices;
     notices.extend(advice(&config, environment));
-    let report = Report {
-        file: file.path().map(Path::to_owned),
-        entries: reader.entries,
-    };
-    Ok(Loaded {
-        config,
-        notices,
-        report,
-    })
+    let report = Report { file: file.path().map(Path::to_owned), entries: reader.entries };
+    Ok(Loaded { config, notices, report })
 }
 
 /// Every section is read before the first `?`, so that all mistakes are found. The order is that
@@ -84,10 +73,7 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
         projects: projects?.unwrap_or(ProjectFilter::All),
         schedule: schedule?,
         engine: EngineConfig { host: host? },
-        agent: AgentConfig {
-            settings: settings?,
-            ..container?
-        },
+        agent: AgentConfig { settings: settings?, ..container? },
         host: on_host?,
         state_dir: state_dir?,
         log: log?,
@@ -97,23 +83,21 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
 fn read_app(reader: &mut Reader<'_>) -> Option<AppConfig> {
     let url = reader.value(&setting::API_URL, parse::base_url);
     let key = reader.secret(&setting::API_KEY);
-    Some(AppConfig {
-        url: url?,
-        key: key?,
-    })
+    Some(AppConfig { url: url?, key: key? })
 }
 
 fn read_schedule(reader: &mut Reader<'_>) -> Option<ScheduleConfig> {
     let max_concurrent = reader.value(&setting::MAX_CONCURRENT, parse::max_concurrent);
     let poll_interval = reader.value(&setting::POLL_INTERVAL, parse::poll_interval);
-    Some(ScheduleConfig {
-        max_concurrent: max_concurrent?,
-        poll_interval: poll_interval?,
-    })
+    Some(ScheduleConfig { max_concurrent: max_concurrent?, poll_interval: poll_interval? })
 }
 
 fn read_container(reader: &mut Reader<'_>) -> Option<AgentConfig> {
-    let image = reader.value(&setting::IMAGE, parse::image);
+    let image = reader.optional(&setting::IMAGE, parse::image);
+    let image = match image {
+        Some(None) => reader.value(&setting::IMAGE, parse::image).map(ImageChoice::Default),
+        given => given.flatten().map(ImageChoice::Explicit),
+    };
     let docker_mode = reader.value(&setting::DOCKER_MODE, parse::docker_mode);
     let socket = reader.value(&setting::SOCKET, parse::socket_mount);
     let cache_volume = reader.value(&setting::CACHE_VOLUME, parse::volume);
@@ -138,16 +122,14 @@ fn read_host(reader: &mut Reader<'_>, environment: &Environment) -> Option<HostC
     Some(HostConfig {
         fallback: fallback?,
         runner: runner?,
+        environment: runner::environment(environment),
     })
 }
 
 fn read_log(reader: &mut Reader<'_>) -> Option<LogConfig> {
     let filter = reader.value(&setting::LOG_LEVEL, parse::log_filter);
     let format = reader.value(&setting::LOG_FORMAT, parse::log_format);
-    Some(LogConfig {
-        filter: filter?,
-        format: format?,
-    })
+    Some(LogConfig { filter: filter?, format: format? })
 }
 
 /// systemd may name several directories; the first is the unit's own.
@@ -176,10 +158,7 @@ fn advice(config: &Config, environment: &Environment) -> Vec<String> {
             config.host.runner.display()
         ));
     }
-    if environment
-        .get("COORDINATOR_REPO_ROOT")
-        .is_some_and(|root| !root.is_empty())
-    {
+    if environment.get("COORDINATOR_REPO_ROOT").is_some_and(|root| !root.is_empty()) {
         notices.push(
             "COORDINATOR_REPO_ROOT is ignored: agents on this host are run by the agent-runner \
              program, whose path is AGENT_RUNNER_PATH"

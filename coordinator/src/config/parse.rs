@@ -102,9 +102,7 @@ pub(super) fn engine_host(text: &str) -> Result<String, Allowed> {
     };
     let allowed = "unix:///path/of/the.sock, tcp://host:port or http://host:port \
                    (this version has no TLS and no ssh:// to the engine)";
-    usable
-        .then(|| text.to_owned())
-        .ok_or_else(|| allowed.to_owned())
+    usable.then(|| text.to_owned()).ok_or_else(|| allowed.to_owned())
 }
 
 /// An image reference: its characters are checked here, the rest by the engine.
@@ -134,9 +132,10 @@ pub(super) fn docker_mode(text: &str) -> Result<DockerMode, Allowed> {
         "dind" => Ok(DockerMode::Dind),
         "dood" => Ok(DockerMode::Dood),
         "none" => Ok(DockerMode::None),
-        _ => Err(
-            "dind, dood or none (dind-caps and dind-rootless are not in this version)".to_owned(),
-        ),
+        _ => {
+            Err("dind, dood or none (dind-caps and dind-rootless are not in this version)"
+                .to_owned())
+        }
     }
 }
 
@@ -151,8 +150,9 @@ pub(super) fn socket_mount(text: &str) -> Result<SocketMount, Allowed> {
 pub(super) fn host_fallback(text: &str) -> Result<HostFallback, Allowed> {
     match text.to_ascii_lowercase().as_str() {
         "on-start-failure" => Ok(HostFallback::OnStartFailure),
+        "always" => Ok(HostFallback::Always),
         "never" => Ok(HostFallback::Never),
-        _ => Err("on-start-failure or never".to_owned()),
+        _ => Err("on-start-failure, always or never".to_owned()),
     }
 }
 
@@ -207,9 +207,7 @@ pub(super) fn path(text: &str, home: Option<&Path>) -> Result<PathBuf, Allowed> 
 /// Letters and digits, and from the second character on these others too.
 fn reference(text: &str, others: &str) -> Option<String> {
     let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-    let rest = text
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || others.contains(c));
+    let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c));
     (begins && rest).then(|| text.to_owned())
 }
 
@@ -264,10 +262,7 @@ mod tests {
     fn a_lone_word_that_is_no_level_is_not_a_log_filter() {
         assert_eq!(log_filter("INFO").unwrap(), "info");
         assert_eq!(log_filter("WARNING").unwrap(), "warn");
-        assert_eq!(
-            log_filter("warn,coordinator=debug").unwrap(),
-            "warn,coordinator=debug"
-        );
+        assert_eq!(log_filter("warn,coordinator=debug").unwrap(), "warn,coordinator=debug");
         for text in ["verbose", "info,coordinator=loud", "coordinator"] {
             assert!(log_filter(text).is_err(), "{text}");
         }
@@ -290,6 +285,21 @@ mod tests {
     fn the_docker_modes_of_later_versions_are_named_as_such() {
         let allowed = docker_mode("dind-caps").unwrap_err();
         assert!(allowed.contains("dind-caps and dind-rootless are not in this version"));
+    }
+
+    #[test]
+    fn the_docker_modes_are_read_by_the_names_they_give_themselves() {
+        for mode in [DockerMode::Dind, DockerMode::Dood, DockerMode::None] {
+            assert_eq!(docker_mode(mode.name()), Ok(mode));
+        }
+    }
+
+    #[test]
+    fn the_host_can_be_a_last_resort_the_only_place_or_no_place_for_a_job() {
+        assert_eq!(host_fallback("on-start-failure"), Ok(HostFallback::OnStartFailure));
+        assert_eq!(host_fallback("always"), Ok(HostFallback::Always));
+        assert_eq!(host_fallback("Never"), Ok(HostFallback::Never));
+        assert!(host_fallback("yes").is_err());
     }
 
     #[test]

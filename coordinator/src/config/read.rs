@@ -25,12 +25,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(sources: Sources<'a>) -> Self {
-        Self {
-            sources,
-            problems: sources.file.unknown(),
-            notices: Vec::new(),
-            entries: Vec::new(),
-        }
+        Self { sources, problems: sources.file.unknown(), notices: Vec::new(), entries: Vec::new() }
     }
 
     /// A setting that always has a value: given, or its preset.
@@ -117,10 +112,7 @@ impl<'a> Reader<'a> {
             }
             Err(allowed) => self.fail(Problem::Value {
                 name: setting.name,
-                value: without_credentials(&text)
-                    .chars()
-                    .take(SHOWN_MAX_CHARS)
-                    .collect(),
+                value: without_credentials(&text).chars().take(SHOWN_MAX_CHARS).collect(),
                 origin,
                 allowed,
             }),
@@ -148,10 +140,7 @@ impl<'a> Reader<'a> {
     ) -> Result<(Option<Given>, Option<Given>), Problem> {
         let given = |variable: String| {
             let text = self.sources.variable(setting, &variable)?;
-            Ok(text.map(|text| Given {
-                text,
-                origin: Origin::Variables(vec![variable]),
-            }))
+            Ok(text.map(|text| Given { text, origin: Origin::Variables(vec![variable]) }))
         };
         let literal = given(setting.name.to_owned())?;
         let path = given(format!("{}_FILE", setting.name))?;
@@ -195,11 +184,7 @@ impl<'a> Reader<'a> {
         };
         match parse::line(&text) {
             Ok(line) => Ok(Some((Secret::from(line), origin))),
-            Err(allowed) => Err(Problem::SecretValue {
-                name: setting.name,
-                origin,
-                allowed,
-            }),
+            Err(allowed) => Err(Problem::SecretValue { name: setting.name, origin, allowed }),
         }
     }
 
@@ -225,10 +210,7 @@ impl<'a> Reader<'a> {
             });
         }
         self.warn_if_open(&path);
-        Ok(Given {
-            text: text.trim().to_owned(),
-            origin,
-        })
+        Ok(Given { text: text.trim().to_owned(), origin })
     }
 
     fn warn_if_open(&mut self, path: &Path) {
@@ -257,11 +239,7 @@ impl<'a> Reader<'a> {
     }
 
     fn note(&mut self, setting: &'static Setting, shown: Shown, origin: Origin) {
-        self.entries.push(Entry {
-            setting,
-            shown,
-            origin,
-        });
+        self.entries.push(Entry { setting, shown, origin });
     }
 
     fn fail<T>(&mut self, problem: Problem) -> Option<T> {
@@ -271,10 +249,7 @@ impl<'a> Reader<'a> {
 }
 
 fn preset(text: &'static str) -> Given {
-    Given {
-        text: text.to_owned(),
-        origin: Origin::Default,
-    }
+    Given { text: text.to_owned(), origin: Origin::Default }
 }
 
 fn shown(setting: &Setting, text: &str) -> Shown {

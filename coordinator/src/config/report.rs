@@ -3,7 +3,7 @@
 //! Invariant: an [`Entry`] of a secret does not hold the secret, so nothing here can print it.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::iter;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -51,19 +51,11 @@ pub(crate) enum Form {
     Json,
 }
 
-/// Writes a report and the notices that came with it.
-///
-/// # Errors
-/// When `out` cannot be written to.
-pub(crate) fn print(
-    report: &Report,
-    notices: &[String],
-    form: Form,
-    out: &mut impl Write,
-) -> io::Result<()> {
+/// The text of a report, without a line end after the last line.
+pub(crate) fn print(report: &Report, form: Form) -> String {
     match form {
-        Form::Text => print_text(report, notices, out),
-        Form::Json => print_json(report, notices, out),
+        Form::Text => text(report),
+        Form::Json => json(report),
     }
 }
 
@@ -81,43 +73,36 @@ pub(super) fn without_credentials(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn print_text(report: &Report, notices: &[String], out: &mut impl Write) -> io::Result<()> {
-    match &report.file {
-        Some(file) => writeln!(out, "configuration file: {}", file.display())?,
-        None => writeln!(out, "configuration file: none")?,
-    }
+fn text(report: &Report) -> String {
+    let file = report.file.as_ref().map(|file| file.display().to_string());
+    let head = format!("configuration file: {}", file.as_deref().unwrap_or("none"));
     let rows: Vec<_> = report
         .entries
         .iter()
         .map(|entry| (entry.setting.name, entry.text(), entry.origin.to_string()))
         .collect();
-    let width = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
-    let names = width(&mut rows.iter().map(|(name, _, _)| name.chars().count()));
-    let values = width(&mut rows.iter().map(|(_, value, _)| value.chars().count()));
+    let names = rows.iter().map(|(name, _, _)| name.chars().count()).max().unwrap_or(0);
+    let values = rows.iter().map(|(_, value, _)| value.chars().count()).max().unwrap_or(0);
     let values = values.min(COLUMN_MAX);
-    for (name, value, origin) in rows {
-        writeln!(out, "{name:names$}  {value:values$}  {origin}")?;
-    }
-    notices
-        .iter()
-        .try_for_each(|notice| writeln!(out, "notice: {notice}"))
+    let lines = rows
+        .into_iter()
+        .map(|(name, value, origin)| format!("{name:names$}  {value:values$}  {origin}"));
+    iter::once(head).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-fn print_json(report: &Report, notices: &[String], out: &mut impl Write) -> io::Result<()> {
+fn json(report: &Report) -> String {
     let document = JsonReport {
         file: report.file.as_ref().map(|file| file.display().to_string()),
         settings: report.entries.iter().map(Entry::json).collect(),
-        notices,
     };
-    serde_json::to_writer_pretty(&mut *out, &document)?;
-    writeln!(out)
+    // Strings and booleans always serialise.
+    serde_json::to_string_pretty(&document).unwrap_or_default()
 }
 
 #[derive(Serialize)]
 struct JsonReport<'a> {
     file: Option<String>,
     settings: Vec<JsonEntry<'a>>,
-    notices: &'a [String],
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,7 @@
-//! Where the agent-runner program is.
+//! The agent-runner program on this host: where it is, and its environment.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -8,12 +10,37 @@ use super::parse::{self, Allowed};
 
 const PROGRAM: &str = "agent-runner";
 
+/// What a run on this host keeps of the environment: nothing that is a secret, and nothing that
+/// changes what the runner does.
+const KEPT: [&str; 12] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+];
+
+/// The environment of a run on this host, before its settings.
+pub(super) fn environment(environment: &Environment) -> BTreeMap<OsString, OsString> {
+    let kept = KEPT.iter().filter_map(|&name| Some((name.into(), environment.get(name)?.into())));
+    let mut kept: BTreeMap<OsString, OsString> = kept.collect();
+    if let Some(home) = environment.home() {
+        kept.entry("HOME".into()).or_insert_with(|| home.into());
+    }
+    kept
+}
+
 /// A path that was given must be that of a program.
 pub(super) fn given(text: &str, home: Option<&Path>) -> Result<PathBuf, Allowed> {
     let path = parse::path(text, home)?;
-    is_program(&path)
-        .then_some(path)
-        .ok_or_else(|| "the path of an executable file".to_owned())
+    is_program(&path).then_some(path).ok_or_else(|| "the path of an executable file".to_owned())
 }
 
 /// Beside this program, else in `PATH`; where it is in neither, the place where it is expected.
@@ -66,6 +93,14 @@ mod tests {
     fn a_runner_that_is_nowhere_is_expected_beside_the_coordinator() {
         let environment = Environment::default().with_executable("/nowhere/coordinator");
         assert_eq!(find(&environment), Path::new("/nowhere/agent-runner"));
+    }
+
+    #[test]
+    fn a_run_on_the_host_keeps_no_secret_of_the_environment() {
+        let variables = [("PATH", "/bin"), ("GITHUB_TOKEN", "x"), ("LD_PRELOAD", "y")];
+        let kept = environment(&Environment::of(variables));
+        let kept: Vec<_> = kept.iter().map(|(k, v)| (k.to_str(), v.to_str())).collect();
+        assert_eq!(kept, [(Some("HOME"), Some("/home/op")), (Some("PATH"), Some("/bin"))]);
     }
 
     #[test]

@@ -76,16 +76,7 @@ impl Setting {
         preset: Preset,
         doc: &'static str,
     ) -> Self {
-        Self {
-            name,
-            also: None,
-            toml: Some(toml),
-            flag: None,
-            kind,
-            preset,
-            blank: None,
-            doc,
-        }
+        Self { name, also: None, toml: Some(toml), flag: None, kind, preset, blank: None, doc }
     }
 
     /// A setting that is handed on to the agent under its own name.
@@ -214,8 +205,8 @@ settings! {
 
     HOST_FALLBACK = Setting::new(
         "HOST_FALLBACK", "host.fallback", Kind::Text, Preset::Value("on-start-failure"),
-        "Whether a job whose container cannot be started runs on this host, without isolation: \
-         on-start-failure or never.",
+        "When a job that is meant for a container runs on this host, without isolation: \
+         on-start-failure (of its container), always or never.",
     ).flag("host-fallback", "WHEN");
 
     RUNNER = Setting::new(

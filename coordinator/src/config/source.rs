@@ -104,10 +104,8 @@ impl Sources<'_> {
         let flag = setting.flag?;
         let text = self.flags.values.get(flag.name)?.join(",");
         let text = text.trim();
-        counts(setting, text).then(|| Given {
-            text: text.to_owned(),
-            origin: Origin::Flag(flag.name),
-        })
+        counts(setting, text)
+            .then(|| Given { text: text.to_owned(), origin: Origin::Flag(flag.name) })
     }
 
     fn in_environment(&self, setting: &'static Setting) -> Result<Option<Given>, Problem> {
@@ -122,10 +120,8 @@ impl Sources<'_> {
                 }
             }
         }
-        Ok((!names.is_empty()).then(|| Given {
-            text: texts.join(","),
-            origin: Origin::Variables(names),
-        }))
+        Ok((!names.is_empty())
+            .then(|| Given { text: texts.join(","), origin: Origin::Variables(names) }))
     }
 }
 

@@ -82,7 +82,5 @@ fn setting_value<'d>(loaded: &'d Loaded, name: &str) -> Option<&'d str> {
 }
 
 fn printed(loaded: &Loaded, form: Form) -> String {
-    let mut out = Vec::new();
-    print(&loaded.report, &loaded.notices, form, &mut out).unwrap();
-    String::from_utf8(out).unwrap()
+    print(&loaded.report, form)
 }

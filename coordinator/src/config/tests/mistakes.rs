@@ -73,17 +73,12 @@ fn unknown_keys_are_refused_with_the_nearest_and_the_allowed_names() {
     );
     let errors = sandbox.errors();
     let has = |part: &str| {
-        assert!(
-            errors.iter().any(|error| error.contains(part)),
-            "{part}: {errors:#?}"
-        );
+        assert!(errors.iter().any(|error| error.contains(part)), "{part}: {errors:#?}");
     };
     assert_eq!(errors.len(), 5, "{errors:#?}");
     has("unknown key poll before the first table (allowed tables: agent, agent.env, app, ");
-    has(
-        "unknown key max_concurent in [schedule] (did you mean max_concurrent? allowed keys: \
-         max_concurrent, poll_interval_sec, projects)",
-    );
+    has("unknown key max_concurent in [schedule] (did you mean max_concurrent? allowed keys: \
+         max_concurrent, poll_interval_sec, projects)");
     has("unknown table [agents] (did you mean agent?");
     has("unknown key WORKER_MOD in [agent.env] (did you mean WORKER_MODE?");
     has("unknown key worker_api_key in [app] (did you mean worker_api_key_file?");
@@ -125,10 +120,8 @@ fn a_value_of_another_type_is_refused() {
 fn bytes_that_are_no_text_are_refused_by_the_name_of_their_variable() {
     let mut sandbox = Sandbox::new([APP]);
     let bytes = OsString::from_vec(vec![b'x', 0xff]);
-    sandbox.environment = sandbox
-        .environment
-        .with("GITHUB_TOKEN", bytes.clone())
-        .with("NOT_OURS", bytes);
+    sandbox.environment =
+        sandbox.environment.with("GITHUB_TOKEN", bytes.clone()).with("NOT_OURS", bytes);
     assert_eq!(
         sandbox.error(),
         "GITHUB_TOKEN (environment variable GITHUB_TOKEN): must be valid UTF-8"
@@ -138,14 +131,8 @@ fn bytes_that_are_no_text_are_refused_by_the_name_of_their_variable() {
 #[test]
 fn what_is_not_a_project_id_is_named() {
     let error = Sandbox::new([APP, ("PROJECT_ID", ID), ("PROJECT_IDS", "one,two")]).error();
-    assert!(
-        error.contains("(environment variables PROJECT_ID and PROJECT_IDS)"),
-        "{error}"
-    );
+    assert!(error.contains("(environment variables PROJECT_ID and PROJECT_IDS)"), "{error}");
     assert!(error.ends_with("not an id: \"one\", \"two\""), "{error}");
     let error = Sandbox::new([APP, ("PROJECT_IDS", ",")]).error();
-    assert!(
-        error.contains("not set at all for every project"),
-        "{error}"
-    );
+    assert!(error.contains("not set at all for every project"), "{error}");
 }

@@ -5,9 +5,17 @@ use std::time::Duration;
 
 use super::{APP, ID, OTHER_ID, Sandbox, setting_value};
 use crate::config::{
-    DockerMode, Flags, HostFallback, LogFormat, ProjectFilter, Setting, SocketMount,
+    DockerMode, Flags, HostFallback, ImageChoice, LogFormat, ProjectFilter, Setting, SocketMount,
     load::load_from, settings,
 };
+
+fn explicit(image: &str) -> ImageChoice {
+    ImageChoice::Explicit(image.to_owned())
+}
+
+fn default_image() -> ImageChoice {
+    ImageChoice::Default("terarchitect-agent".to_owned())
+}
 
 #[test]
 fn only_the_app_must_be_named() {
@@ -18,7 +26,7 @@ fn only_the_app_must_be_named() {
     assert_eq!(config.schedule.max_concurrent.get(), 1);
     assert_eq!(config.schedule.poll_interval, Duration::from_secs(10));
     assert_eq!(config.engine.host, None);
-    assert_eq!(config.agent.image, "terarchitect-agent");
+    assert_eq!(config.agent.image, default_image());
     assert_eq!(config.agent.docker_mode, DockerMode::Dind);
     assert_eq!(config.agent.socket, SocketMount::Mount);
     let cache = config.agent.cache_volume.as_deref();
@@ -44,19 +52,16 @@ fn a_flag_wins_over_the_environment_which_wins_over_the_file_which_wins_over_the
         (loaded.config.agent.image, entry.unwrap().origin.to_string())
     };
     let (value, origin) = image(Sandbox::new([]));
-    assert_eq!(value, "of-file");
-    assert!(
-        origin.ends_with("coordinator.toml, [agent] image"),
-        "{origin}"
-    );
+    assert_eq!(value, explicit("of-file"));
+    assert!(origin.ends_with("coordinator.toml, [agent] image"), "{origin}");
 
     let variable = [("AGENT_IMAGE", "of-env")];
     let (value, origin) = image(Sandbox::new(variable));
-    assert_eq!(value, "of-env");
+    assert_eq!(value, explicit("of-env"));
     assert_eq!(origin, "environment variable AGENT_IMAGE");
 
     let (value, origin) = image(Sandbox::new(variable).flag("image", &["of-flag"]));
-    assert_eq!(value, "of-flag");
+    assert_eq!(value, explicit("of-flag"));
     assert_eq!(origin, "flag --image");
 }
 
@@ -65,12 +70,9 @@ fn the_usual_file_is_read_when_it_is_there_and_another_only_when_named() {
     let sandbox = Sandbox::new([APP]);
     let usual = sandbox.write("usual.toml", "[agent]\nimage = 'usual'", 0o600);
     let load = |flags: &Flags| load_from(flags, &sandbox.environment, &usual).unwrap();
-    assert_eq!(load(&Flags::default()).config.agent.image, "usual");
-    let named = Flags {
-        config: Some(sandbox.write("named.toml", "", 0o600)),
-        ..Flags::default()
-    };
-    assert_eq!(load(&named).config.agent.image, "terarchitect-agent");
+    assert_eq!(load(&Flags::default()).config.agent.image, explicit("usual"));
+    let named = Flags { config: Some(sandbox.write("named.toml", "", 0o600)), ..Flags::default() };
+    assert_eq!(load(&named).config.agent.image, default_image());
 }
 
 #[test]
@@ -85,11 +87,9 @@ fn blank_counts_as_not_set_except_where_it_means_none() {
     assert!(loaded.config.app.key.is_none());
 
     let sandbox = Sandbox::new([APP, ("AGENT_CACHE_VOLUME", ""), ("AGENT_IMAGE", "")]);
-    let loaded = sandbox
-        .file("[agent]\ncache_volume = 'named'\nimage = 'of-file'")
-        .load();
+    let loaded = sandbox.file("[agent]\ncache_volume = 'named'\nimage = 'of-file'").load();
     assert_eq!(loaded.config.agent.cache_volume, None);
-    assert_eq!(loaded.config.agent.image, "of-file");
+    assert_eq!(loaded.config.agent.image, explicit("of-file"));
 
     let by_flag = Sandbox::new([APP]).flag("cache-volume", &[""]).load();
     assert_eq!(by_flag.config.agent.cache_volume, None);
@@ -160,20 +160,12 @@ fn the_state_directory_is_systemds_or_below_home() {
     );
     let mut homeless = Sandbox::new([APP]);
     homeless.environment = homeless.environment.without_home();
-    assert!(
-        homeless
-            .error()
-            .starts_with("COORDINATOR_STATE_DIR is not set")
-    );
+    assert!(homeless.error().starts_with("COORDINATOR_STATE_DIR is not set"));
 }
 
 #[test]
 fn rust_log_is_read_before_log_level_and_the_flag_before_both() {
-    let sandbox = Sandbox::new([
-        APP,
-        ("RUST_LOG", "coordinator=debug"),
-        ("LOG_LEVEL", "warn"),
-    ]);
+    let sandbox = Sandbox::new([APP, ("RUST_LOG", "coordinator=debug"), ("LOG_LEVEL", "warn")]);
     assert_eq!(sandbox.load().config.log.filter, "coordinator=debug");
     let sandbox = sandbox.flag("log-level", &["error"]);
     assert_eq!(sandbox.load().config.log.filter, "error");

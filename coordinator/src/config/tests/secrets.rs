@@ -18,9 +18,7 @@ fn secrets_can_be_files_named_by_the_environment_or_the_file() {
     let mut sandbox = Sandbox::new([APP]);
     let key = sandbox.write("key", "the-worker-key\n", 0o600);
     let token = sandbox.write("token", "the-token\n", 0o600);
-    sandbox.environment = sandbox
-        .environment
-        .with("TERARCHITECT_WORKER_API_KEY_FILE", &key);
+    sandbox.environment = sandbox.environment.with("TERARCHITECT_WORKER_API_KEY_FILE", &key);
     let sandbox = sandbox.file(&format!(
         "[app]\nworker_api_key_file = '/not/read'\n[agent]\ngithub_token_file = '{}'\n\
          [agent.env]\nOPENAI_API_KEY_FILE = '{}'",
@@ -30,10 +28,7 @@ fn secrets_can_be_files_named_by_the_environment_or_the_file() {
     let loaded = sandbox.load();
     assert_eq!(loaded.config.app.key, Some("the-worker-key".into()));
     assert_eq!(setting_value(&loaded, "GITHUB_TOKEN"), Some("the-token"));
-    assert_eq!(
-        setting_value(&loaded, "OPENAI_API_KEY"),
-        Some("the-worker-key")
-    );
+    assert_eq!(setting_value(&loaded, "OPENAI_API_KEY"), Some("the-worker-key"));
     assert!(!loaded.notices.iter().any(|n| n.contains("holds a secret")));
 }
 
@@ -77,10 +72,7 @@ fn a_secret_file_must_be_there_and_hold_one_line() {
 fn a_file_with_a_secret_that_everybody_can_read_is_warned_of() {
     let sandbox = Sandbox::new([APP]);
     let open = sandbox.write("token", "the-token", 0o644);
-    let file = format!(
-        "[agent]\ngithub_token_file = '{}'\n[agent.env]\n",
-        open.display()
-    );
+    let file = format!("[agent]\ngithub_token_file = '{}'\n[agent.env]\n", open.display());
     let sandbox = sandbox.file(&format!("{file}OPENAI_API_KEY = 'sk-x'\nGH_TOKEN = 'y'"));
     let config = sandbox.flags.config.clone().unwrap();
     std::fs::set_permissions(&config, PermissionsExt::from_mode(0o644)).unwrap();
@@ -99,23 +91,15 @@ fn a_file_with_a_secret_that_everybody_can_read_is_warned_of() {
 #[test]
 fn no_secret_is_printed_in_any_form() {
     let secrets = settings().filter(|setting| setting.is_secret());
-    let given: Vec<_> = secrets
-        .map(|setting| (setting.name, "hunter2-secret"))
-        .collect();
+    let given: Vec<_> = secrets.map(|setting| (setting.name, "hunter2-secret")).collect();
     let proxy = ("HTTP_PROXY", "http://me:hunter2-secret@proxy:3128");
     let loaded = Sandbox::new(given.iter().copied().chain([APP, proxy])).load();
-    let texts = [
-        printed(&loaded, Form::Text),
-        printed(&loaded, Form::Json),
-        format!("{loaded:?}"),
-    ];
+    let texts = [printed(&loaded, Form::Text), printed(&loaded, Form::Json), format!("{loaded:?}")];
     for text in &texts {
         assert!(!text.contains("hunter2"), "{text}");
     }
     for (name, _) in given {
-        let mut lines = texts[0]
-            .lines()
-            .filter(|line| line.starts_with(&format!("{name} ")));
+        let mut lines = texts[0].lines().filter(|line| line.starts_with(&format!("{name} ")));
         assert!(lines.next().unwrap().contains("set (not shown)"), "{name}");
     }
     assert!(texts[0].contains("http://***@proxy:3128"));
