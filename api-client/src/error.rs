@@ -115,6 +115,21 @@ pub enum ClientError {
     Http(#[source] reqwest::Error),
 }
 
+/// An error and its causes in one line, each said once.
+#[must_use]
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !words.contains(&text) {
+            words = format!("{words}: {text}");
+        }
+        source = cause.source();
+    }
+    words
+}
+
 fn said(message: &str) -> String {
     if message.is_empty() {
         String::new()

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::error_chain;
+
 /// How long a connection may take, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -22,15 +24,5 @@ pub fn http_client(user_agent: &str) -> reqwest::ClientBuilder {
 /// in its own way).
 #[must_use]
 pub fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !words.contains(&text) {
-            words = format!("{words}: {text}");
-        }
-        source = cause.source();
-    }
-    words
+    error_chain(&error.without_url())
 }

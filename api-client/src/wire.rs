@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -275,7 +276,7 @@ impl TicketCompletion {
 pub struct AppSettings {
     /// How many jobs may run at once; absent when not set or not a number above zero.
     #[serde(rename = "MAX_CONCURRENT_AGENTS", deserialize_with = "count")]
-    pub max_concurrent_agents: Option<usize>,
+    pub max_concurrent_agents: Option<NonZeroUsize>,
 }
 
 /// Passages of the project's memory that answer one question.
@@ -317,15 +318,15 @@ fn blank_path_as_none<'de, D: Deserializer<'de>>(d: D) -> Result<Option<PathBuf>
 }
 
 /// The app stores numbers as strings.
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
-    let number = match Value::deserialize(deserializer)? {
+fn count<'de, D: Deserializer<'de>>(d: D) -> Result<Option<NonZeroUsize>, D::Error> {
+    let number = match Value::deserialize(d)? {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
     Ok(number
         .and_then(|n| usize::try_from(n).ok())
-        .filter(|n| *n > 0))
+        .and_then(NonZeroUsize::new))
 }
 
 #[cfg(test)]
@@ -383,8 +384,11 @@ mod tests {
                 .unwrap()
                 .max_concurrent_agents
         };
-        assert_eq!(read(r#"{"MAX_CONCURRENT_AGENTS":"5"}"#), Some(5));
-        assert_eq!(read(r#"{"MAX_CONCURRENT_AGENTS":3}"#), Some(3));
+        assert_eq!(
+            read(r#"{"MAX_CONCURRENT_AGENTS":"5"}"#),
+            NonZeroUsize::new(5)
+        );
+        assert_eq!(read(r#"{"MAX_CONCURRENT_AGENTS":3}"#), NonZeroUsize::new(3));
         for unset in [
             r#"{"MAX_CONCURRENT_AGENTS":null}"#,
             r#"{"MAX_CONCURRENT_AGENTS":"abc"}"#,

@@ -1,0 +1,251 @@
+//! The Docker Engine: the only module that knows bollard.
+//!
+//! Every call has a time limit. Nothing here decides anything about jobs.
+
+mod error;
+mod logs;
+mod spec;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, CreateImageOptionsBuilder,
+    InspectContainerOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions, WaitContainerOptions,
+};
+use futures_util::{StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt;
+
+use api_client::{JobId, Secret};
+
+pub(crate) use error::EngineError;
+pub(crate) use logs::LogCursor;
+pub(crate) use spec::{ContainerSpec, MountSpec, Privilege};
+
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// A start may wait for other containers' network set-up: more than a second each under load.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+const PULL_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// The default socket of an engine on this host.
+pub(crate) const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
+/// Name of a job's container; derived from the job, so that a second create is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct ContainerName(String);
+
+impl ContainerName {
+    /// The container of a job.
+    pub(crate) fn of(job: JobId) -> Self {
+        Self(format!("terarchitect-{job}"))
+    }
+}
+
+impl fmt::Display for ContainerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What the engine knows of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ContainerState {
+    /// Created, but its process was never started.
+    Created {
+        /// The engine's reason, when a start was tried.
+        error: String,
+    },
+    /// Its process runs (or is paused or restarting).
+    Running,
+    /// Its process ended.
+    Exited(ExitFacts),
+    /// There is no such container.
+    Absent,
+}
+
+/// How a container's process ended, as the engine recorded it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ExitFacts {
+    /// Exit code; 128 + n for signal n.
+    pub(crate) code: i64,
+    /// Whether the kernel ended it for want of memory.
+    pub(crate) out_of_memory: bool,
+    /// The engine's own words, if any.
+    pub(crate) error: String,
+}
+
+/// One Docker Engine. It is looked for when it is first needed and again until it is found, so an
+/// engine that comes up later than we do is no error.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    host: String,
+    docker: OnceLock<Docker>,
+}
+
+/// The writing end of a container's standard input.
+pub(crate) struct ContainerInput(std::pin::Pin<Box<dyn tokio::io::AsyncWrite + Send>>);
+
+impl Engine {
+    /// A client of the engine at `host` (`unix://…`, `tcp://…`, `http://…`), or at the default
+    /// socket.
+    pub(crate) fn new(host: Option<&str>) -> Self {
+        let host = host.map_or_else(|| format!("unix://{DEFAULT_SOCKET}"), str::to_owned);
+        Self { host, docker: OnceLock::new() }
+    }
+
+    /// Whether the engine answers; settles the API version that both sides speak.
+    pub(crate) async fn ping(&self) -> Result<(), EngineError> {
+        let version = self.docker()?.clone().negotiate_version();
+        limited(PING_TIMEOUT, "ask for its version", "the engine", version).await.map(drop)
+    }
+
+    /// Whether the engine has an image.
+    pub(crate) async fn has_image(&self, image: &str) -> Result<bool, EngineError> {
+        let inspect = self.docker()?.inspect_image(image);
+        found(limited(CALL_TIMEOUT, "inspect image", image, inspect).await).map(|i| i.is_some())
+    }
+
+    /// Fetches an image from its registry.
+    pub(crate) async fn pull(&self, image: &str) -> Result<(), EngineError> {
+        let options = CreateImageOptionsBuilder::default().from_image(image).build();
+        let pull = self.docker()?.create_image(Some(options), None, None);
+        let done = pull.try_for_each(|_progress| async { Ok(()) });
+        limited(PULL_TIMEOUT, "pull image", image, done).await
+    }
+
+    /// Creates a container. One of that name from an earlier try is an error.
+    pub(crate) async fn create(
+        &self,
+        name: &ContainerName,
+        spec: ContainerSpec,
+    ) -> Result<(), EngineError> {
+        let options = CreateContainerOptionsBuilder::default().name(&name.0).build();
+        let create = self.docker()?.create_container(Some(options), spec.into());
+        limited(CALL_TIMEOUT, "create container", &name.0, create).await.map(drop)
+    }
+
+    /// Opens the standard input of a container that is created and not yet started.
+    pub(crate) async fn attach_input(
+        &self,
+        name: &ContainerName,
+    ) -> Result<ContainerInput, EngineError> {
+        let options = AttachContainerOptionsBuilder::default().stdin(true).stream(true).build();
+        let attach = self.docker()?.attach_container(&name.0, Some(options));
+        let attached = limited(CALL_TIMEOUT, "attach to container", &name.0, attach).await?;
+        Ok(ContainerInput(attached.input))
+    }
+
+    /// Starts a created container.
+    pub(crate) async fn start(&self, name: &ContainerName) -> Result<(), EngineError> {
+        let start = self.docker()?.start_container(&name.0, None::<StartContainerOptions>);
+        limited(START_TIMEOUT, "start container", &name.0, start).await
+    }
+
+    /// What became of a container.
+    pub(crate) async fn state(&self, name: &ContainerName) -> Result<ContainerState, EngineError> {
+        let inspect = self.docker()?.inspect_container(&name.0, None::<InspectContainerOptions>);
+        let answer = limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await;
+        Ok(found(answer)?.map_or(ContainerState::Absent, |found| state_of(&found)))
+    }
+
+    /// Returns when a running container has ended, or when the engine can no longer tell. Either
+    /// way only [`state`](Self::state) says what happened.
+    pub(crate) async fn ended(&self, name: &ContainerName) {
+        let Ok(docker) = self.docker() else { return };
+        let mut wait = docker.wait_container(&name.0, None::<WaitContainerOptions>);
+        while let Some(Ok(_)) = wait.next().await {}
+    }
+
+    /// Removes a container with its anonymous volumes; an absent one is as good.
+    pub(crate) async fn remove(&self, name: &ContainerName) -> Result<(), EngineError> {
+        let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
+        let remove = self.docker()?.remove_container(&name.0, Some(options));
+        found(limited(CALL_TIMEOUT, "remove container", &name.0, remove).await).map(drop)
+    }
+
+    /// The jobs of all containers, running or not, that carry `label=value`, as told by another
+    /// label.
+    pub(crate) async fn labelled(
+        &self,
+        label: &str,
+        value: &str,
+        job_label: &str,
+    ) -> Result<Vec<String>, EngineError> {
+        let filters = HashMap::from([("label", vec![format!("{label}={value}")])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let list = self.docker()?.list_containers(Some(options));
+        let containers = limited(CALL_TIMEOUT, "list containers", label, list).await?;
+        let labels = containers.into_iter().filter_map(|container| container.labels);
+        Ok(labels.filter_map(|mut labels| labels.remove(job_label)).collect())
+    }
+
+    /// The client. bollard refuses a socket that is not there, so it is made when it is.
+    fn docker(&self) -> Result<&Docker, EngineError> {
+        if let Some(docker) = self.docker.get() {
+            return Ok(docker);
+        }
+        let docker = Docker::connect_with_host(&self.host)
+            .map_err(|error| EngineError::new("connect", &self.host, error))?;
+        Ok(self.docker.get_or_init(|| docker))
+    }
+}
+
+impl ContainerInput {
+    /// Writes one document and closes the input. An error means that the document is not whole on
+    /// the other side, so that it cannot be acted on.
+    pub(crate) async fn deliver(mut self, document: &Secret) -> Result<(), EngineError> {
+        let write = async {
+            self.0.write_all(document.expose().as_bytes()).await?;
+            self.0.flush().await.map_err(bollard::errors::Error::from)
+        };
+        limited(CALL_TIMEOUT, "write to standard input of", "the container", write).await?;
+        // Dropping the connection closes the input as well.
+        let _closed = tokio::time::timeout(CALL_TIMEOUT, self.0.shutdown()).await;
+        Ok(())
+    }
+}
+
+fn state_of(found: &ContainerInspectResponse) -> ContainerState {
+    use bollard::models::ContainerStateStatusEnum as Status;
+    let Some(state) = &found.state else { return ContainerState::Running };
+    let error = state.error.clone().unwrap_or_default();
+    match state.status {
+        Some(Status::CREATED) => ContainerState::Created { error },
+        Some(Status::EXITED | Status::DEAD) => ContainerState::Exited(ExitFacts {
+            code: state.exit_code.unwrap_or(-1),
+            out_of_memory: state.oom_killed.unwrap_or(false),
+            error,
+        }),
+        _ => ContainerState::Running,
+    }
+}
+
+/// Runs one engine call under a time limit.
+async fn limited<T>(
+    limit: Duration,
+    action: &'static str,
+    object: &str,
+    call: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<T, EngineError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map_err(|error| EngineError::new(action, object, error)),
+        Err(_) => Err(EngineError::timed_out(action, object, limit)),
+    }
+}
+
+/// A 404 is an answer, not an error.
+fn found<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,81 @@
+//! Errors of the engine: what was attempted, on what, and whether the engine itself was reached.
+
+use std::time::Duration;
+
+use api_client::error_chain;
+use bollard::errors::Error as BollardError;
+
+/// A call to the engine that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineError {
+    /// The engine answered with an error.
+    #[error("the engine could not {action} {object}: {message} (HTTP {status})")]
+    Refused { action: &'static str, object: String, status: u16, message: String },
+    /// The engine was not reached, or the connection broke.
+    #[error("the engine could not be reached to {action} {object}: {problem}; is Docker running?")]
+    Unreachable { action: &'static str, object: String, problem: String },
+}
+
+impl EngineError {
+    pub(super) fn new(action: &'static str, object: &str, error: BollardError) -> Self {
+        let object = object.to_owned();
+        match error {
+            BollardError::DockerResponseServerError { status_code, message } => {
+                let message = message.trim().to_owned();
+                Self::Refused { action, object, status: status_code, message }
+            }
+            // A stream of progress that ends in an error, as a pull does.
+            BollardError::DockerStreamError { error } => {
+                Self::Refused { action, object, status: 200, message: error }
+            }
+            other => Self::Unreachable { action, object, problem: error_chain(&other) },
+        }
+    }
+
+    pub(super) fn timed_out(action: &'static str, object: &str, limit: Duration) -> Self {
+        let problem = format!("no answer within {} s", limit.as_secs());
+        Self::Unreachable { action, object: object.to_owned(), problem }
+    }
+
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+
+    /// Whether the name is taken: 409, or 500 "already in use" from Podman.
+    pub(crate) fn is_name_taken(&self) -> bool {
+        match self {
+            Self::Refused { status: 409, .. } => true,
+            Self::Refused { status: 500, message, .. } => message.contains("already in use"),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, message: &str) -> EngineError {
+        let error = BollardError::DockerResponseServerError {
+            status_code: status,
+            message: message.to_owned(),
+        };
+        EngineError::new("create container", "terarchitect-1", error)
+    }
+
+    #[test]
+    fn a_taken_name_is_told_from_other_refusals_on_docker_and_podman() {
+        assert!(refused(409, "Conflict").is_name_taken());
+        assert!(refused(500, "the container name is already in use").is_name_taken());
+        assert!(!refused(500, "no space left on device").is_name_taken());
+    }
+
+    #[test]
+    fn the_message_says_what_was_attempted_on_what() {
+        let text = refused(404, "No such image: x:latest").to_string();
+        assert_eq!(
+            text,
+            "the engine could not create container terarchitect-1: No such image: x:latest (HTTP 404)"
+        );
+    }
+}

@@ -1,0 +1,39 @@
+//! Starting an agent: in a container, or on the host.
+//!
+//! The job document is what makes an agent act: until it is delivered, starting somewhere else is
+//! safe; once it is, the job is never started again.
+
+mod container;
+mod document;
+#[cfg(test)]
+mod fixture;
+mod host;
+mod spec;
+
+use crate::engine::EngineError;
+use crate::ledger::LedgerError;
+
+pub(crate) use container::start_container;
+pub(crate) use host::start_on_host;
+pub(crate) use spec::label;
+
+/// An agent that did not get its job document.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaunchError {
+    /// The engine did not do its part.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// There is a container of this job that was started before: its agent may have acted.
+    #[error("a container of this job was started before")]
+    StartedBefore,
+    /// The program could not be run on the host.
+    #[error("cannot run {program} on the host; set AGENT_RUNNER_PATH")]
+    Program {
+        program: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The state directory did not take the record.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}

@@ -1,0 +1,168 @@
+//! What a job's agent is told: settings of the app, overridden by those of the operator, and the
+//! facts of the job. Pure.
+
+use std::net::IpAddr;
+
+use api_client::Secret;
+use api_client::contract::{DOCKER_RUN_ERROR_MAX_CHARS, JobDocument, URL_SETTINGS, env};
+use api_client::wire::{ExecutionMode, Job, JobKind};
+use url::{Host, Url};
+
+use crate::config::Config;
+
+/// The name by which a container reaches the Docker host.
+pub(super) const HOST_ALIAS: &str = "host.docker.internal";
+
+/// How the agent sees this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// From the host itself, or a container in the host's network.
+    Host,
+    /// From a container with a network of its own.
+    Container,
+}
+
+/// The document of a job. `run_error` says why it does not run in a container as it should.
+pub(crate) fn job_document(
+    job: &Job,
+    config: &Config,
+    view: View,
+    run_error: Option<&str>,
+) -> JobDocument {
+    let mut document = JobDocument::default();
+    document.extend(job.agent_env.iter().map(|(name, value)| (name, value.clone())));
+    document.extend(config.agent.settings.iter().map(|(name, value)| (name, value.clone())));
+    document.set(env::API_URL, config.app.url.as_str());
+    if let Some(key) = &config.app.key {
+        document.set(env::WORKER_API_KEY, key.clone());
+    }
+    document.set(env::JOB_ID, job.job_id.to_string());
+    document.set(env::JOB_KIND, job.kind.name());
+    document.set(env::TICKET_ID, job.ticket_id.to_string());
+    document.set(env::PROJECT_ID, job.project_id.to_string());
+    if let Some(url) = &job.repo_url {
+        document.set(env::REPO_URL, url.as_str());
+    }
+    if let (ExecutionMode::Local, Some(path)) = (job.execution_mode, &job.project_path) {
+        document.set(env::AGENT_WORKSPACE, path.to_string_lossy().into_owned());
+    }
+    if let JobKind::Review { pr_number, comment_body, github_comment_id } = &job.kind {
+        document.set(env::PR_NUMBER, pr_number.to_string());
+        document.set(env::COMMENT_BODY, comment_body.as_str());
+        if let Some(id) = github_comment_id {
+            document.set(env::GITHUB_COMMENT_ID, id.to_string());
+        }
+    }
+    if let Some(error) = run_error {
+        let error: String = error.chars().take(DOCKER_RUN_ERROR_MAX_CHARS).collect();
+        document.set(env::DOCKER_RUN_ERROR, error);
+    }
+    if view == View::Container {
+        rewrite_loopback_urls(&mut document);
+    }
+    document
+}
+
+/// The names that may be seen in `docker inspect`, so that an operator can tell jobs apart.
+pub(super) const VISIBLE: [&str; 4] = [env::JOB_ID, env::JOB_KIND, env::TICKET_ID, env::PROJECT_ID];
+
+fn rewrite_loopback_urls(document: &mut JobDocument) {
+    for name in URL_SETTINGS {
+        if let Some(rewritten) = document.get(name).and_then(seen_from_container) {
+            document.set(name, rewritten);
+        }
+    }
+}
+
+/// A URL whose host is this machine's loopback, with the alias for it; nothing for all others.
+fn seen_from_container(url: &Secret) -> Option<String> {
+    let mut url = Url::parse(url.expose()).ok()?;
+    let loopback = match url.host()? {
+        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => IpAddr::V4(address).is_loopback(),
+        Host::Ipv6(address) => IpAddr::V6(address).is_loopback(),
+    };
+    if !loopback {
+        return None;
+    }
+    url.set_host(Some(HOST_ALIAS)).ok()?;
+    Some(url.into())
+}
+
+/// The subcommand of the runner for a kind of job.
+pub(super) fn runner_command(job: &Job) -> Vec<String> {
+    vec![job.kind.name().to_owned()]
+}
+
+/// What the runner must find in its environment to read the document from standard input.
+pub(super) const DOCUMENT_ON_STDIN: (&str, &str) = (env::JOB_DOCUMENT, "stdin");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::fixture::{config, job};
+    use super::*;
+
+    fn text<'a>(document: &'a JobDocument, name: &str) -> &'a str {
+        document.get(name).map_or("(absent)", Secret::expose)
+    }
+
+    #[test]
+    fn a_loopback_host_is_rewritten_in_url_settings_and_in_nothing_else() {
+        let comment = "see http://localhost:3000 and fix it";
+        let job = job(&format!(
+            r#""kind":"review","pr_number":9,"comment_body":"{comment}",
+               "repo_url":"http://127.0.0.1:8080/acme/demo.git",
+               "agent_env":{{"WORKER_LLM_URL":"http://[::1]:4000/v1","GIT_USER_NAME":"localhost"}}"#
+        ));
+        let config = config(&[("TERARCHITECT_API_URL", "http://localhost:5010/app")]);
+        let document = job_document(&job, &config, View::Container, None);
+        assert_eq!(text(&document, env::API_URL), "http://host.docker.internal:5010/app");
+        assert_eq!(
+            text(&document, env::REPO_URL),
+            "http://host.docker.internal:8080/acme/demo.git"
+        );
+        assert_eq!(text(&document, env::WORKER_LLM_URL), "http://host.docker.internal:4000/v1");
+        assert_eq!(text(&document, env::GIT_USER_NAME), "localhost");
+        assert_eq!(text(&document, env::COMMENT_BODY), comment);
+        let on_host = job_document(&job, &config, View::Host, None);
+        assert_eq!(text(&on_host, env::API_URL), "http://localhost:5010/app");
+    }
+
+    #[test]
+    fn the_operators_settings_override_those_of_the_app() {
+        let job = job(r#""kind":"ticket","agent_env":{"GITHUB_TOKEN":"of-the-app","A":"kept"}"#);
+        let config = config(&[("GITHUB_TOKEN", "of-the-operator")]);
+        let document = job_document(&job, &config, View::Container, None);
+        assert_eq!(text(&document, env::GITHUB_TOKEN), "of-the-operator");
+        assert_eq!(text(&document, "A"), "kept");
+    }
+
+    #[test]
+    fn only_local_execution_names_a_path_of_the_host() {
+        let path = r#""kind":"ticket","project_path":"/srv/demo","execution_mode""#;
+        let local =
+            job_document(&job(&format!(r#"{path}:"local""#)), &config(&[]), View::Host, None);
+        assert_eq!(text(&local, env::AGENT_WORKSPACE), "/srv/demo");
+        let docker =
+            job_document(&job(&format!(r#"{path}:"docker""#)), &config(&[]), View::Host, None);
+        assert_eq!(docker.get(env::AGENT_WORKSPACE), None);
+    }
+
+    #[test]
+    fn the_docker_error_is_cut_to_what_the_agent_takes() {
+        let error = "é".repeat(9_000);
+        let job = job(r#""kind":"ticket""#);
+        let document = job_document(&job, &config(&[]), View::Host, Some(&error));
+        assert_eq!(text(&document, env::DOCKER_RUN_ERROR).chars().count(), 8_000);
+    }
+
+    proptest! {
+        #[test]
+        fn a_url_of_another_host_is_never_touched(host in "[a-z]{1,9}\\.example", path in "/[a-z/]{0,9}") {
+            let url = Secret::from(format!("https://{host}{path}?next=http://localhost"));
+            prop_assert_eq!(seen_from_container(&url), None);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The program's own log: to the journal with native fields under systemd, else to standard error.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+
+use crate::config::{LogConfig, LogFormat};
+
+/// The log cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LogError {
+    #[error("RUST_LOG or LOG_LEVEL is not a log filter")]
+    Filter(#[from] ParseError),
+    #[error("the journal cannot be reached; use LOG_FORMAT=pretty or json")]
+    Journal(#[source] std::io::Error),
+    #[error(transparent)]
+    Init(#[from] TryInitError),
+}
+
+/// Sets up the log of this process.
+pub(crate) fn init(config: &LogConfig) -> Result<(), LogError> {
+    let filter = EnvFilter::try_new(&config.filter)?;
+    let layer = layer(config.format)?;
+    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;
+    Ok(())
+}
+
+fn layer(format: LogFormat) -> Result<Box<dyn Layer<Registry> + Send + Sync>, LogError> {
+    let stderr = || fmt::layer().with_writer(std::io::stderr).with_target(false);
+    Ok(match format {
+        LogFormat::Journald => {
+            Box::new(tracing_journald::layer().map_err(LogError::Journal)?.with_field_prefix(None))
+        }
+        LogFormat::Json => Box::new(stderr().json().flatten_event(true)),
+        LogFormat::Pretty | LogFormat::Auto => {
+            Box::new(stderr().compact().with_ansi(std::io::stderr().is_terminal()))
+        }
+    })
+}

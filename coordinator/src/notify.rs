@@ -1,0 +1,75 @@
+//! Saying what the coordinator is doing: to the service manager's status line always, to the log
+//! when it changes.
+
+use std::error::Error;
+
+use api_client::error_chain;
+use sd_notify::NotifyState;
+
+/// What was said last.
+#[derive(Debug, Default)]
+pub(crate) struct Status {
+    /// The reason for which nothing is claimed, if any.
+    trouble: Option<String>,
+}
+
+impl Status {
+    /// The start is over.
+    pub(crate) fn ready(&mut self) {
+        tell(NotifyState::Ready, "waiting for jobs");
+        tracing::info!("ready");
+    }
+
+    /// Nothing waits in the app.
+    pub(crate) fn idle(&mut self, used: usize, slots: usize) {
+        self.recovered();
+        tell(NotifyState::Ready, &format!("{used} of {slots} slots in use, no job waits"));
+    }
+
+    /// A job was claimed.
+    pub(crate) fn working(&mut self, used: usize, slots: usize) {
+        self.recovered();
+        tell(NotifyState::Ready, &format!("{used} of {slots} slots in use"));
+    }
+
+    /// Nothing may be claimed; said once for each reason.
+    pub(crate) fn held(&mut self, reason: &dyn Error) {
+        self.changed("nothing is claimed", reason);
+    }
+
+    /// The app does not answer as it should; said once for each reason.
+    pub(crate) fn trouble(&mut self, reason: &dyn Error) {
+        self.changed("no answer to a claim", reason);
+    }
+
+    /// The end begins.
+    pub(crate) fn stopping(&mut self) {
+        tell(NotifyState::Stopping, "stopping; containers are left running");
+        tracing::info!("stopping");
+    }
+
+    /// Whether nothing can be claimed at present.
+    pub(crate) const fn in_trouble(&self) -> bool {
+        self.trouble.is_some()
+    }
+
+    fn changed(&mut self, what: &str, reason: &dyn Error) {
+        let text = format!("{what}: {}", error_chain(reason));
+        if self.trouble.as_ref() != Some(&text) {
+            tracing::warn!("{text}");
+            tell(NotifyState::Ready, &text);
+            self.trouble = Some(text);
+        }
+    }
+
+    fn recovered(&mut self) {
+        if self.trouble.take().is_some() {
+            tracing::info!("claiming again");
+        }
+    }
+}
+
+fn tell(state: NotifyState<'_>, status: &str) {
+    // Without a service manager there is no one to tell.
+    let _unheard = sd_notify::notify(&[state, NotifyState::Status(status)]);
+}

@@ -1,0 +1,274 @@
+//! What an agent prints: redacted, made valid UTF-8, kept in a file that cannot grow without
+//! bound, with the last part of it in memory for the ticket's log.
+//!
+//! Memory is bounded by [`TAIL_MAX`] and the pieces in flight, whatever the agent prints.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use api_client::contract::STARTED_LINE;
+use api_client::{Redactor, StreamRedactor};
+use tokio::fs::{self, File, OpenOptions};
+use tokio::io::AsyncWriteExt;
+
+/// Size at which a log file is rotated, in bytes; one older file is kept.
+const FILE_MAX: u64 = 16 << 20;
+
+/// How much of the end is kept in memory, in bytes.
+const TAIL_MAX: usize = 32 << 10;
+
+/// How much is gathered before it is handed to the disk, in bytes.
+const WRITE_BUFFER: usize = 64 << 10;
+
+/// How much of the beginning is searched for the line by which the runner says it began.
+const HEAD_MAX: usize = 64 << 10;
+
+/// The output of one job.
+#[derive(Debug)]
+pub(crate) struct Output {
+    path: PathBuf,
+    file: Option<File>,
+    written: u64,
+    redactor: StreamRedactor,
+    /// The first bytes of a character that is not complete yet.
+    partial: Vec<u8>,
+    tail: VecDeque<u8>,
+    head: Head,
+}
+
+/// Whether the runner was seen to begin.
+#[derive(Debug)]
+enum Head {
+    /// Not yet; the output so far.
+    Unseen(Vec<u8>),
+    /// Not in the part that is searched.
+    Absent,
+    Seen,
+}
+
+impl Output {
+    /// Opens the log file of a job (mode 0600), going on where an earlier one ended. A disk that
+    /// does not take it costs the file, never the job: it is said once, and the tail is kept.
+    pub(crate) async fn open(path: PathBuf, redactor: &Redactor) -> Self {
+        let mut output = Self {
+            path,
+            file: None,
+            written: 0,
+            redactor: redactor.stream(),
+            partial: Vec::new(),
+            tail: VecDeque::new(),
+            head: Head::Unseen(Vec::new()),
+        };
+        let opened = output.open_file().await;
+        output.keep_file_if(opened);
+        output
+    }
+
+    /// As [`open`](Self::open), for output that will be read again from its beginning.
+    pub(crate) async fn open_anew(path: PathBuf, redactor: &Redactor) -> Self {
+        for file in [older(&path), path.clone()] {
+            // Mostly it was not there; where it cannot be removed, writing says why.
+            let _removed = fs::remove_file(file).await;
+        }
+        Self::open(path, redactor).await
+    }
+
+    /// Takes the next piece.
+    pub(crate) async fn push(&mut self, piece: &[u8]) {
+        let text = self.redactor.push(piece);
+        self.store(&text, End::Open).await;
+    }
+
+    /// Writes what was held back; to be called at the end of the output.
+    pub(crate) async fn finish(&mut self) {
+        let text = self.redactor.finish();
+        self.store(&text, End::Closed).await;
+        if let Some(file) = &mut self.file {
+            let flushed = file.flush().await;
+            self.keep_file_if(flushed);
+        }
+    }
+
+    /// Whether the runner's first line was seen, or may have been in what was not searched.
+    pub(crate) const fn runner_may_have_begun(&self) -> bool {
+        !matches!(self.head, Head::Unseen(_))
+    }
+
+    /// The end of the output.
+    pub(crate) fn tail(&self) -> String {
+        let bytes: Vec<u8> = self.tail.iter().copied().collect();
+        // The front may have been cut within a character.
+        String::from_utf8_lossy(&bytes).trim_start_matches('\u{fffd}').to_owned()
+    }
+
+    async fn store(&mut self, bytes: &[u8], end: End) {
+        let text = take_valid(&mut self.partial, bytes, end);
+        if text.is_empty() {
+            return;
+        }
+        self.look_for_begin(text.as_bytes());
+        self.tail.extend(text.as_bytes());
+        let excess = self.tail.len().saturating_sub(TAIL_MAX);
+        self.tail.drain(..excess);
+        let written = self.write(text.as_bytes()).await;
+        self.keep_file_if(written);
+    }
+
+    async fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        if self.written >= FILE_MAX {
+            self.rotate().await?;
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.write_all(text).await?;
+        self.written += text.len() as u64;
+        Ok(())
+    }
+
+    async fn rotate(&mut self) -> io::Result<()> {
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        file.flush().await?;
+        fs::rename(&self.path, older(&self.path)).await?;
+        self.open_file().await
+    }
+
+    async fn open_file(&mut self) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file = options.append(true).create(true).mode(0o600).open(&self.path).await?;
+        file.set_max_buf_size(WRITE_BUFFER);
+        self.written = file.metadata().await?.len();
+        self.file = Some(file);
+        Ok(())
+    }
+
+    fn keep_file_if(&mut self, done: io::Result<()>) {
+        if let Err(error) = done {
+            tracing::warn!(path = %self.path.display(), %error, "the log file of a job is given up");
+            self.file = None;
+        }
+    }
+
+    fn look_for_begin(&mut self, text: &[u8]) {
+        let Head::Unseen(seen) = &mut self.head else { return };
+        seen.extend_from_slice(text);
+        let begins = |line: &[u8]| line.starts_with(STARTED_LINE.as_bytes());
+        if seen.split(|byte| *byte == b'\n').any(begins) {
+            self.head = Head::Seen;
+        } else if seen.len() > HEAD_MAX {
+            self.head = Head::Absent;
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    Closed,
+}
+
+/// The name of the rotated file.
+pub(crate) fn older(path: &Path) -> PathBuf {
+    path.with_extension("log.1")
+}
+
+/// Bytes as text: what is not UTF-8 is replaced, a character that is not complete yet is held in
+/// `partial` for the next piece.
+fn take_valid(partial: &mut Vec<u8>, bytes: &[u8], end: End) -> String {
+    partial.extend_from_slice(bytes);
+    let held = match end {
+        End::Open => unfinished(partial),
+        End::Closed => 0,
+    };
+    let ready = partial.len() - held;
+    let text = String::from_utf8_lossy(&partial[..ready]).into_owned();
+    partial.drain(..ready);
+    text
+}
+
+/// How many bytes at the end may be the beginning of a character.
+fn unfinished(bytes: &[u8]) -> usize {
+    let last = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+    let may_go_on = std::str::from_utf8(last).is_err_and(|error| error.error_len().is_none());
+    if may_go_on { last.len() } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use api_client::Secret;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    async fn output(dir: &tempfile::TempDir) -> Output {
+        let redactor = Redactor::new([&Secret::from("ghp_secret_token")]);
+        Output::open(dir.path().join("job.log"), &redactor).await
+    }
+
+    #[tokio::test]
+    async fn the_file_is_ours_alone_and_holds_no_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut output = output(&dir).await;
+        output.push(b"a ghp_sec").await;
+        output.push(b"ret_token b").await;
+        output.finish().await;
+        let path = dir.path().join("job.log");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a [redacted] b");
+        assert_eq!(output.tail(), "a [redacted] b");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn much_output_is_bounded_on_disk_and_in_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut output = output(&dir).await;
+        let piece = vec![b'x'; 1 << 20];
+        for _ in 0..50 {
+            output.push(&piece).await;
+        }
+        output.push(b"the end").await;
+        output.finish().await;
+        let on_disk: u64 = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .sum();
+        assert!(on_disk <= 2 * FILE_MAX + (2 << 20), "{on_disk}");
+        assert_eq!(output.tail.len(), TAIL_MAX);
+        assert!(output.tail().ends_with("the end"));
+    }
+
+    #[tokio::test]
+    async fn the_first_line_of_the_runner_is_seen_at_the_start_of_a_line_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut output = output(&dir).await;
+        output.push(format!("echo {STARTED_LINE}\n").as_bytes()).await;
+        output.finish().await;
+        assert!(!output.runner_may_have_begun());
+        let (first, second) = STARTED_LINE.split_at(5);
+        output.push(format!("warning\n{first}").as_bytes()).await;
+        output.push(second.as_bytes()).await;
+        output.finish().await;
+        assert!(output.runner_may_have_begun());
+    }
+
+    proptest! {
+        #[test]
+        fn text_is_the_same_wherever_the_pieces_are_cut(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            text in "\\PC{0,40}",
+            size in 1usize..9,
+        ) {
+            let mut whole = text.into_bytes();
+            whole.extend(bytes);
+            let mut partial = Vec::new();
+            let mut out = String::new();
+            for piece in whole.chunks(size) {
+                out.push_str(&take_valid(&mut partial, piece, End::Open));
+                prop_assert!(partial.len() < 4);
+            }
+            out.push_str(&take_valid(&mut partial, &[], End::Closed));
+            prop_assert_eq!(out, String::from_utf8_lossy(&whole).into_owned());
+        }
+    }
+}

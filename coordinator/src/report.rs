@@ -1,0 +1,140 @@
+//! Telling the app how a job ended, until it knows; then cleaning up.
+//!
+//! The order is fixed: outcome on disk → acknowledged by the app → container removed → forgotten.
+//! Whatever interrupts it, the next start goes on at the same place.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use api_client::wire::{ExecutionMode, JobFailure, LogEntry};
+use api_client::{ApiError, delays, retry};
+use backon::BackoffBuilder;
+use tokio::time::sleep;
+
+use crate::context::{Context, Mode};
+use crate::engine::ContainerName;
+use crate::job::Finished;
+use crate::ledger::JobRef;
+use crate::outcome::{Cause, Outcome};
+
+/// Between two tries once the growing delays are used up, and after a refusal that only a mended
+/// key can end.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// How long a coordinator of one job waits for an engine that is gone.
+const ONCE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A ticket's log is worth this many tries, and no more.
+const LOG_TRIES: usize = 3;
+
+/// Delivers the outcome of a job and forgets it. Returns early when the coordinator stops.
+pub(crate) async fn report(ctx: &Context, finished: Finished) {
+    let done = async {
+        deliver(ctx, &finished).await;
+        clean_up(ctx, &finished.record.job).await;
+    };
+    tokio::select! {
+        () = ctx.stop.cancelled() => {}
+        () = done => {}
+    }
+}
+
+async fn deliver(ctx: &Context, finished: &Finished) {
+    let job = &finished.record.job;
+    if let Outcome::Failed(cause) = &finished.outcome {
+        log_failure(ctx, job, cause, &finished.tail).await;
+    }
+    let mut waits = delays(7).build();
+    loop {
+        let answer = match &finished.outcome {
+            Outcome::Completed => ctx.api.complete_job(job.job_id).await,
+            Outcome::Failed(cause) => {
+                let reason = ctx.redactor(None).redact(&cause.to_string()).into_owned();
+                ctx.api.fail_job(job.job_id, &JobFailure { reason }).await
+            }
+        };
+        let wait = match verdict(&answer) {
+            Verdict::Settled => return,
+            Verdict::SettledOtherwise(error) => {
+                tracing::warn!(job.id = %job.job_id, %error, "the app had settled the job before");
+                return;
+            }
+            Verdict::Later(error) => {
+                let wait = waits.next().unwrap_or(LONGEST_DELAY);
+                tracing::warn!(job.id = %job.job_id, %error, "outcome not delivered yet");
+                wait.max(error.retry_after().unwrap_or(wait))
+            }
+            Verdict::AfterRepair(error) => {
+                tracing::error!(job.id = %job.job_id, %error, "outcome not delivered");
+                LONGEST_DELAY
+            }
+        };
+        sleep(wait).await;
+    }
+}
+
+/// What an answer to a report means.
+#[derive(Debug)]
+enum Verdict<'a> {
+    Settled,
+    /// Completed, failed, or deleted before: nothing is left to report.
+    SettledOtherwise(&'a ApiError),
+    Later(&'a ApiError),
+    AfterRepair(&'a ApiError),
+}
+
+fn verdict(answer: &Result<(), ApiError>) -> Verdict<'_> {
+    match answer {
+        Ok(()) => Verdict::Settled,
+        Err(error) => match error {
+            ApiError::Gone { .. } | ApiError::Refused { status: 409, .. } => {
+                Verdict::SettledOtherwise(error)
+            }
+            ApiError::Unreachable { .. } | ApiError::Busy { .. } => Verdict::Later(error),
+            ApiError::Unauthorised { .. }
+            | ApiError::Refused { .. }
+            | ApiError::Malformed { .. } => Verdict::AfterRepair(error),
+        },
+    }
+}
+
+/// Puts the cause and the end of the output on the ticket, where people look first.
+async fn log_failure(ctx: &Context, job: &JobRef, cause: &Cause, tail: &str) {
+    let Some(ticket) = job.ticket else { return };
+    let entry = LogEntry {
+        session_id: format!("coordinator-{}", job.job_id),
+        step: "agent_failed".to_owned(),
+        summary: ctx.redactor(None).redact(&cause.to_string()).into_owned(),
+        raw_output: (!tail.is_empty()).then(|| tail.to_owned()),
+    };
+    let post = || ctx.api.post_log(ticket.project_id, ticket.ticket_id, &entry);
+    if let Err(error) = retry(LOG_TRIES, post).await {
+        tracing::warn!(job.id = %job.job_id, %error, "the ticket's log misses the failure");
+    }
+}
+
+async fn clean_up(ctx: &Context, job: &JobRef) {
+    if job.execution_mode == ExecutionMode::Docker && remove_container(ctx, job).await.is_break() {
+        return;
+    }
+    if let Err(error) = ctx.ledger.forget(job.job_id).await {
+        tracing::warn!(job.id = %job.job_id, %error, "a settled job will be reported again");
+    }
+}
+
+/// Removes the job's container, however long the engine takes to come back; a coordinator of one
+/// job leaves it to the next start after [`ONCE_PATIENCE`].
+async fn remove_container(ctx: &Context, job: &JobRef) -> ControlFlow<()> {
+    let name = ContainerName::of(job.job_id);
+    let mut waits = delays(7).build();
+    let begun = Instant::now();
+    while let Err(error) = ctx.engine.remove(&name).await {
+        if ctx.mode == Mode::Once && begun.elapsed() > ONCE_PATIENCE {
+            tracing::warn!(container.name = %name, %error, "container left to the next start");
+            return ControlFlow::Break(());
+        }
+        tracing::debug!(container.name = %name, %error, "container not removed yet");
+        sleep(waits.next().unwrap_or(LONGEST_DELAY)).await;
+    }
+    ControlFlow::Continue(())
+}
