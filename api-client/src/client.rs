@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 use serde::Serialize;
@@ -16,9 +16,9 @@ use crate::error::{ApiError, Call, ClientError};
 use crate::http::{describe, http_client};
 use crate::wire::{
     AppSettings, ClaimRequest, Job, JobFailure, LogEntry, MemoryAnswer, TicketCompletion,
-    WorkerContext,
+    WorkerContext, clean_text,
 };
-use crate::{JobId, ProjectId, Secret, TicketId};
+use crate::{JobId, ProjectId, Redactor, Secret, TicketId};
 
 /// Claims may wait for locks in the app; a reply given up on is a lost job, so this is generous.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(60);
@@ -37,6 +37,8 @@ const BODY_MAX: usize = 32 << 20;
 pub struct WorkerApi {
     base: Url,
     key: Option<Secret>,
+    /// Of the key: an app may quote it when it refuses it.
+    redactor: Redactor,
     http: reqwest::Client,
 }
 
@@ -50,28 +52,35 @@ pub enum Claim {
 }
 
 impl WorkerApi {
-    /// A client of the app at `base` (any path prefix is kept). `key` may be absent: an app
-    /// without a key takes any caller. `user_agent` names the program.
+    /// A client of the app at `base` (any path prefix is kept, a query is not). `key` may be
+    /// absent: an app without a key takes any caller. White space around it is not part of it.
+    /// `user_agent` names the program.
     ///
     /// # Errors
-    /// When `base` is not an HTTP(S) URL or no HTTP client can be set up.
+    /// When `base` is not an HTTP(S) URL without credentials (which would take the place of the
+    /// key), the key cannot be sent, or no HTTP client can be set up.
     pub fn new(base: &Url, key: Option<Secret>, user_agent: &str) -> Result<Self, ClientError> {
         let mut base = base.clone();
-        if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
+        let credentials = !base.username().is_empty() || base.password().is_some();
+        if !matches!(base.scheme(), "http" | "https") || base.host().is_none() || credentials {
             let _no_password = base.set_password(None);
-            return Err(ClientError::BaseUrl {
-                url: base.to_string(),
-            });
+            let _no_username = base.set_username("");
+            return Err(ClientError::BaseUrl { url: base.to_string() });
         }
+        let key = key.map(|key| Secret::from(key.expose().trim()));
+        let key = key.filter(|key| !key.is_blank());
+        if let Some(key) = &key
+            && HeaderValue::from_str(key.expose()).is_err()
+        {
+            return Err(ClientError::Key);
+        }
+        base.set_query(None);
+        base.set_fragment(None);
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
         let http = http_client(user_agent).build().map_err(ClientError::Http)?;
-        Ok(Self {
-            base,
-            key: key.filter(|key| !key.is_blank()),
-            http,
-        })
+        Ok(Self { base, redactor: Redactor::new(&key), key, http })
     }
 
     /// Asks for a job, of one project or of any.
@@ -81,27 +90,17 @@ impl WorkerApi {
     /// understood: fail it. After [`ApiError::Unreachable`] the app may have claimed a job that no
     /// one knows of.
     pub async fn claim(&self, project: Option<ProjectId>) -> Result<Claim, ApiError> {
-        let request = ClaimRequest {
-            project_id: project,
-        };
+        let request = ClaimRequest { project_id: project };
         let call = self.call("POST", "api/worker/jobs/start");
-        let answer = self
-            .send(&call, Method::POST, Some(&request), CLAIM_TIMEOUT)
-            .await?;
+        let answer = self.send(&call, Method::POST, Some(&request), CLAIM_TIMEOUT).await?;
         if answer.status == StatusCode::NO_CONTENT {
             return Ok(Claim::Empty);
         }
         let value: Value = parse(&call, &answer.body)?;
-        let job = value
-            .get("job_id")
-            .and_then(|id| JobId::deserialize(id).ok());
+        let job = value.get("job_id").and_then(|id| JobId::deserialize(id).ok());
         match serde_json::from_value(value) {
             Ok(parsed) => Ok(Claim::Job(Box::new(parsed))),
-            Err(error) => Err(ApiError::Malformed {
-                call,
-                problem: error.to_string(),
-                job,
-            }),
+            Err(error) => Err(ApiError::Malformed { call, problem: error.to_string(), job }),
         }
     }
 
@@ -111,9 +110,7 @@ impl WorkerApi {
     /// [`ApiError::Refused`] with 409 and [`ApiError::Gone`] settle the job as well.
     pub async fn complete_job(&self, job: JobId) -> Result<(), ApiError> {
         let call = self.call("POST", format!("api/worker/jobs/{job}/complete"));
-        self.send(&call, Method::POST, Some(&json!({})), REPORT_TIMEOUT)
-            .await
-            .map(drop)
+        self.send(&call, Method::POST, Some(&json!({})), REPORT_TIMEOUT).await.map(drop)
     }
 
     /// Reports a job as failed.
@@ -122,9 +119,8 @@ impl WorkerApi {
     /// As [`complete_job`](Self::complete_job).
     pub async fn fail_job(&self, job: JobId, failure: &JobFailure) -> Result<(), ApiError> {
         let call = self.call("POST", format!("api/worker/jobs/{job}/fail"));
-        self.send(&call, Method::POST, Some(failure), REPORT_TIMEOUT)
-            .await
-            .map(drop)
+        let failure = failure.cleaned();
+        self.send(&call, Method::POST, Some(&failure), REPORT_TIMEOUT).await.map(drop)
     }
 
     /// Everything the agent needs to know about a ticket.
@@ -151,9 +147,7 @@ impl WorkerApi {
         entry: &LogEntry,
     ) -> Result<(), ApiError> {
         let call = self.call("POST", ticket_path(project, ticket, "logs"));
-        self.send(&call, Method::POST, Some(&entry.cleaned()), REPORT_TIMEOUT)
-            .await
-            .map(drop)
+        self.send(&call, Method::POST, Some(&entry.cleaned()), REPORT_TIMEOUT).await.map(drop)
     }
 
     /// Moves a ticket to review. The app does so whatever column it is in: for success alone.
@@ -168,9 +162,7 @@ impl WorkerApi {
     ) -> Result<(), ApiError> {
         let call = self.call("POST", ticket_path(project, ticket, "complete"));
         let body = completion.cleaned();
-        self.send(&call, Method::POST, Some(&body), REPORT_TIMEOUT)
-            .await
-            .map(drop)
+        self.send(&call, Method::POST, Some(&body), REPORT_TIMEOUT).await.map(drop)
     }
 
     /// Whether someone asked for the end of the work on a ticket. The original app never clears
@@ -218,10 +210,9 @@ impl WorkerApi {
             results: Vec<MemoryAnswer>,
         }
         let call = self.call("POST", format!("api/projects/{project}/memory/retrieve"));
+        let questions: Vec<String> = questions.iter().map(|text| clean_text(text)).collect();
         let body = json!({ "queries": questions, "num_to_retrieve": limit });
-        let answer = self
-            .send(&call, Method::POST, Some(&body), MEMORY_TIMEOUT)
-            .await?;
+        let answer = self.send(&call, Method::POST, Some(&body), MEMORY_TIMEOUT).await?;
         parse::<Answer>(&call, &answer.body).map(|answer| answer.results)
     }
 
@@ -231,17 +222,13 @@ impl WorkerApi {
     /// As [`retrieve_memory`](Self::retrieve_memory).
     pub async fn index_memory(&self, project: ProjectId, docs: &[String]) -> Result<(), ApiError> {
         let call = self.call("POST", format!("api/projects/{project}/memory/index"));
+        let docs: Vec<String> = docs.iter().map(|text| clean_text(text)).collect();
         let body = json!({ "docs": docs });
-        self.send(&call, Method::POST, Some(&body), MEMORY_TIMEOUT)
-            .await
-            .map(drop)
+        self.send(&call, Method::POST, Some(&body), MEMORY_TIMEOUT).await.map(drop)
     }
 
     fn call(&self, method: &'static str, path: impl Into<String>) -> Call {
-        Call {
-            method,
-            path: format!("{}{}", self.base.path(), path.into()),
-        }
+        Call { method, path: format!("{}{}", self.base.path(), path.into()) }
     }
 
     async fn get<T: DeserializeOwned>(&self, call: &Call, limit: Duration) -> Result<T, ApiError> {
@@ -267,28 +254,48 @@ impl WorkerApi {
             // Sets the Content-Type without which the app answers 415.
             request = request.json(body);
         }
-        let unreachable = |error| ApiError::Unreachable {
-            call: call.clone(),
-            problem: describe(error),
-        };
+        let unreachable =
+            |error| ApiError::Unreachable { call: call.clone(), problem: describe(error) };
         let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let mut text = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(unreachable)? {
             if text.len() + piece.len() > BODY_MAX {
                 let problem = format!("more than {BODY_MAX} bytes");
-                return Err(ApiError::Malformed {
-                    call: call.clone(),
-                    problem,
-                    job: None,
-                });
+                return Err(ApiError::Malformed { call: call.clone(), problem, job: None });
             }
             text.extend_from_slice(&piece);
         }
         if status.is_success() {
             return Ok(Answer { status, body: text });
         }
-        Err(refusal(call, &response, &text))
+        Err(self.refusal(call, &response, &text))
+    }
+
+    fn refusal(&self, call: &Call, response: &Response, body: &[u8]) -> ApiError {
+        let (call, status) = (call.clone(), response.status().as_u16());
+        let message = self.error_message(response, body);
+        match status {
+            401 | 403 => ApiError::Unauthorised { call, status, message },
+            404 => ApiError::Gone { call, message },
+            408 | 425 | 429 | 500..=599 => {
+                ApiError::Busy { call, status, message, retry_after: retry_after(response) }
+            }
+            _ => ApiError::Refused { call, status, message },
+        }
+    }
+
+    /// The app's own words: the `error` of a JSON body, nothing of an HTML one,
+    /// and never our key.
+    fn error_message(&self, response: &Response, body: &[u8]) -> String {
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        if !kind.is_some_and(|kind| kind.starts_with("application/json")) {
+            return String::new();
+        }
+        let value: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = value.get("error").and_then(Value::as_str).unwrap_or_default();
+        let text = self.redactor.redact(text);
+        text.chars().filter(|c| !c.is_control()).take(MESSAGE_MAX_CHARS).collect()
     }
 }
 
@@ -307,50 +314,6 @@ fn parse<T: DeserializeOwned>(call: &Call, body: &[u8]) -> Result<T, ApiError> {
         problem: error.to_string(),
         job: None,
     })
-}
-
-fn refusal(call: &Call, response: &Response, body: &[u8]) -> ApiError {
-    let (call, status) = (call.clone(), response.status().as_u16());
-    let message = error_message(response, body);
-    match status {
-        401 | 403 => ApiError::Unauthorised {
-            call,
-            status,
-            message,
-        },
-        404 => ApiError::Gone { call, message },
-        408 | 425 | 429 | 500..=599 => ApiError::Busy {
-            call,
-            status,
-            message,
-            retry_after: retry_after(response),
-        },
-        _ => ApiError::Refused {
-            call,
-            status,
-            message,
-        },
-    }
-}
-
-/// The app's own words: the `error` of a JSON body, nothing of an HTML one.
-fn error_message(response: &Response, body: &[u8]) -> String {
-    let kind = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    if !kind.is_some_and(|kind| kind.starts_with("application/json")) {
-        return String::new();
-    }
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = value
-        .get("error")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(MESSAGE_MAX_CHARS)
-        .collect()
 }
 
 /// `Retry-After` in seconds; its date form is not used by any known app.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::Secret;
 
@@ -107,11 +108,12 @@ impl JobDocument {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// The values that are secret by their name, for redaction.
+    /// The values that are secret by their name, or by credentials in them, for redaction.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        self.iter()
-            .filter(|(name, _)| is_secret_name(name))
-            .map(|(_, value)| value)
+        let secret = |(name, value): &(&str, &Secret)| {
+            is_secret_name(name) || has_credentials(value.expose())
+        };
+        self.iter().filter(secret).map(|(_, value)| value)
     }
 
     /// The JSON text for the runner's standard input: as secret as its values.
@@ -141,11 +143,14 @@ impl<N: Into<String>, V: Into<Secret>> Extend<(N, V)> for JobDocument {
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"]
-        .iter()
-        .any(|part| name.contains(part))
+    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|part| name.contains(part))
         || name.ends_with("KEY")
         || name.ends_with("KEYS")
+}
+
+/// Whether a text is a URL with a password in it, as that of a proxy may be.
+fn has_credentials(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.password().is_some())
 }
 
 /// How a run of the agent ended: its exit code, the same in a container and on a host.
@@ -216,9 +221,7 @@ impl AgentExit {
     /// The ending that a process exit code stands for, if it is one of ours.
     #[must_use]
     pub fn from_code(code: i64) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|exit| i64::from(exit.code()) == code)
+        Self::ALL.into_iter().find(|exit| i64::from(exit.code()) == code)
     }
 
     /// One clause for people.
@@ -260,23 +263,20 @@ mod tests {
 
     #[test]
     fn the_settings_the_app_sends_are_told_apart_by_name() {
-        for name in [
-            "GITHUB_TOKEN",
-            "GH_TOKEN",
-            "AGENT_API_KEY",
-            "github_agent_token",
-        ] {
+        for name in ["GITHUB_TOKEN", "GH_TOKEN", "AGENT_API_KEY", "github_agent_token"] {
             assert!(is_secret_name(name), "{name}");
         }
-        for name in [
-            "WORKER_MODE",
-            "AGENT_LLM_URL",
-            "GIT_USER_NAME",
-            "REPO_URL",
-            "COMMENT_BODY",
-        ] {
+        for name in ["WORKER_MODE", "AGENT_LLM_URL", "GIT_USER_NAME", "REPO_URL", "COMMENT_BODY"] {
             assert!(!is_secret_name(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_proxy_url_with_a_password_counts_as_a_secret() {
+        let mut document = JobDocument::default();
+        document.set("HTTPS_PROXY", "http://me:pass-word@proxy:3128");
+        document.set("HTTP_PROXY", "http://proxy:3128");
+        assert_eq!(document.secrets().count(), 1);
     }
 
     #[test]

@@ -104,12 +104,15 @@ impl ApiError {
 /// The client could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The base URL cannot have paths below it.
-    #[error("the app's URL {url} must be an http or https URL with a host")]
+    /// The base URL cannot have paths below it, or holds credentials.
+    #[error("the app's URL {url} must be an http or https URL with a host and no credentials")]
     BaseUrl {
         /// The URL as given, without credentials.
         url: String,
     },
+    /// The key cannot be sent in a header.
+    #[error("the app's key holds a line break or another control character")]
+    Key,
     /// The HTTP client could not be set up, most often for want of readable CA certificates.
     #[error("cannot set up HTTP; check the system's CA certificates")]
     Http(#[source] reqwest::Error),
@@ -131,9 +134,5 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
 }
 
 fn said(message: &str) -> String {
-    if message.is_empty() {
-        String::new()
-    } else {
-        format!(": {message}")
-    }
+    if message.is_empty() { String::new() } else { format!(": {message}") }
 }

@@ -74,12 +74,7 @@ mod tests {
 
     #[test]
     fn an_id_is_safe_as_a_file_name() {
-        for text in [
-            "../../etc/passwd",
-            "",
-            "x",
-            "7635cc54-0000-0000-0000-00000000000/",
-        ] {
+        for text in ["../../etc/passwd", "", "x", "7635cc54-0000-0000-0000-00000000000/"] {
             assert!(JobId::from_str(text).is_err(), "{text}");
         }
     }
@@ -95,9 +90,6 @@ mod tests {
     #[test]
     fn the_error_names_what_was_expected() {
         let error = ProjectId::from_str("five").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "a project id must be a UUID, got \"five\""
-        );
+        assert_eq!(error.to_string(), "a project id must be a UUID, got \"five\"");
     }
 }

@@ -91,11 +91,7 @@ impl Redactor {
         forms.dedup();
         let longest = forms.iter().map(String::len).max().unwrap_or(0);
         let matcher = (!forms.is_empty())
-            .then(|| {
-                AhoCorasick::builder()
-                    .match_kind(MatchKind::LeftmostLongest)
-                    .build(&forms)
-            })
+            .then(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms))
             .and_then(Result::ok)
             .map(Arc::new);
         Self { matcher, longest }
@@ -120,10 +116,7 @@ impl Redactor {
     /// A redactor of a byte stream that arrives in pieces.
     #[must_use]
     pub fn stream(&self) -> StreamRedactor {
-        StreamRedactor {
-            redactor: self.clone(),
-            held: Vec::new(),
-        }
+        StreamRedactor { redactor: self.clone(), held: Vec::new() }
     }
 }
 
@@ -209,10 +202,7 @@ mod tests {
 
     #[test]
     fn a_secret_prints_nothing_of_itself() {
-        assert_eq!(
-            format!("{:?}", Some(Secret::from(TOKEN))),
-            "Some(Secret(***))"
-        );
+        assert_eq!(format!("{:?}", Some(Secret::from(TOKEN))), "Some(Secret(***))");
     }
 
     #[test]

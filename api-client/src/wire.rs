@@ -138,6 +138,14 @@ pub struct JobFailure {
     pub reason: String,
 }
 
+impl JobFailure {
+    /// The failure as the app can store it.
+    #[must_use]
+    pub fn cleaned(&self) -> Self {
+        Self { reason: clean_text(&self.reason) }
+    }
+}
+
 /// Everything the agent needs to know about its ticket.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -228,10 +236,7 @@ impl LogEntry {
     pub fn cleaned(&self) -> Self {
         Self {
             session_id: clean_text(&self.session_id),
-            step: clean_text(&self.step)
-                .chars()
-                .take(STEP_MAX_CHARS)
-                .collect(),
+            step: clean_text(&self.step).chars().take(STEP_MAX_CHARS).collect(),
             summary: clean_text(&self.summary),
             raw_output: self.raw_output.as_deref().map(clean_text),
         }
@@ -259,10 +264,7 @@ impl TicketCompletion {
     #[must_use]
     pub fn cleaned(&self) -> Self {
         Self {
-            summary: clean_text(&self.summary)
-                .chars()
-                .take(COMPLETION_SUMMARY_MAX_CHARS)
-                .collect(),
+            summary: clean_text(&self.summary).chars().take(COMPLETION_SUMMARY_MAX_CHARS).collect(),
             pr_url: self.pr_url.as_deref().map(clean_text),
             pr_number: self.pr_number,
             review_comment_body: self.review_comment_body.as_deref().map(clean_text),
@@ -308,9 +310,7 @@ where
 
 fn blank_as_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text: Option<String> = Option::deserialize(deserializer)?;
-    Ok(text
-        .map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty()))
+    Ok(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
 }
 
 fn blank_path_as_none<'de, D: Deserializer<'de>>(d: D) -> Result<Option<PathBuf>, D::Error> {
@@ -324,9 +324,7 @@ fn count<'de, D: Deserializer<'de>>(d: D) -> Result<Option<NonZeroUsize>, D::Err
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
-    Ok(number
-        .and_then(|n| usize::try_from(n).ok())
-        .and_then(NonZeroUsize::new))
+    Ok(number.and_then(|n| usize::try_from(n).ok()).and_then(NonZeroUsize::new))
 }
 
 #[cfg(test)]
@@ -345,10 +343,7 @@ mod tests {
         assert_eq!(job.kind, JobKind::Ticket);
         assert_eq!(job.execution_mode, ExecutionMode::Docker);
         assert_eq!(job.project_path, None);
-        assert_eq!(
-            job.agent_env.get("WORKER_TIMEOUT_SEC"),
-            Some(&Secret::from("60"))
-        );
+        assert_eq!(job.agent_env.get("WORKER_TIMEOUT_SEC"), Some(&Secret::from("60")));
         assert!(!format!("{job:?}").contains("ghp_fake"));
     }
 
@@ -369,25 +364,17 @@ mod tests {
 
     #[test]
     fn agent_env_may_be_absent_or_null() {
-        let absent = TICKET_JOB.replace(
-            r#""agent_env":{"GITHUB_TOKEN":"ghp_fake","WORKER_TIMEOUT_SEC":60},"#,
-            "",
-        );
+        let absent = TICKET_JOB
+            .replace(r#""agent_env":{"GITHUB_TOKEN":"ghp_fake","WORKER_TIMEOUT_SEC":60},"#, "");
         let job: Job = serde_json::from_str(&absent).unwrap();
         assert_eq!(job.agent_env.iter().count(), 0);
     }
 
     #[test]
     fn the_concurrency_setting_is_read_as_the_app_stores_it() {
-        let read = |text: &str| {
-            serde_json::from_str::<AppSettings>(text)
-                .unwrap()
-                .max_concurrent_agents
-        };
-        assert_eq!(
-            read(r#"{"MAX_CONCURRENT_AGENTS":"5"}"#),
-            NonZeroUsize::new(5)
-        );
+        let read =
+            |text: &str| serde_json::from_str::<AppSettings>(text).unwrap().max_concurrent_agents;
+        assert_eq!(read(r#"{"MAX_CONCURRENT_AGENTS":"5"}"#), NonZeroUsize::new(5));
         assert_eq!(read(r#"{"MAX_CONCURRENT_AGENTS":3}"#), NonZeroUsize::new(3));
         for unset in [
             r#"{"MAX_CONCURRENT_AGENTS":null}"#,

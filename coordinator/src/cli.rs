@@ -33,7 +33,7 @@ pub(crate) enum Action {
 /// Arguments of `coordinator run`.
 #[derive(Args, Debug)]
 pub(crate) struct Run {
-    /// Stop when nothing waits and every job that was claimed is reported.
+    /// Take one job if one waits, report it, and stop: exit 4 when it failed.
     #[arg(long)]
     pub(crate) once: bool,
     /// The settings.

@@ -7,6 +7,7 @@ use api_client::wire::Job;
 use api_client::{JobId, Redactor, WorkerApi};
 use tokio_util::sync::CancellationToken;
 
+use crate::alias::AliasHere;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::identity::CoordinatorId;
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) mode: Mode,
     pub(crate) id: CoordinatorId,
+    pub(crate) alias: AliasHere,
     pub(crate) api: WorkerApi,
     pub(crate) engine: Engine,
     pub(crate) ledger: Ledger,

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::adopt::{self, Adopted};
+use crate::alias::AliasHere;
 use crate::claim::{Claimer, Round};
 use crate::config::Config;
 use crate::context::{Context, Mode};
@@ -70,9 +71,12 @@ impl Daemon {
     ) -> Result<Self, StartError> {
         let lock = StateLock::take(&config.state_dir)?;
         make_private_dir(&config.state_dir.join("logs"))?;
+        let alias = AliasHere::look_up();
+        let app_url = alias.seen_from_here(&config.app.url);
         let ctx = Context {
             id: CoordinatorId::load_or_make(&config.state_dir).map_err(StartError::Identity)?,
-            api: WorkerApi::new(&config.app.url, config.app.key.clone(), USER_AGENT)?,
+            api: WorkerApi::new(&app_url, config.app.key.clone(), USER_AGENT)?,
+            alias,
             engine: Engine::new(config.engine.host.as_deref()),
             ledger: Ledger::open(&config.state_dir)?,
             images: ProjectImages::new(&config.state_dir, config.agent.image.clone()),

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod adopt;
+mod alias;
 mod claim;
 mod cli;
 mod clock;
@@ -24,6 +25,7 @@ mod slot;
 mod supervise;
 mod work;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use api_client::error_chain;
@@ -85,7 +87,7 @@ fn run(arguments: &Run) -> Result<ExitCode, Failure> {
 }
 
 /// The first signal stops the daemon in order; the second ends the wait for that.
-async fn stop_on_signals(stop: CancellationToken) -> std::io::Error {
+async fn stop_on_signals(stop: CancellationToken) -> io::Error {
     let signals = || Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
     let (mut terminate, mut interrupt) = match signals() {
         Ok(signals) => signals,
@@ -98,7 +100,7 @@ async fn stop_on_signals(stop: CancellationToken) -> std::io::Error {
         }
         stop.cancel();
     }
-    std::io::Error::other("stopped by a second signal; what was left is taken up at the next start")
+    io::Error::other("stopped by a second signal; what was left is taken up at the next start")
 }
 
 fn show_config(arguments: &ShowConfig) -> Result<ExitCode, Failure> {
@@ -120,9 +122,9 @@ fn failure(error: &dyn std::error::Error) -> Failure {
     Failure { code: FAILURE, message: error_chain(error) }
 }
 
-#[expect(clippy::print_stdout, reason = "the answer of a command")]
 fn say(text: &str) {
-    println!("{text}");
+    // A reader that has gone away has read enough.
+    let _read = writeln!(io::stdout(), "{text}");
 }
 
 #[expect(clippy::print_stderr, reason = "the log may not be set up")]

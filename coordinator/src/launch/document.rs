@@ -3,21 +3,20 @@
 
 use std::net::IpAddr;
 
-use api_client::Secret;
 use api_client::contract::{DOCKER_RUN_ERROR_MAX_CHARS, JobDocument, URL_SETTINGS, env};
 use api_client::wire::{ExecutionMode, Job, JobKind};
 use url::{Host, Url};
 
+use crate::alias::{AliasHere, HOST_ALIAS};
 use crate::config::Config;
-
-/// The name by which a container reaches the Docker host.
-pub(super) const HOST_ALIAS: &str = "host.docker.internal";
 
 /// How the agent sees this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum View {
-    /// From the host itself, or a container in the host's network.
-    Host,
+    /// From the host itself, where containers' name for it may mean nothing.
+    Host(AliasHere),
+    /// From a container in the host's network.
+    HostNetwork,
     /// From a container with a network of its own.
     Container,
 }
@@ -57,8 +56,10 @@ pub(crate) fn job_document(
         let error: String = error.chars().take(DOCKER_RUN_ERROR_MAX_CHARS).collect();
         document.set(env::DOCKER_RUN_ERROR, error);
     }
-    if view == View::Container {
-        rewrite_loopback_urls(&mut document);
+    match view {
+        View::Container => rewrite_urls(&mut document, to_alias),
+        View::Host(alias) => rewrite_urls(&mut document, |url| Some(alias.seen_from_here(&url))),
+        View::HostNetwork => {}
     }
     document
 }
@@ -66,17 +67,18 @@ pub(crate) fn job_document(
 /// The names that may be seen in `docker inspect`, so that an operator can tell jobs apart.
 pub(super) const VISIBLE: [&str; 4] = [env::JOB_ID, env::JOB_KIND, env::TICKET_ID, env::PROJECT_ID];
 
-fn rewrite_loopback_urls(document: &mut JobDocument) {
+/// Rewrites the settings that are URLs which the agent opens, and nothing else.
+fn rewrite_urls(document: &mut JobDocument, seen: impl Fn(Url) -> Option<Url>) {
     for name in URL_SETTINGS {
-        if let Some(rewritten) = document.get(name).and_then(seen_from_container) {
-            document.set(name, rewritten);
+        let url = document.get(name).and_then(|url| Url::parse(url.expose()).ok());
+        if let Some(rewritten) = url.and_then(&seen) {
+            document.set(name, String::from(rewritten));
         }
     }
 }
 
 /// A URL whose host is this machine's loopback, with the alias for it; nothing for all others.
-fn seen_from_container(url: &Secret) -> Option<String> {
-    let mut url = Url::parse(url.expose()).ok()?;
+fn to_alias(mut url: Url) -> Option<Url> {
     let loopback = match url.host()? {
         Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
         Host::Ipv4(address) => IpAddr::V4(address).is_loopback(),
@@ -86,7 +88,7 @@ fn seen_from_container(url: &Secret) -> Option<String> {
         return None;
     }
     url.set_host(Some(HOST_ALIAS)).ok()?;
-    Some(url.into())
+    Some(url)
 }
 
 /// The subcommand of the runner for a kind of job.
@@ -101,8 +103,12 @@ pub(super) const DOCUMENT_ON_STDIN: (&str, &str) = (env::JOB_DOCUMENT, "stdin");
 mod tests {
     use proptest::prelude::*;
 
+    use api_client::Secret;
+
     use super::super::fixture::{config, job};
     use super::*;
+
+    const HERE: View = View::Host(AliasHere::Resolves);
 
     fn text<'a>(document: &'a JobDocument, name: &str) -> &'a str {
         document.get(name).map_or("(absent)", Secret::expose)
@@ -126,7 +132,7 @@ mod tests {
         assert_eq!(text(&document, env::WORKER_LLM_URL), "http://host.docker.internal:4000/v1");
         assert_eq!(text(&document, env::GIT_USER_NAME), "localhost");
         assert_eq!(text(&document, env::COMMENT_BODY), comment);
-        let on_host = job_document(&job, &config, View::Host, None);
+        let on_host = job_document(&job, &config, HERE, None);
         assert_eq!(text(&on_host, env::API_URL), "http://localhost:5010/app");
     }
 
@@ -142,11 +148,9 @@ mod tests {
     #[test]
     fn only_local_execution_names_a_path_of_the_host() {
         let path = r#""kind":"ticket","project_path":"/srv/demo","execution_mode""#;
-        let local =
-            job_document(&job(&format!(r#"{path}:"local""#)), &config(&[]), View::Host, None);
+        let local = job_document(&job(&format!(r#"{path}:"local""#)), &config(&[]), HERE, None);
         assert_eq!(text(&local, env::AGENT_WORKSPACE), "/srv/demo");
-        let docker =
-            job_document(&job(&format!(r#"{path}:"docker""#)), &config(&[]), View::Host, None);
+        let docker = job_document(&job(&format!(r#"{path}:"docker""#)), &config(&[]), HERE, None);
         assert_eq!(docker.get(env::AGENT_WORKSPACE), None);
     }
 
@@ -154,15 +158,15 @@ mod tests {
     fn the_docker_error_is_cut_to_what_the_agent_takes() {
         let error = "é".repeat(9_000);
         let job = job(r#""kind":"ticket""#);
-        let document = job_document(&job, &config(&[]), View::Host, Some(&error));
+        let document = job_document(&job, &config(&[]), HERE, Some(&error));
         assert_eq!(text(&document, env::DOCKER_RUN_ERROR).chars().count(), 8_000);
     }
 
     proptest! {
         #[test]
         fn a_url_of_another_host_is_never_touched(host in "[a-z]{1,9}\\.example", path in "/[a-z/]{0,9}") {
-            let url = Secret::from(format!("https://{host}{path}?next=http://localhost"));
-            prop_assert_eq!(seen_from_container(&url), None);
+            let url = Url::parse(&format!("https://{host}{path}?next=http://localhost")).unwrap();
+            prop_assert_eq!(to_alias(url), None);
         }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) async fn start_on_host(
         drop(child.stdin.take());
         return Err(error.into());
     }
-    let document = job_document(job, &ctx.config, View::Host, run_error).to_stdin();
+    let document = job_document(job, &ctx.config, View::Host(ctx.alias), run_error).to_stdin();
     if let Some(mut input) = child.stdin.take()
         && let Err(error) = input.write_all(document.expose().as_bytes()).await
     {

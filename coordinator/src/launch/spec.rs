@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use api_client::contract::{JobDocument, env};
 use api_client::wire::Job;
 
-use super::document::{DOCUMENT_ON_STDIN, HOST_ALIAS, VISIBLE, View, runner_command};
+use super::document::{DOCUMENT_ON_STDIN, VISIBLE, View, runner_command};
+use crate::alias::HOST_ALIAS;
 use crate::config::{AgentConfig, Config, DockerMode, SocketMount};
 use crate::engine::{ContainerSpec, DEFAULT_SOCKET, MountSpec, Privilege};
 use crate::identity::CoordinatorId;
@@ -24,7 +25,7 @@ pub(crate) mod label {
 /// How the containers of this configuration see the host.
 pub(crate) fn view(agent: &AgentConfig) -> View {
     match agent.network.as_deref() {
-        Some("host") => View::Host,
+        Some("host") => View::HostNetwork,
         _ => View::Container,
     }
 }
