@@ -1,0 +1,272 @@
+//! Getting the repository: a shallow clone, or a worktree of a repository on this machine.
+//!
+//! Invariant: a [`Checkout`] starts at the newest commit of the ticket's branch on the remote if
+//! there is one, else of the remote's default branch, asked for by name and never guessed. Nothing
+//! of ours is in its tree or its configuration. A repository of the user is only ever the place of
+//! objects and of a worktree's record: its own tree, index and branches are not touched.
+
+mod lock;
+mod worktree;
+
+use std::path::{Path, PathBuf};
+
+use crate::git::{
+    Advertised, BranchName, CommitId, FetchInto, Git, GitError, InvalidName, Shadow, ShadowError,
+    Source,
+};
+
+use self::worktree::HeldRepository;
+pub(crate) use self::worktree::worktree_of;
+
+/// Commits of history in a clone that starts fresh: the worker needs files, not history.
+const FRESH_DEPTH: u32 = 1;
+/// Commits of history when a ticket's branch is continued, of it and of the default branch: enough
+/// to see what the branch did since it left, unless more has happened.
+const CONTINUED_DEPTH: u32 = 100;
+
+/// The repository could not be got.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckoutError {
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// Our git directory failed.
+    #[error(transparent)]
+    Shadow(#[from] ShadowError),
+    /// There is nothing to start from.
+    #[error(
+        "{url} has no commit on its default branch: it is empty, or its HEAD names a branch that \
+         does not exist; push a first commit or correct the default branch"
+    )]
+    Empty {
+        /// The repository.
+        url: String,
+    },
+    /// The remote does not say which branch a pull request is to go to.
+    #[error("HEAD of {url} is a commit and not a branch; set a default branch on the forge")]
+    Detached {
+        /// The repository.
+        url: String,
+    },
+    /// The default branch has a name that git itself would not allow.
+    #[error("the default branch of {url} cannot be used")]
+    DefaultBranch {
+        /// The repository.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: InvalidName,
+    },
+    /// Another run works from this repository.
+    #[error("another run works from {}; it was waited for {waited_secs} s", path.display())]
+    Locked {
+        /// The repository's git directory.
+        path: PathBuf,
+        /// How long it was waited for.
+        waited_secs: u64,
+    },
+    /// A folder could not be used.
+    #[error("{} could not be {attempted}", path.display())]
+    Io {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Where the work begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// At the default branch: the ticket has no branch yet.
+    Fresh,
+    /// At what an earlier run pushed.
+    Continued,
+}
+
+/// A work tree for one job, and what is needed to publish what is done in it.
+#[derive(Debug)]
+pub(crate) struct Checkout {
+    path: PathBuf,
+    source: Source,
+    branch: BranchName,
+    base_branch: BranchName,
+    base_commit: CommitId,
+    start: Start,
+    start_commit: CommitId,
+    shadow: Shadow,
+    /// The user's repository, if this is a worktree of one.
+    held: Option<HeldRepository>,
+}
+
+impl Checkout {
+    /// The root of the work tree.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it came from and goes to.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The branch that will be pushed.
+    pub(crate) fn branch(&self) -> &BranchName {
+        &self.branch
+    }
+
+    /// The remote's default branch.
+    pub(crate) fn base_branch(&self) -> &BranchName {
+        &self.base_branch
+    }
+
+    /// The commit that the default branch was at.
+    pub(crate) fn base_commit(&self) -> CommitId {
+        self.base_commit
+    }
+
+    /// Whether an earlier run is continued.
+    pub(crate) fn start(&self) -> Start {
+        self.start
+    }
+
+    /// The commit that the work began at.
+    pub(crate) fn start_commit(&self) -> CommitId {
+        self.start_commit
+    }
+
+    /// Our git directory of the work tree.
+    pub(crate) fn shadow(&self) -> &Shadow {
+        &self.shadow
+    }
+
+    /// Ends the use of the work tree. A worktree is removed, with the user's repository's record of
+    /// it, and that repository is free again; a clone is left for the owner of its folder.
+    ///
+    /// # Errors
+    /// When the worktree could not be removed; the repository is free all the same.
+    pub(crate) async fn remove(self, git: &Git) -> Result<(), CheckoutError> {
+        let Some(held) = self.held else {
+            return Ok(());
+        };
+        held.release(git, &self.path).await
+    }
+}
+
+/// Clones the repository into a folder that is empty or absent, with `branch` checked out.
+///
+/// # Errors
+/// See [`CheckoutError`].
+pub(crate) async fn clone_ticket_branch(
+    git: &Git,
+    source: &Source,
+    into: &Path,
+    branch: &BranchName,
+) -> Result<Checkout, CheckoutError> {
+    let Remote { default, start } = ask_remote(git, source, branch).await?;
+    match start {
+        Start::Fresh => {
+            git.clone(source, &default, FRESH_DEPTH, into).await?;
+            git.switch_to_new(into, branch).await?;
+        }
+        Start::Continued => git.clone(source, branch, CONTINUED_DEPTH, into).await?,
+    }
+    let path = absolute(into)?;
+    let start_commit = head_of_clone(git, source, &path).await?;
+    let base_commit = match start {
+        Start::Fresh => start_commit,
+        Start::Continued => fetch_base(git, source, &path, &default).await?,
+    };
+    let shadow = Shadow::create(parent_of(&path), &path, &path.join(".git"), branch)?;
+    shadow.adopt_index(&path.join(".git/index"))?;
+    shadow.set_ref(&branch.to_ref(), start_commit)?;
+    Ok(Checkout {
+        path,
+        source: source.clone(),
+        branch: branch.clone(),
+        base_branch: default,
+        base_commit,
+        start,
+        start_commit,
+        shadow,
+        held: None,
+    })
+}
+
+/// What the remote says before anything is fetched.
+struct Remote {
+    default: BranchName,
+    start: Start,
+}
+
+/// The default branch of the remote, and whether it has `branch`.
+async fn ask_remote(
+    git: &Git,
+    source: &Source,
+    branch: &BranchName,
+) -> Result<Remote, CheckoutError> {
+    let remote = git.ls_remote(source, &["HEAD", &branch.to_ref()]).await?;
+    let default = default_branch(&remote, source)?;
+    let start = match remote.commit_of(branch) {
+        Some(_) => Start::Continued,
+        None => Start::Fresh,
+    };
+    tracing::info!(%default, ?start, "the remote was read");
+    Ok(Remote { default, start })
+}
+
+fn default_branch(remote: &Advertised, source: &Source) -> Result<BranchName, CheckoutError> {
+    let url = || source.url.to_string();
+    if !remote.has_head() {
+        return Err(CheckoutError::Empty { url: url() });
+    }
+    remote
+        .default_branch()
+        .ok_or_else(|| CheckoutError::Detached { url: url() })?
+        .map_err(|source| CheckoutError::DefaultBranch { url: url(), source })
+}
+
+async fn head_of_clone(
+    git: &Git,
+    source: &Source,
+    clone: &Path,
+) -> Result<CommitId, CheckoutError> {
+    let empty = || CheckoutError::Empty { url: source.url.to_string() };
+    git.head(clone).await?.ok_or_else(empty)
+}
+
+/// Fetches the default branch into a clone of the ticket's branch.
+async fn fetch_base(
+    git: &Git,
+    source: &Source,
+    clone: &Path,
+    default: &BranchName,
+) -> Result<CommitId, CheckoutError> {
+    let remote_ref = format!("refs/remotes/origin/{default}");
+    let refspec = format!("+{}:{remote_ref}", default.to_ref());
+    let into = FetchInto::Clone(clone);
+    git.fetch(source, into, Some(CONTINUED_DEPTH), &[refspec]).await?;
+    let commit = git.commit(clone, &remote_ref).await?;
+    commit.ok_or_else(|| CheckoutError::Empty { url: source.url.to_string() })
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, CheckoutError> {
+    path.canonicalize().map_err(|source| CheckoutError::Io {
+        attempted: "found",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,425 @@
+//! The only place that starts the git program, and the types that name things in git.
+//!
+//! Invariant: every command is built by [`Git::command`]: null standard input, fixed message
+//! locale, an environment by allow-list, no configuration but that of the repository at hand, no
+//! hooks, no prompts, http(s) only, a time limit, and its own process group that ends with it. A
+//! token is handed over by [`credential`] alone, while a network command runs and no longer.
+
+pub(crate) mod credential;
+mod local;
+mod parse;
+mod process;
+mod refs;
+mod remote;
+mod repo_url;
+mod shadow;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use api_client::Redactor;
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::parse::{Advertised, PushAnswer};
+pub(crate) use self::refs::{BranchName, CommitId, InvalidName};
+pub(crate) use self::remote::FetchInto;
+pub(crate) use self::repo_url::{InvalidRepoUrl, RepoUrl, Source};
+pub(crate) use self::shadow::{Shadow, ShadowError};
+
+use self::process::{Ended, Stopped};
+
+/// The variables that git gets from our environment: where programs are, trust and proxies.
+const INHERITED: [&str; 15] = [
+    "PATH",
+    "TMPDIR",
+    "GIT_EXEC_PATH",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+];
+
+/// Configuration that outranks the repository's own.
+const PINNED: [&str; 16] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.askPass=",
+    "core.pager=cat",
+    "credential.helper=",
+    "protocol.ext.allow=never",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "push.recurseSubmodules=no",
+    "push.gpgSign=false",
+    // A transfer below 1 byte/s for two minutes has stalled; a server that packs keeps sending.
+    "http.lowSpeedLimit=1",
+    "http.lowSpeedTime=120",
+    "advice.detachedHead=false",
+    // The work tree may belong to the worker's user. What its configuration could start is
+    // switched off above, and the commands that read it look names up and do nothing else.
+    "safe.directory=*",
+];
+
+/// A git command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GitError {
+    /// The program could not be run, or its private folder could not be made.
+    #[error(
+        "{operation} could not be started; is git installed and its temporary folder writable?"
+    )]
+    Start {
+        /// What was attempted.
+        operation: Operation,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The remote did not accept the token, or there was none.
+    #[error(
+        "{operation}: {on} refused access; is the token set, valid and allowed to do this? ({detail})"
+    )]
+    Unauthorised {
+        /// What was attempted.
+        operation: Operation,
+        /// The repository.
+        on: String,
+        /// What git said.
+        detail: String,
+    },
+    /// The remote knows no such repository, or does not show it to this token.
+    #[error("{operation}: {on} does not exist or is hidden from this token ({detail})")]
+    NotFound {
+        /// What was attempted.
+        operation: Operation,
+        /// The repository.
+        on: String,
+        /// What git said.
+        detail: String,
+    },
+    /// The remote did not answer, or broke off; may succeed later.
+    #[error("{operation}: {on} could not be reached ({detail})")]
+    Unreachable {
+        /// What was attempted.
+        operation: Operation,
+        /// The repository.
+        on: String,
+        /// What git said.
+        detail: String,
+    },
+    /// Anything else that git reported.
+    #[error("{operation} of {on} failed: {detail}")]
+    Failed {
+        /// What was attempted.
+        operation: Operation,
+        /// The repository or folder.
+        on: String,
+        /// What git said.
+        detail: String,
+    },
+    /// It took too long and was ended.
+    #[error("{operation} of {on} was ended after {} s", limit.as_secs())]
+    TimedOut {
+        /// What was attempted.
+        operation: Operation,
+        /// The repository or folder.
+        on: String,
+        /// How long it was given.
+        limit: Duration,
+    },
+    /// The run was cancelled.
+    #[error("{operation} of {on} was cancelled")]
+    Cancelled {
+        /// What was attempted.
+        operation: Operation,
+        /// The repository or folder.
+        on: String,
+    },
+}
+
+impl GitError {
+    /// Whether the same command may succeed a little later.
+    pub(crate) const fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}
+
+/// What a command is for; decides its time limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Reading the remote's branches.
+    LsRemote,
+    /// Getting a repository.
+    Clone,
+    /// Getting a branch into a repository.
+    Fetch,
+    /// Sending a branch.
+    Push,
+    /// Work within one machine.
+    Local(&'static str),
+}
+
+impl Operation {
+    const fn limit(self) -> Duration {
+        match self {
+            Self::LsRemote => Duration::from_secs(60),
+            Self::Clone | Self::Fetch => Duration::from_secs(600),
+            Self::Push => Duration::from_secs(300),
+            Self::Local(_) => Duration::from_secs(120),
+        }
+    }
+}
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::LsRemote => f.write_str("git ls-remote"),
+            Self::Clone => f.write_str("git clone"),
+            Self::Fetch => f.write_str("git fetch"),
+            Self::Push => f.write_str("git push"),
+            Self::Local(command) => write!(f, "git {command}"),
+        }
+    }
+}
+
+/// The git program, as this runner uses it. Needs git 2.33 or newer.
+#[derive(Debug)]
+pub(crate) struct Git {
+    environment: Vec<(OsString, OsString)>,
+    /// Our own executable, which git starts as its credential helper.
+    helper: PathBuf,
+    cancel: CancellationToken,
+    /// An empty home for git (so that no `.netrc` is read), and the folder of the token's socket.
+    scratch: tempfile::TempDir,
+    protocols: &'static str,
+}
+
+impl Git {
+    /// `environment` is the process's own, of which little is kept; `helper` is this executable;
+    /// `cancel` ends every command that runs.
+    ///
+    /// # Errors
+    /// When the private temporary folder cannot be made.
+    pub(crate) fn new(
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        helper: PathBuf,
+        cancel: CancellationToken,
+    ) -> Result<Self, GitError> {
+        let operation = Operation::Local("preparation");
+        let scratch = private_folder("agent-git-", &std::env::temp_dir())
+            .map_err(|source| GitError::Start { operation, source })?;
+        Ok(Self {
+            environment: kept(environment),
+            helper,
+            cancel,
+            scratch,
+            protocols: "http:https",
+        })
+    }
+
+    /// A command with everything pinned, in an empty folder outside of any repository.
+    fn command(&self, credentials: Option<&Path>) -> Command {
+        let mut command = Command::new("git");
+        command
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .env("HOME", self.scratch.path())
+            .env("LC_ALL", "C")
+            .env("GIT_ALLOW_PROTOCOL", self.protocols)
+            .env("GIT_CEILING_DIRECTORIES", self.scratch.path())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .current_dir(self.scratch.path());
+        for pinned in PINNED {
+            command.args(["-c", pinned]);
+        }
+        if let Some(socket) = credentials {
+            command.env(credential::SOCKET_ENV, socket);
+            let mut helper = OsString::from("credential.helper=");
+            helper.push(credential::helper_command(&self.helper));
+            command.arg("-c").arg(helper);
+        }
+        command
+    }
+
+    /// Runs one command to its end, whatever that is.
+    async fn end(
+        &self,
+        call: &Call<'_>,
+        credentials: Option<&Path>,
+        redactor: &Redactor,
+    ) -> Result<Ended, GitError> {
+        let mut command = self.command(credentials);
+        if let Some(folder) = call.folder {
+            // Git must not go looking for a repository above the folder.
+            let ceiling = folder.parent().unwrap_or(folder);
+            command.env("GIT_CEILING_DIRECTORIES", ceiling);
+            command.current_dir(folder);
+        }
+        command.envs(call.environment.iter().cloned());
+        command.args(&call.arguments);
+        let operation = call.operation;
+        let on = || call.on.clone();
+        let limit = operation.limit();
+        let mut ended = process::run(&mut command, limit, &self.cancel).await.map_err(
+            |stopped| match stopped {
+                Stopped::Io(source) => GitError::Start { operation, source },
+                Stopped::Cancelled => GitError::Cancelled { operation, on: on() },
+                Stopped::TimedOut => GitError::TimedOut { operation, on: on(), limit },
+            },
+        )?;
+        ended.stderr = redactor.redact(&ended.stderr).into_owned();
+        Ok(ended)
+    }
+
+    /// Runs a command that needs no network; its standard output.
+    async fn local(&self, call: &Call<'_>) -> Result<String, GitError> {
+        let ended = self.end(call, None, &Redactor::default()).await?;
+        call.checked(ended).map(|ended| ended.stdout)
+    }
+}
+
+/// One command line, with what an error says about it.
+#[derive(Debug)]
+struct Call<'a> {
+    operation: Operation,
+    on: String,
+    folder: Option<&'a Path>,
+    environment: Vec<(&'static str, OsString)>,
+    arguments: Vec<OsString>,
+}
+
+impl<'a> Call<'a> {
+    fn new(operation: Operation, on: impl std::fmt::Display) -> Self {
+        Self {
+            operation,
+            on: on.to_string(),
+            folder: None,
+            environment: Vec::new(),
+            arguments: Vec::new(),
+        }
+    }
+
+    /// Runs in this folder, which is the root of a work tree or a git directory.
+    fn within(mut self, folder: &'a Path) -> Self {
+        self.folder = Some(folder);
+        self
+    }
+
+    fn env(mut self, name: &'static str, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name, value.as_ref().to_owned()));
+        self
+    }
+
+    fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        let arguments = arguments.into_iter().map(|a| a.as_ref().to_owned());
+        self.arguments.extend(arguments);
+        self
+    }
+
+    /// An end with a status other than 0 as the error it stands for.
+    fn checked(&self, ended: Ended) -> Result<Ended, GitError> {
+        if ended.success {
+            return Ok(ended);
+        }
+        Err(self.failure(&ended.stderr))
+    }
+
+    fn failure(&self, stderr: &str) -> GitError {
+        let operation = self.operation;
+        let on = self.on.clone();
+        let detail = parse::detail(stderr);
+        match parse::failure(stderr) {
+            parse::Failure::Unauthorised => GitError::Unauthorised { operation, on, detail },
+            parse::Failure::NotFound => GitError::NotFound { operation, on, detail },
+            parse::Failure::Unreachable => GitError::Unreachable { operation, on, detail },
+            parse::Failure::Other => GitError::Failed { operation, on, detail },
+        }
+    }
+}
+
+/// A new folder that only our user may enter, whatever the umask; removed when dropped.
+fn private_folder(prefix: &str, parent: &Path) -> io::Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(parent)
+}
+
+/// The part of the environment that git gets. Git's libcurl does not read `SSL_CERT_FILE`, so that
+/// is given under git's own name as well.
+fn kept(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
+    let mut kept: Vec<(OsString, OsString)> = environment
+        .into_iter()
+        .filter(|(name, value)| !value.is_empty() && INHERITED.iter().any(|known| name == known))
+        .collect();
+    let value_of = |wanted: &str| kept.iter().find(|(name, _)| name == wanted);
+    if value_of("GIT_SSL_CAINFO").is_none()
+        && let Some((_, bundle)) = value_of("SSL_CERT_FILE").cloned()
+    {
+        kept.push(("GIT_SSL_CAINFO".into(), bundle));
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(name: &str, value: &str) -> (OsString, OsString) {
+        (name.into(), value.into())
+    }
+
+    #[test]
+    fn git_sees_neither_tokens_nor_settings_of_ours() {
+        let environment = [
+            pair("GITHUB_TOKEN", "ghp_secret"),
+            pair("GIT_CONFIG_COUNT", "1"),
+            pair("GIT_DIR", "/elsewhere"),
+            pair("PATH", "/bin"),
+            pair("HTTPS_PROXY", "http://proxy:3128"),
+        ];
+        let kept = kept(environment);
+        assert_eq!(kept, [pair("PATH", "/bin"), pair("HTTPS_PROXY", "http://proxy:3128")]);
+    }
+
+    #[test]
+    fn a_ca_bundle_reaches_git_under_the_name_it_reads() {
+        let own = kept([pair("SSL_CERT_FILE", "/ca.pem")]);
+        assert!(own.contains(&pair("GIT_SSL_CAINFO", "/ca.pem")));
+        let both = kept([pair("SSL_CERT_FILE", "/ca.pem"), pair("GIT_SSL_CAINFO", "/git.pem")]);
+        assert!(!both.contains(&pair("GIT_SSL_CAINFO", "/ca.pem")));
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_run_starts_no_command() {
+        let git = testing::git();
+        git.cancel.cancel();
+        let call = Call::new(Operation::Local("version"), "nothing").arg("version");
+        let error = git.local(&call).await.unwrap_err();
+        assert!(matches!(error, GitError::Cancelled { .. }), "{error}");
+    }
+}

@@ -1,0 +1,146 @@
+//! Commands that talk to the remote. They run outside of every repository, or with a git directory
+//! of ours, so that no configuration that a worker could have written has a say in them; a clone
+//! and what follows it at once are the exception, for nobody has been there yet.
+
+use std::path::Path;
+
+use api_client::{Redactor, delays};
+use backon::{BackoffBuilder, Retryable};
+
+use super::credential::CredentialServer;
+use super::parse::{self, Advertised};
+use super::process::Ended;
+use super::{BranchName, Call, CommitId, Git, GitError, Operation, PushAnswer, Source};
+
+/// How often a command is started in all when the remote cannot be reached.
+const TRIES: usize = 3;
+
+/// Where a fetch puts what it gets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FetchInto<'a> {
+    /// A work tree that was just cloned.
+    Clone(&'a Path),
+    /// Refs in a git directory of ours, objects in the object folder of another repository.
+    Objects {
+        /// The git directory.
+        git_dir: &'a Path,
+        /// The object folder.
+        objects: &'a Path,
+    },
+}
+
+impl Git {
+    /// Reads which of these refs the remote has; `HEAD` comes with the branch it names.
+    pub(crate) async fn ls_remote(
+        &self,
+        source: &Source,
+        names: &[&str],
+    ) -> Result<Advertised, GitError> {
+        let call = Call::new(Operation::LsRemote, &source.url)
+            .args(["ls-remote", "--quiet", "--symref", "--", source.url.as_str()])
+            .args(names);
+        let ended = call.checked(self.network(source, &call).await?)?;
+        Advertised::parse(&ended.stdout).map_err(|error| call.failure(&error.to_string()))
+    }
+
+    /// Clones one branch, checked out, with this many commits of history, into a folder that is
+    /// empty or absent.
+    pub(crate) async fn clone(
+        &self,
+        source: &Source,
+        branch: &BranchName,
+        depth: u32,
+        into: &Path,
+    ) -> Result<(), GitError> {
+        let call = Call::new(Operation::Clone, &source.url)
+            .args(["clone", "--quiet", "--no-tags", "--single-branch", "--origin", "origin"])
+            .args(["--depth", &depth.to_string(), "--branch", branch.as_str()])
+            .args(["--", source.url.as_str()])
+            .arg(into);
+        let ended = self.network(source, &call).await?;
+        call.checked(ended).map(drop)
+    }
+
+    /// Fetches refs (`+from:to`), with this many commits of history or all of it.
+    pub(crate) async fn fetch(
+        &self,
+        source: &Source,
+        into: FetchInto<'_>,
+        depth: Option<u32>,
+        refspecs: &[String],
+    ) -> Result<(), GitError> {
+        let mut call = Call::new(Operation::Fetch, &source.url).args([
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+        ]);
+        if let Some(depth) = depth {
+            call = call.args(["--depth", &depth.to_string()]);
+        }
+        call = call.args(["--", source.url.as_str()]).args(refspecs);
+        call = match into {
+            FetchInto::Clone(work_tree) => call.within(work_tree),
+            FetchInto::Objects { git_dir, objects } => {
+                call.env("GIT_DIR", git_dir).env("GIT_OBJECT_DIRECTORY", objects)
+            }
+        };
+        let ended = self.network(source, &call).await?;
+        call.checked(ended).map(drop)
+    }
+
+    /// Pushes a commit to a branch; only ever forward.
+    pub(crate) async fn push(
+        &self,
+        source: &Source,
+        git_dir: &Path,
+        commit: CommitId,
+        branch: &BranchName,
+    ) -> Result<PushAnswer, GitError> {
+        let call = Call::new(Operation::Push, &source.url)
+            .env("GIT_DIR", git_dir)
+            .args(["push", "--porcelain", "--no-verify", "--", source.url.as_str()])
+            .arg(format!("{commit}:{}", branch.to_ref()));
+        let ended = self.network(source, &call).await?;
+        match parse::push_answer(&ended.stdout) {
+            Some(PushAnswer::Done) | None => call.checked(ended).map(|_| PushAnswer::Done),
+            Some(PushAnswer::Refused(summary)) => {
+                // The reasons of the remote's rules are in its messages.
+                let detail = parse::detail(&ended.stderr);
+                Ok(PushAnswer::Refused(format!("{summary}: {detail}")))
+            }
+            Some(PushAnswer::Moved) => Ok(PushAnswer::Moved),
+        }
+    }
+
+    /// Runs a command with the token at hand, again if the remote could not be reached. How it
+    /// ended otherwise is for the caller to judge.
+    async fn network(&self, source: &Source, call: &Call<'_>) -> Result<Ended, GitError> {
+        let attempt = || async {
+            let ended = self.once(source, call).await?;
+            match call.failure(&ended.stderr) {
+                unreachable if !ended.success && unreachable.is_transient() => Err(unreachable),
+                _ => Ok(ended),
+            }
+        };
+        attempt
+            .retry(delays(TRIES).build())
+            .when(GitError::is_transient)
+            .notify(|error, delay| {
+                tracing::warn!(%error, delay_secs = delay.as_secs(), "trying again");
+            })
+            .await
+    }
+
+    async fn once(&self, source: &Source, call: &Call<'_>) -> Result<Ended, GitError> {
+        let start = |source| GitError::Start { operation: call.operation, source };
+        let server = CredentialServer::start(self.scratch.path(), source).map_err(start)?;
+        let socket = server.as_ref().map(CredentialServer::socket);
+        let redactor = Redactor::new(source.token.as_ref());
+        let ended = self.end(call, socket.as_deref(), &redactor).await;
+        if let Some(server) = server {
+            server.stop().await;
+        }
+        ended
+    }
+}

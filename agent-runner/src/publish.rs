@@ -1,0 +1,281 @@
+//! Publishing: what was done in a [`Checkout`] as a commit, on the remote, and proof that it is.
+//!
+//! Invariant: the commit that is returned, pushed and verified is one and the same; a branch on the
+//! remote is only ever moved forward, so commits of others are never lost.
+
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use git2::{IndexAddOption, Repository};
+
+use crate::checkout::Checkout;
+use crate::git::{BranchName, CommitId, Git, GitError, PushAnswer, Shadow, ShadowError};
+
+/// Longest subject line of a commit, in characters.
+const SUBJECT_MAX_CHARS: usize = 72;
+
+/// The work could not be published.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PublishError {
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The changes could not be read or committed.
+    #[error(transparent)]
+    Shadow(#[from] ShadowError),
+    /// A name or address that no commit can carry.
+    #[error("the author {name:?} <{email}> cannot be used; check GIT_USER_NAME and GIT_USER_EMAIL")]
+    Author {
+        /// The name.
+        name: String,
+        /// The e-mail address.
+        email: String,
+        /// The reason of libgit2.
+        #[source]
+        source: git2::Error,
+    },
+    /// Somebody else pushed to the branch meanwhile.
+    #[error("{branch} has new commits on the remote since this run began; nothing was overwritten")]
+    RemoteMoved {
+        /// The branch.
+        branch: BranchName,
+    },
+    /// A rule or hook of the remote.
+    #[error("the remote refused the push to {branch}: {reason}")]
+    Refused {
+        /// The branch.
+        branch: BranchName,
+        /// What it said.
+        reason: String,
+    },
+    /// The push seemed to succeed, but the remote does not show it.
+    #[error("{branch} on the remote should be at {expected}, but {}", found_text(*found))]
+    NotVerified {
+        /// The branch.
+        branch: BranchName,
+        /// Our commit.
+        expected: CommitId,
+        /// The commit of the branch on the remote.
+        found: Option<CommitId>,
+    },
+    /// The thread that works on the repository did not end well.
+    #[error("the work on the repository broke off")]
+    Broken(#[source] tokio::task::JoinError),
+}
+
+fn found_text(found: Option<CommitId>) -> String {
+    found.map_or_else(|| "there is no such branch".to_owned(), |commit| format!("is at {commit}"))
+}
+
+/// Who makes the commits.
+#[derive(Clone, Debug)]
+pub(crate) struct Author {
+    name: String,
+    email: String,
+}
+
+impl Author {
+    /// An author; both parts as in `GIT_USER_NAME` and `GIT_USER_EMAIL`.
+    ///
+    /// # Errors
+    /// When a part is empty or has characters that no commit can carry.
+    pub(crate) fn new(name: &str, email: &str) -> Result<Self, PublishError> {
+        let author = Self { name: name.trim().to_owned(), email: email.trim().to_owned() };
+        match author.signature() {
+            Ok(_) => Ok(author),
+            Err(source) => {
+                Err(PublishError::Author { name: author.name, email: author.email, source })
+            }
+        }
+    }
+
+    fn signature(&self) -> Result<git2::Signature<'static>, git2::Error> {
+        git2::Signature::now(&self.name, &self.email)
+    }
+}
+
+/// A commit message: one subject line of at most 72 characters, and a body.
+#[derive(Clone, Debug)]
+pub(crate) struct CommitMessage(String);
+
+impl CommitMessage {
+    /// A message of this subject, which is cut to its first line and to length, and this body.
+    pub(crate) fn new(subject: &str, body: &str) -> Self {
+        let line = subject.lines().map(str::trim).find(|line| !line.is_empty());
+        let line = line.unwrap_or("Work by the agent");
+        let subject = match line.char_indices().nth(SUBJECT_MAX_CHARS) {
+            None => line.to_owned(),
+            Some(_) => {
+                let kept: String = line.chars().take(SUBJECT_MAX_CHARS - 1).collect();
+                format!("{}…", kept.trim_end())
+            }
+        };
+        match body.trim() {
+            "" => Self(format!("{subject}\n")),
+            body => Self(format!("{subject}\n\n{body}\n")),
+        }
+    }
+}
+
+/// How much was changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DiffStat {
+    /// Files that differ.
+    pub(crate) files: usize,
+    /// Lines that are new.
+    pub(crate) insertions: usize,
+    /// Lines that are gone.
+    pub(crate) deletions: usize,
+}
+
+impl fmt::Display for DiffStat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = if self.files == 1 { "file" } else { "files" };
+        write!(f, "{} {files} changed, +{} -{}", self.files, self.insertions, self.deletions)
+    }
+}
+
+/// Commits everything that differs in the work tree, files that git does not know included, those
+/// that it ignores not. Commits that the worker made itself are kept below. Nothing is returned if
+/// the tree is as it was at the start, or at the last call.
+///
+/// # Errors
+/// See [`PublishError`].
+pub(crate) async fn commit_all(
+    git: &Git,
+    checkout: &Checkout,
+    author: &Author,
+    message: &CommitMessage,
+) -> Result<Option<CommitId>, PublishError> {
+    let workers_head = git.head(checkout.path()).await?;
+    let branch = checkout.branch().to_ref();
+    let (author, message) = (author.clone(), message.clone());
+    on_thread(checkout.shadow(), move |repository| {
+        let tip = repository.find_reference(&branch)?.peel_to_commit()?;
+        let tree = repository.find_tree(stage_all(&repository)?)?;
+        if tree.id() == tip.tree_id() {
+            return Ok(None);
+        }
+        let parent = newest(&repository, tip, workers_head)?;
+        let commit = if tree.id() == parent.tree_id() {
+            parent.id()
+        } else {
+            let by = author.signature()?;
+            repository.commit(None, &by, &by, &message.0, &tree, &[&parent])?
+        };
+        repository.reference(&branch, commit, true, "")?;
+        Ok(Some(CommitId::from(commit)))
+    })
+    .await
+}
+
+/// What differs between a commit and the point where its branch left the default branch. If that
+/// point is beyond the history that was fetched, between the commit and the start of this run.
+///
+/// # Errors
+/// When the commits cannot be read.
+pub(crate) async fn diff_stat(
+    checkout: &Checkout,
+    commit: CommitId,
+) -> Result<DiffStat, PublishError> {
+    let (base, start) = (checkout.base_commit().oid(), checkout.start_commit().oid());
+    on_thread(checkout.shadow(), move |repository| {
+        let from = repository.merge_base(base, commit.oid()).unwrap_or(start);
+        let tree_of = |id| repository.find_commit(id)?.tree();
+        let (old, new) = (tree_of(from)?, tree_of(commit.oid())?);
+        let stats = repository.diff_tree_to_tree(Some(&old), Some(&new), None)?.stats()?;
+        Ok(DiffStat {
+            files: stats.files_changed(),
+            insertions: stats.insertions(),
+            deletions: stats.deletions(),
+        })
+    })
+    .await
+}
+
+/// Pushes the commit to the checkout's branch.
+///
+/// # Errors
+/// [`PublishError::RemoteMoved`] and [`PublishError::Refused`] are final; git's own say themselves.
+pub(crate) async fn push(
+    git: &Git,
+    checkout: &Checkout,
+    commit: CommitId,
+) -> Result<(), PublishError> {
+    let branch = checkout.branch();
+    let git_dir = checkout.shadow().path();
+    match git.push(checkout.source(), git_dir, commit, branch).await? {
+        PushAnswer::Done => Ok(()),
+        PushAnswer::Moved => Err(PublishError::RemoteMoved { branch: branch.clone() }),
+        PushAnswer::Refused(reason) => {
+            Err(PublishError::Refused { branch: branch.clone(), reason })
+        }
+    }
+}
+
+/// Asks the remote whether its branch is at the commit.
+///
+/// # Errors
+/// [`PublishError::NotVerified`] when it is not.
+pub(crate) async fn verify(
+    git: &Git,
+    checkout: &Checkout,
+    commit: CommitId,
+) -> Result<(), PublishError> {
+    let branch = checkout.branch();
+    let remote = git.ls_remote(checkout.source(), &[&branch.to_ref()]).await?;
+    match remote.commit_of(branch) {
+        Some(found) if found == commit => Ok(()),
+        found => Err(PublishError::NotVerified { branch: branch.clone(), expected: commit, found }),
+    }
+}
+
+/// Runs libgit2 where it may block.
+async fn on_thread<T: Send + 'static>(
+    shadow: &Shadow,
+    work: impl FnOnce(Repository) -> Result<T, git2::Error> + Send + 'static,
+) -> Result<T, PublishError> {
+    let repository = shadow.open()?;
+    let done = tokio::task::spawn_blocking(move || work(repository)).await;
+    Ok(done.map_err(PublishError::Broken)?.map_err(|error| shadow.git(error))?)
+}
+
+/// Brings the index to the state of the work tree; the tree that it makes.
+fn stage_all(repository: &Repository) -> Result<git2::Oid, git2::Error> {
+    let mut index = repository.index()?;
+    let mut choose = |path: &Path, _: &[u8]| {
+        // libgit2 shows a repository within the tree as one path with a slash at its end. A link to
+        // a commit that exists on this machine alone would break every clone.
+        let within = path.as_os_str().as_bytes().ends_with(b"/");
+        if within {
+            tracing::warn!(path = %path.display(), "a repository within the work tree is left out");
+        }
+        i32::from(within)
+    };
+    index.add_all(["*"], IndexAddOption::DEFAULT, Some(&mut choose))?;
+    index.write()?;
+    index.write_tree()
+}
+
+/// The worker's HEAD if it has moved on from our tip, else our tip. A worker that went elsewhere
+/// (another branch, rewritten history) leaves its files, which are committed on top of the tip.
+fn newest<'r>(
+    repository: &'r Repository,
+    tip: git2::Commit<'r>,
+    workers_head: Option<CommitId>,
+) -> Result<git2::Commit<'r>, git2::Error> {
+    let Some(head) = workers_head.map(CommitId::oid) else {
+        return Ok(tip);
+    };
+    let Ok(commit) = repository.find_commit(head) else {
+        return Ok(tip);
+    };
+    match repository.graph_descendant_of(head, tip.id())? {
+        true => Ok(commit),
+        false => Ok(tip),
+    }
+}
+
+#[cfg(test)]
+mod tests;
