@@ -1,6 +1,7 @@
 //! Refusals of the API. Every one is JSON, `{"error": "…"}`, with the status that the original app
 //! gives; where that app answers an HTML page, the body is ours.
 
+use api_client::error_chain;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -67,20 +68,9 @@ impl IntoResponse for ApiError {
             Self::Conflict { status, .. } => {
                 body["status"] = Value::from(status.name());
             }
-            Self::Store(error) => tracing::error!(error = %chain(error), "request failed"),
+            Self::Store(error) => tracing::error!(error = %error_chain(error), "request failed"),
             _ => {}
         }
         (self.status(), Json(body)).into_response()
     }
-}
-
-/// An error with all its causes on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

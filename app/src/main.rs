@@ -22,9 +22,10 @@ mod serve;
 mod setting;
 mod store;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use api_client::error_chain;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::error(&error::chain(&error));
+            output::error(&error_chain(&error));
             ExitCode::from(error.exit_code())
         }
     }
@@ -93,6 +94,7 @@ fn log_to_stderr(filter: Option<&str>) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .init();
 }

@@ -1,5 +1,5 @@
 //! The job queue: first in, first out, by the order of creation. The rules are in
-//! [`queue`](crate::queue).
+//! [`queue`].
 
 use api_client::wire::JobKind;
 use api_client::{JobId, ProjectId, TicketId};

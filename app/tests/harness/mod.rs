@@ -1,0 +1,223 @@
+//! Starts the real binary on a free port and talks to it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+
+use api_client::wire::Job;
+use api_client::{Claim, JobId, ProjectId, Secret, TicketId, WorkerApi};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The key of every server here.
+pub(crate) const KEY: &str = "worker-key-0123456789";
+
+/// A running server with its database in a folder of its own.
+pub(crate) struct App {
+    child: Child,
+    log: mpsc::Receiver<String>,
+    logged: Vec<String>,
+    pub(crate) url: String,
+    pub(crate) http: Client,
+    folder: TempDir,
+}
+
+/// The binary without anything of the environment that it reads.
+pub(crate) fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_terarchitect-app"));
+    for name in ["TERARCHITECT_WORKER_API_KEY", "TERARCHITECT_API_URL", "RUST_LOG"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn spawn(db: &Path) -> (Child, mpsc::Receiver<String>, String) {
+    let mut child = binary()
+        .args(["serve", "--listen", "127.0.0.1:0", "--db"])
+        .arg(db)
+        .envs([("TERARCHITECT_WORKER_API_KEY", KEY), ("RUST_LOG", "trace")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (sender, log) = mpsc::channel();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    std::thread::spawn(move || {
+        for line in stderr.lines() {
+            if sender.send(line.unwrap()).is_err() {
+                break;
+            }
+        }
+    });
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+    (child, log, url)
+}
+
+impl App {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (child, log, url) = spawn(&folder.path().join("app.db"));
+        let http = api_client::http::http_client("test/1").build().unwrap();
+        Self { child, log, logged: Vec::new(), url, http, folder }
+    }
+
+    /// The server dies without a word and is started again on the same database.
+    pub(crate) fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let db = self.folder.path().join("app.db");
+        (self.child, self.log, self.url) = spawn(&db);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Waits until the server logs a line with these words.
+    pub(crate) fn wait_for_log(&mut self, words: &str) {
+        while let Ok(line) = self.log.recv() {
+            let found = line.contains(words);
+            self.logged.push(line);
+            if found {
+                return;
+            }
+        }
+        panic!("the server ended without logging {words:?}");
+    }
+
+    /// Ends the server: all that it logged, and the bytes of its database.
+    pub(crate) fn stop(mut self) -> (String, Vec<u8>) {
+        self.signal(Signal::SIGTERM);
+        assert!(self.wait().success());
+        self.logged.extend(self.log.iter());
+        (self.logged.join("\n"), std::fs::read(self.folder.path().join("app.db")).unwrap())
+    }
+
+    pub(crate) fn worker_api(&self) -> WorkerApi {
+        WorkerApi::new(&self.url.parse().unwrap(), Some(Secret::from(KEY)), "test/1").unwrap()
+    }
+
+    /// One request with the key and, if there is a body, as JSON.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        let request = request.header(AUTHORIZATION, format!("Bearer {KEY}"));
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        read(request).await
+    }
+
+    /// A POST of these bytes with the key, and with a content type if one is given.
+    pub(crate) async fn post_raw(
+        &self,
+        path: &str,
+        kind: Option<&str>,
+        body: impl Into<Vec<u8>>,
+    ) -> (StatusCode, Value) {
+        let request = self.http.post(format!("{}{path}", self.url)).body(body.into());
+        let request = request.header(AUTHORIZATION, format!("Bearer {KEY}"));
+        read(match kind {
+            Some(kind) => request.header(CONTENT_TYPE, kind),
+            None => request,
+        })
+        .await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let (status, value) = self.call(Method::GET, path, None).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {value}");
+        value
+    }
+
+    pub(crate) async fn add_project(&self) -> ProjectId {
+        let body = json!({"name": "demo", "repo_url": "https://github.com/acme/demo"});
+        let (status, project) = self.call(Method::POST, "/api/projects", Some(body)).await;
+        assert_eq!(status, StatusCode::CREATED, "{project}");
+        serde_json::from_value(project["id"].clone()).unwrap()
+    }
+
+    pub(crate) async fn add_ticket(&self, project: ProjectId, title: &str) -> TicketId {
+        let path = format!("/api/projects/{project}/tickets");
+        let body = json!({"title": title, "description": "do it"});
+        let (status, ticket) = self.call(Method::POST, &path, Some(body)).await;
+        assert_eq!(status, StatusCode::CREATED, "{ticket}");
+        serde_json::from_value(ticket["id"].clone()).unwrap()
+    }
+
+    /// Moves a ticket to In Progress and answers it.
+    pub(crate) async fn start_ticket(&self, project: ProjectId, ticket: TicketId) -> Value {
+        let path = ticket_path(project, ticket, "");
+        let body = json!({"column_id": "in_progress"});
+        let (status, ticket) = self.call(Method::PATCH, &path, Some(body)).await;
+        assert_eq!(status, StatusCode::OK, "{ticket}");
+        ticket
+    }
+
+    /// A project with one ticket in progress, its job claimed.
+    pub(crate) async fn claimed(&self) -> Job {
+        let project = self.add_project().await;
+        let ticket = self.add_ticket(project, "Add login").await;
+        self.start_ticket(project, ticket).await;
+        claim(&self.worker_api(), Some(project)).await.unwrap()
+    }
+
+    pub(crate) async fn job(&self, id: JobId) -> Value {
+        self.get(&format!("/api/jobs/{id}")).await
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        // Fails when the test has ended the server itself.
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+pub(crate) async fn claim(api: &WorkerApi, project: Option<ProjectId>) -> Option<Job> {
+    match api.claim(project).await.unwrap() {
+        Claim::Empty => None,
+        Claim::Job(job) => Some(*job),
+    }
+}
+
+pub(crate) fn ticket_path(project: ProjectId, ticket: TicketId, leaf: &str) -> String {
+    format!("/api/projects/{project}/tickets/{ticket}{leaf}")
+}
+
+/// A file with this text in a new folder.
+pub(crate) fn file(text: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    std::fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+/// The status and the JSON body; null for an empty body.
+async fn read(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    let body = response.bytes().await.unwrap();
+    if body.is_empty() {
+        return (status, Value::Null);
+    }
+    (status, serde_json::from_slice(&body).unwrap())
+}
