@@ -8,7 +8,6 @@ mod spec;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -21,6 +20,7 @@ use bollard::query_parameters::{
 use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::OnceCell;
 
 use api_client::{JobId, Secret};
 
@@ -87,7 +87,7 @@ pub(crate) struct ExitFacts {
 #[derive(Debug)]
 pub(crate) struct Engine {
     host: String,
-    docker: OnceLock<Docker>,
+    docker: OnceCell<Docker>,
 }
 
 /// The writing end of a container's standard input.
@@ -98,25 +98,25 @@ impl Engine {
     /// socket.
     pub(crate) fn new(host: Option<&str>) -> Self {
         let host = host.map_or_else(|| format!("unix://{DEFAULT_SOCKET}"), str::to_owned);
-        Self { host, docker: OnceLock::new() }
+        Self { host, docker: OnceCell::new() }
     }
 
-    /// Whether the engine answers; settles the API version that both sides speak.
+    /// Whether the engine answers.
     pub(crate) async fn ping(&self) -> Result<(), EngineError> {
-        let version = self.docker()?.clone().negotiate_version();
-        limited(PING_TIMEOUT, "ask for its version", "the engine", version).await.map(drop)
+        let ping = self.docker().await?.ping();
+        limited(PING_TIMEOUT, "ping", "the engine", ping).await.map(drop)
     }
 
     /// Whether the engine has an image.
     pub(crate) async fn has_image(&self, image: &str) -> Result<bool, EngineError> {
-        let inspect = self.docker()?.inspect_image(image);
+        let inspect = self.docker().await?.inspect_image(image);
         found(limited(CALL_TIMEOUT, "inspect image", image, inspect).await).map(|i| i.is_some())
     }
 
     /// Fetches an image from its registry.
     pub(crate) async fn pull(&self, image: &str) -> Result<(), EngineError> {
         let options = CreateImageOptionsBuilder::default().from_image(image).build();
-        let pull = self.docker()?.create_image(Some(options), None, None);
+        let pull = self.docker().await?.create_image(Some(options), None, None);
         let done = pull.try_for_each(|_progress| async { Ok(()) });
         limited(PULL_TIMEOUT, "pull image", image, done).await
     }
@@ -128,7 +128,7 @@ impl Engine {
         spec: ContainerSpec,
     ) -> Result<(), EngineError> {
         let options = CreateContainerOptionsBuilder::default().name(&name.0).build();
-        let create = self.docker()?.create_container(Some(options), spec.into());
+        let create = self.docker().await?.create_container(Some(options), spec.into());
         limited(CALL_TIMEOUT, "create container", &name.0, create).await.map(drop)
     }
 
@@ -138,20 +138,21 @@ impl Engine {
         name: &ContainerName,
     ) -> Result<ContainerInput, EngineError> {
         let options = AttachContainerOptionsBuilder::default().stdin(true).stream(true).build();
-        let attach = self.docker()?.attach_container(&name.0, Some(options));
+        let attach = self.docker().await?.attach_container(&name.0, Some(options));
         let attached = limited(CALL_TIMEOUT, "attach to container", &name.0, attach).await?;
         Ok(ContainerInput(attached.input))
     }
 
     /// Starts a created container.
     pub(crate) async fn start(&self, name: &ContainerName) -> Result<(), EngineError> {
-        let start = self.docker()?.start_container(&name.0, None::<StartContainerOptions>);
+        let start = self.docker().await?.start_container(&name.0, None::<StartContainerOptions>);
         limited(START_TIMEOUT, "start container", &name.0, start).await
     }
 
     /// What became of a container.
     pub(crate) async fn state(&self, name: &ContainerName) -> Result<ContainerState, EngineError> {
-        let inspect = self.docker()?.inspect_container(&name.0, None::<InspectContainerOptions>);
+        let inspect =
+            self.docker().await?.inspect_container(&name.0, None::<InspectContainerOptions>);
         let answer = limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await;
         Ok(found(answer)?.map_or(ContainerState::Absent, |found| state_of(&found)))
     }
@@ -159,7 +160,7 @@ impl Engine {
     /// Returns when a running container has ended, or when the engine can no longer tell. Either
     /// way only [`state`](Self::state) says what happened.
     pub(crate) async fn ended(&self, name: &ContainerName) {
-        let Ok(docker) = self.docker() else { return };
+        let Ok(docker) = self.docker().await else { return };
         let mut wait = docker.wait_container(&name.0, None::<WaitContainerOptions>);
         while let Some(Ok(_)) = wait.next().await {}
     }
@@ -167,7 +168,7 @@ impl Engine {
     /// Removes a container with its anonymous volumes; an absent one is as good.
     pub(crate) async fn remove(&self, name: &ContainerName) -> Result<(), EngineError> {
         let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
-        let remove = self.docker()?.remove_container(&name.0, Some(options));
+        let remove = self.docker().await?.remove_container(&name.0, Some(options));
         found(limited(CALL_TIMEOUT, "remove container", &name.0, remove).await).map(drop)
     }
 
@@ -181,20 +182,22 @@ impl Engine {
     ) -> Result<Vec<String>, EngineError> {
         let filters = HashMap::from([("label", vec![format!("{label}={value}")])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let list = self.docker()?.list_containers(Some(options));
+        let list = self.docker().await?.list_containers(Some(options));
         let containers = limited(CALL_TIMEOUT, "list containers", label, list).await?;
         let labels = containers.into_iter().filter_map(|container| container.labels);
         Ok(labels.filter_map(|mut labels| labels.remove(job_label)).collect())
     }
 
-    /// The client. bollard refuses a socket that is not there, so it is made when it is.
-    fn docker(&self) -> Result<&Docker, EngineError> {
-        if let Some(docker) = self.docker.get() {
-            return Ok(docker);
-        }
-        let docker = Docker::connect_with_host(&self.host)
-            .map_err(|error| EngineError::new("connect", &self.host, error))?;
-        Ok(self.docker.get_or_init(|| docker))
+    /// The client, speaking a version that the engine knows. It is made when it is first needed:
+    /// bollard refuses a socket that is not there.
+    async fn docker(&self) -> Result<&Docker, EngineError> {
+        let connect = || async {
+            let docker = Docker::connect_with_host(&self.host)
+                .map_err(|error| EngineError::new("connect", &self.host, error))?;
+            limited(PING_TIMEOUT, "ask for its version", "the engine", docker.negotiate_version())
+                .await
+        };
+        self.docker.get_or_try_init(connect).await
     }
 }
 

@@ -14,6 +14,9 @@ use crate::outcome::{Cause, Outcome};
 use crate::output::Output;
 use crate::supervise::{Completeness, ContainerEnd, HostEnd, watch_container, watch_host};
 
+/// How much of the last words of a container becomes part of an outcome, in characters.
+const SAID_MAX_CHARS: usize = 2_000;
+
 /// Where a job stands after its agent was watched.
 #[derive(Debug)]
 pub(crate) enum After {
@@ -145,9 +148,11 @@ async fn watch(ctx: &Context, place: Place, mut output: Output) -> After {
             ContainerEnd::Exited { facts, output: completeness } => {
                 output.finish().await;
                 if completeness == Completeness::Whole && !output.runner_may_have_begun() {
-                    let (code, said) = (facts.code, output.tail());
-                    let problem =
-                        format!("the container ended (exit {code}) before the agent began: {said}");
+                    let problem = format!(
+                        "the container ended (exit {}) before the agent began: {}",
+                        facts.code,
+                        last_chars(&output.tail(), SAID_MAX_CHARS)
+                    );
                     return After::NeverBegan { problem, output };
                 }
                 Outcome::of_exit(&facts)
@@ -160,6 +165,12 @@ async fn watch(ctx: &Context, place: Place, mut output: Output) -> After {
         },
     };
     After::Ended { outcome, output }
+}
+
+/// The end of a text.
+fn last_chars(text: &str, count: usize) -> &str {
+    let start = text.char_indices().rev().nth(count.saturating_sub(1));
+    &text[start.map_or(0, |(at, _)| at)..]
 }
 
 /// Removes a container whose agent never got its document. Where the engine cannot, the clean-up

@@ -4,8 +4,7 @@
 use bollard::query_parameters::LogsOptionsBuilder;
 use bytes::{Buf, Bytes};
 use futures_util::StreamExt;
-use futures_util::future::ready;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 
 use super::{ContainerName, Engine, EngineError};
 
@@ -40,24 +39,19 @@ impl LogCursor {
 impl Engine {
     /// The output of a container from the beginning, until it ends; an error when the connection
     /// broke before. Pieces carry stamps: pass each through [`LogCursor::advance`].
-    pub(crate) fn follow_output(
+    pub(crate) async fn follow_output(
         &self,
         name: &ContainerName,
-    ) -> BoxStream<'_, Result<Bytes, EngineError>> {
+    ) -> Result<BoxStream<'_, Result<Bytes, EngineError>>, EngineError> {
         let name = name.to_string();
-        let docker = match self.docker() {
-            Ok(docker) => docker,
-            Err(error) => return stream::once(ready(Err(error))).boxed(),
-        };
         let options =
             LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).timestamps(true);
-        docker
-            .logs(&name, Some(options.build()))
-            .map(move |output| match output {
-                Ok(output) => Ok(output.into_bytes()),
-                Err(error) => Err(EngineError::new("read the output of container", &name, error)),
-            })
-            .boxed()
+        let logs = self.docker().await?.logs(&name, Some(options.build()));
+        let pieces = logs.map(move |output| match output {
+            Ok(output) => Ok(output.into_bytes()),
+            Err(error) => Err(EngineError::new("read the output of container", &name, error)),
+        });
+        Ok(pieces.boxed())
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
 use crate::context::Context;
-use crate::engine::{ContainerName, ContainerState, ExitFacts, LogCursor};
+use crate::engine::{ContainerName, ContainerState, EngineError, ExitFacts, LogCursor};
 use crate::output::Output;
 
 /// Between two looks at an engine that does not answer.
@@ -108,19 +108,20 @@ async fn take_all(
     cursor: &mut LogCursor,
     output: &mut Output,
 ) -> Completeness {
-    let mut pieces = ctx.engine.follow_output(name);
-    while let Some(piece) = pieces.next().await {
-        match piece {
-            Ok(piece) => {
-                if let Some(frame) = cursor.advance(piece) {
-                    output.push(&frame.0).await;
-                }
-            }
-            Err(error) => {
-                tracing::debug!(container.name = %name, %error, "output interrupted");
-                return Completeness::Partial;
+    let taken = async {
+        let mut pieces = ctx.engine.follow_output(name).await?;
+        while let Some(piece) = pieces.next().await {
+            if let Some(frame) = cursor.advance(piece?) {
+                output.push(&frame.0).await;
             }
         }
+        Ok::<(), EngineError>(())
+    };
+    match taken.await {
+        Ok(()) => Completeness::Whole,
+        Err(error) => {
+            tracing::debug!(container.name = %name, %error, "output interrupted");
+            Completeness::Partial
+        }
     }
-    Completeness::Whole
 }
