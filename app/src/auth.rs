@@ -11,6 +11,7 @@ use axum::response::Response;
 use subtle::ConstantTimeEq;
 
 use crate::error::ApiError;
+use crate::receive::discard;
 use crate::router::App;
 
 /// Lets a request through or refuses it with 401.
@@ -19,8 +20,11 @@ pub(crate) async fn require_key(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    if let Some(key) = app.key() {
-        check(key, request.headers().get(AUTHORIZATION))?;
+    if let Some(key) = app.key()
+        && let Err(refusal) = check(key, request.headers().get(AUTHORIZATION))
+    {
+        discard(request.into_body()).await;
+        return Err(refusal);
     }
     Ok(next.run(request).await)
 }

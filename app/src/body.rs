@@ -6,21 +6,15 @@
 
 use std::str::FromStr;
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
-
-/// Largest body, in bytes, but for log entries.
-pub(crate) const BODY_MAX: usize = 1 << 20;
-
-/// Largest log entry, in bytes: the original app has no limit, and 50 MB were seen to work.
-pub(crate) const LOG_BODY_MAX: usize = 64 << 20;
+use crate::receive::{BODY_MAX, discard, receive};
 
 /// Ids of the path. What is no UUID names nothing: 404.
 #[derive(Debug)]
@@ -40,18 +34,19 @@ where
 }
 
 /// A JSON object, or `null` for an empty one, as the body of a request. Fields that no one asks for
-/// are ignored.
+/// are ignored. `MAX` is the largest body, in bytes.
 #[derive(Debug)]
-pub(crate) struct Fields(Map<String, Value>);
+pub(crate) struct Fields<const MAX: usize = BODY_MAX>(Map<String, Value>);
 
-impl<S: Send + Sync> FromRequest<S> for Fields {
+impl<S: Send + Sync, const MAX: usize> FromRequest<S> for Fields<MAX> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         if !is_json(request.headers()) {
+            discard(request.into_body()).await;
             return Err(ApiError::NotJson);
         }
-        let body = bytes(request, state).await?;
+        let body = receive(request.into_body(), MAX).await?;
         match serde_json::from_slice(&body) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(Value::Null) => Ok(Self(Map::new())),
@@ -61,7 +56,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
     }
 }
 
-impl Fields {
+impl<const MAX: usize> Fields<MAX> {
     /// Whether the body has this field, even if it is null.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
@@ -159,8 +154,8 @@ const REASON_MAX: usize = 8_000;
 impl<S: Send + Sync> FromRequest<S> for FailReason {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let body = bytes(request, state).await?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let body = receive(request.into_body(), BODY_MAX).await?;
         let value: Value = serde_json::from_slice(&body).unwrap_or_default();
         let reason = value.get("reason").and_then(Value::as_str).map(str::trim);
         let reason = reason.filter(|reason| !reason.is_empty());
@@ -171,14 +166,6 @@ impl<S: Send + Sync> FromRequest<S> for FailReason {
 /// A 400 with these words.
 pub(crate) fn invalid(words: impl Into<String>) -> ApiError {
     ApiError::Invalid(words.into())
-}
-
-async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
-    let bytes = Bytes::from_request(request, state).await;
-    bytes.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
-        _ => invalid("the body could not be read"),
-    })
 }
 
 /// `application/json` and its kin (`application/…+json`), with or without parameters.

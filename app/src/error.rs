@@ -36,8 +36,11 @@ pub(crate) enum ApiError {
     #[error("{error}")]
     Conflict { error: &'static str, status: JobStatus },
     /// 413.
-    #[error("the body is larger than this URL takes")]
-    TooLarge,
+    #[error("the body must be at most {max} bytes")]
+    TooLarge {
+        /// Bytes.
+        max: usize,
+    },
     /// 415.
     #[error("Content-Type must be application/json")]
     NotJson,
@@ -54,7 +57,7 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict { .. } => StatusCode::CONFLICT,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

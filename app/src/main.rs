@@ -15,6 +15,7 @@ mod error;
 mod model;
 mod output;
 mod queue;
+mod receive;
 mod remote;
 mod router;
 mod routes;

@@ -1,18 +1,16 @@
-//! Every URL of the server, and what all requests go through: access log, time limit, key, size
-//! limit.
+//! Every URL of the server, and what all requests go through: access log, time limit, key.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api_client::Secret;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use crate::auth;
-use crate::body::{BODY_MAX, LOG_BODY_MAX};
 use crate::error::ApiError;
 use crate::routes::{health, job, log, memory, project, setting, ticket, worker};
 use crate::store::Store;
@@ -40,16 +38,12 @@ impl App {
 
 /// All routes. The first part is the API of the original app, the second is ours.
 pub(crate) fn router(app: App) -> Router {
-    let ticket_logs = post(log::add).get(log::list);
     Router::new()
         .route("/api/worker/jobs/start", post(worker::start))
         .route("/api/worker/jobs/{job}/complete", post(worker::complete))
         .route("/api/worker/jobs/{job}/fail", post(worker::fail))
         .route("/api/projects/{project}/tickets/{ticket}/worker-context", get(worker::context))
-        .route(
-            "/api/projects/{project}/tickets/{ticket}/logs",
-            ticket_logs.layer(DefaultBodyLimit::max(LOG_BODY_MAX)),
-        )
+        .route("/api/projects/{project}/tickets/{ticket}/logs", post(log::add).get(log::list))
         .route("/api/projects/{project}/tickets/{ticket}/complete", post(ticket::complete))
         .route("/api/projects/{project}/tickets/{ticket}/cancel", post(ticket::cancel))
         .route(
@@ -76,7 +70,6 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/jobs", get(job::list))
         .route("/api/jobs/{job}", get(job::show))
         .fallback(async || ApiError::NotFound("this URL"))
-        .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(app.clone(), auth::require_key))
         .layer(from_fn(limit_time))
         .layer(from_fn(log_access))

@@ -9,7 +9,7 @@ mod harness;
 use api_client::{ProjectId, Secret, TicketId, WorkerApi};
 use harness::{App, KEY, claim, ticket_path};
 use nix::sys::signal::Signal;
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -195,6 +195,21 @@ async fn log_entries_are_taken_as_the_original_takes_them() {
 }
 
 #[tokio::test]
+async fn a_refusal_reaches_a_caller_that_is_still_sending() {
+    let app = App::start();
+    let (url, big) = (format!("{}{START}", app.url), vec![b' '; 20 << 20]);
+    for (key, kind, status) in [
+        ("wrong", "application/json", 401),
+        (KEY, "text/plain", 415),
+        (KEY, "application/json", 413),
+    ] {
+        let request = app.http.post(&url).bearer_auth(key).header(CONTENT_TYPE, kind);
+        let answer = request.body(big.clone()).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status);
+    }
+}
+
+#[tokio::test]
 async fn what_is_too_large_is_refused_by_name() {
     let app = App::start();
     let project = app.add_project().await;
@@ -206,8 +221,9 @@ async fn what_is_too_large_is_refused_by_name() {
     let described = json!({ "title": "t", "description": "x".repeat(400_000) });
     assert_eq!(app.call(Method::POST, &path, Some(described)).await.0, StatusCode::CREATED);
     let body = json!({ "title": "t", "description": "x".repeat(2 << 20) });
-    let (status, _) = app.call(Method::POST, &path, Some(body)).await;
+    let (status, value) = app.call(Method::POST, &path, Some(body)).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(value, json!({"error": "the body must be at most 1048576 bytes"}));
     for (field, bad) in [("priority", "urgent"), ("column_id", "doing"), ("title", " ")] {
         let mut body = json!({ "title": "t" });
         body[field] = json!(bad);

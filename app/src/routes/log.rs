@@ -7,10 +7,11 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::TICKET;
-use crate::body::{Fields, Ids, LOG_BODY_MAX};
+use crate::body::{Fields, Ids};
 use crate::clock::Timestamp;
 use crate::error::ApiError;
 use crate::model::LogRecord;
+use crate::receive::LOG_BODY_MAX;
 use crate::router::App;
 use crate::store::NewLog;
 
@@ -29,7 +30,7 @@ pub(crate) async fn list(
 pub(crate) async fn add(
     State(app): State<App>,
     Ids((project, ticket)): Ids<(ProjectId, TicketId)>,
-    mut fields: Fields,
+    mut fields: Fields<LOG_BODY_MAX>,
 ) -> Result<Json<Value>, ApiError> {
     let step = fields.text("step", LOG_BODY_MAX)?;
     let step = step.filter(|step| !step.is_empty());
