@@ -1,6 +1,6 @@
 //! One method for each endpoint of the worker API, each with a time limit and no retries: whether
 //! and when to try again is the caller's decision (see [`ApiError::is_transient`] and
-//! [`retry`](crate::retry)).
+//! [`retry`](crate::retry())).
 
 use std::time::Duration;
 
