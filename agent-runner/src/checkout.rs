@@ -166,6 +166,8 @@ pub(crate) async fn clone_ticket_branch(
     into: &Path,
     branch: &BranchName,
 ) -> Result<Checkout, CheckoutError> {
+    // Git runs in a folder of its own, where a relative path would mean another place.
+    let into = &std::path::absolute(into).map_err(|source| not_found(into, source))?;
     let Remote { default, start } = ask_remote(git, source, branch).await?;
     match start {
         Start::Fresh => {
@@ -261,11 +263,11 @@ fn parent_of(path: &Path) -> &Path {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, CheckoutError> {
-    path.canonicalize().map_err(|source| CheckoutError::Io {
-        attempted: "found",
-        path: path.to_owned(),
-        source,
-    })
+    path.canonicalize().map_err(|source| not_found(path, source))
+}
+
+fn not_found(path: &Path, source: std::io::Error) -> CheckoutError {
+    CheckoutError::Io { attempted: "found", path: path.to_owned(), source }
 }
 
 #[cfg(test)]

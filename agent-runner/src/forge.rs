@@ -221,3 +221,29 @@ fn cut(text: &str, max_chars: usize) -> String {
     kept.push('…');
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_one_line_within_the_limit_and_never_empty() {
+        let draft = |title: &str| PullRequestDraft {
+            title: title.to_owned(),
+            body: String::new(),
+            head: "ticket-1".parse().unwrap(),
+            base: "main".parse().unwrap(),
+        };
+        assert_eq!(draft(" Fix\r\nthe  thing ").title(), "Fix the thing");
+        assert_eq!(draft("\n").title(), "ticket-1");
+        let long = draft(&"ü".repeat(300)).title();
+        assert_eq!(long.chars().count(), TITLE_MAX_CHARS);
+        assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn a_body_within_the_limit_is_left_as_it_is() {
+        assert_eq!(cut(&"x".repeat(5), 5), "xxxxx");
+        assert_eq!(cut(&"x".repeat(6), 5), "xxxx…");
+    }
+}

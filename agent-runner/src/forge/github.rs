@@ -202,3 +202,6 @@ fn pause_of(error: &ForgeError) -> Duration {
         _ => Duration::ZERO,
     }
 }
+
+#[cfg(test)]
+mod tests;

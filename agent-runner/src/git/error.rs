@@ -1,0 +1,126 @@
+//! How commands fail, by what can be done about it.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// A git command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GitError {
+    /// The program could not be run, or its private folder could not be made.
+    #[error(
+        "{operation} could not be started; is git installed and its temporary folder writable?"
+    )]
+    Start {
+        /// What was attempted.
+        operation: Operation,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The remote did not accept the token, or there was none.
+    #[error(
+        "{operation}: {on} refused access; is the token set, valid and allowed to do this? ({detail})"
+    )]
+    Unauthorised {
+        /// What was attempted.
+        operation: Operation,
+        /// The repository.
+        on: String,
+        /// What git said.
+        detail: String,
+    },
+    /// The remote knows no such repository, or does not show it to this token.
+    #[error("{operation}: {on} does not exist or is hidden from this token ({detail})")]
+    NotFound {
+        /// What was attempted.
+        operation: Operation,
+        /// The repository.
+        on: String,
+        /// What git said.
+        detail: String,
+    },
+    /// The remote did not answer, or broke off; may succeed later.
+    #[error("{operation}: {on} could not be reached ({detail})")]
+    Unreachable {
+        /// What was attempted.
+        operation: Operation,
+        /// The repository.
+        on: String,
+        /// What git said.
+        detail: String,
+    },
+    /// Anything else that git reported.
+    #[error("{operation} of {on} failed: {detail}")]
+    Failed {
+        /// What was attempted.
+        operation: Operation,
+        /// The repository or folder.
+        on: String,
+        /// What git said.
+        detail: String,
+    },
+    /// It took too long and was ended.
+    #[error("{operation} of {on} was ended after {} s", limit.as_secs())]
+    TimedOut {
+        /// What was attempted.
+        operation: Operation,
+        /// The repository or folder.
+        on: String,
+        /// How long it was given.
+        limit: Duration,
+    },
+    /// The run was cancelled.
+    #[error("{operation} of {on} was cancelled")]
+    Cancelled {
+        /// What was attempted.
+        operation: Operation,
+        /// The repository or folder.
+        on: String,
+    },
+}
+
+impl GitError {
+    /// Whether the same command may succeed a little later.
+    pub(crate) const fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}
+
+/// What a command is for; decides its time limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Reading the remote's branches.
+    LsRemote,
+    /// Getting a repository.
+    Clone,
+    /// Getting a branch into a repository.
+    Fetch,
+    /// Sending a branch.
+    Push,
+    /// Work within one machine.
+    Local(&'static str),
+}
+
+impl Operation {
+    pub(super) const fn limit(self) -> Duration {
+        match self {
+            Self::LsRemote => Duration::from_secs(60),
+            Self::Clone | Self::Fetch => Duration::from_secs(600),
+            Self::Push => Duration::from_secs(300),
+            Self::Local(_) => Duration::from_secs(120),
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LsRemote => f.write_str("git ls-remote"),
+            Self::Clone => f.write_str("git clone"),
+            Self::Fetch => f.write_str("git fetch"),
+            Self::Push => f.write_str("git push"),
+            Self::Local(command) => write!(f, "git {command}"),
+        }
+    }
+}
