@@ -2,7 +2,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::*;
-use crate::git::testing::{Remote as Origin, git, run, ticket};
+use crate::git::testing::{Remote as Origin, git, git_until, run, ticket};
 
 async fn clone(origin: &Origin, name: &str) -> Result<Checkout, CheckoutError> {
     clone_ticket_branch(&git(), &origin.source(), &origin.place(name), &ticket()).await
@@ -207,6 +207,20 @@ async fn the_worktree_of_a_run_that_was_killed_is_removed_by_the_next() {
     fs::remove_dir_all(&gone).unwrap();
     let last = worktree_of(&git, &users, &source, &origin.place("last"), &ticket()).await.unwrap();
     last.remove(&git).await.unwrap();
+    assert_eq!(traces(&users), before);
+}
+
+#[tokio::test]
+async fn the_worktree_of_a_cancelled_run_is_removed() {
+    let origin = Origin::new("main");
+    let users = users_repository(&origin);
+    let before = traces(&users);
+    let cancel = tokio_util::sync::CancellationToken::new();
+    let (git, source, into) = (git_until(cancel.clone()), origin.source(), origin.place("tree"));
+    let checkout = worktree_of(&git, &users, &source, &into, &ticket()).await.unwrap();
+    cancel.cancel();
+    checkout.remove(&git).await.unwrap();
+    assert!(!into.exists());
     assert_eq!(traces(&users), before);
 }
 

@@ -100,15 +100,22 @@ pub(crate) enum Operation {
     Push,
     /// Work within one machine.
     Local(&'static str),
+    /// The same, but done for a run that was cancelled, too.
+    CleanUp(&'static str),
 }
 
 impl Operation {
+    /// Whether it is done although the run was cancelled.
+    pub(super) const fn outlives_the_run(self) -> bool {
+        matches!(self, Self::CleanUp(_))
+    }
+
     pub(super) const fn limit(self) -> Duration {
         match self {
             Self::LsRemote => Duration::from_secs(60),
             Self::Clone | Self::Fetch => Duration::from_secs(600),
             Self::Push => Duration::from_secs(300),
-            Self::Local(_) => Duration::from_secs(120),
+            Self::Local(_) | Self::CleanUp(_) => Duration::from_secs(120),
         }
     }
 }
@@ -120,7 +127,7 @@ impl fmt::Display for Operation {
             Self::Clone => f.write_str("git clone"),
             Self::Fetch => f.write_str("git fetch"),
             Self::Push => f.write_str("git push"),
-            Self::Local(command) => write!(f, "git {command}"),
+            Self::Local(command) | Self::CleanUp(command) => write!(f, "git {command}"),
         }
     }
 }

@@ -90,13 +90,14 @@ impl Git {
         Ok(parse::worktrees_locked_for(&text, LOCK_REASON))
     }
 
-    /// Removes a worktree, whatever is in it, and the repository's record of it.
+    /// Removes a worktree, whatever is in it, and the repository's record of it; also
+    /// when the run was cancelled.
     pub(crate) async fn worktree_remove(
         &self,
         repository: &Path,
         worktree: &Path,
     ) -> Result<(), GitError> {
-        let call = Call::new(Operation::Local("worktree remove"), worktree.display())
+        let call = Call::new(Operation::CleanUp("worktree remove"), worktree.display())
             .within(repository)
             // Once for changes in it, once for its lock.
             .args(["worktree", "remove", "--force", "--force", "--"])

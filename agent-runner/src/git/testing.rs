@@ -9,8 +9,13 @@ use super::{BranchName, Git, RepoUrl, Source};
 
 /// A git that may also use `file:` URLs.
 pub(crate) fn git() -> Git {
+    git_until(CancellationToken::new())
+}
+
+/// The same, until it is cancelled.
+pub(crate) fn git_until(cancel: CancellationToken) -> Git {
     let helper = PathBuf::from("/nonexistent/agent-runner");
-    let mut git = Git::new(std::env::vars_os(), helper, CancellationToken::new()).unwrap();
+    let mut git = Git::new(std::env::vars_os(), helper, cancel).unwrap();
     git.protocols = "http:https:file";
     git
 }
