@@ -1,2 +1,105 @@
-//! Placeholder.
-fn main() {}
+//! Runs one job: gets the repository, lets a coding CLI work in it, publishes the result as a pull
+//! request, and reports.
+//!
+//! The process that is started from outside ([`init`]) starts itself once more; that inner process
+//! reads its settings ([`settings`]) and follows the list of steps ([`run`]). The exit code is one of
+//! [`AgentExit`](api_client::contract::AgentExit).
+
+mod bounded;
+mod cancel;
+mod checkout;
+mod cli;
+mod forge;
+mod git;
+mod init;
+mod inner_docker;
+mod logging;
+mod outcome;
+mod processes;
+mod prompt;
+mod publish;
+mod redaction;
+mod report;
+mod run;
+mod settings;
+mod worker;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use api_client::contract::{AgentExit, STARTED_LINE};
+use api_client::error_chain;
+use clap::Parser;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::cancel::StopSignals;
+use crate::cli::{Cli, Kind, Role};
+use crate::redaction::Redaction;
+use crate::run::Run;
+use crate::settings::{Handover, Layers};
+
+fn main() -> ExitCode {
+    let ended = match Cli::parse().role() {
+        Role::Init(kind) => outer(kind),
+        Role::Inner(kind) => inner(kind).map_err(Into::into),
+        Role::Credential => {
+            git::credential::answer().map(|()| ExitCode::SUCCESS).map_err(Into::into)
+        }
+    };
+    ended.unwrap_or_else(|error: Box<dyn std::error::Error>| {
+        tracing::error!("{}", error_chain(error.as_ref()));
+        ExitCode::FAILURE
+    })
+}
+
+/// Hands everything that was given to the inner process, and outlives it.
+fn outer(kind: Option<Kind>) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let handover = Handover::from_process()?;
+    log_from(&handover);
+    Ok(init::run(&handover, kind)?)
+}
+
+/// Does the job.
+fn inner(kind: Option<Kind>) -> io::Result<ExitCode> {
+    init::follow_outer()?;
+    let handover = Handover::from_outer()?;
+    let redaction = log_from(&handover);
+    let layers = Layers::new(handover);
+    announce(layers.as_ref().ok())?;
+    let exit = match layers {
+        Ok(layers) => do_job(layers, kind, redaction)?,
+        Err(error) => run::unreadable(error),
+    };
+    tracing::info!(code = exit.code(), "{}", exit.describe());
+    Ok(ExitCode::from(exit.code()))
+}
+
+fn do_job(layers: Layers, kind: Option<Kind>, redaction: Redaction) -> io::Result<AgentExit> {
+    redaction.register(layers.secrets());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let cancel = CancellationToken::new();
+        let _signals =
+            AbortOnDropHandle::new(tokio::spawn(StopSignals::new()?.watch(cancel.clone())));
+        let run = Run { layers, kind, redaction, cancel };
+        Ok(Box::pin(run.finish()).await)
+    })
+}
+
+/// Starts the log, with the secrets hidden that the environment holds.
+fn log_from(handover: &Handover) -> Redaction {
+    let redaction = Redaction::default();
+    redaction.register(handover.secrets());
+    logging::init(settings::log_filter(handover), &redaction);
+    redaction
+}
+
+/// The first line of standard output: from now on the job is never repeated elsewhere, so it comes
+/// before any setting is judged.
+fn announce(layers: Option<&Layers>) -> io::Result<()> {
+    let job = layers.map_or_else(|| "-".to_owned(), settings::job_label);
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{STARTED_LINE} version={} job={job}", env!("CARGO_PKG_VERSION"))?;
+    stdout.flush()
+}

@@ -1,0 +1,102 @@
+//! The command line. Everything else is a setting (see [`settings`](crate::settings)), so that a
+//! container and a shell start the runner in the same way.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Runs one job: clones a repository, drives a coding CLI in it, opens a pull request, reports.
+///
+/// Settings come from the environment: REPO_URL and TASK (and GITHUB_TOKEN) for a run without an
+/// app; TERARCHITECT_API_URL, PROJECT_ID and TICKET_ID for one with it. WORKER_MODE, WORKER_LLM_URL,
+/// WORKER_MODEL and WORKER_API_KEY choose the coding CLI and its model. The exit code tells how the
+/// run ended; 0 means that the branch is pushed and the pull request is open.
+#[derive(Debug, Parser)]
+#[command(name = "agent-runner", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Implement a ticket, or the text in TASK, and open a pull request
+    Ticket,
+    /// Answer a review comment on a pull request (not in this version)
+    Review,
+    /// The part that does the work, below the one that reaps processes
+    #[command(hide = true)]
+    Inner { kind: Option<Kind> },
+    /// Answer git's question for a credential
+    #[command(hide = true)]
+    Credential { operation: Option<String> },
+}
+
+/// What kind of job is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Implement a ticket and open a pull request.
+    Ticket,
+    /// Answer a review comment on a pull request.
+    Review,
+}
+
+impl Kind {
+    /// All kinds, for messages that list what is allowed.
+    pub(crate) const ALL: [Self; 2] = [Self::Ticket, Self::Review];
+
+    /// The name on the command line, in `JOB_KIND` and in the worker API.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Ticket => "ticket",
+            Self::Review => "review",
+        }
+    }
+}
+
+/// What this process is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The process that was started from outside: reaps, forwards signals, runs the inner one.
+    Init(Option<Kind>),
+    /// The process that does the job.
+    Inner(Option<Kind>),
+    /// A helper that git starts.
+    Credential,
+}
+
+impl Cli {
+    /// The role that the arguments ask for. Without a kind, `JOB_KIND` decides.
+    pub(crate) fn role(&self) -> Role {
+        match &self.command {
+            None => Role::Init(None),
+            Some(Command::Ticket) => Role::Init(Some(Kind::Ticket)),
+            Some(Command::Review) => Role::Init(Some(Kind::Review)),
+            Some(Command::Inner { kind }) => Role::Inner(*kind),
+            Some(Command::Credential { .. }) => Role::Credential,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_subcommand_leaves_the_kind_to_the_settings() {
+        assert_eq!(Cli::parse_from(["agent-runner"]).role(), Role::Init(None));
+        let ticket = Cli::parse_from(["agent-runner", "ticket"]).role();
+        assert_eq!(ticket, Role::Init(Some(Kind::Ticket)));
+    }
+
+    #[test]
+    fn git_may_call_the_helper_with_its_operation() {
+        let role = Cli::parse_from(["agent-runner", "credential", "get"]).role();
+        assert_eq!(role, Role::Credential);
+    }
+}

@@ -1,0 +1,136 @@
+//! How a run ends: a pull request, or the reason why there is none, each with its exit code.
+
+use api_client::contract::AgentExit;
+use api_client::{ApiError, ClientError};
+
+use crate::checkout::CheckoutError;
+use crate::forge::{ForgeError, PullRequest};
+use crate::inner_docker::InnerDockerError;
+use crate::publish::PublishError;
+use crate::report::Step;
+use crate::settings::SettingsError;
+use crate::worker::{Ending, WorkerError};
+
+/// A run that was delivered: pushed, verified, open, and taken by the app where there is one.
+#[derive(Debug)]
+pub(crate) struct Delivered {
+    /// The pull request, as the forge shows it.
+    pub(crate) pull_request: PullRequest,
+}
+
+/// A run that was not delivered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// A setting is missing or wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The author of commits cannot be used.
+    #[error("GIT_USER_NAME and GIT_USER_EMAIL do not make an author")]
+    Author(#[source] PublishError),
+    /// The forge cannot be spoken to with these settings.
+    #[error("no pull request could be opened with these settings")]
+    Forge(#[source] ForgeError),
+    /// The client of the app cannot be set up.
+    #[error("the app cannot be called")]
+    App(#[from] ClientError),
+    /// The app did not send the ticket.
+    #[error("the ticket could not be had from the app")]
+    Context(#[source] ApiError),
+    /// The app sent a context without the ticket itself.
+    #[error("the app's answer has no ticket in it (current_ticket)")]
+    NoTicket,
+    /// A folder of this machine could not be used.
+    #[error("cannot {attempted}")]
+    Folder {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The repository could not be fetched.
+    #[error("the repository could not be fetched")]
+    Checkout(#[source] CheckoutError),
+    /// The inner Docker engine cannot be offered.
+    #[error(transparent)]
+    InnerDocker(#[from] InnerDockerError),
+    /// The coding CLI could not be run.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// The coding CLI's turn did not end well.
+    #[error("{0}")]
+    Turn(Ending),
+    /// The coding CLI's turn ended well, and nothing is different.
+    #[error("the worker ended well and changed nothing")]
+    NoChanges,
+    /// The work could not be pushed.
+    #[error("the work could not be pushed")]
+    Publish(#[source] PublishError),
+    /// The branch is pushed; the pull request could not be opened or confirmed.
+    #[error("branch {branch} is pushed, but there is no confirmed pull request")]
+    PullRequest {
+        /// The branch.
+        branch: String,
+        /// Why.
+        #[source]
+        source: ForgeError,
+    },
+    /// The pull request is open, and the app does not know.
+    #[error("{url} is open, but the app did not take the completion")]
+    Completion {
+        /// The pull request.
+        url: String,
+        /// Why.
+        #[source]
+        source: ApiError,
+    },
+    /// The app asked for the end, or the runner was told to stop.
+    #[error("cancelled: nothing more was published")]
+    Cancelled,
+    /// This kind of job is for a later version.
+    #[error("review jobs cannot be done by this version of agent-runner")]
+    ReviewNotSupported,
+}
+
+impl RunError {
+    /// The process exit code that stands for it.
+    pub(crate) const fn exit(&self) -> AgentExit {
+        match self {
+            Self::Settings(_) | Self::Author(_) | Self::Forge(_) | Self::App(_) => {
+                AgentExit::Misconfigured
+            }
+            // The app answers, and says that key or ids are wrong.
+            Self::Context(ApiError::Unauthorised { .. } | ApiError::Gone { .. }) => {
+                AgentExit::Misconfigured
+            }
+            Self::Context(_) | Self::NoTicket | Self::Completion { .. } => {
+                AgentExit::AppUnreachable
+            }
+            Self::Checkout(_) => AgentExit::CloneFailed,
+            Self::Folder { .. } | Self::InnerDocker(_) | Self::Worker(_) | Self::Turn(_) => {
+                AgentExit::WorkerFailed
+            }
+            Self::NoChanges => AgentExit::NoChanges,
+            Self::Publish(_) | Self::PullRequest { .. } => AgentExit::PublishFailed,
+            Self::Cancelled => AgentExit::Cancelled,
+            Self::ReviewNotSupported => AgentExit::NotSupported,
+        }
+    }
+
+    /// The step under which the ticket's log shows it.
+    pub(crate) const fn step(&self) -> Step {
+        match self.exit() {
+            AgentExit::Misconfigured => Step::Misconfigured,
+            AgentExit::CloneFailed => Step::CloneFailed,
+            AgentExit::NoChanges => Step::NoChanges,
+            AgentExit::Cancelled => Step::Cancelled,
+            AgentExit::PublishFailed => Step::PublishFailed,
+            AgentExit::AppUnreachable => Step::AppUnreachable,
+            AgentExit::NotSupported => Step::NotSupported,
+            AgentExit::Delivered => Step::TaskComplete,
+            AgentExit::WorkerFailed | AgentExit::DirectorFailed | AgentExit::BudgetExhausted => {
+                Step::WorkerUnavailable
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What the ticket shows of a run: one log entry a step, and its completion.
+//!
+//! Invariant: a log entry that cannot be posted never fails the job; a completion that cannot be
+//! posted does. Everything that leaves here is redacted and bounded.
+
+use std::time::Duration;
+
+use api_client::wire::{LogEntry, TicketCompletion, WorkerContext};
+use api_client::{ApiError, ClientError, WorkerApi, retry};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::bounded::bounded;
+use crate::redaction::Redaction;
+use crate::settings::AppTicket;
+
+/// Longest `raw_output` of a log entry, in bytes; the app has no limit of its own.
+const RAW_OUTPUT_MAX: usize = 64 << 10;
+
+/// Longest `summary` of a log entry, in bytes.
+const SUMMARY_MAX: usize = 2_000;
+
+const CONTEXT_TRIES: usize = 5;
+const LOG_TRIES: usize = 3;
+/// About five minutes in all.
+const COMPLETE_TRIES: usize = 10;
+
+/// How long one log entry may hold up the run, tries included.
+const LOG_LIMIT: Duration = Duration::from_secs(20);
+
+const USER_AGENT: &str = concat!("agent-runner/", env!("CARGO_PKG_VERSION"));
+
+/// The steps of a run, by the names that the app's users know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The container could not be started, so this is the host.
+    DockerRunFallback,
+    /// A run began.
+    SessionStarted,
+    /// Settings are complete and the ticket is known.
+    ContextLoaded,
+    /// The ticket's branch is checked out.
+    BranchCreated,
+    /// What the worker is asked.
+    WorkerPrompt,
+    /// What the worker did.
+    WorkerTurn,
+    /// The work is published.
+    Finalize,
+    /// The pull request is open.
+    TaskComplete,
+    /// A setting is missing or wrong.
+    Misconfigured,
+    /// The repository could not be fetched.
+    CloneFailed,
+    /// The worker could not do its work.
+    WorkerUnavailable,
+    /// The worker changed nothing.
+    NoChanges,
+    /// Push or pull request failed.
+    PublishFailed,
+    /// The run was cancelled.
+    Cancelled,
+    /// This kind of job is for a later version.
+    NotSupported,
+    /// The app did not answer as it must.
+    AppUnreachable,
+}
+
+impl Step {
+    /// The name in the ticket's log.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::DockerRunFallback => "docker_run_fallback",
+            Self::SessionStarted => "session_started",
+            Self::ContextLoaded => "context_loaded",
+            Self::BranchCreated => "branch_created",
+            Self::WorkerPrompt => "worker_turn_0_prompt",
+            Self::WorkerTurn => "worker_turn_0",
+            Self::Finalize => "finalize",
+            Self::TaskComplete => "task_complete",
+            Self::Misconfigured => "misconfigured",
+            Self::CloneFailed => "clone_failed",
+            Self::WorkerUnavailable => "worker_unavailable",
+            Self::NoChanges => "no_changes",
+            Self::PublishFailed => "publish_failed",
+            Self::Cancelled => "cancelled",
+            Self::NotSupported => "not_supported",
+            Self::AppUnreachable => "app_unreachable",
+        }
+    }
+}
+
+/// A ticket of an app, as one run reports to it.
+#[derive(Debug)]
+pub(crate) struct AppReporter {
+    api: WorkerApi,
+    at: AppTicket,
+    session: Uuid,
+    redaction: Redaction,
+}
+
+/// Where a run reports to.
+#[derive(Debug)]
+pub(crate) enum Reporter {
+    /// The ticket's log.
+    App(Box<AppReporter>),
+    /// This process's log alone: there is no app, only the text of a task.
+    LogOnly {
+        /// What is to be done.
+        task: String,
+        /// Hides secrets.
+        redaction: Redaction,
+    },
+}
+
+impl AppReporter {
+    /// A reporter of a new session.
+    ///
+    /// # Errors
+    /// When no HTTP client can be set up for the app's URL and key.
+    pub(crate) fn new(at: AppTicket, redaction: Redaction) -> Result<Self, ClientError> {
+        let api = WorkerApi::new(&at.url, at.key.clone(), USER_AGENT)?;
+        Ok(Self { api, at, session: Uuid::new_v4(), redaction })
+    }
+
+    /// Everything about the ticket.
+    ///
+    /// # Errors
+    /// When the app did not send it, after some tries.
+    pub(crate) async fn context(&self) -> Result<WorkerContext, ApiError> {
+        let AppTicket { project, ticket, .. } = self.at;
+        retry(CONTEXT_TRIES, || self.api.worker_context(project, ticket)).await
+    }
+
+    /// Whether the app asks for the end of the work.
+    ///
+    /// # Errors
+    /// When the app does not say.
+    pub(crate) async fn cancel_requested(&self) -> Result<bool, ApiError> {
+        self.api.cancel_requested(self.at.project, self.at.ticket).await
+    }
+
+    async fn post(&self, entry: &LogEntry) -> Result<(), ApiError> {
+        let AppTicket { project, ticket, .. } = self.at;
+        retry(LOG_TRIES, || self.api.post_log(project, ticket, entry)).await
+    }
+
+    async fn complete(&self, completion: &TicketCompletion) -> Result<(), ApiError> {
+        let AppTicket { project, ticket, .. } = self.at;
+        retry(COMPLETE_TRIES, || self.api.complete_ticket(project, ticket, completion)).await
+    }
+}
+
+impl Reporter {
+    /// Tells of a step: one line, and what is longer than that.
+    pub(crate) async fn step(&self, step: Step, summary: &str, raw_output: Option<&str>) {
+        let summary = bounded(&self.redaction().redact(summary), SUMMARY_MAX);
+        tracing::info!(step = step.name(), "{summary}");
+        let Self::App(app) = self else { return };
+        let raw_output = raw_output.map(|raw| bounded(&app.redaction.redact(raw), RAW_OUTPUT_MAX));
+        let entry = LogEntry {
+            session_id: app.session.to_string(),
+            step: step.name().to_owned(),
+            summary,
+            raw_output,
+        };
+        match timeout(LOG_LIMIT, app.post(&entry)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, step = step.name(), "a log entry is lost"),
+            Err(_) => {
+                tracing::warn!(step = step.name(), "a log entry is lost: the app is too slow");
+            }
+        }
+    }
+
+    /// Moves the ticket to review. Called when the pull request was confirmed, and never else.
+    ///
+    /// # Errors
+    /// When the app did not take it, after several tries.
+    pub(crate) async fn complete(
+        &self,
+        summary: &str,
+        pr_url: &str,
+        pr_number: u64,
+    ) -> Result<(), ApiError> {
+        let Self::App(app) = self else { return Ok(()) };
+        let completion = TicketCompletion {
+            summary: app.redaction.redact(summary),
+            pr_url: Some(pr_url.to_owned()),
+            pr_number: Some(pr_number),
+            review_comment_body: None,
+        };
+        app.complete(&completion).await
+    }
+
+    fn redaction(&self) -> &Redaction {
+        match self {
+            Self::App(app) => &app.redaction,
+            Self::LogOnly { redaction, .. } => redaction,
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! Settings, in one place: their names, defaults, and what is allowed.
+//!
+//! They are read in two stages. [`Start`] is what it takes to speak to the app; [`Settings`] is the
+//! rest, for which the app's own settings count as well. Precedence: environment, job document, the
+//! app's settings, default; a blank value counts as not set.
+
+mod handover;
+mod layers;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use api_client::contract::{DOCKER_RUN_ERROR_MAX_CHARS, env};
+use api_client::{JobId, ProjectId, Secret, TicketId};
+use url::Url;
+
+pub(crate) use self::handover::{Handover, PLAIN_NAMES};
+pub(crate) use self::layers::{Layer, Layers};
+
+use crate::cli::Kind;
+use crate::git::{InvalidRepoUrl, RepoUrl};
+
+/// Longest silence of the worker within a turn, in seconds.
+pub(crate) const WORKER_STALL_SEC: &str = "WORKER_STALL_SEC";
+/// The Docker engine for the worker, where `AGENT_DOCKER_MODE` is `dood`.
+pub(crate) const DOCKER_HOST: &str = "DOCKER_HOST";
+/// The filter of the log, in the form of `RUST_LOG`, which wins over it.
+pub(crate) const LOG_LEVEL: &str = "LOG_LEVEL";
+/// The filter of the log.
+pub(crate) const RUST_LOG: &str = "RUST_LOG";
+
+/// The name of the forge's token in the app's settings.
+const APP_FORGE_TOKEN: &str = "github_agent_token";
+
+/// The original agent's limit of one worker turn.
+const DEFAULT_TURN_LIMIT: Duration = Duration::from_secs(3_600);
+
+/// Longer than the retries of any CLI (up to three minutes without an event) and than most test
+/// suites that a worker runs as one tool call.
+const DEFAULT_STALL_LIMIT: Duration = Duration::from_secs(900);
+
+const DEFAULT_AUTHOR_NAME: &str = "Terarchitect Agent";
+const DEFAULT_AUTHOR_EMAIL: &str = "agent@terarchitect.local";
+
+/// A setting cannot be used. The message names it, where it came from, and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// Not set anywhere.
+    #[error("{name} is not set: {purpose}")]
+    Missing {
+        /// The setting.
+        name: &'static str,
+        /// What it is needed for.
+        purpose: &'static str,
+    },
+    /// Set to something that is not allowed.
+    #[error("{name} ({from}) {problem}")]
+    Invalid {
+        /// The setting.
+        name: String,
+        /// Where the value came from.
+        from: Layer,
+        /// What is wrong and what is allowed.
+        problem: String,
+    },
+    /// `TERARCHITECT_JOB_DOCUMENT` names no place we know.
+    #[error("TERARCHITECT_JOB_DOCUMENT (from the environment) must be \"stdin\", got {text:?}")]
+    DocumentSource {
+        /// The value.
+        text: String,
+    },
+    /// The job document has no end in sight.
+    #[error("the job document on standard input is longer than {max} bytes")]
+    DocumentTooLong {
+        /// The limit.
+        max: usize,
+    },
+    /// The job document is something else.
+    #[error(
+        "the job document on standard input must be one JSON object whose values are strings \
+         (wrong at line {line}, column {column})"
+    )]
+    Document {
+        /// Where the reading stopped.
+        line: usize,
+        /// Where the reading stopped.
+        column: usize,
+    },
+}
+
+/// What can be known before the app was asked.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// The id of the job in the app's queue, when it has one.
+    pub(crate) job: Option<JobId>,
+    /// What is to be done.
+    pub(crate) kind: Kind,
+    /// Where the work is described.
+    pub(crate) origin: Origin,
+    /// Which Docker the worker may use.
+    pub(crate) docker: DockerMode,
+    /// Why this runs on the host instead of in a container, when that is so.
+    pub(crate) docker_run_error: Option<String>,
+}
+
+/// Where the work is described, and the end of it reported.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// A ticket of an app.
+    App(AppTicket),
+    /// The text of `TASK`; no app is involved.
+    Task(String),
+}
+
+/// A ticket and the app that has it.
+#[derive(Clone, Debug)]
+pub(crate) struct AppTicket {
+    /// Base URL of the app.
+    pub(crate) url: Url,
+    /// Key of the worker API; an app on its own machine may do without.
+    pub(crate) key: Option<Secret>,
+    /// The project.
+    pub(crate) project: ProjectId,
+    /// The ticket.
+    pub(crate) ticket: TicketId,
+}
+
+/// Which Docker the worker may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DockerMode {
+    /// An engine within this container, started when it is first used.
+    Dind,
+    /// The engine that is given: a mounted socket or `DOCKER_HOST`.
+    Dood,
+    /// None.
+    None,
+}
+
+/// Everything else that a run needs.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The repository.
+    pub(crate) repo_url: RepoUrl,
+    /// A copy of it on this machine to work from, in a worktree.
+    pub(crate) workspace: Option<PathBuf>,
+    /// Token of the forge.
+    pub(crate) token: Secret,
+    /// Base URL of the forge's REST API, where it is not the public one.
+    pub(crate) forge_api: Option<Url>,
+    /// Name of the author of commits.
+    pub(crate) author_name: String,
+    /// E-mail address of the author of commits.
+    pub(crate) author_email: String,
+    /// The coding CLI.
+    pub(crate) worker: WorkerSettings,
+}
+
+/// The coding CLI, its model, and how long it may take.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerSettings {
+    /// Which CLI, and the model it is to use.
+    pub(crate) cli: WorkerCli,
+    /// Key of the model endpoint.
+    pub(crate) key: Secret,
+    /// Longest time for one turn.
+    pub(crate) turn_limit: Duration,
+    /// Longest time without an event within a turn.
+    pub(crate) stall_limit: Duration,
+}
+
+/// A coding CLI and its model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WorkerCli {
+    /// OpenCode. It has no provider of its own that every key would fit.
+    OpenCode {
+        /// Base URL of an OpenAI-compatible endpoint.
+        endpoint: Url,
+        /// The model.
+        model: String,
+    },
+    /// Claude Code.
+    ClaudeCode {
+        /// Base URL of an Anthropic endpoint; the provider's own when absent.
+        endpoint: Option<Url>,
+        /// The model; the CLI's default when absent.
+        model: Option<String>,
+    },
+}
+
+/// The names in `WORKER_MODE`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum WorkerKind {
+    /// OpenCode.
+    #[default]
+    OpenCode,
+    /// Claude Code.
+    ClaudeCode,
+}
+
+impl WorkerKind {
+    const ALL: [Self; 2] = [Self::OpenCode, Self::ClaudeCode];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::OpenCode => "opencode",
+            Self::ClaudeCode => "claude-code",
+        }
+    }
+}
+
+impl FromStr for WorkerKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|kind| kind.name() == text);
+        known.ok_or_else(|| {
+            let allowed = Self::ALL.map(Self::name).join(", ");
+            match text {
+                "codex" | "gemini" | "aider" => {
+                    format!("{text:?} is not in this version yet; allowed: {allowed}")
+                }
+                _ => format!("must be one of {allowed}, got {text:?}"),
+            }
+        })
+    }
+}
+
+impl FromStr for DockerMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "dind" => Ok(Self::Dind),
+            "dood" => Ok(Self::Dood),
+            "none" => Ok(Self::None),
+            _ => Err(format!("must be one of dind, dood, none, got {text:?}")),
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|kind| kind.name() == text);
+        let allowed = Self::ALL.map(Self::name).join(", ");
+        known.ok_or_else(|| format!("must be one of {allowed}, got {text:?}"))
+    }
+}
+
+impl Start {
+    /// Reads what the app is to be asked about. `kind` is the subcommand, when there was one.
+    ///
+    /// # Errors
+    /// Of the first setting that cannot be used.
+    pub(crate) fn read(layers: &Layers, kind: Option<Kind>) -> Result<Self, SettingsError> {
+        let named = layers.find(env::JOB_KIND).map(|found| found.parse());
+        let limit = DOCKER_RUN_ERROR_MAX_CHARS;
+        Ok(Self {
+            job: layers.find(env::JOB_ID).map(|id| id.parse()).transpose()?,
+            kind: kind.map(Ok).or(named).transpose()?.unwrap_or(Kind::Ticket),
+            origin: origin(layers)?,
+            docker: docker_mode(layers)?,
+            docker_run_error: layers
+                .find(env::DOCKER_RUN_ERROR)
+                .map(|error| error.text().chars().take(limit).collect()),
+        })
+    }
+}
+
+impl Settings {
+    /// Reads the rest, after the app's settings were added to `layers`. `app_repo_url` is the
+    /// repository that the app names.
+    ///
+    /// # Errors
+    /// Of the first setting that cannot be used.
+    pub(crate) fn read(layers: &Layers, app_repo_url: Option<&str>) -> Result<Self, SettingsError> {
+        let or_default = |name, default: &str| {
+            layers.find(name).map_or_else(|| default.to_owned(), |found| found.text())
+        };
+        let workspace = layers.find(env::AGENT_WORKSPACE);
+        Ok(Self {
+            repo_url: repo_url(layers, app_repo_url)?,
+            workspace: workspace.map(|path| path.directory()).transpose()?,
+            token: forge_token(layers)?,
+            forge_api: layers.find(env::FORGE_API_URL).map(|url| url.url()).transpose()?,
+            author_name: or_default(env::GIT_USER_NAME, DEFAULT_AUTHOR_NAME),
+            author_email: or_default(env::GIT_USER_EMAIL, DEFAULT_AUTHOR_EMAIL),
+            worker: WorkerSettings::read(layers)?,
+        })
+    }
+}
+
+impl WorkerSettings {
+    fn read(layers: &Layers) -> Result<Self, SettingsError> {
+        let key = "the worker needs the key of its model endpoint";
+        let seconds =
+            |name, default| layers.find(name).map_or(Ok(default), |found| found.seconds());
+        Ok(Self {
+            cli: WorkerCli::read(layers)?,
+            key: layers.required(env::WORKER_LLM_KEY, key)?.secret(),
+            turn_limit: seconds(env::WORKER_TIMEOUT_SEC, DEFAULT_TURN_LIMIT)?,
+            stall_limit: seconds(WORKER_STALL_SEC, DEFAULT_STALL_LIMIT)?,
+        })
+    }
+}
+
+impl WorkerCli {
+    /// The name in `WORKER_MODE`.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::OpenCode { .. } => WorkerKind::OpenCode.name(),
+            Self::ClaudeCode { .. } => WorkerKind::ClaudeCode.name(),
+        }
+    }
+
+    fn read(layers: &Layers) -> Result<Self, SettingsError> {
+        let kind = layers.find(env::WORKER_MODE).map(|kind| kind.parse()).transpose()?;
+        match kind.unwrap_or_default() {
+            WorkerKind::OpenCode => {
+                let endpoint = "OpenCode needs the URL of an OpenAI-compatible endpoint";
+                let model = "OpenCode needs the name of a model";
+                Ok(Self::OpenCode {
+                    endpoint: layers.required(env::WORKER_LLM_URL, endpoint)?.url()?,
+                    model: layers.required(env::WORKER_MODEL, model)?.text(),
+                })
+            }
+            WorkerKind::ClaudeCode => Ok(Self::ClaudeCode {
+                endpoint: layers.find(env::WORKER_LLM_URL).map(|url| url.url()).transpose()?,
+                model: layers.find(env::WORKER_MODEL).map(|model| model.text()),
+            }),
+        }
+    }
+}
+
+/// The filter of the log; read from the environment alone, since it is wanted before all else.
+pub(crate) fn log_filter(handover: &Handover) -> Option<&str> {
+    [RUST_LOG, LOG_LEVEL]
+        .into_iter()
+        .filter_map(|name| handover.environment(name))
+        .find(|value| !value.is_blank())
+        .map(Secret::expose)
+}
+
+/// The job's id as it was given, for the line that says that the runner began.
+pub(crate) fn job_label(layers: &Layers) -> String {
+    let id = layers.find(env::JOB_ID).and_then(|id| id.parse::<JobId>().ok());
+    id.map_or_else(|| "-".to_owned(), |id| id.to_string())
+}
+
+/// The engine that is handed to the worker.
+pub(crate) fn docker_host(layers: &Layers) -> Option<String> {
+    layers.find(DOCKER_HOST).map(|host| host.text())
+}
+
+fn origin(layers: &Layers) -> Result<Origin, SettingsError> {
+    let task = layers.find(env::TASK);
+    let ticket = layers.find(env::TICKET_ID);
+    match (task, ticket) {
+        (Some(task), None) => Ok(Origin::Task(task.verbatim())),
+        (Some(task), Some(_)) => {
+            Err(task.invalid("cannot be used together with TICKET_ID: unset one of them"))
+        }
+        (None, None) => Err(SettingsError::Missing {
+            name: env::TICKET_ID,
+            purpose: "set it with TERARCHITECT_API_URL and PROJECT_ID to work on a ticket, or set TASK to work without an app",
+        }),
+        (None, Some(ticket)) => Ok(Origin::App(AppTicket {
+            url: layers.required(env::API_URL, "the base URL of the app")?.url()?,
+            key: layers.find(env::WORKER_API_KEY).map(|key| key.secret()),
+            project: layers.required(env::PROJECT_ID, "the project of the ticket")?.parse()?,
+            ticket: ticket.parse()?,
+        })),
+    }
+}
+
+/// Without a mode, a given `DOCKER_HOST` is used and nothing else. An engine of its own is for a
+/// container alone: on a host, its socket is that of the host's engine.
+fn docker_mode(layers: &Layers) -> Result<DockerMode, SettingsError> {
+    let Some(found) = layers.find(env::AGENT_DOCKER_MODE) else {
+        let given = layers.find(DOCKER_HOST).is_some();
+        return Ok(if given { DockerMode::Dood } else { DockerMode::None });
+    };
+    match found.parse()? {
+        DockerMode::Dind if !layers.in_container() => Ok(DockerMode::None),
+        mode => Ok(mode),
+    }
+}
+
+fn repo_url(layers: &Layers, app: Option<&str>) -> Result<RepoUrl, SettingsError> {
+    if let Some(found) = layers.find(env::REPO_URL) {
+        return found.parse();
+    }
+    let url = app.ok_or(SettingsError::Missing {
+        name: env::REPO_URL,
+        purpose: "the repository to work on, as an http or https URL",
+    })?;
+    url.parse().map_err(|error: InvalidRepoUrl| SettingsError::Invalid {
+        name: "repo_url".to_owned(),
+        from: Layer::App,
+        problem: error.to_string(),
+    })
+}
+
+fn forge_token(layers: &Layers) -> Result<Secret, SettingsError> {
+    let names = [env::GITHUB_TOKEN, env::GH_TOKEN, APP_FORGE_TOKEN];
+    let found = layers.find_any(&names).ok_or(SettingsError::Missing {
+        name: env::GITHUB_TOKEN,
+        purpose: "the forge's token, to push the branch and open the pull request",
+    })?;
+    Ok(found.secret())
+}
+
+#[cfg(test)]
+mod tests;

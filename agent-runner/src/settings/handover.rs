@@ -1,0 +1,243 @@
+//! What the outer process (see [`init`](crate::init)) hands to the inner one: the settings of its
+//! environment and the job document, over a pipe.
+//!
+//! Invariant: this is the only file that reads the process environment, and only the outer process
+//! does. The inner one starts with [`PLAIN_NAMES`] alone, so that neither its `/proc/<pid>/environ`
+//! nor anything it starts holds a secret. With `docker run -e` by hand, the environment of pid 1
+//! itself still does: the engine put it there.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::process;
+
+use api_client::Secret;
+use api_client::contract::{env, is_secret_name};
+use serde::{Deserialize, Serialize};
+
+use super::SettingsError;
+
+/// Largest job document that is read, in bytes. A review comment is its longest part.
+const DOCUMENT_MAX: usize = 4 << 20;
+
+/// The value of `TERARCHITECT_JOB_DOCUMENT` that stands for standard input.
+const FROM_STDIN: &str = "stdin";
+
+/// Names of ordinary process life, none of them secret: where programs are, language, proxies,
+/// certificates. The inner process and the worker get these and no others.
+pub(crate) const PLAIN_NAMES: [&str; 25] = [
+    "ALL_PROXY",
+    "CARGO_HTTP_CAINFO",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LANG",
+    "LC_ALL",
+    "NODE_EXTRA_CA_CERTS",
+    "NO_PROXY",
+    "PATH",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "RUST_BACKTRACE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// The names that are settings of ours.
+const SETTING_NAMES: [&str; 30] = [
+    env::API_URL,
+    env::WORKER_API_KEY,
+    env::JOB_ID,
+    env::JOB_KIND,
+    env::TICKET_ID,
+    env::PROJECT_ID,
+    env::REPO_URL,
+    env::TASK,
+    env::GITHUB_TOKEN,
+    env::GH_TOKEN,
+    env::FORGE_API_URL,
+    env::PR_NUMBER,
+    env::COMMENT_BODY,
+    env::GITHUB_COMMENT_ID,
+    env::AGENT_WORKSPACE,
+    env::WORKER_MODE,
+    env::WORKER_LLM_URL,
+    env::WORKER_MODEL,
+    env::WORKER_LLM_KEY,
+    env::WORKER_TIMEOUT_SEC,
+    env::AGENT_LLM_URL,
+    env::GIT_USER_NAME,
+    env::GIT_USER_EMAIL,
+    env::DOCKER_RUN_ERROR,
+    env::AGENT_DOCKER_MODE,
+    env::JOB_DOCUMENT,
+    super::WORKER_STALL_SEC,
+    super::DOCKER_HOST,
+    super::LOG_LEVEL,
+    super::RUST_LOG,
+];
+
+/// Everything the outer process was given.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Handover {
+    environment: BTreeMap<String, Text>,
+    /// The job document as it was read: judged by the inner process, which can report.
+    document: Option<Text>,
+    /// Whether the outer process is pid 1, the first of a container.
+    pub(super) outer_is_pid_1: bool,
+}
+
+/// A secret that may be written to the pipe between the two processes, and nowhere else.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+struct Text(Secret);
+
+impl Serialize for Text {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose())
+    }
+}
+
+impl Handover {
+    /// Reads the environment of this process, and standard input when a job document is announced.
+    ///
+    /// # Errors
+    /// When standard input cannot be read.
+    pub(crate) fn from_process() -> io::Result<Self> {
+        let environment: BTreeMap<String, Text> = std::env::vars_os()
+            .filter_map(|(name, value)| {
+                let name = name.into_string().ok()?;
+                let wanted = PLAIN_NAMES.contains(&name.as_str())
+                    || SETTING_NAMES.contains(&name.as_str())
+                    || is_secret_name(&name);
+                wanted.then(|| (name, text(value.to_string_lossy().into_owned())))
+            })
+            .collect();
+        let announced =
+            environment.get(env::JOB_DOCUMENT).is_some_and(|value| value.0.expose() == FROM_STDIN);
+        Ok(Self {
+            environment,
+            document: announced.then(read_document).transpose()?,
+            outer_is_pid_1: process::id() == 1,
+        })
+    }
+
+    /// Takes over what the outer process wrote to our standard input.
+    ///
+    /// # Errors
+    /// When standard input does not hold it: the inner process was started by hand.
+    pub(crate) fn from_outer() -> io::Result<Self> {
+        serde_json::from_reader(io::stdin().lock()).map_err(io::Error::other)
+    }
+
+    /// The text for the inner process's standard input: as secret as its values.
+    ///
+    /// # Errors
+    /// None in practice: maps of strings always serialise.
+    pub(crate) fn to_inner(&self) -> io::Result<Secret> {
+        serde_json::to_string(self).map(Secret::from).map_err(io::Error::other)
+    }
+
+    /// The part of the environment that is handed on as environment.
+    pub(crate) fn plain(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment
+            .iter()
+            .filter(|(name, _)| PLAIN_NAMES.contains(&name.as_str()))
+            .map(|(name, value)| (name.as_str(), value.0.expose()))
+    }
+
+    /// The values that are secret by their name.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.environment.iter().filter(|(name, _)| is_secret_name(name)).map(|(_, value)| &value.0)
+    }
+
+    pub(super) fn environment(&self, name: &str) -> Option<&Secret> {
+        self.environment.get(name).map(|value| &value.0)
+    }
+
+    pub(super) fn document(&self) -> Result<Option<&Secret>, SettingsError> {
+        let announced = self.environment(env::JOB_DOCUMENT).map(Secret::expose);
+        match (announced, &self.document) {
+            (Some(FROM_STDIN), Some(document)) if document.0.expose().len() > DOCUMENT_MAX => {
+                Err(SettingsError::DocumentTooLong { max: DOCUMENT_MAX })
+            }
+            (Some(FROM_STDIN), document) => Ok(document.as_ref().map(|text| &text.0)),
+            (None, _) => Ok(None),
+            (Some(other), _) if other.trim().is_empty() => Ok(None),
+            (Some(other), _) => Err(SettingsError::DocumentSource { text: other.to_owned() }),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(environment: &[(&str, &str)], document: Option<&str>) -> Self {
+        let mut environment: BTreeMap<String, Text> = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), text((*value).to_owned())))
+            .collect();
+        if document.is_some() {
+            environment.insert(env::JOB_DOCUMENT.to_owned(), text(FROM_STDIN.to_owned()));
+        }
+        Self {
+            environment,
+            document: document.map(|document| text(document.to_owned())),
+            outer_is_pid_1: false,
+        }
+    }
+}
+
+fn text(value: String) -> Text {
+    Text(Secret::from(value))
+}
+
+/// Reads standard input to its end, at most one byte more than is allowed.
+fn read_document() -> io::Result<Text> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(DOCUMENT_MAX).unwrap_or(u64::MAX) + 1;
+    io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
+    Ok(text(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_names_are_handed_on_as_environment() {
+        let handover =
+            Handover::of(&[("PATH", "/bin"), ("GITHUB_TOKEN", "ghp_1"), ("TICKET_ID", "x")], None);
+        assert_eq!(handover.plain().collect::<Vec<_>>(), [("PATH", "/bin")]);
+    }
+
+    #[test]
+    fn no_plain_name_is_a_secret_one() {
+        for name in PLAIN_NAMES {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_pipe_carries_everything() {
+        let handover = Handover::of(&[("GITHUB_TOKEN", "a\"b\n")], Some("{}"));
+        let pipe = handover.to_inner().unwrap();
+        let back: Handover = serde_json::from_str(pipe.expose()).unwrap();
+        let token = back.environment("GITHUB_TOKEN").map(Secret::expose);
+        assert_eq!(token, Some("a\"b\n"));
+        assert_eq!(back.document().unwrap().map(Secret::expose), Some("{}"));
+    }
+
+    #[test]
+    fn a_document_over_the_limit_is_refused() {
+        let handover = Handover::of(&[], Some(&"x".repeat(DOCUMENT_MAX + 1)));
+        let error = handover.document().unwrap_err().to_string();
+        assert!(error.contains("longer than"), "{error}");
+    }
+}

@@ -1,0 +1,217 @@
+//! Where a value comes from: environment before job document before the app's settings before the
+//! default. A blank value counts as not set, at every layer.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use api_client::contract::{JobDocument, is_secret_name};
+use api_client::wire::AgentEnv;
+use api_client::{Redactor, Secret};
+use url::Url;
+
+use super::SettingsError;
+use super::handover::Handover;
+
+/// Longest turn or silence that can be asked for, in seconds: a week.
+const SECONDS_MAX: u64 = 7 * 24 * 3600;
+
+/// Longest part of a wrong value that an error shows, in characters.
+const SHOWN_MAX_CHARS: usize = 80;
+
+/// All places a value can come from, in the order in which they are asked.
+pub(crate) struct Layers {
+    handover: Handover,
+    document: JobDocument,
+    context: AgentEnv,
+}
+
+/// Where a value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layer {
+    /// The environment of the process that was started.
+    Environment,
+    /// The job document on standard input.
+    JobDocument,
+    /// The settings of the app, sent with the ticket.
+    App,
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "from the environment",
+            Self::JobDocument => "from the job document",
+            Self::App => "from the app's settings",
+        })
+    }
+}
+
+/// A value with its name and layer, for errors that can be acted on.
+#[derive(Clone, Copy)]
+pub(crate) struct Found<'l> {
+    name: &'l str,
+    value: &'l Secret,
+    from: Layer,
+}
+
+impl Layers {
+    /// The layers that exist before the app was asked.
+    ///
+    /// # Errors
+    /// When a job document was announced and is missing, too long or no JSON object of strings.
+    pub(crate) fn new(handover: Handover) -> Result<Self, SettingsError> {
+        let document = match handover.document()? {
+            None => JobDocument::default(),
+            Some(text) => {
+                // The parser's message may quote the document, which is secret as a whole.
+                serde_json::from_str(text.expose()).map_err(|error| SettingsError::Document {
+                    line: error.line(),
+                    column: error.column(),
+                })?
+            }
+        };
+        Ok(Self { handover, document, context: AgentEnv::default() })
+    }
+
+    /// Adds the app's settings as the layer below the job document.
+    pub(crate) fn add_context(&mut self, context: AgentEnv) {
+        self.context = context;
+    }
+
+    /// Every value of every layer that is secret by its name.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let context = self.context.iter().filter(|(name, _)| is_secret_name(name));
+        self.handover
+            .secrets()
+            .chain(self.document.secrets())
+            .chain(context.map(|(_, value)| value))
+    }
+
+    /// The part of the environment that is not secret.
+    pub(crate) fn plain_environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.handover.plain()
+    }
+
+    /// Whether the outer process is the first of a container.
+    pub(super) fn in_container(&self) -> bool {
+        self.handover.outer_is_pid_1
+    }
+
+    pub(super) fn find<'l>(&'l self, name: &'l str) -> Option<Found<'l>> {
+        self.find_any(&[name])
+    }
+
+    /// The first of several names for one setting; an earlier layer wins over an earlier name.
+    pub(super) fn find_any<'l>(&'l self, names: &[&'l str]) -> Option<Found<'l>> {
+        [Layer::Environment, Layer::JobDocument, Layer::App].into_iter().find_map(|from| {
+            names.iter().find_map(|name| {
+                let value = self.value(from, name).filter(|value| !value.is_blank())?;
+                Some(Found { name, value, from })
+            })
+        })
+    }
+
+    fn value(&self, layer: Layer, name: &str) -> Option<&Secret> {
+        match layer {
+            Layer::Environment => self.handover.environment(name),
+            Layer::JobDocument => self.document.get(name),
+            Layer::App => self.context.get(name),
+        }
+    }
+
+    pub(super) fn required<'l>(
+        &'l self,
+        name: &'static str,
+        purpose: &'static str,
+    ) -> Result<Found<'l>, SettingsError> {
+        self.find(name).ok_or(SettingsError::Missing { name, purpose })
+    }
+}
+
+impl Found<'_> {
+    /// The value as it may be kept.
+    pub(super) fn secret(&self) -> Secret {
+        Secret::from(self.value.expose().trim())
+    }
+
+    /// The value of a setting that is not secret.
+    pub(super) fn text(&self) -> String {
+        self.value.expose().trim().to_owned()
+    }
+
+    /// The value with its line breaks and spaces.
+    pub(super) fn verbatim(&self) -> String {
+        self.value.expose().to_owned()
+    }
+
+    pub(super) fn parse<T>(&self) -> Result<T, SettingsError>
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        self.value.expose().trim().parse().map_err(|error: T::Err| self.invalid(&error.to_string()))
+    }
+
+    pub(super) fn url(&self) -> Result<Url, SettingsError> {
+        let shown = self.shown();
+        let url = Url::parse(self.value.expose().trim())
+            .map_err(|error| self.invalid(&format!("must be a URL, got {shown:?}: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            let problem = format!("must be an http or https URL with a host, got {shown:?}");
+            return Err(self.invalid(&problem));
+        }
+        if url.password().is_some() || !url.username().is_empty() {
+            return Err(self.invalid("must not hold a user or password"));
+        }
+        Ok(url)
+    }
+
+    pub(super) fn seconds(&self) -> Result<Duration, SettingsError> {
+        let allowed = 1..=SECONDS_MAX;
+        match self.value.expose().trim().parse::<u64>() {
+            Ok(seconds) if allowed.contains(&seconds) => Ok(Duration::from_secs(seconds)),
+            _ => Err(self.invalid(&format!(
+                "must be a whole number of seconds from 1 to {SECONDS_MAX}, got {:?}",
+                self.shown()
+            ))),
+        }
+    }
+
+    pub(super) fn directory(&self) -> Result<PathBuf, SettingsError> {
+        let path = PathBuf::from(self.value.expose().trim());
+        if path.is_absolute() && path.is_dir() {
+            return Ok(path);
+        }
+        Err(self.invalid(&format!(
+            "must be the absolute path of a directory on this machine, got {:?}",
+            self.shown()
+        )))
+    }
+
+    pub(super) fn invalid(&self, problem: &str) -> SettingsError {
+        SettingsError::Invalid {
+            name: self.name.to_owned(),
+            from: self.from,
+            // What was given may hold a password; the problem quotes it.
+            problem: Redactor::new(is_secret_name(self.name).then_some(self.value))
+                .redact(problem)
+                .into_owned(),
+        }
+    }
+
+    /// The value for a message.
+    pub(super) fn shown(&self) -> String {
+        if is_secret_name(self.name) {
+            return "(secret)".to_owned();
+        }
+        let value = self.value.expose().trim();
+        // Of a URL with credentials, nothing before the host is shown.
+        let value = match value.split_once("://") {
+            Some((_, rest)) if rest.contains('@') => rest.rsplit('@').next().unwrap_or_default(),
+            _ => value,
+        };
+        value.chars().take(SHOWN_MAX_CHARS).collect()
+    }
+}

@@ -1,0 +1,210 @@
+//! What counts, and what an error says.
+
+use api_client::wire::WorkerContext;
+
+use super::*;
+
+const TICKET: &str = "93863a0a-985e-474b-a6b2-40a89654e6bf";
+const PROJECT: &str = "b0acb5a0-d0bc-4738-89d0-347ecd318506";
+
+/// What a run without an app needs at least.
+const TASK_RUN: [(&str, &str); 6] = [
+    ("TASK", "Add a file"),
+    ("REPO_URL", "https://github.com/acme/demo"),
+    ("GITHUB_TOKEN", "ghp_token"),
+    ("WORKER_LLM_URL", "http://127.0.0.1:5099"),
+    ("WORKER_MODEL", "m"),
+    ("WORKER_API_KEY", "sk-worker-key"),
+];
+
+fn layers(environment: &[(&str, &str)], document: Option<&str>) -> Layers {
+    Layers::new(Handover::of(environment, document)).unwrap()
+}
+
+fn with(base: &[(&'static str, &'static str)], more: &[(&'static str, &'static str)]) -> Layers {
+    let both: Vec<_> = more.iter().chain(base).copied().collect();
+    // The last entry of a name wins in a map, so the additions go last.
+    let ordered: Vec<_> = both.iter().rev().copied().collect();
+    layers(&ordered, None)
+}
+
+fn app_settings(json: &str) -> api_client::wire::AgentEnv {
+    let text = format!("{{\"agent_settings\":{json}}}");
+    serde_json::from_str::<WorkerContext>(&text).unwrap().agent_settings
+}
+
+fn settings(layers: &Layers) -> Result<Settings, SettingsError> {
+    Settings::read(layers, None)
+}
+
+#[test]
+fn environment_beats_document_beats_app_beats_default() {
+    let mut layers = layers(
+        &[("GIT_USER_NAME", "env"), ("WORKER_MODEL", "  "), ("GITHUB_TOKEN", "ghp_token")],
+        Some(
+            r#"{"GIT_USER_NAME":"doc","GIT_USER_EMAIL":"doc@x","WORKER_MODEL":"doc-model",
+            "REPO_URL":"https://github.com/a/b","WORKER_LLM_URL":"http://h/v1"}"#,
+        ),
+    );
+    layers.add_context(app_settings(
+        r#"{"GIT_USER_NAME":"app","GIT_USER_EMAIL":"app@x","WORKER_MODEL":"app-model",
+            "WORKER_API_KEY":"sk-of-the-app","WORKER_TIMEOUT_SEC":"60"}"#,
+    ));
+    let settings = settings(&layers).unwrap();
+    assert_eq!(settings.author_name, "env");
+    assert_eq!(settings.author_email, "doc@x");
+    assert!(
+        matches!(settings.worker.cli, WorkerCli::OpenCode { model, .. } if model == "doc-model")
+    );
+    assert_eq!(settings.worker.key.expose(), "sk-of-the-app");
+    assert_eq!(settings.worker.turn_limit, Duration::from_secs(60));
+    assert_eq!(settings.worker.stall_limit, DEFAULT_STALL_LIMIT);
+}
+
+#[test]
+fn a_blank_value_of_a_higher_layer_does_not_hide_a_lower_one() {
+    let mut layers = with(&TASK_RUN, &[("WORKER_API_KEY", " ")]);
+    layers.add_context(app_settings(r#"{"WORKER_API_KEY":"sk-of-the-app"}"#));
+    assert_eq!(settings(&layers).unwrap().worker.key.expose(), "sk-of-the-app");
+}
+
+#[test]
+fn the_forge_token_has_three_names_and_the_higher_layer_wins() {
+    let mut layers = with(&TASK_RUN, &[("GITHUB_TOKEN", ""), ("GH_TOKEN", "ghp_environment")]);
+    layers.add_context(app_settings(
+        r#"{"GITHUB_TOKEN":"ghp_app_env","github_agent_token":"ghp_app"}"#,
+    ));
+    assert_eq!(settings(&layers).unwrap().token.expose(), "ghp_environment");
+
+    let mut layers = with(&TASK_RUN, &[("GITHUB_TOKEN", "")]);
+    layers.add_context(app_settings(r#"{"github_agent_token":"ghp_app"}"#));
+    assert_eq!(settings(&layers).unwrap().token.expose(), "ghp_app");
+
+    let error = settings(&with(&TASK_RUN, &[("GITHUB_TOKEN", "")])).unwrap_err().to_string();
+    assert!(error.starts_with("GITHUB_TOKEN is not set"), "{error}");
+}
+
+#[test]
+fn the_repository_of_the_app_is_used_where_none_is_set() {
+    let mut base = TASK_RUN.to_vec();
+    base.retain(|(name, _)| *name != "REPO_URL");
+    let layers = layers(&base, None);
+    let settings = Settings::read(&layers, Some("https://github.com/app/one")).unwrap();
+    assert_eq!(settings.repo_url.as_str(), "https://github.com/app/one");
+    let error = Settings::read(&layers, None).unwrap_err().to_string();
+    assert_eq!(error, "REPO_URL is not set: the repository to work on, as an http or https URL");
+}
+
+#[test]
+fn the_kind_is_the_subcommand_or_job_kind_or_ticket() {
+    let kind = |environment: &[(&'static str, &'static str)], subcommand| {
+        Start::read(&with(&TASK_RUN, environment), subcommand).map(|start| start.kind)
+    };
+    assert_eq!(kind(&[], None).unwrap(), Kind::Ticket);
+    assert_eq!(kind(&[("JOB_KIND", "review")], None).unwrap(), Kind::Review);
+    let subcommand = kind(&[("JOB_KIND", "review")], Some(Kind::Ticket));
+    assert_eq!(subcommand.unwrap(), Kind::Ticket);
+    let error = kind(&[("JOB_KIND", "dance")], None).unwrap_err().to_string();
+    let expected = "JOB_KIND (from the environment) must be one of ticket, review, got \"dance\"";
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn a_ticket_run_needs_its_app() {
+    let complete = [
+        ("TERARCHITECT_API_URL", "http://127.0.0.1:5010"),
+        ("PROJECT_ID", PROJECT),
+        ("TICKET_ID", TICKET),
+    ];
+    let start = Start::read(&layers(&complete, None), None).unwrap();
+    assert!(matches!(start.origin, Origin::App(app) if app.ticket.to_string() == TICKET));
+    for missing in ["TERARCHITECT_API_URL", "PROJECT_ID", "TICKET_ID"] {
+        let mut some = complete.to_vec();
+        some.retain(|(name, _)| *name != missing);
+        let error = Start::read(&layers(&some, None), None).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{missing} is not set")), "{error}");
+    }
+}
+
+#[test]
+fn a_task_and_a_ticket_cannot_both_be_meant() {
+    let error = Start::read(&with(&TASK_RUN, &[("TICKET_ID", TICKET)]), None).unwrap_err();
+    assert!(error.to_string().starts_with("TASK (from the environment) cannot"), "{error}");
+}
+
+#[test]
+fn an_unknown_worker_lists_the_allowed_ones() {
+    let error =
+        |mode| settings(&with(&TASK_RUN, &[("WORKER_MODE", mode)])).unwrap_err().to_string();
+    assert_eq!(
+        error("emacs"),
+        "WORKER_MODE (from the environment) must be one of opencode, claude-code, got \"emacs\""
+    );
+    assert!(error("codex").contains("not in this version yet"), "{}", error("codex"));
+}
+
+#[test]
+fn opencode_needs_endpoint_and_model_and_claude_code_only_a_key() {
+    for missing in ["WORKER_LLM_URL", "WORKER_MODEL", "WORKER_API_KEY"] {
+        let error = settings(&with(&TASK_RUN, &[(missing, "")])).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{missing} is not set")), "{error}");
+    }
+    let claude = [("WORKER_MODE", "claude-code"), ("WORKER_LLM_URL", ""), ("WORKER_MODEL", "")];
+    let worker = settings(&with(&TASK_RUN, &claude)).unwrap().worker;
+    assert_eq!(worker.cli, WorkerCli::ClaudeCode { endpoint: None, model: None });
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_source_and_what_is_allowed() {
+    let error = |name, value| settings(&with(&TASK_RUN, &[(name, value)])).unwrap_err().to_string();
+    assert_eq!(
+        error("WORKER_TIMEOUT_SEC", "soon"),
+        "WORKER_TIMEOUT_SEC (from the environment) must be a whole number of seconds from 1 to \
+         604800, got \"soon\""
+    );
+    assert!(error("WORKER_TIMEOUT_SEC", "0").contains("from 1 to"));
+    assert!(error("FORGE_API_URL", "ftp://x").contains("http or https"));
+    assert!(error("AGENT_WORKSPACE", "relative/path").contains("absolute path"));
+}
+
+#[test]
+fn an_error_shows_no_password() {
+    for url in ["http://me:topsecret@h/v1", "ftp://me:topsecret@h/"] {
+        let error = settings(&with(&TASK_RUN, &[("WORKER_LLM_URL", url)])).unwrap_err();
+        assert!(!error.to_string().contains("topsecret"), "{error}");
+    }
+}
+
+#[test]
+fn a_broken_document_is_not_quoted() {
+    let error = Layers::new(Handover::of(&[], Some(r#"{"GITHUB_TOKEN": ghp_topsecret}"#)));
+    let error = error.err().unwrap().to_string();
+    assert!(error.contains("line 1") && !error.contains("topsecret"), "{error}");
+}
+
+#[test]
+fn a_host_never_starts_an_engine_of_its_own() {
+    let start = Start::read(&with(&TASK_RUN, &[("AGENT_DOCKER_MODE", "dind")]), None).unwrap();
+    assert_eq!(start.docker, DockerMode::None);
+    let mut handover = Handover::of(&[("AGENT_DOCKER_MODE", "dind"), ("TASK", "x")], None);
+    handover.outer_is_pid_1 = true;
+    let start = Start::read(&Layers::new(handover).unwrap(), None).unwrap();
+    assert_eq!(start.docker, DockerMode::Dind);
+}
+
+#[test]
+fn every_secret_of_every_layer_is_known_for_redaction() {
+    let mut layers =
+        layers(&[("GITHUB_TOKEN", "secret-of-env")], Some(r#"{"WORKER_API_KEY":"secret-of-doc"}"#));
+    layers.add_context(app_settings(r#"{"openai_api_key":"secret-of-app","WORKER_MODEL":"m"}"#));
+    let secrets: Vec<_> = layers.secrets().map(Secret::expose).collect();
+    assert_eq!(secrets, ["secret-of-env", "secret-of-doc", "secret-of-app"]);
+}
+
+#[test]
+fn the_docker_error_is_bounded() {
+    let long: &'static str = "x".repeat(9_000).leak();
+    let layers = with(&TASK_RUN, &[("TERARCHITECT_DOCKER_RUN_ERROR", long)]);
+    let error = Start::read(&layers, None).unwrap().docker_run_error.unwrap();
+    assert_eq!(error.len(), DOCKER_RUN_ERROR_MAX_CHARS);
+}

@@ -1,0 +1,324 @@
+//! The coding CLI: a turn goes in as text, typed events and a typed ending come out.
+//!
+//! Invariant: nothing here knows of forges, of the app, or of their secrets. Each CLI is one file
+//! behind [`Adapter`]; how a process is run, watched and ended is the same for all (`process`).
+
+mod claude_code;
+mod environment;
+mod event;
+mod lines;
+mod opencode;
+mod process;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::event::{Ending, Usage};
+
+use self::claude_code::ClaudeCode;
+use self::environment::Ground;
+use self::event::Event;
+use self::opencode::OpenCode;
+use self::process::{Invocation, Limits, Next, Stop};
+use crate::bounded::{HeadTail, bounded};
+use crate::settings::{WorkerCli, WorkerSettings};
+
+/// How much of a turn's transcript is kept, in bytes.
+const TRANSCRIPT_MAX: usize = 64 << 10;
+
+/// How much of the model's last words is kept, in bytes.
+const ANSWER_MAX: usize = 16 << 10;
+
+/// How much of one event the log shows, in bytes.
+const LOGGED_MAX: usize = 500;
+
+/// What tells one CLI from another.
+///
+/// The prompt always goes to standard input, and what the CLI writes to standard output is read by
+/// lines; `files` is for CLIs that take their settings from files in their home alone.
+trait Adapter: Send + Sync {
+    /// The name of its program.
+    fn program(&self) -> &'static str;
+    /// Files to write below the home before the first turn, with their text.
+    fn files(&self) -> Vec<(PathBuf, String)> {
+        Vec::new()
+    }
+    /// The arguments of a turn, in a new session or an earlier one. No secret, no prompt.
+    fn arguments(&self, session: Option<&str>) -> Vec<OsString>;
+    /// Its own variables, its own key among them.
+    fn environment(&self, home: &Path) -> Vec<(OsString, OsString)>;
+    /// A reader of the output of one turn.
+    fn reader(&self) -> Box<dyn Reader>;
+}
+
+/// Understands the output of one turn.
+trait Reader: Send {
+    /// The events of one line. A line that is not understood is an event too, never an error.
+    fn line(&mut self, line: &str) -> Vec<Event>;
+    /// How the turn ended, now that the process is gone without having been stopped by us (except
+    /// for outliving its own end).
+    fn judge(&self, exit: &Exit<'_>) -> Ending;
+}
+
+/// How a process ended, for its judge.
+#[derive(Debug)]
+struct Exit<'x> {
+    /// Nothing when it had to be ended after it said that the turn is over.
+    status: Option<ExitStatus>,
+    stderr: &'x str,
+}
+
+impl Exit<'_> {
+    fn success(&self) -> bool {
+        self.status.is_none_or(|status| status.success())
+    }
+
+    /// The ending of a process that failed and did not say why in its events.
+    fn failure(&self) -> Ending {
+        let signal = self.status.and_then(|status| status.signal());
+        let code = self.status.and_then(|status| status.code());
+        let last = self.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty());
+        match (signal, code, last) {
+            (Some(signal), _, _) => Ending::Crashed(format!("ended by signal {signal}")),
+            (None, Some(code), Some(last)) => Ending::Failed(format!("exit code {code}: {last}")),
+            (None, Some(code), None) => Ending::Failed(format!("exit code {code}")),
+            (None, None, last) => Ending::Crashed(last.unwrap_or("no exit code").to_owned()),
+        }
+    }
+}
+
+/// The coding CLI could not be used at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WorkerError {
+    /// Its home could not be made.
+    #[error("cannot prepare the home of {program} in {}", path.display())]
+    Home {
+        /// The CLI.
+        program: &'static str,
+        /// The folder or file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// It could not be run.
+    #[error("cannot run {program}; is it installed and in PATH?")]
+    Run {
+        /// The CLI.
+        program: &'static str,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What a worker is given of the world.
+#[derive(Debug)]
+pub(crate) struct Place<'p> {
+    /// The tree that it works in.
+    pub(crate) tree: &'p Path,
+    /// A private folder outside the tree, for its home and temporary files.
+    pub(crate) private: &'p Path,
+    /// Plain names and values of our own environment.
+    pub(crate) plain: &'p [(String, String)],
+    /// The Docker engine it may use.
+    pub(crate) docker_host: Option<&'p str>,
+    /// Name and e-mail address for commits that it makes by itself.
+    pub(crate) author: (&'p str, &'p str),
+}
+
+/// One coding CLI in one tree. Its turns form one session.
+pub(crate) struct Worker {
+    adapter: Box<dyn Adapter>,
+    environment: Vec<(OsString, OsString)>,
+    tree: PathBuf,
+    limits: Limits,
+    session: Option<String>,
+}
+
+/// What came of a turn.
+#[derive(Debug)]
+pub(crate) struct TurnReport {
+    /// How it ended.
+    pub(crate) ending: Ending,
+    /// The model's last words.
+    pub(crate) answer: String,
+    /// What happened, for people: beginning and end.
+    pub(crate) transcript: String,
+    /// Tokens.
+    pub(crate) usage: Usage,
+}
+
+impl Worker {
+    /// Makes its home and temporary folder.
+    ///
+    /// # Errors
+    /// When those cannot be made.
+    pub(crate) fn prepare(
+        settings: &WorkerSettings,
+        place: &Place<'_>,
+    ) -> Result<Self, WorkerError> {
+        let adapter = adapter(settings);
+        let program = adapter.program();
+        let (home, temporary) = (place.private.join("home"), place.private.join("tmp"));
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| WorkerError::Home { program, path, source }
+        };
+        for folder in [&home, &temporary] {
+            private_folder(folder).map_err(failed(folder))?;
+        }
+        for (name, text) in adapter.files() {
+            let path = home.join(name);
+            private_folder(path.parent().unwrap_or(&home)).map_err(failed(&path))?;
+            std::fs::write(&path, text).map_err(failed(&path))?;
+        }
+        let mut environment = environment::build(&Ground {
+            plain: place.plain,
+            home: &home,
+            temporary: &temporary,
+            cache: Path::new(environment::CACHE),
+            docker_host: place.docker_host,
+            author: place.author,
+        });
+        environment.extend(adapter.environment(&home));
+        Ok(Self {
+            adapter,
+            environment,
+            tree: place.tree.to_owned(),
+            limits: Limits { turn: settings.turn_limit, stall: settings.stall_limit },
+            session: None,
+        })
+    }
+
+    /// Gives it a prompt and waits for the end of the turn; a later turn continues the session.
+    ///
+    /// # Errors
+    /// When the CLI cannot be run. That its work failed is an ending, not an error.
+    pub(crate) async fn turn(
+        &mut self,
+        prompt: String,
+        cancel: &CancellationToken,
+    ) -> Result<TurnReport, WorkerError> {
+        let program = self.adapter.program();
+        let invocation = Invocation {
+            program: program.into(),
+            arguments: self.adapter.arguments(self.session.as_deref()),
+            environment: self.environment.clone(),
+            directory: self.tree.clone(),
+            prompt,
+        };
+        let mut listener = Listener::new(self.adapter.reader());
+        let mut on_line = |line: &str| listener.hear(line);
+        let finished = process::run(invocation, self.limits, cancel, &mut on_line)
+            .await
+            .map_err(|source| WorkerError::Run { program, source })?;
+        tracing::debug!(?finished.stop, ?finished.counts, listener.unknown, "worker ended");
+        self.session = listener.session.take().or(self.session.take());
+        Ok(listener.report(finished, self.limits))
+    }
+}
+
+/// Takes the events of a turn down.
+struct Listener {
+    reader: Box<dyn Reader>,
+    transcript: HeadTail,
+    answer: String,
+    usage: Usage,
+    session: Option<String>,
+    unknown: u64,
+}
+
+impl Listener {
+    fn new(reader: Box<dyn Reader>) -> Self {
+        Self {
+            reader,
+            transcript: HeadTail::new(TRANSCRIPT_MAX),
+            answer: String::new(),
+            usage: Usage::default(),
+            session: None,
+            unknown: 0,
+        }
+    }
+
+    fn hear(&mut self, line: &str) -> Next {
+        let mut next = Next::Continue;
+        for event in self.reader.line(line) {
+            self.note(&event.to_string());
+            match event {
+                Event::Session(id) => self.session = Some(id),
+                Event::Text(text) => self.answer = bounded(&text, ANSWER_MAX),
+                Event::Usage(usage) => self.usage += usage,
+                Event::End => next = Next::Ended,
+                Event::Hopeless(why) => next = Next::Hopeless(why),
+                Event::Unknown => self.unknown += 1,
+                Event::Tool { .. } | Event::ToolFailed(_) | Event::Retry(_) | Event::Error(_) => {}
+            }
+        }
+        next
+    }
+
+    fn note(&mut self, entry: &str) {
+        if entry.is_empty() {
+            return;
+        }
+        tracing::info!(target: "worker", "{}", bounded(entry, LOGGED_MAX));
+        self.transcript.push(entry);
+        self.transcript.push("\n");
+    }
+
+    fn report(mut self, finished: process::Finished, limits: Limits) -> TurnReport {
+        let exit = |status| Exit { status, stderr: &finished.stderr };
+        let ending = match finished.stop {
+            Stop::Exited(status) => self.reader.judge(&exit(Some(status))),
+            Stop::HungAfterEnd => self.reader.judge(&exit(None)),
+            Stop::Hopeless(why) => Ending::Failed(why),
+            Stop::TimedOut => Ending::TimedOut(limits.turn),
+            Stop::Stalled => Ending::Stalled(limits.stall),
+            Stop::Cancelled => Ending::Cancelled,
+        };
+        if ending != Ending::Finished && !finished.stderr.trim().is_empty() {
+            self.transcript.push(&format!("[standard error]\n{}", finished.stderr));
+        }
+        TurnReport {
+            ending,
+            answer: self.answer,
+            transcript: self.transcript.into_text(),
+            usage: self.usage,
+        }
+    }
+}
+
+fn adapter(settings: &WorkerSettings) -> Box<dyn Adapter> {
+    let key = settings.key.clone();
+    match settings.cli.clone() {
+        WorkerCli::OpenCode { endpoint, model } => Box::new(OpenCode::new(&endpoint, model, key)),
+        WorkerCli::ClaudeCode { endpoint, model } => {
+            Box::new(ClaudeCode::new(endpoint.as_ref(), model, key))
+        }
+    }
+}
+
+fn private_folder(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// A text field; empty when it is absent or something else.
+fn field<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_default()
+}
+
+/// What a tool was used on, from its input, for people.
+fn tool_target(input: &Value) -> String {
+    const NAMES: [&str; 8] =
+        ["filePath", "file_path", "path", "command", "pattern", "url", "query", "description"];
+    let target = NAMES.iter().find_map(|name| input[*name].as_str());
+    bounded(target.unwrap_or_default(), LOGGED_MAX)
+}

@@ -1,0 +1,138 @@
+//! The environment of a coding CLI, built from nothing.
+//!
+//! Invariant: an allow-list. The forge's token, the worker API's key and the Director's key are not
+//! known here, so they cannot be in it.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use nix::unistd::{AccessFlags, access};
+
+use crate::settings::PLAIN_NAMES;
+
+/// Where the coordinator mounts the volume that jobs share for downloads.
+pub(crate) const CACHE: &str = "/cache";
+
+/// The variables by which package managers are told where to keep downloads.
+const CACHES: [(&str, &str); 3] =
+    [("npm_config_cache", "npm"), ("PIP_CACHE_DIR", "pip"), ("CARGO_HOME", "cargo")];
+
+/// Plain names that are ours and not the worker's: it has a home and a temporary folder of its own.
+const OURS: [&str; 5] = ["HOME", "TMPDIR", "USER", "TERM", "RUST_BACKTRACE"];
+
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What a worker's environment is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ground<'g> {
+    /// Plain names and values of our own environment.
+    pub(crate) plain: &'g [(String, String)],
+    /// The worker's private home.
+    pub(crate) home: &'g Path,
+    /// Its temporary folder.
+    pub(crate) temporary: &'g Path,
+    /// The shared cache; used when it is there and can be written.
+    pub(crate) cache: &'g Path,
+    /// The Docker engine it may use.
+    pub(crate) docker_host: Option<&'g str>,
+    /// Name and e-mail address for commits that it makes by itself.
+    pub(crate) author: (&'g str, &'g str),
+}
+
+/// Names and values, without those of the CLI itself.
+pub(crate) fn build(ground: &Ground<'_>) -> Vec<(OsString, OsString)> {
+    let mut environment: Vec<(OsString, OsString)> = Vec::new();
+    let mut set = |name: &str, value: &dyn AsRef<std::ffi::OsStr>| {
+        environment.retain(|(known, _)| known != name);
+        environment.push((name.into(), value.as_ref().to_owned()));
+    };
+    set("PATH", &DEFAULT_PATH);
+    set("LANG", &"C.UTF-8");
+    for (name, value) in ground.plain {
+        if PLAIN_NAMES.contains(&name.as_str()) && !OURS.contains(&name.as_str()) {
+            set(name, value);
+        }
+    }
+    set("HOME", &ground.home);
+    set("TMPDIR", &ground.temporary);
+    let (name, email) = ground.author;
+    for (role, value) in [("NAME", name), ("EMAIL", email)] {
+        set(&format!("GIT_AUTHOR_{role}"), &value);
+        set(&format!("GIT_COMMITTER_{role}"), &value);
+    }
+    // A git that asks for a password would wait for ever.
+    set("GIT_TERMINAL_PROMPT", &"0");
+    if access(ground.cache, AccessFlags::W_OK | AccessFlags::X_OK).is_ok() {
+        for (name, folder) in CACHES {
+            set(name, &ground.cache.join(folder));
+        }
+    }
+    if let Some(host) = ground.docker_host {
+        set("DOCKER_HOST", &host);
+    }
+    environment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(ground: &Ground<'_>) -> Vec<String> {
+        let mut names: Vec<_> =
+            build(ground).into_iter().map(|(name, _)| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn only_allowed_names_reach_the_worker() {
+        let plain = [
+            ("HOME", "/root"),
+            ("GITHUB_TOKEN", "ghp_1"),
+            ("TERARCHITECT_WORKER_API_KEY", "k"),
+            ("AGENT_API_KEY", "k"),
+            ("HTTPS_PROXY", "http://proxy:3128"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let ground = Ground {
+            plain: &plain,
+            home: Path::new("/job/home"),
+            temporary: Path::new("/job/tmp"),
+            cache: Path::new("/no/such/cache"),
+            docker_host: None,
+            author: ("Agent", "agent@example.org"),
+        };
+        let expected = [
+            "GIT_AUTHOR_EMAIL",
+            "GIT_AUTHOR_NAME",
+            "GIT_COMMITTER_EMAIL",
+            "GIT_COMMITTER_NAME",
+            "GIT_TERMINAL_PROMPT",
+            "HOME",
+            "HTTPS_PROXY",
+            "LANG",
+            "PATH",
+            "TMPDIR",
+        ];
+        assert_eq!(names(&ground), expected);
+        let home = build(&ground).into_iter().find(|(name, _)| name == "HOME").unwrap().1;
+        assert_eq!(home, "/job/home");
+    }
+
+    #[test]
+    fn a_writable_cache_is_used() {
+        let cache = tempfile::tempdir().unwrap();
+        let ground = Ground {
+            plain: &[],
+            home: Path::new("/h"),
+            temporary: Path::new("/t"),
+            cache: cache.path(),
+            docker_host: Some("tcp://docker:2375"),
+            author: ("a", "b"),
+        };
+        let names = names(&ground);
+        for name in ["npm_config_cache", "PIP_CACHE_DIR", "CARGO_HOME", "DOCKER_HOST"] {
+            assert!(names.iter().any(|known| known == name), "{name}");
+        }
+    }
+}
