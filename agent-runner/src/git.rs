@@ -159,13 +159,14 @@ impl Git {
         let operation = call.operation;
         let on = || call.on.clone();
         let limit = operation.limit();
-        let mut ended = process::run(&mut command, limit, &self.cancel).await.map_err(
-            |stopped| match stopped {
+        let never = CancellationToken::new();
+        let cancel = if operation.outlives_the_run() { &never } else { &self.cancel };
+        let mut ended =
+            process::run(&mut command, limit, cancel).await.map_err(|stopped| match stopped {
                 Stopped::Io(source) => GitError::Start { operation, source },
                 Stopped::Cancelled => GitError::Cancelled { operation, on: on() },
                 Stopped::TimedOut => GitError::TimedOut { operation, on: on(), limit },
-            },
-        )?;
+            })?;
         ended.stderr = redactor.redact(&ended.stderr).into_owned();
         Ok(ended)
     }
