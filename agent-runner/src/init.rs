@@ -54,8 +54,8 @@ pub(crate) enum InitError {
 pub(crate) fn run(handover: &Handover, kind: Option<Kind>) -> Result<ExitCode, InitError> {
     nix::sys::prctl::set_child_subreaper(true).map_err(InitError::Prepare)?;
     let signals = waited_for();
-    // Blocked before the child exists, so that none is lost; the standard library gives the child
-    // an empty mask.
+    // Blocked before the child exists, so that none is lost. The child inherits this and unblocks
+    // them when it is ready, see `accept_signals`.
     signals.thread_block().map_err(InitError::Prepare)?;
     let mut inner = spawn(handover, kind).map_err(InitError::Spawn)?;
     hand_over(&mut inner, handover).map_err(InitError::HandOver)?;
@@ -69,6 +69,12 @@ pub(crate) fn run(handover: &Handover, kind: Option<Kind>) -> Result<ExitCode, I
 /// inner process itself, before it does anything.
 pub(crate) fn follow_outer() -> Result<(), Errno> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)
+}
+
+/// Lets the signals through that were blocked when the inner process was started. Called by the inner
+/// process once it handles them, and before it starts anything, which would inherit the block.
+pub(crate) fn accept_signals() -> Result<(), Errno> {
+    SigSet::all().thread_unblock()
 }
 
 fn waited_for() -> SigSet {

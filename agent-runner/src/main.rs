@@ -80,8 +80,9 @@ fn do_job(layers: Layers, kind: Option<Kind>, redaction: Redaction) -> io::Resul
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let cancel = CancellationToken::new();
-        let _signals =
-            AbortOnDropHandle::new(tokio::spawn(StopSignals::new()?.watch(cancel.clone())));
+        let signals = StopSignals::new()?.watch(cancel.clone());
+        let _signals = AbortOnDropHandle::new(tokio::spawn(signals));
+        init::accept_signals()?;
         let run = Run { layers, kind, redaction, cancel };
         Ok(Box::pin(run.finish()).await)
     })

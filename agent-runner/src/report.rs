@@ -89,6 +89,27 @@ impl Step {
             Self::AppUnreachable => "app_unreachable",
         }
     }
+
+    const fn is_failure(self) -> bool {
+        match self {
+            Self::DockerRunFallback
+            | Self::SessionStarted
+            | Self::ContextLoaded
+            | Self::BranchCreated
+            | Self::WorkerPrompt
+            | Self::WorkerTurn
+            | Self::Finalize
+            | Self::TaskComplete => false,
+            Self::Misconfigured
+            | Self::CloneFailed
+            | Self::WorkerUnavailable
+            | Self::NoChanges
+            | Self::PublishFailed
+            | Self::Cancelled
+            | Self::NotSupported
+            | Self::AppUnreachable => true,
+        }
+    }
 }
 
 /// A ticket of an app, as one run reports to it.
@@ -156,7 +177,11 @@ impl Reporter {
     /// Tells of a step: one line, and what is longer than that.
     pub(crate) async fn step(&self, step: Step, summary: &str, raw_output: Option<&str>) {
         let summary = bounded(&self.redaction().redact(summary), SUMMARY_MAX);
-        tracing::info!(step = step.name(), "{summary}");
+        if step.is_failure() {
+            tracing::error!(step = step.name(), "{summary}");
+        } else {
+            tracing::info!(step = step.name(), "{summary}");
+        }
         let Self::App(app) = self else { return };
         let raw_output = raw_output.map(|raw| bounded(&app.redaction.redact(raw), RAW_OUTPUT_MAX));
         let entry = LogEntry {

@@ -104,9 +104,7 @@ impl Run {
             ended => ended,
         };
         if let Err(error) = &ended {
-            let chain = error_chain(error);
-            tracing::error!("{chain}");
-            reporter.step(error.step(), &chain, None).await;
+            reporter.step(error.step(), &error_chain(error), None).await;
         }
         ended
     }
