@@ -101,7 +101,9 @@ impl Daemon {
         self.recover().await?;
         self.status.ready();
         self.claim_jobs().await;
-        self.status.stopping();
+        if self.ctx.stop.is_cancelled() {
+            self.status.stopping();
+        }
         self.tasks.close();
         self.tasks.wait().await;
         Ok(self.failures.load(Ordering::Relaxed))

@@ -45,7 +45,7 @@ impl Status {
     /// The end begins.
     pub(crate) fn stopping(&mut self) {
         tell(NotifyState::Stopping, "stopping; containers are left running");
-        tracing::info!("stopping");
+        tracing::info!("stopping; containers are left running");
     }
 
     /// Whether nothing can be claimed at present.
