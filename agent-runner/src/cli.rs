@@ -22,7 +22,10 @@ enum Command {
     Ticket,
     /// Answer a review comment on a pull request (not in this version)
     Review,
-    /// The part that does the work, below the one that reaps processes
+    /// The part that reaps processes and passes signals on
+    #[command(hide = true)]
+    Outer { kind: Option<Kind> },
+    /// The part that does the work, below the outer one
     #[command(hide = true)]
     Inner { kind: Option<Kind> },
     /// Answer git's question for a credential
@@ -55,8 +58,10 @@ impl Kind {
 /// What this process is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// The process that was started from outside: reaps, forwards signals, runs the inner one.
-    Init(Option<Kind>),
+    /// The process that was started from outside: takes the settings and becomes the outer one.
+    First(Option<Kind>),
+    /// The process that reaps, passes signals on and runs the inner one.
+    Outer(Option<Kind>),
     /// The process that does the job.
     Inner(Option<Kind>),
     /// A helper that git starts.
@@ -67,9 +72,10 @@ impl Cli {
     /// The role that the arguments ask for. Without a kind, `JOB_KIND` decides.
     pub(crate) fn role(&self) -> Role {
         match &self.command {
-            None => Role::Init(None),
-            Some(Command::Ticket) => Role::Init(Some(Kind::Ticket)),
-            Some(Command::Review) => Role::Init(Some(Kind::Review)),
+            None => Role::First(None),
+            Some(Command::Ticket) => Role::First(Some(Kind::Ticket)),
+            Some(Command::Review) => Role::First(Some(Kind::Review)),
+            Some(Command::Outer { kind }) => Role::Outer(*kind),
             Some(Command::Inner { kind }) => Role::Inner(*kind),
             Some(Command::Credential { .. }) => Role::Credential,
         }
@@ -89,9 +95,9 @@ mod tests {
 
     #[test]
     fn no_subcommand_leaves_the_kind_to_the_settings() {
-        assert_eq!(Cli::parse_from(["agent-runner"]).role(), Role::Init(None));
+        assert_eq!(Cli::parse_from(["agent-runner"]).role(), Role::First(None));
         let ticket = Cli::parse_from(["agent-runner", "ticket"]).role();
-        assert_eq!(ticket, Role::Init(Some(Kind::Ticket)));
+        assert_eq!(ticket, Role::First(Some(Kind::Ticket)));
     }
 
     #[test]

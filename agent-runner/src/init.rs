@@ -1,17 +1,18 @@
 //! The outer process: what `agent-runner` is when it is started, as pid 1 of a container or as a
 //! plain process on a host.
 //!
-//! It starts itself once more as the inner process, which does the job, and from then on only waits:
-//! it reaps every orphan (as pid 1, or as a child subreaper), passes SIGTERM, SIGINT and SIGHUP on,
-//! and ends with the inner one's exit code, after everything the job left behind is ended too.
+//! It first replaces itself, to be rid of the secrets in its environment. Then it starts itself once
+//! more as the inner process, which does the job, and from then on only waits: it reaps every orphan
+//! (as pid 1, or as a child subreaper), passes SIGTERM, SIGINT and SIGHUP on, and ends with the inner
+//! one's exit code, after everything the job left behind is ended too.
 //!
 //! Invariants: one thread and no async runtime, since `waitpid` for any child would steal the exit
-//! of theirs; the inner process starts with plain environment names alone (see
-//! [`Handover`]).
+//! of theirs; after the replacement the environment holds plain names alone (see [`Handover`]).
 
-use std::io::{self, Write};
+use std::convert::Infallible;
+use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,30 +38,49 @@ pub(crate) enum InitError {
     #[error("cannot become the parent of the job")]
     Prepare(#[source] Errno),
     /// This executable could not be started again.
-    #[error("cannot start agent-runner again as the inner process")]
-    Spawn(#[source] io::Error),
-    /// The settings could not be handed over.
-    #[error("cannot hand the settings to the inner process")]
-    HandOver(#[source] io::Error),
+    #[error("cannot start agent-runner again as its {role} process")]
+    Restart {
+        /// What it was to be.
+        role: &'static str,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
     /// Waiting for signals failed.
     #[error("cannot wait for the inner process")]
     Wait(#[source] Errno),
+}
+
+/// Becomes the outer process: the same one, with a clean environment and the settings in memory as
+/// standard input. Comes back only to say why it cannot.
+///
+/// # Errors
+/// When this executable cannot be started again.
+pub(crate) fn become_outer(
+    handover: &Handover,
+    kind: Option<Kind>,
+) -> Result<Infallible, InitError> {
+    let replace = || -> io::Result<Infallible> {
+        let memory = handover.to_memory()?;
+        let mut command = again("outer", kind)?;
+        Err(command.env_clear().envs(handover.plain()).stdin(memory).exec())
+    };
+    replace().map_err(|source| InitError::Restart { role: "outer", source })
 }
 
 /// Runs the inner process to its end.
 ///
 /// # Errors
 /// When it could not be started or watched; nothing of the job was done in the first case.
-pub(crate) fn run(handover: &Handover, kind: Option<Kind>) -> Result<ExitCode, InitError> {
+pub(crate) fn run(kind: Option<Kind>) -> Result<ExitCode, InitError> {
     nix::sys::prctl::set_child_subreaper(true).map_err(InitError::Prepare)?;
     let signals = waited_for();
     // Blocked before the child exists, so that none is lost. The child inherits this and unblocks
     // them when it is ready, see `accept_signals`.
     signals.thread_block().map_err(InitError::Prepare)?;
-    let mut inner = spawn(handover, kind).map_err(InitError::Spawn)?;
-    hand_over(&mut inner, handover).map_err(InitError::HandOver)?;
-    let pid = Pid::from_raw(inner.id().cast_signed());
-    let code = supervise(pid, &signals).map_err(InitError::Wait)?;
+    let inner = spawn(kind).map_err(|source| InitError::Restart { role: "inner", source })?;
+    let inner = Pid::from_raw(inner.id().cast_signed());
+    let code = supervise(inner, &signals).map_err(InitError::Wait)?;
     end_leftovers();
     Ok(ExitCode::from(code))
 }
@@ -81,28 +101,15 @@ fn waited_for() -> SigSet {
     FORWARDED.into_iter().chain([Signal::SIGCHLD]).collect()
 }
 
-fn spawn(handover: &Handover, kind: Option<Kind>) -> io::Result<Child> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command
-        .arg0("agent-runner")
-        .arg("inner")
-        .args(kind.map(Kind::name))
-        .env_clear()
-        .envs(handover.plain())
-        .stdin(Stdio::piped());
-    command.spawn()
+/// The inner process inherits standard input, which holds the settings, and the clean environment.
+fn spawn(kind: Option<Kind>) -> io::Result<Child> {
+    again("inner", kind)?.spawn()
 }
 
-fn hand_over(inner: &mut Child, handover: &Handover) -> io::Result<()> {
-    let text = handover.to_inner()?;
-    let Some(mut pipe) = inner.stdin.take() else {
-        return Err(io::Error::other("the inner process has no standard input"));
-    };
-    match pipe.write_all(text.expose().as_bytes()) {
-        // It ended before it read: its exit code tells why.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
+fn again(role: &str, kind: Option<Kind>) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg0("agent-runner").arg(role).args(kind.map(Kind::name));
+    Ok(command)
 }
 
 /// Waits until the inner process has ended; its exit code, 128 + n for signal n.

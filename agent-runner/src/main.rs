@@ -1,8 +1,9 @@
 //! Runs one job: gets the repository, lets a coding CLI work in it, publishes the result as a pull
 //! request, and reports.
 //!
-//! The process that is started from outside ([`init`]) starts itself once more; that inner process
-//! reads its settings ([`settings`]) and follows the list of steps ([`run`]). The exit code is one of
+//! The process that is started from outside takes its settings, and becomes the one that watches over
+//! the job's processes ([`init`]); that starts the inner process, which judges the settings
+//! ([`settings`]) and follows the list of steps ([`run`]). The exit code is one of
 //! [`AgentExit`](api_client::contract::AgentExit).
 
 mod bounded;
@@ -24,6 +25,7 @@ mod run;
 mod settings;
 mod worker;
 
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -41,7 +43,8 @@ use crate::settings::{Handover, Layers};
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().role() {
-        Role::Init(kind) => outer(kind),
+        Role::First(kind) => first(kind).map(|never| match never {}),
+        Role::Outer(kind) => outer(kind),
         Role::Inner(kind) => inner(kind).map_err(Into::into),
         Role::Credential => {
             git::credential::answer().map(|()| ExitCode::SUCCESS).map_err(Into::into)
@@ -53,17 +56,23 @@ fn main() -> ExitCode {
     })
 }
 
-/// Hands everything that was given to the inner process, and outlives it.
-fn outer(kind: Option<Kind>) -> Result<ExitCode, Box<dyn std::error::Error>> {
+/// Takes everything that was given out of the environment.
+fn first(kind: Option<Kind>) -> Result<Infallible, Box<dyn std::error::Error>> {
     let handover = Handover::from_process()?;
     log_from(&handover);
-    Ok(init::run(&handover, kind)?)
+    Ok(init::become_outer(&handover, kind)?)
+}
+
+/// Runs the inner process, and outlives it.
+fn outer(kind: Option<Kind>) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    logging::init(None, &Redaction::default());
+    Ok(init::run(kind)?)
 }
 
 /// Does the job.
 fn inner(kind: Option<Kind>) -> io::Result<ExitCode> {
     init::follow_outer()?;
-    let handover = Handover::from_outer()?;
+    let handover = Handover::take_over()?;
     let redaction = log_from(&handover);
     let layers = Layers::new(handover);
     announce(layers.as_ref().ok())?;

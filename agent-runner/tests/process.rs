@@ -3,6 +3,8 @@
 //! A `git` of our own stands in for the real one, at the front of `PATH`: the first thing that a job
 //! starts, so a place from which to see and disturb it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -55,6 +57,7 @@ impl Job {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        fs::write(folder.path().join("first"), format!("{}\n", process.id())).unwrap();
         let mut stdin = process.stdin.take().unwrap();
         stdin.write_all(document.unwrap_or_default().as_bytes()).unwrap();
         drop(stdin);
@@ -188,11 +191,15 @@ fn what_a_job_leaves_behind_is_ended_with_it() {
 
 #[test]
 fn no_secret_is_in_the_environment_or_the_arguments_of_what_the_job_starts() {
-    let script = "cat /proc/$$/environ /proc/$PPID/environ /proc/$$/cmdline /proc/$PPID/cmdline \
-        > $HERE/seen; echo >> $HERE/seen; exit 128";
+    // Up to and including the process that was started with the secrets, and what their files hold.
+    let script = "p=$$; while :; do cat /proc/$p/environ /proc/$p/cmdline; \
+        [ $p = $$ ] || timeout 1 cat /proc/$p/fd/0; [ $p = $(cat $HERE/first) ] && break; \
+        p=$(awk '/^PPid/ {print $2}' /proc/$p/status); done > $HERE/seen; echo >> $HERE/seen; exit 128";
     let job = Job::start(script, None);
     let seen = fs_text(&job, "seen");
-    assert!(seen.contains("ls-remote") && seen.contains("inner"), "{seen}");
+    for part in ["ls-remote", "inner", "outer"] {
+        assert!(seen.contains(part), "{part:?} is not in {seen}");
+    }
     assert!(!seen.contains("topsecret"), "{seen}");
     let (_, stderr) = job.end();
     assert!(!stderr.contains("topsecret"), "{stderr}");

@@ -1,17 +1,21 @@
-//! What the outer process (see [`init`](crate::init)) hands to the inner one: the settings of its
-//! environment and the job document, over a pipe.
+//! What was given to the process that is started from outside: the settings of its environment and
+//! the job document. It is handed on in memory, as standard input of the processes that follow.
 //!
-//! Invariant: this is the only file that reads the process environment, and only the outer process
-//! does. The inner one starts with [`PLAIN_NAMES`] alone, so that neither its `/proc/<pid>/environ`
-//! nor anything it starts holds a secret. With `docker run -e` by hand, the environment of pid 1
-//! itself still does: the engine put it there.
+//! Invariant: this is the only file that reads the process environment, and only the first process
+//! does. It then replaces itself (see [`init`](crate::init)), so that from there on no process of ours
+//! has a secret in its environment, not even pid 1 of `docker run -e …`: whatever the job starts finds
+//! [`PLAIN_NAMES`] in `/proc/<pid>/environ` and nothing else. The inner process empties the memory when
+//! it has read it.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
 use std::process;
 
 use api_client::Secret;
 use api_client::contract::{env, is_secret_name};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::ftruncate;
 use serde::{Deserialize, Serialize};
 
 use super::SettingsError;
@@ -23,7 +27,7 @@ const DOCUMENT_MAX: usize = 4 << 20;
 const FROM_STDIN: &str = "stdin";
 
 /// Names of ordinary process life, none of them secret: where programs are, language, proxies,
-/// certificates. The inner process and the worker get these and no others.
+/// certificates. Our later processes and the worker get these and no others.
 pub(crate) const PLAIN_NAMES: [&str; 25] = [
     "ALL_PROXY",
     "CARGO_HTTP_CAINFO",
@@ -86,7 +90,7 @@ const SETTING_NAMES: [&str; 30] = [
     super::RUST_LOG,
 ];
 
-/// Everything the outer process was given.
+/// Everything the first process was given.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Handover {
     environment: BTreeMap<String, Text>,
@@ -96,7 +100,7 @@ pub(crate) struct Handover {
     pub(super) outer_is_pid_1: bool,
 }
 
-/// A secret that may be written to the pipe between the two processes, and nowhere else.
+/// A secret that may be written to the memory between our processes, and nowhere else.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 struct Text(Secret);
@@ -131,20 +135,28 @@ impl Handover {
         })
     }
 
-    /// Takes over what the outer process wrote to our standard input.
+    /// Takes over what the first process left on standard input, and empties it.
     ///
     /// # Errors
     /// When standard input does not hold it: the inner process was started by hand.
-    pub(crate) fn from_outer() -> io::Result<Self> {
-        serde_json::from_reader(io::stdin().lock()).map_err(io::Error::other)
+    pub(crate) fn take_over() -> io::Result<Self> {
+        let mut text = String::new();
+        io::stdin().lock().read_to_string(&mut text)?;
+        let text = Secret::from(text);
+        ftruncate(io::stdin(), 0)?;
+        serde_json::from_str(text.expose()).map_err(io::Error::other)
     }
 
-    /// The text for the inner process's standard input: as secret as its values.
+    /// An unnamed file in memory that holds everything, to become standard input.
     ///
     /// # Errors
-    /// None in practice: maps of strings always serialise.
-    pub(crate) fn to_inner(&self) -> io::Result<Secret> {
-        serde_json::to_string(self).map(Secret::from).map_err(io::Error::other)
+    /// When the system has no such memory.
+    pub(crate) fn to_memory(&self) -> io::Result<File> {
+        let mut memory = File::from(memfd_create(c"handover", MFdFlags::MFD_CLOEXEC)?);
+        let text = serde_json::to_string(self).map(Secret::from).map_err(io::Error::other)?;
+        memory.write_all(text.expose().as_bytes())?;
+        memory.rewind()?;
+        Ok(memory)
     }
 
     /// The part of the environment that is handed on as environment.
@@ -225,10 +237,9 @@ mod tests {
     }
 
     #[test]
-    fn the_pipe_carries_everything() {
+    fn the_memory_carries_everything() {
         let handover = Handover::of(&[("GITHUB_TOKEN", "a\"b\n")], Some("{}"));
-        let pipe = handover.to_inner().unwrap();
-        let back: Handover = serde_json::from_str(pipe.expose()).unwrap();
+        let back: Handover = serde_json::from_reader(handover.to_memory().unwrap()).unwrap();
         let token = back.environment("GITHUB_TOKEN").map(Secret::expose);
         assert_eq!(token, Some("a\"b\n"));
         assert_eq!(back.document().unwrap().map(Secret::expose), Some("{}"));
