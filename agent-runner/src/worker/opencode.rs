@@ -4,7 +4,7 @@
 //! `stop`, and no error was reported.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use api_client::Secret;
 use serde_json::{Value, json};
@@ -36,6 +36,16 @@ const SWITCHES: [&str; 6] = [
     "OPENCODE_DISABLE_MODELS_FETCH",
     "OPENCODE_DISABLE_PROJECT_CONFIG",
     "OPENCODE_DISABLE_SHARE",
+];
+
+/// OpenCode installs a package for plugins (63 MB) into its configuration folder at every start,
+/// unless that folder looks as if it was there. We allow no plugins, so it is not missed.
+const NO_PLUGIN_PACKAGE: [(&str, &str); 2] = [
+    (".config/opencode/node_modules/.keep", ""),
+    (
+        ".config/opencode/package-lock.json",
+        r#"{"packages":{"":{"dependencies":{"@opencode-ai/plugin":"*"}}}}"#,
+    ),
 ];
 
 /// OpenCode with one model of one endpoint.
@@ -84,6 +94,10 @@ impl OpenCode {
 impl Adapter for OpenCode {
     fn program(&self) -> &'static str {
         "opencode"
+    }
+
+    fn files(&self) -> Vec<(PathBuf, String)> {
+        NO_PLUGIN_PACKAGE.map(|(path, text)| (path.into(), text.to_owned())).into()
     }
 
     fn arguments(&self, session: Option<&str>) -> Vec<OsString> {
