@@ -4,7 +4,7 @@
 //! The process that is started from outside takes its settings, and becomes the one that watches over
 //! the job's processes ([`init`]); that starts the inner process, which judges the settings
 //! ([`settings`]) and follows the list of steps ([`run`]). The exit code is one of
-//! [`AgentExit`](api_client::contract::AgentExit).
+//! [`AgentExit`].
 
 mod bounded;
 mod cancel;

@@ -1,22 +1,15 @@
-//! How a run ends: a pull request, or the reason why there is none, each with its exit code.
+//! Why a run ends without a pull request, each reason with its exit code.
 
 use api_client::contract::AgentExit;
 use api_client::{ApiError, ClientError};
 
 use crate::checkout::CheckoutError;
-use crate::forge::{ForgeError, PullRequest};
+use crate::forge::ForgeError;
 use crate::inner_docker::InnerDockerError;
 use crate::publish::PublishError;
 use crate::report::Step;
 use crate::settings::SettingsError;
 use crate::worker::{Ending, WorkerError};
-
-/// A run that was delivered: pushed, verified, open, and taken by the app where there is one.
-#[derive(Debug)]
-pub(crate) struct Delivered {
-    /// The pull request, as the forge shows it.
-    pub(crate) pull_request: PullRequest,
-}
 
 /// A run that was not delivered.
 #[derive(Debug, thiserror::Error)]

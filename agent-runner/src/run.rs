@@ -1,7 +1,8 @@
 //! The run, as an ordered list of steps. No other module knows the order.
 
+mod job;
+
 use std::convert::Infallible;
-use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -9,19 +10,19 @@ use api_client::contract::AgentExit;
 use api_client::{JobId, error_chain};
 use tokio_util::sync::CancellationToken;
 
+use self::job::Job;
 use crate::cancel;
 use crate::checkout::{self, Checkout};
 use crate::cli::Kind;
-use crate::forge::{self, GitHub, PullRequest, PullRequestDraft};
-use crate::git::{BranchName, CommitId, Git, Source};
+use crate::forge::PullRequest;
+use crate::git::BranchName;
 use crate::inner_docker::InnerDocker;
-use crate::outcome::{Delivered, RunError};
+use crate::outcome::RunError;
 use crate::prompt::{self, Assignment};
-use crate::publish::{self, Author, CommitMessage, DiffStat};
 use crate::redaction::Redaction;
 use crate::report::{AppReporter, Reporter, Step};
-use crate::settings::{self, DockerMode, Layers, Origin, Settings, SettingsError, Start};
-use crate::worker::{Ending, Place, TurnReport, Worker};
+use crate::settings::{DockerMode, Layers, Origin, Settings, SettingsError, Start};
+use crate::worker::{Ending, TurnReport};
 
 /// A run that has its settings' sources and nothing else yet.
 pub(crate) struct Run {
@@ -35,18 +36,6 @@ pub(crate) struct Run {
     pub(crate) cancel: CancellationToken,
 }
 
-/// What a run has once all settings are known.
-struct Job {
-    settings: Settings,
-    assignment: Assignment,
-    author: Author,
-    source: Source,
-    forge: GitHub,
-    git: Git,
-    plain: Vec<(String, String)>,
-    docker_host: Option<String>,
-}
-
 impl Run {
     /// Does the job and tells how it ended: in the ticket's log, in our own, and by what is
     /// returned. The last line of standard output is the pull request's address, if there is one.
@@ -58,11 +47,11 @@ impl Run {
                 Err(error)
             }
         };
-        let delivered = match ended {
-            Ok(delivered) => delivered,
+        let pull_request = match ended {
+            Ok(pull_request) => pull_request,
             Err(error) => return error.exit(),
         };
-        if let Err(error) = announce(&delivered.pull_request.url) {
+        if let Err(error) = announce(&pull_request.url) {
             tracing::warn!(%error, "standard output is closed");
         }
         AgentExit::Delivered
@@ -84,7 +73,11 @@ impl Run {
     }
 
     /// The work, watched for a request to stop, and its end in the ticket's log.
-    async fn reported(&mut self, start: Start, reporter: &Reporter) -> Result<Delivered, RunError> {
+    async fn reported(
+        &mut self,
+        start: Start,
+        reporter: &Reporter,
+    ) -> Result<PullRequest, RunError> {
         if let Some(error) = &start.docker_run_error {
             let summary = "The container could not be started; the job runs on the host";
             reporter.step(Step::DockerRunFallback, summary, Some(error)).await;
@@ -109,57 +102,44 @@ impl Run {
         ended
     }
 
-    async fn work(&mut self, start: Start, reporter: &Reporter) -> Result<Delivered, RunError> {
+    async fn work(&mut self, start: Start, reporter: &Reporter) -> Result<PullRequest, RunError> {
         if start.kind == Kind::Review {
             return Err(RunError::ReviewNotSupported);
         }
-        let branch = branch_of(&start);
         let cancel = self.cancel.clone();
         let prepared = cancel.run_until_cancelled(self.prepare(&start, reporter)).await;
         let job = prepared.unwrap_or(Err(RunError::Cancelled))?;
         let folder = tempfile::Builder::new().prefix("agent-job-").tempdir().map_err(|source| {
             RunError::Folder { attempted: "make a folder for the job", source }
         })?;
-        let checkout = job.check_out(folder.path(), &branch, reporter).await?;
-        let done = self.edit_and_publish(&job, &checkout, folder.path(), start.docker, reporter);
-        let done = done.await;
-        if let Err(error) = checkout.remove(&job.git).await {
-            tracing::warn!("{}", error_chain(&error));
-        }
+        let checkout = job.check_out(folder.path(), &branch_of(&start)).await?;
+        let done = deliver(&job, &checkout, folder.path(), start.docker, reporter).await;
+        job.give_back(checkout).await;
         if let Err(error) = folder.close() {
             tracing::warn!(%error, "the job's folder could not be removed");
         }
         done
     }
 
-    /// Settings, the ticket, and everything that can be found wrong before work begins.
+    /// The ticket, the settings, and everything that can be found wrong before work begins.
     async fn prepare(&mut self, start: &Start, reporter: &Reporter) -> Result<Job, RunError> {
         let (assignment, repo_url) = self.assignment(reporter).await?;
-        let session = "A run of agent-runner began";
-        reporter.step(Step::SessionStarted, session, None).await;
+        reporter.step(Step::SessionStarted, "A run of agent-runner began", None).await;
         let settings = Settings::read(&self.layers, repo_url.as_deref())?;
-        let author = Author::new(&settings.author_name, &settings.author_email);
-        let author = author.map_err(RunError::Author)?;
-        let forge = GitHub::new(&settings.repo_url, settings.forge_api.as_ref(), &settings.token);
-        let source = Source { url: settings.repo_url.clone(), token: Some(settings.token.clone()) };
-        let plain: Vec<(String, String)> = self
-            .layers
-            .plain_environment()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let docker_host = settings::docker_host(&self.layers);
-        let job = Job {
-            author,
-            source,
-            forge: forge.map_err(RunError::Forge)?,
-            git: git(&plain, self.cancel.clone())?,
-            plain,
-            docker_host: docker_host.filter(|_| start.docker == DockerMode::Dood),
+        let loaded = format!(
+            "{} on {} with {}",
+            assignment.title(),
+            settings.repo_url,
+            settings.worker.cli.name()
+        );
+        let job = Job::new(
+            &self.layers,
+            start.docker,
             settings,
             assignment,
-        };
-        let worker = job.settings.worker.cli.name();
-        let loaded = format!("{} on {} with {worker}", job.assignment.title(), job.source.url);
+            self.redaction.clone(),
+            self.cancel.clone(),
+        )?;
         reporter.step(Step::ContextLoaded, &loaded, None).await;
         Ok(job)
     }
@@ -172,8 +152,7 @@ impl Run {
         match reporter {
             Reporter::App(app) => {
                 let mut context = app.context().await.map_err(RunError::Context)?;
-                let settings = std::mem::take(&mut context.agent_settings);
-                self.layers.add_context(settings);
+                self.layers.add_context(std::mem::take(&mut context.agent_settings));
                 self.redaction.register(self.layers.secrets());
                 let assignment = Assignment::of_context(&context).ok_or(RunError::NoTicket)?;
                 Ok((assignment, context.repo_url))
@@ -181,141 +160,70 @@ impl Run {
             Reporter::LogOnly { task, .. } => Ok((Assignment::of_task(task), None)),
         }
     }
+}
 
-    async fn edit_and_publish(
-        &self,
-        job: &Job,
-        checkout: &Checkout,
-        private: &Path,
-        docker: DockerMode,
-        reporter: &Reporter,
-    ) -> Result<Delivered, RunError> {
-        let docker = match docker {
-            DockerMode::Dind => InnerDocker::offer(&job.plain)?,
-            DockerMode::Dood | DockerMode::None => None,
-        };
-        let turn = self.edit(job, checkout, private, reporter).await;
-        if let Some(docker) = docker {
-            docker.stop().await;
-        }
-        job.publish(checkout, &turn?, reporter, &self.cancel).await
+/// From a fresh checkout to a pull request that the app knows of.
+async fn deliver(
+    job: &Job,
+    checkout: &Checkout,
+    private: &Path,
+    docker: DockerMode,
+    reporter: &Reporter,
+) -> Result<PullRequest, RunError> {
+    reporter.step(Step::BranchCreated, &began(checkout), None).await;
+    let turn = edit(job, checkout, private, docker, reporter).await?;
+    if job.is_cancelled() {
+        return Err(RunError::Cancelled);
     }
-
-    /// One turn of the coding CLI.
-    async fn edit(
-        &self,
-        job: &Job,
-        checkout: &Checkout,
-        private: &Path,
-        reporter: &Reporter,
-    ) -> Result<TurnReport, RunError> {
-        let place = Place {
-            tree: checkout.path(),
-            private,
-            plain: &job.plain,
-            docker_host: job.docker_host.as_deref(),
-            author: (&job.settings.author_name, &job.settings.author_email),
-        };
-        let mut worker = Worker::prepare(&job.settings.worker, &place)?;
-        let prompt = job.assignment.prompt(&prompt::instructions(checkout.path()));
-        let prompt = self.redaction.redact(&prompt);
-        reporter.step(Step::WorkerPrompt, "Prompt for the worker", Some(&prompt)).await;
-        let turn = worker.turn(prompt, &self.cancel).await?;
-        let summary = format!("{} ({})", turn.ending, turn.usage);
-        reporter.step(Step::WorkerTurn, &summary, Some(&turn.transcript)).await;
-        match turn.ending {
-            Ending::Finished => Ok(turn),
-            Ending::Cancelled => Err(RunError::Cancelled),
-            ending => Err(RunError::Turn(ending)),
-        }
+    let work = job.commit(checkout, &turn.answer).await?;
+    let publishing = format!("Publishing {}: {}", work.commit, work.stat);
+    reporter.step(Step::Finalize, &publishing, None).await;
+    job.push(checkout, &work).await?;
+    let request = job.propose(checkout, &work, &turn.answer).await?;
+    let open = format!("Pull request {} is open: {}", request.number, request.url);
+    reporter.step(Step::TaskComplete, &open, None).await;
+    let summary = prompt::accomplished(&turn.answer);
+    let completed = reporter.complete(&summary, &request.url, request.number).await;
+    match completed {
+        Ok(()) => Ok(request),
+        Err(source) => Err(RunError::Completion { url: request.url, source }),
     }
 }
 
-impl Job {
-    async fn check_out(
-        &self,
-        folder: &Path,
-        branch: &BranchName,
-        reporter: &Reporter,
-    ) -> Result<Checkout, RunError> {
-        let (git, source, tree) = (&self.git, &self.source, folder.join("tree"));
-        let checkout = match &self.settings.workspace {
-            Some(workspace) => checkout::worktree_of(git, workspace, source, &tree, branch).await,
-            None => checkout::clone_ticket_branch(git, source, &tree, branch).await,
-        };
-        let checkout = checkout.map_err(RunError::Checkout)?;
-        let how = match checkout.start() {
-            checkout::Start::Fresh => "begins at",
-            checkout::Start::Continued => "continues an earlier run; its base is",
-        };
-        let summary = format!("{branch} {how} {}", checkout.base_branch());
-        reporter.step(Step::BranchCreated, &summary, None).await;
-        Ok(checkout)
+/// One turn of the coding CLI, with a Docker engine within reach where that is wanted.
+async fn edit(
+    job: &Job,
+    checkout: &Checkout,
+    private: &Path,
+    docker: DockerMode,
+    reporter: &Reporter,
+) -> Result<TurnReport, RunError> {
+    let prompt = job.prompt(checkout);
+    reporter.step(Step::WorkerPrompt, "Prompt for the worker", Some(&prompt)).await;
+    let docker = match docker {
+        DockerMode::Dind => InnerDocker::offer(job.plain_environment())?,
+        DockerMode::Dood | DockerMode::None => None,
+    };
+    let turn = job.turn(checkout, private, prompt).await;
+    if let Some(docker) = docker {
+        docker.stop().await;
     }
+    let turn = turn?;
+    let summary = format!("{} ({})", turn.ending, turn.usage);
+    reporter.step(Step::WorkerTurn, &summary, Some(&turn.transcript)).await;
+    match turn.ending {
+        Ending::Finished => Ok(turn),
+        Ending::Cancelled => Err(RunError::Cancelled),
+        ending => Err(RunError::Turn(ending)),
+    }
+}
 
-    /// Commit, push, proof of the push, pull request, proof of that, and the app's word.
-    async fn publish(
-        &self,
-        checkout: &Checkout,
-        turn: &TurnReport,
-        reporter: &Reporter,
-        cancel: &CancellationToken,
-    ) -> Result<Delivered, RunError> {
-        if cancel.is_cancelled() {
-            return Err(RunError::Cancelled);
-        }
-        let (commit, stat) = self.commit(checkout, &turn.answer).await?;
-        reporter.step(Step::Finalize, &format!("Publishing {commit}: {stat}"), None).await;
-        publish::push(&self.git, checkout, commit).await.map_err(RunError::Publish)?;
-        publish::verify(&self.git, checkout, commit).await.map_err(RunError::Publish)?;
-        let draft = PullRequestDraft {
-            title: self.assignment.title().to_owned(),
-            body: self.assignment.pull_request_body(&turn.answer, stat),
-            head: checkout.branch().clone(),
-            base: checkout.base_branch().clone(),
-        };
-        let request = forge::open_or_update(&self.forge, &draft, commit).await;
-        let pull_request = request.map_err(|source| RunError::PullRequest {
-            branch: checkout.branch().to_string(),
-            source,
-        })?;
-        self.complete(&pull_request, &turn.answer, reporter).await?;
-        Ok(Delivered { pull_request })
-    }
-
-    /// The commit to publish, and how much it changes: what is different now, or what an earlier run
-    /// pushed and did not propose any more.
-    async fn commit(
-        &self,
-        checkout: &Checkout,
-        answer: &str,
-    ) -> Result<(CommitId, DiffStat), RunError> {
-        let message = CommitMessage::new(self.assignment.title(), &prompt::accomplished(answer));
-        let commit = publish::commit_all(&self.git, checkout, &self.author, &message).await;
-        let commit = match (commit.map_err(RunError::Publish)?, checkout.start()) {
-            (Some(commit), _) => commit,
-            (None, checkout::Start::Continued) => checkout.start_commit(),
-            (None, checkout::Start::Fresh) => return Err(RunError::NoChanges),
-        };
-        let stat = publish::diff_stat(checkout, commit).await.map_err(RunError::Publish)?;
-        match stat.files {
-            0 => Err(RunError::NoChanges),
-            _ => Ok((commit, stat)),
-        }
-    }
-
-    async fn complete(
-        &self,
-        request: &PullRequest,
-        answer: &str,
-        reporter: &Reporter,
-    ) -> Result<(), RunError> {
-        let summary = format!("Pull request {} is open: {}", request.number, request.url);
-        reporter.step(Step::TaskComplete, &summary, None).await;
-        let accomplished = prompt::accomplished(answer);
-        let completed = reporter.complete(&accomplished, &request.url, request.number).await;
-        completed.map_err(|source| RunError::Completion { url: request.url.clone(), source })
-    }
+fn began(checkout: &Checkout) -> String {
+    let how = match checkout.start() {
+        checkout::Start::Fresh => "begins at",
+        checkout::Start::Continued => "continues an earlier run; its base is",
+    };
+    format!("{} {how} {}", checkout.branch(), checkout.base_branch())
 }
 
 /// The branch of the ticket, or of this run where there is no ticket.
@@ -324,15 +232,6 @@ fn branch_of(start: &Start) -> BranchName {
         Origin::App(at) => BranchName::for_ticket(at.ticket),
         Origin::Task(_) => BranchName::for_task(start.job.unwrap_or_else(JobId::random)),
     }
-}
-
-fn git(plain: &[(String, String)], cancel: CancellationToken) -> Result<Git, RunError> {
-    let environment =
-        plain.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let helper = std::env::current_exe()
-        .map_err(|source| RunError::Folder { attempted: "find this program's own file", source })?;
-    Git::new(environment, helper, cancel)
-        .map_err(|error| RunError::Checkout(checkout::CheckoutError::Git(error)))
 }
 
 /// Watches the app's cancel flag. A cancelled run ends when its work sees the token, not here.

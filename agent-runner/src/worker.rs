@@ -7,6 +7,7 @@ mod claude_code;
 mod environment;
 mod event;
 mod lines;
+mod listener;
 mod opencode;
 mod process;
 
@@ -20,21 +21,17 @@ use std::process::ExitStatus;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::event::{Ending, Usage};
+pub(crate) use self::event::Ending;
+pub(crate) use self::listener::TurnReport;
 
 use self::claude_code::ClaudeCode;
 use self::environment::Ground;
 use self::event::Event;
+use self::listener::Listener;
 use self::opencode::OpenCode;
-use self::process::{Invocation, Limits, Next, Stop};
-use crate::bounded::{HeadTail, bounded};
+use self::process::{Invocation, Limits};
+use crate::bounded::bounded;
 use crate::settings::{WorkerCli, WorkerSettings};
-
-/// How much of a turn's transcript is kept, in bytes.
-const TRANSCRIPT_MAX: usize = 64 << 10;
-
-/// How much of the model's last words is kept, in bytes.
-const ANSWER_MAX: usize = 16 << 10;
 
 /// How much of one event the log shows, in bytes.
 const LOGGED_MAX: usize = 500;
@@ -143,19 +140,6 @@ pub(crate) struct Worker {
     session: Option<String>,
 }
 
-/// What came of a turn.
-#[derive(Debug)]
-pub(crate) struct TurnReport {
-    /// How it ended.
-    pub(crate) ending: Ending,
-    /// The model's last words.
-    pub(crate) answer: String,
-    /// What happened, for people: beginning and end.
-    pub(crate) transcript: String,
-    /// Tokens.
-    pub(crate) usage: Usage,
-}
-
 impl Worker {
     /// Makes its home and temporary folder.
     ///
@@ -223,76 +207,6 @@ impl Worker {
         tracing::debug!(?finished.stop, ?finished.counts, listener.unknown, "worker ended");
         self.session = listener.session.take().or(self.session.take());
         Ok(listener.report(finished, self.limits))
-    }
-}
-
-/// Takes the events of a turn down.
-struct Listener {
-    reader: Box<dyn Reader>,
-    transcript: HeadTail,
-    answer: String,
-    usage: Usage,
-    session: Option<String>,
-    unknown: u64,
-}
-
-impl Listener {
-    fn new(reader: Box<dyn Reader>) -> Self {
-        Self {
-            reader,
-            transcript: HeadTail::new(TRANSCRIPT_MAX),
-            answer: String::new(),
-            usage: Usage::default(),
-            session: None,
-            unknown: 0,
-        }
-    }
-
-    fn hear(&mut self, line: &str) -> Next {
-        let mut next = Next::Continue;
-        for event in self.reader.line(line) {
-            self.note(&event.to_string());
-            match event {
-                Event::Session(id) => self.session = Some(id),
-                Event::Text(text) => self.answer = bounded(&text, ANSWER_MAX),
-                Event::Usage(usage) => self.usage += usage,
-                Event::End => next = Next::Ended,
-                Event::Hopeless(why) => next = Next::Hopeless(why),
-                Event::Unknown => self.unknown += 1,
-                Event::Tool { .. } | Event::ToolFailed(_) | Event::Retry(_) | Event::Error(_) => {}
-            }
-        }
-        next
-    }
-
-    fn note(&mut self, entry: &str) {
-        if entry.is_empty() {
-            return;
-        }
-        tracing::info!(target: "worker", "{}", bounded(entry, LOGGED_MAX));
-        self.transcript.push(entry);
-        self.transcript.push("\n");
-    }
-
-    fn report(mut self, finished: process::Finished, limits: Limits) -> TurnReport {
-        let exit = |status| Exit { status, stderr: &finished.stderr };
-        let ending = match finished.stop {
-            Stop::Exited(status) => self.reader.judge(&exit(Some(status))),
-            Stop::HungAfterEnd => self.reader.judge(&exit(None)),
-            Stop::Hopeless(why) => Ending::Failed(why),
-            Stop::TimedOut => Ending::TimedOut(limits.turn),
-            Stop::Stalled => Ending::Stalled(limits.stall),
-            Stop::Cancelled => Ending::Cancelled,
-        };
-        if ending != Ending::Finished && !finished.stderr.trim().is_empty() {
-            self.transcript.push(&format!("[standard error]\n{}", finished.stderr));
-        }
-        TurnReport {
-            ending,
-            answer: self.answer,
-            transcript: self.transcript.into_text(),
-            usage: self.usage,
-        }
     }
 }
 

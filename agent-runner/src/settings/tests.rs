@@ -1,5 +1,7 @@
 //! What counts, and what an error says.
 
+use std::time::Duration;
+
 use api_client::wire::WorkerContext;
 
 use super::*;
@@ -58,7 +60,7 @@ fn environment_beats_document_beats_app_beats_default() {
     );
     assert_eq!(settings.worker.key.expose(), "sk-of-the-app");
     assert_eq!(settings.worker.turn_limit, Duration::from_secs(60));
-    assert_eq!(settings.worker.stall_limit, DEFAULT_STALL_LIMIT);
+    assert_eq!(settings.worker.stall_limit, Duration::from_secs(900));
 }
 
 #[test]

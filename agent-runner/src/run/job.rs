@@ -1,0 +1,183 @@
+//! A job whose settings are all known, and what can be done with it.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use api_client::error_chain;
+use tokio_util::sync::CancellationToken;
+
+use crate::checkout::{self, Checkout, CheckoutError};
+use crate::forge::{self, GitHub, PullRequest, PullRequestDraft};
+use crate::git::{BranchName, CommitId, Git, Source};
+use crate::outcome::RunError;
+use crate::prompt::{self, Assignment};
+use crate::publish::{self, Author, CommitMessage, DiffStat};
+use crate::redaction::Redaction;
+use crate::settings::{self, DockerMode, Layers, Settings};
+use crate::worker::{Place, TurnReport, Worker};
+
+/// What a run has once all settings are known.
+pub(super) struct Job {
+    settings: Settings,
+    assignment: Assignment,
+    redaction: Redaction,
+    cancel: CancellationToken,
+    author: Author,
+    source: Source,
+    forge: GitHub,
+    git: Git,
+    plain: Vec<(String, String)>,
+    docker_host: Option<String>,
+}
+
+/// What is to be published.
+pub(super) struct Work {
+    /// The commit.
+    pub(super) commit: CommitId,
+    /// How much it changes.
+    pub(super) stat: DiffStat,
+}
+
+impl Job {
+    /// A job of these settings.
+    ///
+    /// # Errors
+    /// When author, forge or git cannot be used.
+    pub(super) fn new(
+        layers: &Layers,
+        docker: DockerMode,
+        settings: Settings,
+        assignment: Assignment,
+        redaction: Redaction,
+        cancel: CancellationToken,
+    ) -> Result<Self, RunError> {
+        let author = Author::new(&settings.author_name, &settings.author_email);
+        let forge = GitHub::new(&settings.repo_url, settings.forge_api.as_ref(), &settings.token);
+        let source = Source { url: settings.repo_url.clone(), token: Some(settings.token.clone()) };
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let plain: Vec<_> = layers.plain_environment().map(owned).collect();
+        Ok(Self {
+            author: author.map_err(RunError::Author)?,
+            forge: forge.map_err(RunError::Forge)?,
+            git: git(&plain, cancel.clone())?,
+            docker_host: settings::docker_host(layers).filter(|_| docker == DockerMode::Dood),
+            settings,
+            assignment,
+            redaction,
+            cancel,
+            source,
+            plain,
+        })
+    }
+
+    /// Whether the run is to end.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// Names and values of our own environment that are not secret.
+    pub(super) fn plain_environment(&self) -> &[(String, String)] {
+        &self.plain
+    }
+
+    /// Gets the repository into `folder`, with the branch checked out.
+    pub(super) async fn check_out(
+        &self,
+        folder: &Path,
+        branch: &BranchName,
+    ) -> Result<Checkout, RunError> {
+        let (git, source, tree) = (&self.git, &self.source, folder.join("tree"));
+        let checkout = match &self.settings.workspace {
+            Some(workspace) => checkout::worktree_of(git, workspace, source, &tree, branch).await,
+            None => checkout::clone_ticket_branch(git, source, &tree, branch).await,
+        };
+        checkout.map_err(RunError::Checkout)
+    }
+
+    /// Ends the use of a checkout. That this failed changes nothing about the work.
+    pub(super) async fn give_back(&self, checkout: Checkout) {
+        if let Err(error) = checkout.remove(&self.git).await {
+            tracing::warn!("{}", error_chain(&error));
+        }
+    }
+
+    /// What the worker is asked, without any known secret.
+    pub(super) fn prompt(&self, checkout: &Checkout) -> String {
+        let prompt = self.assignment.prompt(&prompt::instructions(checkout.path()));
+        self.redaction.redact(&prompt)
+    }
+
+    /// One turn of the coding CLI in the checkout; `private` is for its own files.
+    pub(super) async fn turn(
+        &self,
+        checkout: &Checkout,
+        private: &Path,
+        prompt: String,
+    ) -> Result<TurnReport, RunError> {
+        let place = Place {
+            tree: checkout.path(),
+            private,
+            plain: &self.plain,
+            docker_host: self.docker_host.as_deref(),
+            author: (&self.settings.author_name, &self.settings.author_email),
+        };
+        let mut worker = Worker::prepare(&self.settings.worker, &place)?;
+        Ok(worker.turn(prompt, &self.cancel).await?)
+    }
+
+    /// Commits what is different; else takes what an earlier run pushed and did not propose any more.
+    pub(super) async fn commit(&self, checkout: &Checkout, answer: &str) -> Result<Work, RunError> {
+        let body = self.redaction.redact(&prompt::accomplished(answer));
+        let message = CommitMessage::new(&self.title(), &body);
+        let commit = publish::commit_all(&self.git, checkout, &self.author, &message).await;
+        let commit = match (commit.map_err(RunError::Publish)?, checkout.start()) {
+            (Some(commit), _) => commit,
+            (None, checkout::Start::Continued) => checkout.start_commit(),
+            (None, checkout::Start::Fresh) => return Err(RunError::NoChanges),
+        };
+        let stat = publish::diff_stat(checkout, commit).await.map_err(RunError::Publish)?;
+        match stat.files {
+            0 => Err(RunError::NoChanges),
+            _ => Ok(Work { commit, stat }),
+        }
+    }
+
+    /// Pushes, and makes sure that the remote has it.
+    pub(super) async fn push(&self, checkout: &Checkout, work: &Work) -> Result<(), RunError> {
+        publish::push(&self.git, checkout, work.commit).await.map_err(RunError::Publish)?;
+        publish::verify(&self.git, checkout, work.commit).await.map_err(RunError::Publish)
+    }
+
+    /// Opens or refreshes the pull request, and makes sure that it is open at our commit.
+    pub(super) async fn propose(
+        &self,
+        checkout: &Checkout,
+        work: &Work,
+        answer: &str,
+    ) -> Result<PullRequest, RunError> {
+        let draft = PullRequestDraft {
+            title: self.title(),
+            body: self.redaction.redact(&self.assignment.pull_request_body(answer, work.stat)),
+            head: checkout.branch().clone(),
+            base: checkout.base_branch().clone(),
+        };
+        let request = forge::open_or_update(&self.forge, &draft, work.commit).await;
+        request.map_err(|source| {
+            let branch = checkout.branch().to_string();
+            RunError::PullRequest { branch, source }
+        })
+    }
+
+    fn title(&self) -> String {
+        self.redaction.redact(self.assignment.title())
+    }
+}
+
+fn git(plain: &[(String, String)], cancel: CancellationToken) -> Result<Git, RunError> {
+    let environment =
+        plain.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let helper = std::env::current_exe()
+        .map_err(|source| RunError::Folder { attempted: "find this program's own file", source })?;
+    Git::new(environment, helper, cancel)
+        .map_err(|error| RunError::Checkout(CheckoutError::Git(error)))
+}
