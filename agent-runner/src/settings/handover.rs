@@ -57,7 +57,7 @@ pub(crate) const PLAIN_NAMES: [&str; 25] = [
 ];
 
 /// The names that are settings of ours.
-const SETTING_NAMES: [&str; 30] = [
+pub(super) const SETTING_NAMES: [&str; 30] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,

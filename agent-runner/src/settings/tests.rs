@@ -210,3 +210,14 @@ fn the_docker_error_is_bounded() {
     let error = Start::read(&layers, None).unwrap().docker_run_error.unwrap();
     assert_eq!(error.len(), DOCKER_RUN_ERROR_MAX_CHARS);
 }
+
+#[test]
+fn the_readme_names_every_setting_and_exit_code() {
+    let readme = include_str!("../../README.md");
+    for name in handover::SETTING_NAMES {
+        assert!(readme.contains(&format!("`{name}`")), "{name}");
+    }
+    for exit in api_client::contract::AgentExit::ALL {
+        assert!(readme.contains(&format!("\n| {} | ", exit.code())), "{exit:?}");
+    }
+}
