@@ -180,8 +180,6 @@ pub(crate) struct LogConfig {
 /// The form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// The journal where the process was started with one, else text.
-    Auto,
     /// Text for people.
     Pretty,
     /// One JSON object a line.

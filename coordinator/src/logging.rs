@@ -35,7 +35,7 @@ fn layer(format: LogFormat) -> Result<Box<dyn Layer<Registry> + Send + Sync>, Lo
             Box::new(tracing_journald::layer().map_err(LogError::Journal)?.with_field_prefix(None))
         }
         LogFormat::Json => Box::new(stderr().json().flatten_event(true)),
-        LogFormat::Pretty | LogFormat::Auto => {
+        LogFormat::Pretty => {
             Box::new(stderr().compact().with_ansi(std::io::stderr().is_terminal()))
         }
     })

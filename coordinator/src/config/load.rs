@@ -12,7 +12,7 @@ use super::report::Report;
 use super::source::{Flags, Sources};
 use super::{
     AgentConfig, AppConfig, Config, DockerMode, EngineConfig, HostConfig, ImageChoice, Loaded,
-    LogConfig, ProjectFilter, ScheduleConfig, agent_env, parse, runner, setting,
+    LogConfig, LogFormat, ProjectFilter, ScheduleConfig, agent_env, parse, runner, setting,
 };
 
 /// The file that is read where none is named.
@@ -66,7 +66,7 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
         |text| parse::path(text, environment.home()),
         || usual_state_dir(environment),
     );
-    let log = read_log(reader);
+    let log = read_log(reader, environment);
     let settings = agent_env::read(reader);
     Some(Config {
         app: app?,
@@ -126,9 +126,14 @@ fn read_host(reader: &mut Reader<'_>, environment: &Environment) -> Option<HostC
     })
 }
 
-fn read_log(reader: &mut Reader<'_>) -> Option<LogConfig> {
+fn read_log(reader: &mut Reader<'_>, environment: &Environment) -> Option<LogConfig> {
+    // The service manager sets it where standard error goes to the journal.
+    let automatic = match environment.get("JOURNAL_STREAM") {
+        Some(_) => LogFormat::Journald,
+        None => LogFormat::Pretty,
+    };
     let filter = reader.value(&setting::LOG_LEVEL, parse::log_filter);
-    let format = reader.value(&setting::LOG_FORMAT, parse::log_format);
+    let format = reader.value(&setting::LOG_FORMAT, |text| parse::log_format(text, automatic));
     Some(LogConfig { filter: filter?, format: format? })
 }
 

@@ -156,9 +156,9 @@ pub(super) fn host_fallback(text: &str) -> Result<HostFallback, Allowed> {
     }
 }
 
-pub(super) fn log_format(text: &str) -> Result<LogFormat, Allowed> {
+pub(super) fn log_format(text: &str, automatic: LogFormat) -> Result<LogFormat, Allowed> {
     match text.to_ascii_lowercase().as_str() {
-        "auto" => Ok(LogFormat::Auto),
+        "auto" => Ok(automatic),
         "pretty" => Ok(LogFormat::Pretty),
         "json" => Ok(LogFormat::Json),
         "journald" => Ok(LogFormat::Journald),

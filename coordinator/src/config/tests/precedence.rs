@@ -37,7 +37,7 @@ fn only_the_app_must_be_named() {
     let state = Path::new("/home/op/.terarchitect/coordinator");
     assert_eq!(config.state_dir, state);
     assert_eq!(config.log.filter, "info");
-    assert_eq!(config.log.format, LogFormat::Auto);
+    assert_eq!(config.log.format, LogFormat::Pretty);
 }
 
 #[test]
@@ -184,4 +184,14 @@ fn combinations_that_are_rarely_meant_are_noticed() {
     assert!(root.contains("COORDINATOR_REPO_ROOT is ignored"));
     assert!(root.contains("AGENT_RUNNER_PATH"));
     assert!(notices(&[]).contains("agent-runner was found neither beside"));
+}
+
+#[test]
+fn the_log_goes_to_the_journal_where_the_service_manager_set_one_up() {
+    let of = |variables: &[(&'static str, &'static str)]| {
+        let all = [APP].into_iter().chain(variables.iter().copied());
+        Sandbox::new(all).load().config.log.format
+    };
+    assert_eq!(of(&[("JOURNAL_STREAM", "8:1234")]), LogFormat::Journald);
+    assert_eq!(of(&[("JOURNAL_STREAM", "8:1234"), ("LOG_FORMAT", "json")]), LogFormat::Json);
 }
