@@ -1,5 +1,6 @@
 //! Tests of the configuration as a whole.
 
+mod documentation;
 mod examples;
 mod mistakes;
 mod precedence;
