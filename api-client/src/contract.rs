@@ -148,9 +148,9 @@ pub fn is_secret_name(name: &str) -> bool {
         || name.ends_with("KEYS")
 }
 
-/// Whether a text is a URL with a password in it, as that of a proxy may be.
+/// Whether a text is a URL with a user name or password in it, as that of a proxy may be.
 fn has_credentials(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| url.password().is_some())
+    Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
 }
 
 /// How a run of the agent ended: its exit code, the same in a container and on a host.

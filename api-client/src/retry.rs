@@ -6,6 +6,9 @@ use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 
 use crate::ApiError;
 
+/// Longest pause that the app can ask for: a garbled header must not mean "never".
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+
 /// Delays of 1 s, 2 s, 4 s … at most 60 s, with jitter, `tries` calls in all.
 #[must_use]
 pub fn delays(tries: usize) -> ExponentialBuilder {
@@ -28,6 +31,9 @@ where
 {
     call.retry(delays(tries).build())
         .when(ApiError::is_transient)
-        .adjust(|error, delay| delay.map(|delay| delay.max(error.retry_after().unwrap_or(delay))))
+        .adjust(|error, delay| {
+            let asked = error.retry_after().map(|asked| asked.min(LONGEST_RETRY_AFTER));
+            delay.map(|delay| asked.map_or(delay, |asked| delay.max(asked)))
+        })
         .await
 }

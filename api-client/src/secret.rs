@@ -9,9 +9,12 @@ use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{
+    GeneralPurpose, STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
 /// Values shorter than this (bytes) are not redacted: they occur by chance in ordinary text
 /// ("dummy", "none"), and no real key is as short.
@@ -73,8 +76,17 @@ impl<'de> Deserialize<'de> for Secret {
 /// Replaces known secret values, in plain, base64, URL-encoded and JSON-escaped form.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    matcher: Option<Arc<AhoCorasick>>,
+    known: Known,
     longest: usize,
+}
+
+#[derive(Clone, Default)]
+enum Known {
+    #[default]
+    Nothing,
+    Secrets(Arc<AhoCorasick>),
+    /// More than can be searched for: everything is hidden.
+    TooMuch,
 }
 
 impl Redactor {
@@ -90,18 +102,21 @@ impl Redactor {
         forms.sort();
         forms.dedup();
         let longest = forms.iter().map(String::len).max().unwrap_or(0);
-        let matcher = (!forms.is_empty())
-            .then(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms))
-            .and_then(Result::ok)
-            .map(Arc::new);
-        Self { matcher, longest }
+        let matcher = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms);
+        let known = match matcher {
+            _ if forms.is_empty() => Known::Nothing,
+            Ok(matcher) => Known::Secrets(Arc::new(matcher)),
+            Err(_) => Known::TooMuch,
+        };
+        Self { known, longest }
     }
 
     /// `text` with every known secret replaced by [`REDACTED`].
     #[must_use]
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        match &self.matcher {
-            Some(matcher) if matcher.is_match(text) => {
+        match &self.known {
+            Known::TooMuch => Cow::Borrowed(REDACTED),
+            Known::Secrets(matcher) if matcher.is_match(text) => {
                 let mut out = String::with_capacity(text.len());
                 matcher.replace_all_with(text, &mut out, |_, _, out| {
                     out.push_str(REDACTED);
@@ -109,7 +124,7 @@ impl Redactor {
                 });
                 Cow::Owned(out)
             }
-            _ => Cow::Borrowed(text),
+            Known::Nothing | Known::Secrets(_) => Cow::Borrowed(text),
         }
     }
 
@@ -152,8 +167,13 @@ impl StreamRedactor {
     /// Lets out all but the last `keep` bytes, or less where a match reaches into those.
     fn release(&mut self, keep: usize) -> Vec<u8> {
         let limit = self.held.len().saturating_sub(keep);
-        let Some(matcher) = &self.redactor.matcher else {
-            return std::mem::take(&mut self.held);
+        let matcher = match &self.redactor.known {
+            Known::Nothing => return std::mem::take(&mut self.held),
+            Known::TooMuch => {
+                self.held.clear();
+                return Vec::new();
+            }
+            Known::Secrets(matcher) => matcher,
         };
         let mut out = Vec::with_capacity(limit);
         let mut done = 0;
@@ -182,10 +202,29 @@ fn encodings(value: &str) -> Vec<String> {
     let json = serde_json::to_string(value).unwrap_or_default();
     let mut forms = vec![value.to_owned(), url_encoded, percent_encoded];
     forms.push(json.trim_matches('"').to_owned());
-    for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
+    for engine in [STANDARD, URL_SAFE] {
         forms.push(engine.encode(value));
     }
+    for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+        forms.extend((0..3).map(|offset| base64_within(&engine, value, offset)));
+    }
+    forms.extend(password_of(value));
+    forms.retain(|form| form.len() >= MIN_REDACTED_LEN);
     forms
+}
+
+/// The characters of a base64 text that stand for `value` alone when `offset` bytes (modulo 3) come
+/// before it, as a user name does in HTTP Basic authentication.
+fn base64_within(engine: &GeneralPurpose, value: &str, offset: usize) -> String {
+    let bytes = [&[0; 2][..offset], value.as_bytes()].concat();
+    let whole = bytes.len() * 8 / 6;
+    let first = (offset * 8).div_ceil(6);
+    engine.encode(&bytes).chars().take(whole).skip(first).collect()
+}
+
+/// The password in a value that is a URL.
+fn password_of(value: &str) -> Option<String> {
+    Url::parse(value).ok()?.password().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -209,8 +248,23 @@ mod tests {
     fn every_encoding_of_a_secret_is_redacted() {
         for form in encodings(TOKEN) {
             let text = format!("before {form} after");
-            assert_eq!(redactor().redact(&text), "before [redacted] after");
+            assert_eq!(redactor().redact(&text), "before [redacted] after", "{form}");
         }
+    }
+
+    #[test]
+    fn a_token_in_basic_authentication_is_redacted_whatever_the_user_name() {
+        for user in ["", "x", "me", "x-access-token"] {
+            let header = STANDARD.encode(format!("{user}:{TOKEN}"));
+            let left = redactor().redact(&header).replace(REDACTED, "");
+            assert!(left.len() < header.len() - TOKEN.len(), "{user}: {left}");
+        }
+    }
+
+    #[test]
+    fn the_password_of_a_proxy_is_redacted_by_itself_as_well() {
+        let redactor = Redactor::new([&Secret::from("http://me:proxy-pass-1@proxy:3128")]);
+        assert_eq!(redactor.redact("407 for proxy-pass-1"), "407 for [redacted]");
     }
 
     #[test]

@@ -118,9 +118,12 @@ impl fmt::Debug for AgentEnv {
 }
 
 impl<'de> Deserialize<'de> for AgentEnv {
-    /// Strings, numbers and booleans are taken; nulls, lists and objects are left out.
+    /// Strings, numbers and booleans are taken; everything else is left out, without an error that
+    /// could quote a secret.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw: BTreeMap<String, Value> = BTreeMap::deserialize(deserializer)?;
+        let Value::Object(raw) = Value::deserialize(deserializer)? else {
+            return Ok(Self::default());
+        };
         let known = raw.into_iter().filter_map(|(name, value)| match value {
             Value::String(text) => Some((name, Secret::from(text))),
             Value::Number(number) => Some((name, Secret::from(number.to_string()))),

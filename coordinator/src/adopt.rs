@@ -3,20 +3,19 @@
 
 use std::collections::HashSet;
 
+use api_client::{JobId, error_chain};
+
 use crate::context::Context;
 use crate::engine::{ContainerName, EngineError};
-use crate::job::{Finished, Place, Running};
 use crate::launch::label;
 use crate::ledger::{Ledger, LedgerError, Record, Stage};
 use crate::outcome::{Cause, Outcome};
-use crate::output::Output;
-use crate::slot::Slots;
 
 /// What is to be done about one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Watch its container, which may run, have ended, or be gone.
-    Watch(ContainerName),
+    Watch,
     /// Tell the app how it ended.
     Report(Outcome),
 }
@@ -24,18 +23,11 @@ pub(crate) enum Step {
 /// The step for a record. Pure.
 pub(crate) fn plan(stage: &Stage) -> Step {
     match stage {
-        Stage::InContainer { container, .. } => Step::Watch(container.clone()),
+        Stage::InContainer { .. } => Step::Watch,
         Stage::Ended { outcome } => Step::Report(outcome.clone()),
         // Its agent never got its job document, or was a child of the earlier coordinator.
         Stage::Claimed | Stage::OnHost { .. } => Step::Report(Outcome::Failed(Cause::Interrupted)),
     }
-}
-
-/// What is taken up.
-#[derive(Debug)]
-pub(crate) enum Adopted {
-    Running(Box<Running>),
-    Finished(Finished),
 }
 
 /// Reads the ledger, saying what had to be set aside.
@@ -47,33 +39,19 @@ pub(crate) fn load(ledger: &Ledger) -> Result<Vec<Record>, LedgerError> {
     Ok(found.records)
 }
 
-/// Takes up one record. Its container keeps its slot, above the limit if need be.
-pub(crate) async fn adopt(ctx: &Context, slots: &Slots, record: Record) -> Adopted {
-    match plan(&record.stage) {
-        Step::Watch(name) => {
-            tracing::info!(job.id = %record.job.job_id, container.name = %name, "job adopted");
-            let log = ctx.log_path(record.job.job_id);
-            // All of it is read again, so that the file has neither a gap nor a repeat.
-            let output = Output::open_anew(log, &ctx.redactor(None)).await;
-            let place = Place::Container(name);
-            Adopted::Running(Box::new(Running { record, slot: slots.occupy(), output, place }))
-        }
-        Step::Report(outcome) => {
-            tracing::info!(job.id = %record.job.job_id, "job taken up to be reported: {outcome}");
-            Adopted::Finished(Finished { record, outcome, tail: String::new() })
-        }
-    }
-}
-
-/// Removes containers of ours that no record speaks of.
-pub(crate) async fn remove_orphans(ctx: &Context, known: &[Record]) -> Result<(), EngineError> {
-    let known: HashSet<String> = known.iter().map(|r| r.job.job_id.to_string()).collect();
+/// Removes containers of ours that no record speaks of; an error when the engine could not tell.
+pub(crate) async fn remove_orphans(
+    ctx: &Context,
+    known: &HashSet<JobId>,
+) -> Result<(), EngineError> {
     let ours = ctx.engine.labelled(label::COORDINATOR, &ctx.id.to_string(), label::JOB).await?;
-    for job in ours.into_iter().filter(|job| !known.contains(job)) {
-        let Ok(job) = job.parse() else { continue };
-        let name = ContainerName::of(job);
+    let orphans = ours.iter().filter_map(|job| job.parse().ok());
+    for name in orphans.filter(|job| !known.contains(job)).map(ContainerName::of) {
         tracing::warn!(container.name = %name, "removing a container without a record");
-        ctx.engine.remove(&name).await?;
+        if let Err(error) = ctx.engine.remove(&name).await {
+            let error = error_chain(&error);
+            tracing::warn!(container.name = %name, error, "the container stays");
+        }
     }
     Ok(())
 }
@@ -91,9 +69,7 @@ mod tests {
 
     #[test]
     fn a_container_is_watched_again() {
-        let name = ContainerName::of(api_client::JobId::random());
-        let stage = Stage::InContainer { container: name.clone(), image: "x".to_owned() };
-        assert_eq!(plan(&stage), Step::Watch(name));
+        assert_eq!(plan(&Stage::InContainer { image: "x".to_owned() }), Step::Watch);
     }
 
     #[test]

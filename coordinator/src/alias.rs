@@ -26,14 +26,15 @@ impl AliasHere {
         }
     }
 
-    /// A URL as it can be opened from this host.
-    pub(crate) fn seen_from_here(self, url: &Url) -> Url {
-        let mut seen = url.clone();
-        if self == Self::ThisHost && url.host_str() == Some(HOST_ALIAS) {
-            // An HTTP URL takes any host name.
-            let _taken = seen.set_host(Some("localhost"));
+    /// The URL by which a URL with the alias can be opened from this host; nothing when it can be
+    /// opened as it is.
+    pub(crate) fn rewrite(self, url: &Url) -> Option<Url> {
+        if self == Self::Resolves || url.host_str() != Some(HOST_ALIAS) {
+            return None;
         }
-        seen
+        let mut here = url.clone();
+        here.set_host(Some("localhost")).ok()?;
+        Some(here)
     }
 }
 
@@ -44,14 +45,14 @@ mod tests {
     #[test]
     fn the_original_s_app_url_works_on_a_host_that_does_not_know_the_alias() {
         let url = Url::parse("http://host.docker.internal:5010/app").unwrap();
-        let here = AliasHere::ThisHost.seen_from_here(&url);
+        let here = AliasHere::ThisHost.rewrite(&url).unwrap();
         assert_eq!(here.as_str(), "http://localhost:5010/app");
-        assert_eq!(AliasHere::Resolves.seen_from_here(&url), url);
+        assert_eq!(AliasHere::Resolves.rewrite(&url), None);
     }
 
     #[test]
     fn other_hosts_are_left_alone() {
         let url = Url::parse("https://app.example/x").unwrap();
-        assert_eq!(AliasHere::ThisHost.seen_from_here(&url), url);
+        assert_eq!(AliasHere::ThisHost.rewrite(&url), None);
     }
 }

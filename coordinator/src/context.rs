@@ -1,9 +1,9 @@
 //! What every stage of a job works with. It is made once, by the daemon, and never changes.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 
-use api_client::contract::is_secret_name;
-use api_client::wire::Job;
+use api_client::wire::AgentEnv;
 use api_client::{JobId, Redactor, WorkerApi};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::identity::CoordinatorId;
 use crate::images::ProjectImages;
+use crate::launch::settings_of;
 use crate::ledger::Ledger;
 
 /// How long the coordinator works.
@@ -34,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) engine: Engine,
     pub(crate) ledger: Ledger,
     pub(crate) images: ProjectImages,
+    /// How many agents run on the host at present, without isolation.
+    pub(crate) host_runs: AtomicUsize,
     /// Cancelled when the coordinator is to stop: containers are left running, to be adopted by
     /// the next start.
     pub(crate) stop: CancellationToken,
@@ -45,14 +48,8 @@ impl Context {
         self.config.state_dir.join("logs").join(format!("{job}.log"))
     }
 
-    /// Hides the coordinator's own secrets, and those that came with a job.
-    pub(crate) fn redactor(&self, job: Option<&Job>) -> Redactor {
-        let of_job = job
-            .into_iter()
-            .flat_map(|job| job.agent_env.iter())
-            .filter(|(name, _)| is_secret_name(name))
-            .map(|(_, value)| value);
-        let ours = self.config.agent.settings.secrets().chain(&self.config.app.key);
-        Redactor::new(ours.chain(of_job))
+    /// Hides the coordinator's own secrets, and those of the app's settings for a job.
+    pub(crate) fn redactor(&self, of_app: &AgentEnv) -> Redactor {
+        Redactor::new(settings_of(&self.config, of_app).secrets())
     }
 }

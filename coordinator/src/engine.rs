@@ -8,6 +8,7 @@ mod spec;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -20,7 +21,6 @@ use bollard::query_parameters::{
 use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::OnceCell;
 
 use api_client::{JobId, Secret};
 
@@ -87,7 +87,8 @@ pub(crate) struct ExitFacts {
 #[derive(Debug)]
 pub(crate) struct Engine {
     host: String,
-    docker: OnceCell<Docker>,
+    /// The client, once the engine was reached; never held across an await.
+    docker: Mutex<Option<Docker>>,
 }
 
 /// The writing end of a container's standard input.
@@ -98,25 +99,29 @@ impl Engine {
     /// socket.
     pub(crate) fn new(host: Option<&str>) -> Self {
         let host = host.map_or_else(|| format!("unix://{DEFAULT_SOCKET}"), str::to_owned);
-        Self { host, docker: OnceCell::new() }
+        Self { host, docker: Mutex::new(None) }
     }
 
     /// Whether the engine answers.
     pub(crate) async fn ping(&self) -> Result<(), EngineError> {
-        let ping = self.docker().await?.ping();
-        limited(PING_TIMEOUT, "ping", "the engine", ping).await.map(drop)
+        let docker = self.docker().await?;
+        let answer = limited(PING_TIMEOUT, "ping", "the engine", docker.ping()).await;
+        self.forget_if_failed(answer).map(drop)
     }
 
     /// Whether the engine has an image.
     pub(crate) async fn has_image(&self, image: &str) -> Result<bool, EngineError> {
-        let inspect = self.docker().await?.inspect_image(image);
+        let docker = self.docker().await?;
+        let inspect = docker.inspect_image(image);
         found(limited(CALL_TIMEOUT, "inspect image", image, inspect).await).map(|i| i.is_some())
     }
 
-    /// Fetches an image from its registry.
+    /// Fetches an image from its registry; `latest` when it names neither tag nor digest.
     pub(crate) async fn pull(&self, image: &str) -> Result<(), EngineError> {
-        let options = CreateImageOptionsBuilder::default().from_image(image).build();
-        let pull = self.docker().await?.create_image(Some(options), None, None);
+        let options = CreateImageOptionsBuilder::default().from_image(image);
+        let options = if names_a_version(image) { options } else { options.tag("latest") };
+        let docker = self.docker().await?;
+        let pull = docker.create_image(Some(options.build()), None, None);
         let done = pull.try_for_each(|_progress| async { Ok(()) });
         limited(PULL_TIMEOUT, "pull image", image, done).await
     }
@@ -128,7 +133,8 @@ impl Engine {
         spec: ContainerSpec,
     ) -> Result<(), EngineError> {
         let options = CreateContainerOptionsBuilder::default().name(&name.0).build();
-        let create = self.docker().await?.create_container(Some(options), spec.into());
+        let docker = self.docker().await?;
+        let create = docker.create_container(Some(options), spec.into());
         limited(CALL_TIMEOUT, "create container", &name.0, create).await.map(drop)
     }
 
@@ -138,23 +144,25 @@ impl Engine {
         name: &ContainerName,
     ) -> Result<ContainerInput, EngineError> {
         let options = AttachContainerOptionsBuilder::default().stdin(true).stream(true).build();
-        let attach = self.docker().await?.attach_container(&name.0, Some(options));
+        let docker = self.docker().await?;
+        let attach = docker.attach_container(&name.0, Some(options));
         let attached = limited(CALL_TIMEOUT, "attach to container", &name.0, attach).await?;
         Ok(ContainerInput(attached.input))
     }
 
     /// Starts a created container.
     pub(crate) async fn start(&self, name: &ContainerName) -> Result<(), EngineError> {
-        let start = self.docker().await?.start_container(&name.0, None::<StartContainerOptions>);
+        let docker = self.docker().await?;
+        let start = docker.start_container(&name.0, None::<StartContainerOptions>);
         limited(START_TIMEOUT, "start container", &name.0, start).await
     }
 
     /// What became of a container.
     pub(crate) async fn state(&self, name: &ContainerName) -> Result<ContainerState, EngineError> {
-        let inspect =
-            self.docker().await?.inspect_container(&name.0, None::<InspectContainerOptions>);
-        let answer = limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await;
-        Ok(found(answer)?.map_or(ContainerState::Absent, |found| state_of(&found)))
+        let docker = self.docker().await?;
+        let inspect = docker.inspect_container(&name.0, None::<InspectContainerOptions>);
+        let answer = found(limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await);
+        Ok(self.forget_if_failed(answer)?.map_or(ContainerState::Absent, |found| state_of(&found)))
     }
 
     /// Returns when a running container has ended, or when the engine can no longer tell. Either
@@ -168,7 +176,8 @@ impl Engine {
     /// Removes a container with its anonymous volumes; an absent one is as good.
     pub(crate) async fn remove(&self, name: &ContainerName) -> Result<(), EngineError> {
         let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
-        let remove = self.docker().await?.remove_container(&name.0, Some(options));
+        let docker = self.docker().await?;
+        let remove = docker.remove_container(&name.0, Some(options));
         found(limited(CALL_TIMEOUT, "remove container", &name.0, remove).await).map(drop)
     }
 
@@ -182,7 +191,8 @@ impl Engine {
     ) -> Result<Vec<String>, EngineError> {
         let filters = HashMap::from([("label", vec![format!("{label}={value}")])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let list = self.docker().await?.list_containers(Some(options));
+        let docker = self.docker().await?;
+        let list = docker.list_containers(Some(options));
         let containers = limited(CALL_TIMEOUT, "list containers", label, list).await?;
         let labels = containers.into_iter().filter_map(|container| container.labels);
         Ok(labels.filter_map(|mut labels| labels.remove(job_label)).collect())
@@ -190,14 +200,29 @@ impl Engine {
 
     /// The client, speaking a version that the engine knows. It is made when it is first needed:
     /// bollard refuses a socket that is not there.
-    async fn docker(&self) -> Result<&Docker, EngineError> {
-        let connect = || async {
-            let docker = Docker::connect_with_host(&self.host)
-                .map_err(|error| EngineError::new("connect", &self.host, error))?;
-            limited(PING_TIMEOUT, "ask for its version", "the engine", docker.negotiate_version())
-                .await
-        };
-        self.docker.get_or_try_init(connect).await
+    async fn docker(&self) -> Result<Docker, EngineError> {
+        if let Some(docker) = self.known() {
+            return Ok(docker);
+        }
+        let docker = Docker::connect_with_host(&self.host)
+            .map_err(|error| EngineError::new("connect", &self.host, error))?;
+        let agreed =
+            limited(PING_TIMEOUT, "ask for its version", "the engine", docker.negotiate_version());
+        let docker = agreed.await?;
+        *self.docker.lock().unwrap_or_else(PoisonError::into_inner) = Some(docker.clone());
+        Ok(docker)
+    }
+
+    fn known(&self) -> Option<Docker> {
+        self.docker.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// After an error, the version is settled anew: the engine may be another one by now.
+    fn forget_if_failed<T>(&self, answer: Result<T, EngineError>) -> Result<T, EngineError> {
+        if answer.is_err() {
+            *self.docker.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        answer
     }
 }
 
@@ -231,6 +256,12 @@ fn state_of(found: &ContainerInspectResponse) -> ContainerState {
     }
 }
 
+/// Whether an image name has a tag or a digest. A registry's port is neither.
+fn names_a_version(image: &str) -> bool {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    last.contains([':', '@'])
+}
+
 /// Runs one engine call under a time limit.
 async fn limited<T>(
     limit: Duration,
@@ -250,5 +281,18 @@ fn found<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_a_registry_is_no_tag() {
+        assert!(!names_a_version("registry.example:5000/team/agent"));
+        assert!(names_a_version("registry.example:5000/team/agent:2"));
+        assert!(names_a_version("agent@sha256:0123"));
+        assert!(!names_a_version("terarchitect-agent"));
     }
 }

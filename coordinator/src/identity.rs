@@ -8,6 +8,8 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use crate::ledger::{Existing, write_durably};
+
 /// The id of one state directory's coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CoordinatorId(Uuid);
@@ -24,10 +26,8 @@ impl CoordinatorId {
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let id = Self(Uuid::new_v4());
-                let file = tempfile::NamedTempFile::new_in(state_dir)?;
-                fs::write(file.path(), format!("{id}\n"))?;
-                file.as_file().sync_all()?;
-                file.persist(&path).map_err(|error| error.error)?;
+                write_durably(state_dir, &path, format!("{id}\n").as_bytes(), Existing::Keep)
+                    .map_err(io::Error::other)?;
                 Ok(id)
             }
             Err(error) => Err(error),

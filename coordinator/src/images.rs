@@ -3,13 +3,14 @@
 //!
 //! An `AGENT_IMAGE` that was set explicitly wins over the file, so that changing it takes effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use api_client::ProjectId;
 
 use crate::config::ImageChoice;
+use crate::ledger::{Existing, LedgerError, write_durably};
 
 /// The project → image map of one state directory.
 #[derive(Debug)]
@@ -18,53 +19,77 @@ pub(crate) struct ProjectImages {
     choice: ImageChoice,
 }
 
+/// The map cannot be used. It is left as it is: an operator wrote it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ImagesError {
+    #[error("cannot read {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} must be a JSON object of strings: mend or remove it", path.display())]
+    Form {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error(transparent)]
+    Write(#[from] LedgerError),
+}
+
 impl ProjectImages {
     /// The map below a state directory.
     pub(crate) fn new(state_dir: &Path, choice: ImageChoice) -> Self {
         Self { path: state_dir.join("project_images.json"), choice }
     }
 
-    /// The image for a project's next job, or for a job of a project not yet known.
-    pub(crate) fn image_for(&self, project: Option<ProjectId>) -> String {
-        match (&self.choice, project) {
-            (ImageChoice::Default(image), Some(project)) => {
-                self.read().remove(&project.to_string()).unwrap_or_else(|| image.clone())
+    /// The image for a project's next job.
+    pub(crate) fn image_for(&self, project: ProjectId) -> Result<String, ImagesError> {
+        match &self.choice {
+            ImageChoice::Explicit(image) => Ok(image.clone()),
+            ImageChoice::Default(image) => {
+                let mapped = self.read()?.remove(&project.to_string());
+                Ok(mapped.unwrap_or_else(|| image.clone()))
             }
-            (ImageChoice::Explicit(image) | ImageChoice::Default(image), _) => image.clone(),
+        }
+    }
+
+    /// The images that the next job of a project, or of any project, may need.
+    pub(crate) fn needed(
+        &self,
+        project: Option<ProjectId>,
+    ) -> Result<BTreeSet<String>, ImagesError> {
+        match (&self.choice, project) {
+            (_, Some(project)) => Ok(BTreeSet::from([self.image_for(project)?])),
+            (ImageChoice::Explicit(image), None) => Ok(BTreeSet::from([image.clone()])),
+            (ImageChoice::Default(image), None) => {
+                Ok(self.read()?.into_values().chain([image.clone()]).collect())
+            }
         }
     }
 
     /// Records that a job of a project delivered in an image.
-    pub(crate) fn remember(&self, project: ProjectId, image: &str) -> io::Result<()> {
-        let mut images = self.read();
+    pub(crate) fn remember(&self, project: ProjectId, image: &str) -> Result<(), ImagesError> {
+        let mut images = self.read()?;
         let before = images.insert(project.to_string(), image.to_owned());
         if before.as_deref() == Some(image) {
             return Ok(());
         }
+        let text = serde_json::to_vec_pretty(&images)
+            .map_err(|source| ImagesError::Form { path: self.path.clone(), source })?;
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        serde_json::to_writer_pretty(&mut file, &images)?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
+        Ok(write_durably(dir, &self.path, &text, Existing::Replace)?)
     }
 
-    /// The file's content; a damaged one is reported and counts as empty.
-    fn read(&self) -> BTreeMap<String, String> {
-        let text = match std::fs::read(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return BTreeMap::new(),
-            Err(error) => {
-                tracing::warn!(path = %self.path.display(), %error, "cannot read project images");
-                return BTreeMap::new();
-            }
-        };
-        serde_json::from_slice(&text).unwrap_or_else(|error| {
-            tracing::warn!(
-                path = %self.path.display(), %error,
-                "project images are not a JSON object of strings; using the default image"
-            );
-            BTreeMap::new()
-        })
+    fn read(&self) -> Result<BTreeMap<String, String>, ImagesError> {
+        let path = || self.path.clone();
+        match std::fs::read(&self.path) {
+            Ok(text) => serde_json::from_slice(&text)
+                .map_err(|source| ImagesError::Form { path: path(), source }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+            Err(source) => Err(ImagesError::Read { path: path(), source }),
+        }
     }
 }
 
@@ -82,9 +107,10 @@ mod tests {
         let images = ProjectImages::new(dir.path(), default());
         let (one, other) = (ProjectId::random(), ProjectId::random());
         images.remember(one, "special:2").unwrap();
-        assert_eq!(images.image_for(Some(one)), "special:2");
-        assert_eq!(images.image_for(Some(other)), "terarchitect-agent");
-        assert_eq!(images.image_for(None), "terarchitect-agent");
+        assert_eq!(images.image_for(one).unwrap(), "special:2");
+        assert_eq!(images.image_for(other).unwrap(), "terarchitect-agent");
+        let any: Vec<_> = images.needed(None).unwrap().into_iter().collect();
+        assert_eq!(any, ["special:2", "terarchitect-agent"]);
     }
 
     #[test]
@@ -94,14 +120,18 @@ mod tests {
         ProjectImages::new(dir.path(), default()).remember(project, "old:1").unwrap();
         let explicit = ImageChoice::Explicit("new:2".to_owned());
         let images = ProjectImages::new(dir.path(), explicit);
-        assert_eq!(images.image_for(Some(project)), "new:2");
+        assert_eq!(images.image_for(project).unwrap(), "new:2");
     }
 
     #[test]
-    fn a_damaged_file_is_no_reason_to_stop() {
+    fn an_operators_typing_error_is_named_and_never_overwritten() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("project_images.json"), "[1]").unwrap();
+        let path = dir.path().join("project_images.json");
+        std::fs::write(&path, "{\"a\": }").unwrap();
         let images = ProjectImages::new(dir.path(), default());
-        assert_eq!(images.image_for(Some(ProjectId::random())), "terarchitect-agent");
+        let error = images.image_for(ProjectId::random()).unwrap_err().to_string();
+        assert!(error.contains("project_images.json must be a JSON object"), "{error}");
+        assert!(images.remember(ProjectId::random(), "x").is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"a\": }");
     }
 }

@@ -5,7 +5,6 @@ use api_client::wire::Job;
 use crate::engine::ContainerName;
 use crate::ledger::Record;
 use crate::outcome::Outcome;
-use crate::output::Output;
 use crate::slot::Slot;
 
 /// A job that the app gave us, recorded, with the slot that was reserved for it.
@@ -16,13 +15,11 @@ pub(crate) struct Claimed {
     pub(crate) slot: Slot,
 }
 
-/// A job whose agent has its job document: from here on it is never started a second time.
+/// A job whose container an earlier coordinator started.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct Adopted {
     pub(crate) record: Record,
     pub(crate) slot: Slot,
-    pub(crate) output: Output,
-    pub(crate) place: Place,
 }
 
 /// Where an agent runs.

@@ -11,9 +11,11 @@ mod host;
 mod spec;
 
 use crate::engine::EngineError;
+use crate::images::ImagesError;
 use crate::ledger::LedgerError;
 
 pub(crate) use container::start_container;
+pub(crate) use document::settings_of;
 pub(crate) use host::start_on_host;
 pub(crate) use spec::label;
 
@@ -23,6 +25,9 @@ pub(crate) enum LaunchError {
     /// The engine did not do its part.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The image is not known.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
     /// There is a container of this job that was started before: its agent may have acted.
     #[error("a container of this job was started before")]
     StartedBefore,
@@ -33,6 +38,9 @@ pub(crate) enum LaunchError {
         #[source]
         source: std::io::Error,
     },
+    /// The project does not say where its repository is.
+    #[error("the project's execution_mode is local, and its project_path is not set")]
+    NoProjectPath,
     /// The state directory did not take the record.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

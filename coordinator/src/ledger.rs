@@ -15,10 +15,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use api_client::wire::{ExecutionMode, Job};
+use api_client::wire::Job;
 use api_client::{JobId, ProjectId, TicketId};
 
-use crate::engine::ContainerName;
 use crate::outcome::Outcome;
 
 pub(crate) use lock::{LockError, StateLock};
@@ -42,9 +41,20 @@ pub(crate) struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct JobRef {
     pub(crate) job_id: JobId,
-    /// Absent where the app's answer could not be read.
+    /// Absent where the app's answer, or an earlier record, could not be read.
     pub(crate) ticket: Option<TicketRef>,
-    pub(crate) execution_mode: ExecutionMode,
+    /// Where it was to run, so that no container is looked for where there was none.
+    pub(crate) runs: Runs,
+}
+
+/// Where a job is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Runs {
+    /// In a container, if one can be had.
+    InContainer,
+    /// On the host, as the project or the operator asks for it.
+    OnHost,
 }
 
 /// The ticket that a job works on.
@@ -55,9 +65,15 @@ pub(crate) struct TicketRef {
 }
 
 impl JobRef {
+    /// A claimed job.
+    pub(crate) fn of(job: &Job, runs: Runs) -> Self {
+        let ticket = TicketRef { ticket_id: job.ticket_id, project_id: job.project_id };
+        Self { job_id: job.job_id, ticket: Some(ticket), runs }
+    }
+
     /// A job of which only the id could be read.
     pub(crate) fn unreadable(job_id: JobId) -> Self {
-        Self { job_id, ticket: None, execution_mode: ExecutionMode::default() }
+        Self { job_id, ticket: None, runs: Runs::InContainer }
     }
 }
 
@@ -67,8 +83,8 @@ impl JobRef {
 pub(crate) enum Stage {
     /// The app gave it to us; nothing was started.
     Claimed,
-    /// A container of this name runs it: its job document was delivered.
-    InContainer { container: ContainerName, image: String },
+    /// Its container runs it: the job document was, or is about to be, delivered.
+    InContainer { image: String },
     /// A process on this host runs it.
     OnHost { pid: u32 },
     /// It ended; the app may not know yet.
@@ -77,7 +93,7 @@ pub(crate) enum Stage {
 
 impl Record {
     /// The record of a job that was just claimed.
-    pub(crate) fn claimed(job: JobRef, now: u64) -> Self {
+    pub(crate) const fn claimed(job: JobRef, now: u64) -> Self {
         Self { version: VERSION, job, claimed_at: now, stage: Stage::Claimed }
     }
 
@@ -87,20 +103,17 @@ impl Record {
     }
 }
 
-impl From<&Job> for JobRef {
-    fn from(job: &Job) -> Self {
-        Self {
-            job_id: job.job_id,
-            ticket: Some(TicketRef { ticket_id: job.ticket_id, project_id: job.project_id }),
-            execution_mode: job.execution_mode,
-        }
-    }
-}
-
 /// The records of one state directory. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     dir: Arc<Path>,
+}
+
+/// Whether a claim brought a job that was not held before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    Now,
+    Before,
 }
 
 /// What was found on disk at the start.
@@ -133,16 +146,23 @@ impl Ledger {
     /// Whether a record could be written now.
     pub(crate) async fn probe(&self) -> Result<(), LedgerError> {
         let path = self.dir.join(".probe");
-        self.blocking(move |dir| write_durably(dir, &path, b"{}\n")).await
+        self.blocking(move |dir| write_durably(dir, &path, b"{}\n", Existing::Replace)).await
+    }
+
+    /// Writes the record of a job that was just claimed, unless the job is held already.
+    pub(crate) async fn claim(&self, record: &Record) -> Result<Held, LedgerError> {
+        let (path, text) = self.file_of(record)?;
+        self.blocking(move |dir| match write_durably(dir, &path, &text, Existing::Keep) {
+            Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => Ok(Held::Before),
+            written => written.map(|()| Held::Now),
+        })
+        .await
     }
 
     /// Writes a job's record, in place of an earlier one.
     pub(crate) async fn write(&self, record: &Record) -> Result<(), LedgerError> {
-        let path = self.path_of(record.job.job_id);
-        // A record is plain data with string keys, which always serialises.
-        let mut text = serde_json::to_vec_pretty(record).unwrap_or_default();
-        text.push(b'\n');
-        self.blocking(move |dir| write_durably(dir, &path, &text)).await
+        let (path, text) = self.file_of(record)?;
+        self.blocking(move |dir| write_durably(dir, &path, &text, Existing::Replace)).await
     }
 
     /// Forgets a job that is settled. Forgetting it again is harmless.
@@ -158,13 +178,15 @@ impl Ledger {
         .await
     }
 
-    /// Reads all records, setting aside what cannot be read.
+    /// Reads all records, setting aside what cannot be read. The job of such a record is not lost:
+    /// its id is the name of the file, and what its container did tells the rest.
     pub(crate) fn load(&self) -> Result<Found, LedgerError> {
         let mut found = Found::default();
         for path in self.record_files()? {
             match fs::read(&path).map_err(|error| error.to_string()).and_then(|text| parse(&text)) {
                 Ok(record) => found.records.push(record),
                 Err(reason) => {
+                    found.records.extend(stand_in(&path));
                     let aside = path.with_extension("unreadable");
                     fs::rename(&path, &aside).map_err(|source| LedgerError {
                         action: "set aside",
@@ -189,6 +211,17 @@ impl Ledger {
             }
         }
         Ok(files)
+    }
+
+    fn file_of(&self, record: &Record) -> Result<(PathBuf, Vec<u8>), LedgerError> {
+        let path = self.path_of(record.job.job_id);
+        match serde_json::to_vec_pretty(record) {
+            Ok(mut text) => {
+                text.push(b'\n');
+                Ok((path, text))
+            }
+            Err(error) => Err(LedgerError { action: "write", path, source: error.into() }),
+        }
     }
 
     fn path_of(&self, job: JobId) -> PathBuf {
@@ -224,12 +257,36 @@ fn parse(text: &[u8]) -> Result<Record, String> {
     }
 }
 
-fn write_durably(dir: &Path, path: &Path, text: &[u8]) -> Result<(), LedgerError> {
+/// The record of a job whose own record cannot be read.
+fn stand_in(path: &Path) -> Option<Record> {
+    let job = path.file_stem()?.to_str()?.parse().ok()?;
+    let stage = Stage::InContainer { image: String::new() };
+    Some(Record::claimed(JobRef::unreadable(job), 0).at(stage))
+}
+
+/// What becomes of a file that is there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Existing {
+    Keep,
+    Replace,
+}
+
+/// Writes a file of a directory (mode 0600) so that it is whole or not there, whatever happens.
+pub(crate) fn write_durably(
+    dir: &Path,
+    path: &Path,
+    text: &[u8],
+    existing: Existing,
+) -> Result<(), LedgerError> {
     let write = || -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
         file.write_all(text)?;
         file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
+        match existing {
+            Existing::Keep => file.persist_noclobber(path),
+            Existing::Replace => file.persist(path),
+        }
+        .map_err(|error| error.error)?;
         sync_dir(dir)
     };
     write().map_err(|source| LedgerError { action: "write", path: path.to_owned(), source })
@@ -276,8 +333,10 @@ mod tests {
         for length in 0..whole.len() - 1 {
             fs::write(&path, &whole[..length]).unwrap();
             let found = ledger.load().unwrap();
-            assert_eq!(found.records, std::slice::from_ref(&good), "cut at {length}");
-            assert_eq!(found.set_aside.len(), 1, "cut at {length}");
+            assert!(found.records.contains(&good), "cut at {length}");
+            let of_bad = found.records.iter().find(|r| r.job.job_id == bad.job.job_id).unwrap();
+            assert!(matches!(of_bad.stage, Stage::InContainer { .. }), "cut at {length}");
+            assert_eq!((found.records.len(), found.set_aside.len()), (2, 1), "cut at {length}");
         }
     }
 
@@ -288,7 +347,19 @@ mod tests {
         let newer = Record { version: VERSION + 1, ..record() };
         ledger.write(&newer).await.unwrap();
         let found = ledger.load().unwrap();
-        assert_eq!((found.records.len(), found.set_aside.len()), (0, 1));
+        assert_eq!((found.records.len(), found.set_aside.len()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_held_is_not_claimed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path()).unwrap();
+        let record = record();
+        assert_eq!(ledger.claim(&record).await.unwrap(), Held::Now);
+        let running = record.at(Stage::OnHost { pid: 7 });
+        ledger.write(&running).await.unwrap();
+        assert_eq!(ledger.claim(&record).await.unwrap(), Held::Before);
+        assert_eq!(ledger.load().unwrap().records, [running]);
     }
 
     #[tokio::test]

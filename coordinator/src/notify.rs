@@ -2,9 +2,29 @@
 //! when it changes.
 
 use std::error::Error;
+use std::fmt;
 
 use api_client::error_chain;
 use sd_notify::NotifyState;
+
+/// How busy the coordinator is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) used: usize,
+    pub(crate) slots: usize,
+    /// Agents on the host, without isolation.
+    pub(crate) host_runs: usize,
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} slots in use", self.used, self.slots)?;
+        if self.host_runs > 0 {
+            write!(f, ", {} on the host WITHOUT isolation", self.host_runs)?;
+        }
+        Ok(())
+    }
+}
 
 /// What was said last.
 #[derive(Debug, Default)]
@@ -21,15 +41,15 @@ impl Status {
     }
 
     /// Nothing waits in the app.
-    pub(crate) fn idle(&mut self, used: usize, slots: usize) {
+    pub(crate) fn idle(&mut self, load: Load) {
         self.recovered();
-        tell(NotifyState::Ready, &format!("{used} of {slots} slots in use, no job waits"));
+        tell(NotifyState::Ready, &format!("{load}, no job waits"));
     }
 
     /// A job was claimed.
-    pub(crate) fn working(&mut self, used: usize, slots: usize) {
+    pub(crate) fn working(&mut self, load: Load) {
         self.recovered();
-        tell(NotifyState::Ready, &format!("{used} of {slots} slots in use"));
+        tell(NotifyState::Ready, &load.to_string());
     }
 
     /// Nothing may be claimed; said once for each reason.

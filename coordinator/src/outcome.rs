@@ -46,12 +46,12 @@ pub(crate) enum Cause {
 impl Outcome {
     /// The outcome of an agent whose process ended with these facts.
     pub(crate) fn of_exit(facts: &ExitFacts) -> Self {
-        if facts.out_of_memory {
-            return Self::Failed(Cause::OutOfMemory);
-        }
         let cause = match AgentExit::from_code(facts.code) {
+            // The kernel may have ended a child of the agent for want of memory, and the agent
+            // went on: its own word is worth more.
             Some(AgentExit::Delivered) => return Self::Completed,
             Some(exit) => Cause::Agent { exit },
+            None if facts.out_of_memory => Cause::OutOfMemory,
             None if (129..=192).contains(&facts.code) => {
                 Cause::AgentKilled { signal: facts.code - 128 }
             }
@@ -128,7 +128,7 @@ mod tests {
         fn every_exit_code_has_exactly_one_outcome_that_survives_the_disk(code in any::<i64>(), oom: bool) {
             let facts = ExitFacts { code, out_of_memory: oom, error: String::new() };
             let outcome = Outcome::of_exit(&facts);
-            prop_assert_eq!(outcome == Outcome::Completed, code == 0 && !oom);
+            prop_assert_eq!(outcome == Outcome::Completed, code == 0);
             let text = serde_json::to_string(&outcome).unwrap();
             prop_assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), outcome);
         }

@@ -4,13 +4,13 @@
 //! Memory is bounded by [`TAIL_MAX`] and the pieces in flight, whatever the agent prints.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use api_client::contract::STARTED_LINE;
 use api_client::{Redactor, StreamRedactor};
 use tokio::fs::{self, File, OpenOptions};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 /// Size at which a log file is rotated, in bytes; one older file is kept.
 const FILE_MAX: u64 = 16 << 20;
@@ -18,7 +18,7 @@ const FILE_MAX: u64 = 16 << 20;
 /// How much of the end is kept in memory, in bytes.
 const TAIL_MAX: usize = 32 << 10;
 
-/// How much is gathered before it is handed to the disk, in bytes.
+/// Most that is handed to the disk at once, in bytes.
 const WRITE_BUFFER: usize = 64 << 10;
 
 /// How much of the beginning is searched for the line by which the runner says it began.
@@ -30,6 +30,7 @@ pub(crate) struct Output {
     path: PathBuf,
     file: Option<File>,
     written: u64,
+    starts_over: bool,
     redactor: StreamRedactor,
     /// The first bytes of a character that is not complete yet.
     partial: Vec<u8>,
@@ -55,6 +56,7 @@ impl Output {
             path,
             file: None,
             written: 0,
+            starts_over: false,
             redactor: redactor.stream(),
             partial: Vec::new(),
             tail: VecDeque::new(),
@@ -65,13 +67,10 @@ impl Output {
         output
     }
 
-    /// As [`open`](Self::open), for output that will be read again from its beginning.
+    /// As [`open`](Self::open), for output that will be read again from its beginning: the first
+    /// piece replaces what is in the file. Should none come, the file stays.
     pub(crate) async fn open_anew(path: PathBuf, redactor: &Redactor) -> Self {
-        for file in [older(&path), path.clone()] {
-            // Mostly it was not there; where it cannot be removed, writing says why.
-            let _removed = fs::remove_file(file).await;
-        }
-        Self::open(path, redactor).await
+        Self { starts_over: true, ..Self::open(path, redactor).await }
     }
 
     /// Takes the next piece.
@@ -116,6 +115,9 @@ impl Output {
     }
 
     async fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        if std::mem::take(&mut self.starts_over) {
+            self.truncate().await?;
+        }
         if self.written >= FILE_MAX {
             self.rotate().await?;
         }
@@ -123,6 +125,16 @@ impl Output {
         file.write_all(text).await?;
         self.written += text.len() as u64;
         Ok(())
+    }
+
+    async fn truncate(&mut self) -> io::Result<()> {
+        // Mostly it was not there.
+        let _removed = fs::remove_file(older(&self.path)).await;
+        self.written = 0;
+        match &self.file {
+            Some(file) => file.set_len(0).await,
+            None => Ok(()),
+        }
     }
 
     async fn rotate(&mut self) -> io::Result<()> {
@@ -151,8 +163,8 @@ impl Output {
     fn look_for_begin(&mut self, text: &[u8]) {
         let Head::Unseen(seen) = &mut self.head else { return };
         seen.extend_from_slice(text);
-        let begins = |line: &[u8]| line.starts_with(STARTED_LINE.as_bytes());
-        if seen.split(|byte| *byte == b'\n').any(begins) {
+        // Anywhere, not only at the start of a line: in doubt the runner has begun.
+        if seen.windows(STARTED_LINE.len()).any(|part| part == STARTED_LINE.as_bytes()) {
             self.head = Head::Seen;
         } else if seen.len() > HEAD_MAX {
             self.head = Head::Absent;
@@ -164,6 +176,20 @@ impl Output {
 enum End {
     Open,
     Closed,
+}
+
+/// The end of a job's log file, as it was kept: redacted. Empty where there is none.
+pub(crate) async fn tail_of_file(path: &Path) -> String {
+    let read = async {
+        let mut file = File::open(path).await?;
+        let start = file.metadata().await?.len().saturating_sub(TAIL_MAX as u64);
+        file.seek(SeekFrom::Start(start)).await?;
+        let mut bytes = Vec::new();
+        file.take(TAIL_MAX as u64).read_to_end(&mut bytes).await?;
+        Ok::<_, io::Error>(bytes)
+    };
+    let bytes = read.await.unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim_start_matches('\u{fffd}').to_owned()
 }
 
 /// The name of the rotated file.
@@ -239,14 +265,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_line_of_the_runner_is_seen_at_the_start_of_a_line_only() {
+    async fn output_that_is_read_again_replaces_the_file_only_when_it_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("job.log");
+        std::fs::write(&path, "before").unwrap();
+        let mut again = Output::open_anew(path.clone(), &Redactor::default()).await;
+        again.finish().await;
+        assert_eq!(tail_of_file(&path).await, "before");
+        again.push(b"all of it").await;
+        again.finish().await;
+        assert_eq!(tail_of_file(&path).await, "all of it");
+    }
+
+    #[tokio::test]
+    async fn the_first_line_of_the_runner_is_seen_wherever_it_stands() {
         let dir = tempfile::tempdir().unwrap();
         let mut output = output(&dir).await;
-        output.push(format!("echo {STARTED_LINE}\n").as_bytes()).await;
+        output.push(b"exec: no such file\n").await;
         output.finish().await;
         assert!(!output.runner_may_have_begun());
         let (first, second) = STARTED_LINE.split_at(5);
-        output.push(format!("warning\n{first}").as_bytes()).await;
+        output.push(format!("an unknown stamp {first}").as_bytes()).await;
         output.push(second.as_bytes()).await;
         output.finish().await;
         assert!(output.runner_may_have_begun());

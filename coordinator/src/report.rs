@@ -6,20 +6,26 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use api_client::wire::{ExecutionMode, JobFailure, LogEntry};
-use api_client::{ApiError, delays, retry};
+use api_client::wire::{AgentEnv, JobFailure, LogEntry};
+use api_client::{ApiError, delays, error_chain, retry};
 use backon::BackoffBuilder;
 use tokio::time::sleep;
 
 use crate::context::{Context, Mode};
 use crate::engine::ContainerName;
 use crate::job::Finished;
-use crate::ledger::JobRef;
+use crate::ledger::{JobRef, Runs};
 use crate::outcome::{Cause, Outcome};
 
 /// Between two tries once the growing delays are used up, and after a refusal that only a mended
 /// key can end.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// Longest pause that the app can ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+
+/// A job is forgotten when the app has said this often in turn that it does not know it.
+const NOT_FOUND_TRIES: u32 = 5;
 
 /// How long a coordinator of one job waits for an engine that is gone.
 const ONCE_PATIENCE: Duration = Duration::from_secs(10);
@@ -45,11 +51,12 @@ async fn deliver(ctx: &Context, finished: &Finished) {
         log_failure(ctx, job, cause, &finished.tail).await;
     }
     let mut waits = delays(7).build();
+    let mut not_found = 0;
     loop {
         let answer = match &finished.outcome {
             Outcome::Completed => ctx.api.complete_job(job.job_id).await,
             Outcome::Failed(cause) => {
-                let reason = ctx.redactor(None).redact(&cause.to_string()).into_owned();
+                let reason = redacted(ctx, cause);
                 ctx.api.fail_job(job.job_id, &JobFailure { reason }).await
             }
         };
@@ -59,10 +66,19 @@ async fn deliver(ctx: &Context, finished: &Finished) {
                 tracing::warn!(job.id = %job.job_id, %error, "the app had settled the job before");
                 return;
             }
+            // A proxy says so as well while the app behind it is away.
+            Verdict::NotFound(error) => {
+                not_found += 1;
+                if not_found == NOT_FOUND_TRIES {
+                    tracing::warn!(job.id = %job.job_id, %error, "the app does not know the job");
+                    return;
+                }
+                waits.next().unwrap_or(LONGEST_DELAY)
+            }
             Verdict::Later(error) => {
                 let wait = waits.next().unwrap_or(LONGEST_DELAY);
                 tracing::warn!(job.id = %job.job_id, %error, "outcome not delivered yet");
-                wait.max(error.retry_after().unwrap_or(wait))
+                error.retry_after().map_or(wait, |asked| asked.clamp(wait, LONGEST_RETRY_AFTER))
             }
             Verdict::AfterRepair(error) => {
                 tracing::error!(job.id = %job.job_id, %error, "outcome not delivered");
@@ -77,8 +93,9 @@ async fn deliver(ctx: &Context, finished: &Finished) {
 #[derive(Debug)]
 enum Verdict<'a> {
     Settled,
-    /// Completed, failed, or deleted before: nothing is left to report.
+    /// Completed or failed before: nothing is left to report.
     SettledOtherwise(&'a ApiError),
+    NotFound(&'a ApiError),
     Later(&'a ApiError),
     AfterRepair(&'a ApiError),
 }
@@ -87,9 +104,8 @@ fn verdict(answer: &Result<(), ApiError>) -> Verdict<'_> {
     match answer {
         Ok(()) => Verdict::Settled,
         Err(error) => match error {
-            ApiError::Gone { .. } | ApiError::Refused { status: 409, .. } => {
-                Verdict::SettledOtherwise(error)
-            }
+            ApiError::Gone { .. } => Verdict::NotFound(error),
+            ApiError::Refused { status: 409, .. } => Verdict::SettledOtherwise(error),
             ApiError::Unreachable { .. } | ApiError::Busy { .. } => Verdict::Later(error),
             ApiError::Unauthorised { .. }
             | ApiError::Refused { .. }
@@ -104,7 +120,7 @@ async fn log_failure(ctx: &Context, job: &JobRef, cause: &Cause, tail: &str) {
     let entry = LogEntry {
         session_id: format!("coordinator-{}", job.job_id),
         step: "agent_failed".to_owned(),
-        summary: ctx.redactor(None).redact(&cause.to_string()).into_owned(),
+        summary: redacted(ctx, cause),
         raw_output: (!tail.is_empty()).then(|| tail.to_owned()),
     };
     let post = || ctx.api.post_log(ticket.project_id, ticket.ticket_id, &entry);
@@ -113,12 +129,18 @@ async fn log_failure(ctx: &Context, job: &JobRef, cause: &Cause, tail: &str) {
     }
 }
 
+/// A cause as it may be told: it can quote what a container or the engine said.
+fn redacted(ctx: &Context, cause: &Cause) -> String {
+    ctx.redactor(&AgentEnv::default()).redact(&cause.to_string()).into_owned()
+}
+
 async fn clean_up(ctx: &Context, job: &JobRef) {
-    if job.execution_mode == ExecutionMode::Docker && remove_container(ctx, job).await.is_break() {
+    if job.runs == Runs::InContainer && remove_container(ctx, job).await.is_break() {
         return;
     }
     if let Err(error) = ctx.ledger.forget(job.job_id).await {
-        tracing::warn!(job.id = %job.job_id, %error, "a settled job will be reported again");
+        let error = error_chain(&error);
+        tracing::warn!(job.id = %job.job_id, error, "a settled job will be reported again");
     }
 }
 

@@ -1,40 +1,54 @@
 //! The life of one job from its claim to its outcome on disk: launch, supervise, outcome. The
 //! decision to fall back to the host is taken here and nowhere else.
 
-use api_client::error_chain;
-use api_client::wire::{ExecutionMode, Job};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use api_client::wire::{AgentEnv, ExecutionMode, Job};
+use api_client::{ApiError, Redactor, delays, error_chain};
+use backon::BackoffBuilder;
+use tokio::time::sleep;
 
 use crate::config::HostFallback;
 use crate::context::Context;
-use crate::engine::ContainerName;
-use crate::job::{Claimed, Finished, Place, Running};
+use crate::engine::{ContainerName, ExitFacts};
+use crate::job::{Adopted, Claimed, Finished, Place};
 use crate::launch::{LaunchError, start_container, start_on_host};
-use crate::ledger::{Record, Stage};
+use crate::ledger::{Record, Runs, Stage};
 use crate::outcome::{Cause, Outcome};
 use crate::output::Output;
 use crate::supervise::{Completeness, ContainerEnd, HostEnd, watch_container, watch_host};
+
+/// Between two questions to the app once the growing delays are used up.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// Why there is no container where the operator wants none.
+const ALWAYS_ON_HOST: &str = "HOST_FALLBACK=always: jobs run on this host";
 
 /// How much of the last words of a container becomes part of an outcome, in characters.
 const SAID_MAX_CHARS: usize = 2_000;
 
 /// Where a job stands after its agent was watched.
 #[derive(Debug)]
-pub(crate) enum After {
+enum After {
     /// It ended, with this outcome.
     Ended { outcome: Outcome, output: Output },
-    /// The container ended before the runner in it began.
+    /// No agent began: why.
     NeverBegan { problem: String, output: Output },
-    /// The coordinator stops and the container goes on.
+    /// The coordinator stops, and the job is left as its record has it.
     Detached,
 }
 
-/// Runs a claimed job. Nothing is returned when its container was left running for the next start.
+/// Runs a claimed job. Nothing is returned when the job was left for the next start.
 pub(crate) async fn carry_out(ctx: &Context, claimed: Claimed) -> Option<Finished> {
     let Claimed { job, record, slot } = claimed;
-    let output = Output::open(ctx.log_path(job.job_id), &ctx.redactor(Some(&job))).await;
-    let (record, after) = match job.execution_mode {
-        ExecutionMode::Local => on_host(ctx, &job, record, output, None).await,
-        ExecutionMode::Docker => in_container(ctx, &job, record, output).await,
+    let output = Output::open(ctx.log_path(job.job_id), &ctx.redactor(&job.agent_env)).await;
+    let (record, after) = match record.job.runs {
+        Runs::InContainer => in_container(ctx, &job, record, output).await,
+        Runs::OnHost => {
+            let chosen = (job.execution_mode == ExecutionMode::Docker).then_some(ALWAYS_ON_HOST);
+            on_host(ctx, &job, record, output, chosen).await
+        }
     };
     let finished = finish(ctx, record, after).await;
     drop(slot);
@@ -42,12 +56,32 @@ pub(crate) async fn carry_out(ctx: &Context, claimed: Claimed) -> Option<Finishe
 }
 
 /// Watches a job whose container an earlier coordinator started.
-pub(crate) async fn carry_on(ctx: &Context, running: Running) -> Option<Finished> {
-    let Running { record, slot, output, place } = running;
-    let after = watch(ctx, place, output).await;
+pub(crate) async fn carry_on(ctx: &Context, adopted: Adopted) -> Option<Finished> {
+    let Adopted { record, slot } = adopted;
+    let redactor = ctx.stop.run_until_cancelled(redactor_again(ctx, &record)).await?;
+    let output = Output::open_anew(ctx.log_path(record.job.job_id), &redactor).await;
+    let after = watch(ctx, Place::Container(ContainerName::of(record.job.job_id)), output).await;
     let finished = finish(ctx, record, after).await;
     drop(slot);
     finished
+}
+
+/// What hides the secrets of a job whose claim another process made: the app's settings are asked
+/// for again, for as long as it takes. Without the app nothing could be reported either.
+async fn redactor_again(ctx: &Context, record: &Record) -> Redactor {
+    let Some(ticket) = record.job.ticket else { return ctx.redactor(&AgentEnv::default()) };
+    let mut waits = delays(7).build();
+    loop {
+        match ctx.api.worker_context(ticket.project_id, ticket.ticket_id).await {
+            Ok(context) => return ctx.redactor(&context.agent_settings),
+            // Its ticket is gone, and so is everyone who could read its log there.
+            Err(ApiError::Gone { .. }) => return ctx.redactor(&AgentEnv::default()),
+            Err(error) => {
+                tracing::warn!(job.id = %record.job.job_id, %error, "waiting for the app's settings");
+                sleep(waits.next().unwrap_or(LONGEST_DELAY)).await;
+            }
+        }
+    }
 }
 
 /// Writes the outcome down, so that it will be reported whatever happens from here on.
@@ -60,80 +94,83 @@ async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished>
         After::Detached => return None,
     };
     output.finish().await;
-    if let (Outcome::Completed, Stage::InContainer { image, .. }, Some(ticket)) =
+    if let (Outcome::Completed, Stage::InContainer { image }, Some(ticket)) =
         (&outcome, &record.stage, &record.job.ticket)
         && let Err(error) = ctx.images.remember(ticket.project_id, image)
     {
-        tracing::warn!(%error, "the image of the project was not recorded");
+        let error = error_chain(&error);
+        tracing::warn!(error, "the image of the project was not recorded");
     }
     let record = record.at(Stage::Ended { outcome: outcome.clone() });
     if let Err(error) = ctx.ledger.write(&record).await {
-        tracing::error!(job.id = %record.job.job_id, %error, "the outcome is kept in memory only");
+        let error = error_chain(&error);
+        tracing::error!(job.id = %record.job.job_id, error, "the outcome is kept in memory only");
     }
     tracing::info!(job.id = %record.job.job_id, "job {outcome}");
     Some(Finished { record, outcome, tail: output.tail() })
 }
 
-async fn in_container(
-    ctx: &Context,
-    job: &Job,
-    record: Record,
-    mut output: Output,
-) -> (Record, After) {
-    let problem = match start_container(ctx, job, &record).await {
+async fn in_container(ctx: &Context, job: &Job, record: Record, output: Output) -> (Record, After) {
+    let (problem, mut output) = match start_container(ctx, job, &record).await {
         Ok((started, name)) => {
             tracing::info!(job.id = %job.job_id, container.name = %name, "agent started");
             match watch(ctx, Place::Container(name), output).await {
-                After::NeverBegan { problem, output: so_far } => {
-                    output = so_far;
-                    problem
-                }
+                After::NeverBegan { problem, output } => (problem, output),
                 after => return (started, after),
             }
         }
-        Err(LaunchError::StartedBefore) => {
-            let problem = LaunchError::StartedBefore.to_string();
-            let outcome = Outcome::Failed(Cause::NotStarted { problem });
+        Err(error @ LaunchError::StartedBefore) => {
+            let outcome = Outcome::Failed(Cause::NotStarted { problem: error.to_string() });
             return (record, After::Ended { outcome, output });
         }
         Err(LaunchError::Ledger(error)) => {
-            let outcome = Outcome::Failed(Cause::NotRecorded { problem: error.to_string() });
+            let problem = error_chain(&error);
+            let outcome = Outcome::Failed(Cause::NotRecorded { problem });
             return (record, After::Ended { outcome, output });
         }
-        Err(error) => error_chain(&error),
+        Err(error) => (error_chain(&error), output),
     };
     output.finish().await;
     discard(ctx, &ContainerName::of(job.job_id)).await;
     match ctx.config.host.fallback {
         HostFallback::Never => (record, After::NeverBegan { problem, output }),
         HostFallback::OnStartFailure | HostFallback::Always => {
-            tracing::warn!(
-                job.id = %job.job_id,
-                "no container ({problem}): the agent runs on the host, WITHOUT isolation"
-            );
             on_host(ctx, job, record, output, Some(&problem)).await
         }
     }
 }
 
+/// Runs the agent on the host. `no_container` says why a job that was meant for one has none.
 async fn on_host(
     ctx: &Context,
     job: &Job,
     record: Record,
     output: Output,
-    run_error: Option<&str>,
+    no_container: Option<&str>,
 ) -> (Record, After) {
-    match start_on_host(ctx, job, &record, run_error).await {
+    if ctx.stop.is_cancelled() {
+        return (record, After::Detached);
+    }
+    if let Some(problem) = no_container {
+        tracing::warn!(
+            job.id = %job.job_id,
+            "no container ({problem}): the agent runs on the host, WITHOUT isolation"
+        );
+    }
+    match start_on_host(ctx, job, &record, no_container).await {
         Ok((started, child)) => {
             tracing::info!(job.id = %job.job_id, pid = child.id(), "agent started on the host");
-            (started, watch(ctx, Place::Host(child), output).await)
+            ctx.host_runs.fetch_add(1, Ordering::Relaxed);
+            let after = watch(ctx, Place::Host(child), output).await;
+            ctx.host_runs.fetch_sub(1, Ordering::Relaxed);
+            (started, after)
         }
         Err(error) => {
             let host = error_chain(&error);
-            let problem = run_error.map_or_else(
-                || host.clone(),
-                |container| format!("{container}; and on the host: {host}"),
-            );
+            let problem = match no_container {
+                Some(container) => format!("{container}; and on the host: {host}"),
+                None => host,
+            };
             (record, After::NeverBegan { problem, output })
         }
     }
@@ -148,12 +185,7 @@ async fn watch(ctx: &Context, place: Place, mut output: Output) -> After {
             ContainerEnd::Exited { facts, output: completeness } => {
                 output.finish().await;
                 if completeness == Completeness::Whole && !output.runner_may_have_begun() {
-                    let problem = format!(
-                        "the container ended (exit {}) before the agent began: {}",
-                        facts.code,
-                        last_chars(&output.tail(), SAID_MAX_CHARS)
-                    );
-                    return After::NeverBegan { problem, output };
+                    return without_runner(&facts, output);
                 }
                 Outcome::of_exit(&facts)
             }
@@ -165,6 +197,22 @@ async fn watch(ctx: &Context, place: Place, mut output: Output) -> After {
         },
     };
     After::Ended { outcome, output }
+}
+
+/// A container that ended, with all its output read and nothing of the runner in it.
+fn without_runner(facts: &ExitFacts, output: Output) -> After {
+    let said = output.tail();
+    let problem = format!(
+        "the container ended (exit {}) before the agent began: {}",
+        facts.code,
+        last_chars(&said, SAID_MAX_CHARS)
+    );
+    if facts.code == 0 {
+        // Whatever it was, it did what it was made for: it is not done again.
+        let outcome = Outcome::Failed(Cause::NotStarted { problem });
+        return After::Ended { outcome, output };
+    }
+    After::NeverBegan { problem, output }
 }
 
 /// The end of a text.

@@ -17,14 +17,14 @@ pub(crate) async fn start_container(
     job: &Job,
     record: &Record,
 ) -> Result<(Record, ContainerName), LaunchError> {
-    let image = ctx.images.image_for(Some(job.project_id));
+    let image = ctx.images.image_for(job.project_id)?;
     let document = job_document(job, &ctx.config, view(&ctx.config.agent), None);
     let spec = container_spec(job, &ctx.config, ctx.id, image.clone(), &document);
     let name = ContainerName::of(job.job_id);
     create(ctx, &name, spec).await?;
     let input = ctx.engine.attach_input(&name).await?;
     ctx.engine.start(&name).await?;
-    let started = record.at(Stage::InContainer { container: name.clone(), image });
+    let started = record.at(Stage::InContainer { image });
     ctx.ledger.write(&started).await?;
     input.deliver(&document.to_stdin()).await?;
     Ok((started, name))

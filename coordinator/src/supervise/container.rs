@@ -12,8 +12,9 @@ use crate::output::Output;
 /// Between two looks at an engine that does not answer.
 const ENGINE_RETRY: Duration = Duration::from_secs(2);
 
-/// Output that is still on its way when the container has ended comes within this time.
-const DRAIN: Duration = Duration::from_secs(10);
+/// Output that is still on its way when the container has ended comes within this time, even to a
+/// slow disk; without this limit an engine that hangs would keep the job for ever.
+const DRAIN: Duration = Duration::from_secs(60);
 
 /// The engine may need this long to tell the end of a container whose output has ended.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -61,12 +62,12 @@ impl Watch<'_> {
     async fn until_end(&mut self, output: &mut Output) -> ContainerEnd {
         let mut engine_lost = false;
         loop {
-            let mut completeness = self.follow(output).await;
+            let completeness = self.follow(output).await;
             match self.ctx.engine.state(self.name).await {
                 Ok(ContainerState::Exited(facts)) => {
                     if completeness == Completeness::Partial {
                         // It has ended by now, so this reads what is left and returns.
-                        completeness = self.follow(output).await;
+                        self.follow(output).await;
                     }
                     return ContainerEnd::Exited { facts, output: completeness };
                 }
@@ -83,8 +84,18 @@ impl Watch<'_> {
         }
     }
 
-    /// Takes the output until the container ends or the engine can no longer tell.
+    /// Takes the output until the container ends or the engine can no longer tell. A second reading
+    /// is never [`Completeness::Whole`].
     async fn follow(&mut self, output: &mut Output) -> Completeness {
+        let first = !self.cursor.has_read();
+        self.cursor.rewind();
+        match self.follow_once(output).await {
+            Completeness::Whole if first => Completeness::Whole,
+            Completeness::Whole | Completeness::Partial => Completeness::Partial,
+        }
+    }
+
+    async fn follow_once(&mut self, output: &mut Output) -> Completeness {
         let ended = self.ctx.engine.ended(self.name);
         let taking = take_all(self.ctx, self.name, &mut self.cursor, output);
         tokio::pin!(ended, taking);

@@ -38,7 +38,7 @@ pub(crate) async fn watch_host(
     mut child: Child,
     output: &mut Output,
 ) -> std::io::Result<HostEnd> {
-    let group = child.id();
+    let group = Group(child.id().map(|id| Pid::from_raw(id.cast_signed())));
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
     let mut stopped = false;
     let status = {
@@ -51,9 +51,9 @@ pub(crate) async fn watch_host(
                 () = &mut taking, if !taken => taken = true,
                 () = ctx.stop.cancelled(), if !stopped => {
                     stopped = true;
-                    signal(group, Signal::SIGTERM);
+                    group.signal(Signal::SIGTERM);
                 }
-                () = tokio::time::sleep(GRACE), if stopped => signal(group, Signal::SIGKILL),
+                () = tokio::time::sleep(GRACE), if stopped => group.signal(Signal::SIGKILL),
             }
         };
         if !taken && timeout(DRAIN, taking).await.is_err() {
@@ -61,20 +61,32 @@ pub(crate) async fn watch_host(
         }
         status
     };
-    signal(group, Signal::SIGKILL);
-    Ok(if stopped { HostEnd::Stopped } else { HostEnd::Exited(facts(status)) })
+    let facts = facts(status);
+    // A runner that delivered before it heard of the stop has delivered.
+    Ok(if stopped && facts.code != 0 { HostEnd::Stopped } else { HostEnd::Exited(facts) })
+}
+
+/// The runner's process group: what is left of it is killed when the watch ends, however it ends.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// Signals all of it; one that is gone needs no signal.
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.0 {
+            let _gone = killpg(group, signal);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
 }
 
 fn facts(status: ExitStatus) -> ExitFacts {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     ExitFacts { code: code.map_or(-1, i64::from), ..ExitFacts::default() }
-}
-
-/// Signals a process group; one that is gone needs no signal.
-fn signal(group: Option<u32>, signal: Signal) {
-    if let Some(group) = group.and_then(|group| i32::try_from(group).ok()) {
-        let _gone = killpg(Pid::from_raw(group), signal);
-    }
 }
 
 async fn take_all(
