@@ -13,7 +13,7 @@ use std::io::{self, Read, Seek, Write};
 use std::process;
 
 use api_client::Secret;
-use api_client::contract::{env, is_secret_name};
+use api_client::contract::{JobDocument, env, is_secret_name};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,18 @@ pub(super) const SETTING_NAMES: [&str; 30] = [
     super::RUST_LOG,
 ];
 
+/// The plain names that may come with the job document as well.
+const PROXY_NAMES: [&str; 8] = [
+    "ALL_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
 /// Everything the first process was given.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Handover {
@@ -128,11 +140,23 @@ impl Handover {
             .collect();
         let announced =
             environment.get(env::JOB_DOCUMENT).is_some_and(|value| value.0.expose() == FROM_STDIN);
-        Ok(Self {
-            environment,
-            document: announced.then(read_document).transpose()?,
-            outer_is_pid_1: process::id() == 1,
-        })
+        let document = announced.then(read_document).transpose()?;
+        let mut handover = Self { environment, document, outer_is_pid_1: process::id() == 1 };
+        handover.take_proxies();
+        Ok(handover)
+    }
+
+    /// Proxies of the job document become environment, where the environment has none: HTTP
+    /// libraries, git and the coding CLIs look for them there.
+    fn take_proxies(&mut self) {
+        let Some(document) = &self.document else { return };
+        // A document that cannot be read is judged by the inner process.
+        let Ok(document) = serde_json::from_str::<JobDocument>(document.0.expose()) else { return };
+        for name in PROXY_NAMES {
+            if let Some(proxy) = document.get(name).filter(|proxy| !proxy.is_blank()) {
+                self.environment.entry(name.to_owned()).or_insert_with(|| Text(proxy.clone()));
+            }
+        }
     }
 
     /// Takes over what the first process left on standard input, and empties it.
@@ -243,6 +267,16 @@ mod tests {
         let token = back.environment("GITHUB_TOKEN").map(Secret::expose);
         assert_eq!(token, Some("a\"b\n"));
         assert_eq!(back.document().unwrap().map(Secret::expose), Some("{}"));
+    }
+
+    #[test]
+    fn proxies_of_the_document_become_environment_and_nothing_else_of_it_does() {
+        let document = r#"{"HTTPS_PROXY":"http://p:1","NO_PROXY":"x","PATH":"/evil","HOME":"/x"}"#;
+        let mut handover = Handover::of(&[("PATH", "/bin"), ("NO_PROXY", "local")], Some(document));
+        handover.take_proxies();
+        let plain: Vec<_> = handover.plain().collect();
+        let expected = [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", "local"), ("PATH", "/bin")];
+        assert_eq!(plain, expected);
     }
 
     #[test]

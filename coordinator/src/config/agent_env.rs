@@ -45,6 +45,7 @@ agent_env! {
     Text "WORKER_MODEL" "Model of the worker.",
     Secret "WORKER_API_KEY" "Key of the worker's model endpoint.",
     Number "WORKER_TIMEOUT_SEC" "Longest time for one turn of the worker, in seconds.",
+    Number "WORKER_STALL_SEC" "Longest silence of the worker within a turn, in seconds.",
     Text "AGENT_PROVIDER" "Provider of the Director's model.",
     Url "AGENT_LLM_URL" "Base URL of the Director's model endpoint.",
     Text "AGENT_MODEL" "Model of the Director.",
