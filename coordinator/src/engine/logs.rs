@@ -1,6 +1,7 @@
-//! Following a container's output without a gap and without a repeat: the engine stamps each piece
-//! with its time, and after a broken connection only later pieces are taken.
+//! Reading a container's output without a gap and without a repeat, however often it is read: the
+//! engine stamps each piece with its time, and what was taken before is told by the stamps.
 
+use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
 use bytes::{Buf, Bytes};
 use futures_util::StreamExt;
@@ -12,15 +13,39 @@ use super::{ContainerName, Engine, EngineError};
 const STAMP_MIN: usize = 20;
 const STAMP_MAX: usize = 35;
 
-/// Where in a container's output we are: the newest stamp that was seen, as the engine writes it.
+/// Where in a container's output we are.
 ///
-/// Stamps repeat (all parts of a long line have one) and go back (the two streams are stamped before
-/// they are written). So only the beginning of a second reading is compared with them; what comes
-/// after the first new piece is taken as it comes.
+/// The two streams are written independently, so that only within one of them the stamps rise; and
+/// all parts of a long line have one stamp, so that parts are counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogCursor {
-    newest: String,
+    out: Position,
+    err: Position,
+}
+
+/// How far one stream was taken, and how much of that a new reading has repeated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Position {
+    /// The stamp of the last piece that was taken, as the engine writes it.
+    stamp: String,
+    /// How many pieces with that stamp were taken.
+    count: usize,
+    /// How many of those are still to be repeated by this reading.
+    known: usize,
     catching_up: bool,
+}
+
+/// A piece of output as the engine gives it, with its stamp.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    stream: Stream,
+    bytes: Bytes,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stream {
+    Out,
+    Err,
 }
 
 /// A piece of output, without its stamp.
@@ -30,46 +55,93 @@ pub(crate) struct Frame(pub(crate) Bytes);
 impl LogCursor {
     /// The output is read again from its beginning.
     pub(crate) fn rewind(&mut self) {
-        self.catching_up = !self.newest.is_empty();
+        self.out.rewind();
+        self.err.rewind();
     }
 
     /// Whether anything was read before.
     pub(crate) fn has_read(&self) -> bool {
-        !self.newest.is_empty()
+        self.out.count > 0 || self.err.count > 0
     }
 
     /// The piece of output, unless it was taken before.
-    pub(crate) fn advance(&mut self, mut piece: Bytes) -> Option<Frame> {
-        let Some(stamp) = stamp_of(&piece) else { return Some(Frame(piece)) };
-        if self.catching_up && stamp <= self.newest.as_str() {
+    pub(crate) fn advance(&mut self, piece: Piece) -> Option<Frame> {
+        let Piece { stream, mut bytes } = piece;
+        let Some(stamp) = stamp_of(&bytes) else { return Some(Frame(bytes)) };
+        let position = match stream {
+            Stream::Out => &mut self.out,
+            Stream::Err => &mut self.err,
+        };
+        if position.repeats(stamp) {
             return None;
         }
-        self.catching_up = false;
+        position.take(stamp);
         let length = stamp.len();
-        if stamp > self.newest.as_str() {
-            self.newest = stamp.to_owned();
+        bytes.advance(length + 1);
+        Some(Frame(bytes))
+    }
+}
+
+impl Position {
+    fn rewind(&mut self) {
+        self.catching_up = self.count > 0;
+        self.known = self.count;
+    }
+
+    /// Whether a piece was taken before. After the first that was not, none was: a clock that is
+    /// set back costs nothing unless it happens between two readings.
+    fn repeats(&mut self, stamp: &str) -> bool {
+        if !self.catching_up {
+            return false;
         }
-        piece.advance(length + 1);
-        Some(Frame(piece))
+        let repeats = stamp < self.stamp.as_str() || (stamp == self.stamp && self.known > 0);
+        if stamp == self.stamp {
+            self.known = self.known.saturating_sub(1);
+        }
+        self.catching_up = repeats;
+        repeats
+    }
+
+    fn take(&mut self, stamp: &str) {
+        if self.stamp == stamp {
+            self.count += 1;
+        } else {
+            stamp.clone_into(&mut self.stamp);
+            self.count = 1;
+        }
     }
 }
 
 impl Engine {
     /// The output of a container from the beginning, until it ends; an error when the connection
-    /// broke before. Pieces carry stamps: pass each through [`LogCursor::advance`].
+    /// broke before. An engine may stop short of the last words of a container that is just ending
+    /// (20.10 does), so what matters is read once more when it has ended. Pass each piece through
+    /// [`LogCursor::advance`].
     pub(crate) async fn follow_output(
         &self,
         name: &ContainerName,
-    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError> {
+    ) -> Result<BoxStream<'static, Result<Piece, EngineError>>, EngineError> {
         let name = name.to_string();
         let options =
             LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).timestamps(true);
         let logs = self.docker().await?.logs(&name, Some(options.build()));
         let pieces = logs.map(move |output| match output {
-            Ok(output) => Ok(output.into_bytes()),
+            Ok(output) => Ok(Piece::from(output)),
             Err(error) => Err(EngineError::new("read the output of container", &name, error)),
         });
         Ok(pieces.boxed())
+    }
+}
+
+impl From<LogOutput> for Piece {
+    fn from(output: LogOutput) -> Self {
+        let stream = match output {
+            LogOutput::StdErr { .. } => Stream::Err,
+            LogOutput::StdOut { .. } | LogOutput::StdIn { .. } | LogOutput::Console { .. } => {
+                Stream::Out
+            }
+        };
+        Self { stream, bytes: output.into_bytes() }
     }
 }
 
@@ -88,34 +160,57 @@ fn stamp_of(piece: &[u8]) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn piece(nanos: u32, text: &str) -> Bytes {
-        Bytes::from(format!("2026-11-21T01:02:03.{nanos:09}Z {text}"))
+    fn piece(stream: Stream, nanos: u32, text: &str) -> Piece {
+        let bytes = Bytes::from(format!("2026-11-21T01:02:03.{nanos:09}Z {text}"));
+        Piece { stream, bytes }
     }
 
-    fn take(cursor: &mut LogCursor, pieces: &[Bytes]) -> Vec<Frame> {
+    fn out(nanos: u32, text: &str) -> Piece {
+        piece(Stream::Out, nanos, text)
+    }
+
+    fn take(cursor: &mut LogCursor, pieces: &[Piece]) -> Vec<Frame> {
         pieces.iter().filter_map(|piece| cursor.advance(piece.clone())).collect()
     }
 
-    #[test]
-    fn a_second_reading_gives_nothing_twice_and_leaves_nothing_out() {
-        let mut cursor = LogCursor::default();
-        take(&mut cursor, &[piece(1, "a\n"), piece(2, "b\n")]);
-        cursor.rewind();
-        let again = [piece(1, "a\n"), piece(2, "b\n"), piece(3, "c\n")];
-        assert_eq!(take(&mut cursor, &again), [Frame("c\n".into())]);
+    /// A long line on one stream, between the parts of which the other stream speaks.
+    fn output() -> Vec<Piece> {
+        vec![
+            out(1, "a\n"),
+            out(5, "part 1, "),
+            piece(Stream::Err, 4, "e\n"),
+            out(5, "part 2, "),
+            piece(Stream::Err, 6, "f\n"),
+            out(5, "part 3\n"),
+            piece(Stream::Err, 6, "g\n"),
+        ]
     }
 
     #[test]
-    fn parts_of_one_line_and_stamps_that_go_back_are_all_taken() {
-        let mut cursor = LogCursor::default();
-        let pieces = [piece(5, "part 1"), piece(5, "part 2\n"), piece(4, "other stream\n")];
-        assert_eq!(take(&mut cursor, &pieces).len(), 3);
+    fn wherever_the_first_reading_ends_the_second_gives_exactly_the_rest() {
+        let whole = take(&mut LogCursor::default(), &output());
+        assert_eq!(whole.len(), output().len());
+        for end in 0..=output().len() {
+            let mut cursor = LogCursor::default();
+            let mut taken = take(&mut cursor, &output()[..end]);
+            for _ in 0..2 {
+                cursor.rewind();
+                taken.extend(take(&mut cursor, &output()));
+            }
+            assert_eq!(taken, whole, "read again after {end} pieces");
+        }
+    }
+
+    #[test]
+    fn in_one_reading_a_clock_that_is_set_back_costs_nothing() {
+        let pieces = [out(5, "before\n"), out(4, "after\n")];
+        assert_eq!(take(&mut LogCursor::default(), &pieces).len(), 2);
     }
 
     #[test]
     fn stamps_of_other_engines_are_taken_off_as_well() {
         for stamp in ["2026-11-21T01:02:03Z", "2026-11-21T01:02:03.123456789+01:00"] {
-            let piece = Bytes::from(format!("{stamp} text"));
+            let piece = Piece { stream: Stream::Out, bytes: format!("{stamp} text").into() };
             assert_eq!(LogCursor::default().advance(piece), Some(Frame("text".into())));
         }
     }
@@ -123,7 +218,8 @@ mod tests {
     #[test]
     fn output_without_a_stamp_is_kept() {
         for text in ["no stamp", "", "agent-runner: started version=1"] {
-            assert_eq!(LogCursor::default().advance(text.into()), Some(Frame(text.into())));
+            let piece = Piece { stream: Stream::Out, bytes: text.into() };
+            assert_eq!(LogCursor::default().advance(piece), Some(Frame(text.into())));
         }
     }
 }

@@ -39,6 +39,15 @@ pub(crate) enum Completeness {
     Partial,
 }
 
+impl Completeness {
+    const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Whole, Self::Whole) => Self::Whole,
+            (Self::Partial, _) | (_, Self::Partial) => Self::Partial,
+        }
+    }
+}
+
 /// Follows a container until it ends, across restarts of the engine.
 pub(crate) async fn watch_container(
     ctx: &Context,
@@ -65,11 +74,8 @@ impl Watch<'_> {
             let completeness = self.follow(output).await;
             match self.ctx.engine.state(self.name).await {
                 Ok(ContainerState::Exited(facts)) => {
-                    if completeness == Completeness::Partial {
-                        // It has ended by now, so this reads what is left and returns.
-                        self.follow(output).await;
-                    }
-                    return ContainerEnd::Exited { facts, output: completeness };
+                    let output = completeness.and(self.read_rest(output).await);
+                    return ContainerEnd::Exited { facts, output };
                 }
                 Ok(ContainerState::Absent) => return ContainerEnd::Gone,
                 Ok(ContainerState::Created { error }) => return ContainerEnd::NeverStarted(error),
@@ -93,6 +99,13 @@ impl Watch<'_> {
             Completeness::Whole if first => Completeness::Whole,
             Completeness::Whole | Completeness::Partial => Completeness::Partial,
         }
+    }
+
+    /// Takes what the container has printed beyond what was taken, its last words above all.
+    async fn read_rest(&mut self, output: &mut Output) -> Completeness {
+        self.cursor.rewind();
+        let taking = take_all(self.ctx, self.name, &mut self.cursor, output);
+        timeout(DRAIN, taking).await.unwrap_or(Completeness::Partial)
     }
 
     async fn follow_once(&mut self, output: &mut Output) -> Completeness {
