@@ -4,8 +4,10 @@
 use std::error::Error;
 use std::fmt;
 
-use api_client::error_chain;
+use api_client::{ApiError, error_chain};
 use sd_notify::NotifyState;
+
+use crate::readiness::NotReady;
 
 /// How busy the coordinator is.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +31,7 @@ impl fmt::Display for Load {
 /// What was said last.
 #[derive(Debug, Default)]
 pub(crate) struct Status {
-    /// The reason for which nothing is claimed, if any.
+    /// The kind of the reason for which nothing is claimed, if any.
     trouble: Option<String>,
 }
 
@@ -52,14 +54,22 @@ impl Status {
         tell(NotifyState::Ready, &load.to_string());
     }
 
-    /// Nothing may be claimed; said once for each reason.
-    pub(crate) fn held(&mut self, reason: &dyn Error) {
-        self.changed("nothing is claimed", reason);
+    /// Nothing may be claimed; said once for each reason, however its details change.
+    pub(crate) fn held(&mut self, reason: &NotReady) {
+        self.say_once("nothing is claimed", reason.to_string(), reason);
     }
 
-    /// The app does not answer as it should; said once for each reason.
-    pub(crate) fn trouble(&mut self, reason: &dyn Error) {
-        self.changed("no answer to a claim", reason);
+    /// The app does not answer as it should; said once for each reason, however its details change.
+    pub(crate) fn trouble(&mut self, reason: &ApiError) {
+        let key = match reason {
+            ApiError::Unreachable { call, .. } => call.to_string(),
+            ApiError::Busy { .. }
+            | ApiError::Unauthorised { .. }
+            | ApiError::Gone { .. }
+            | ApiError::Refused { .. }
+            | ApiError::Malformed { .. } => reason.to_string(),
+        };
+        self.say_once("no answer to a claim", key, reason);
     }
 
     /// The end begins.
@@ -73,13 +83,14 @@ impl Status {
         self.trouble.is_some()
     }
 
-    fn changed(&mut self, what: &str, reason: &dyn Error) {
-        let text = format!("{what}: {}", error_chain(reason));
-        if self.trouble.as_ref() != Some(&text) {
-            tracing::warn!("{text}");
-            tell(NotifyState::Ready, &text);
-            self.trouble = Some(text);
+    fn say_once(&mut self, what: &str, key: String, reason: &dyn Error) {
+        if self.trouble.as_ref() == Some(&key) {
+            return;
         }
+        let text = format!("{what}: {}", error_chain(reason));
+        tracing::warn!("{text}");
+        tell(NotifyState::Ready, &text);
+        self.trouble = Some(key);
     }
 
     fn recovered(&mut self) {
