@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 
 use crate::error::ApiError;
 use crate::receive::discard;
-use crate::router::App;
+use crate::state::App;
 
 /// Lets a request through or refuses it with 401.
 pub(crate) async fn require_key(

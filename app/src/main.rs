@@ -21,6 +21,7 @@ mod router;
 mod routes;
 mod serve;
 mod setting;
+mod state;
 mod store;
 
 use std::io::{self, IsTerminal};

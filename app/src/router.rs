@@ -1,9 +1,7 @@
 //! Every URL of the server, and what all requests go through: access log, time limit, key.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api_client::Secret;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -13,28 +11,10 @@ use axum::routing::{get, post};
 use crate::auth;
 use crate::error::ApiError;
 use crate::routes::{health, job, log, memory, project, setting, ticket, worker};
-use crate::store::Store;
+use crate::state::App;
 
 /// Longest time for one request, its body included.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
-
-/// What every handler may use.
-#[derive(Clone, Debug)]
-pub(crate) struct App {
-    pub(crate) store: Store,
-    key: Option<Arc<Secret>>,
-}
-
-impl App {
-    pub(crate) fn new(store: Store, key: Option<Secret>) -> Self {
-        Self { store, key: key.map(Arc::new) }
-    }
-
-    /// The key that callers need, if any.
-    pub(crate) fn key(&self) -> Option<&Secret> {
-        self.key.as_deref()
-    }
-}
 
 /// All routes. The first part is the API of the original app, the second is ours.
 pub(crate) fn router(app: App) -> Router {

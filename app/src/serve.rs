@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::ServeConfig;
 use crate::output;
-use crate::router::{App, router};
+use crate::router::router;
+use crate::state::App;
 use crate::store::{Store, StoreError};
 
 /// How long requests in hand may take after a signal.

@@ -8,6 +8,7 @@ mod environment;
 mod error;
 mod file;
 mod load;
+mod overlay;
 mod parse;
 mod read;
 mod report;

@@ -12,7 +12,6 @@ use crate::config::Config;
 use crate::engine::Engine;
 use crate::identity::CoordinatorId;
 use crate::images::ProjectImages;
-use crate::launch::settings_of;
 use crate::ledger::Ledger;
 
 /// How long the coordinator works.
@@ -50,6 +49,6 @@ impl Context {
 
     /// Hides the coordinator's own secrets, and those of the app's settings for a job.
     pub(crate) fn redactor(&self, of_app: &AgentEnv) -> Redactor {
-        Redactor::new(settings_of(&self.config, of_app).secrets())
+        Redactor::new(self.config.settings_over(of_app).secrets())
     }
 }

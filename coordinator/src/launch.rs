@@ -15,7 +15,6 @@ use crate::images::ImagesError;
 use crate::ledger::LedgerError;
 
 pub(crate) use container::start_container;
-pub(crate) use document::settings_of;
 pub(crate) use host::start_on_host;
 pub(crate) use spec::label;
 

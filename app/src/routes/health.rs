@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
-use crate::router::App;
+use crate::state::App;
 
 /// Answers when the database does.
 pub(crate) async fn show(State(app): State<App>) -> Result<Json<Value>, ApiError> {

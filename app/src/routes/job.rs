@@ -12,7 +12,7 @@ use crate::body::{Fields, Ids, invalid};
 use crate::clock::Timestamp;
 use crate::error::ApiError;
 use crate::model::{Job, JobStatus};
-use crate::router::App;
+use crate::state::App;
 use crate::store::{Filter, NewReview, Queued};
 
 const COMMENT_MAX: usize = 500_000;

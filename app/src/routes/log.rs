@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::error::ApiError;
 use crate::model::LogRecord;
 use crate::receive::LOG_BODY_MAX;
-use crate::router::App;
+use crate::state::App;
 use crate::store::NewLog;
 
 const SESSION_MAX: usize = 255;

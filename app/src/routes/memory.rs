@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::PROJECT;
 use crate::body::{Fields, Ids, invalid};
 use crate::error::ApiError;
-use crate::router::App;
+use crate::state::App;
 
 const QUERIES_MAX: usize = 100;
 const LIMIT_MAX: u32 = 100;

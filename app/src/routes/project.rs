@@ -11,7 +11,7 @@ use crate::body::{Fields, Ids, invalid};
 use crate::clock::Timestamp;
 use crate::error::ApiError;
 use crate::model::{Execution, ExecutionMode, Project};
-use crate::router::App;
+use crate::state::App;
 use crate::store::NewProject;
 
 const NAME_MAX: usize = 200;

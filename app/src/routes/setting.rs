@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::body::Fields;
 use crate::clock::Timestamp;
 use crate::error::ApiError;
-use crate::router::App;
 use crate::setting::changes;
+use crate::state::App;
 
 /// All settings; sensitive ones as true or false.
 pub(crate) async fn show(State(app): State<App>) -> Result<Json<Map<String, Value>>, ApiError> {

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::error::ApiError;
 use crate::model::{Column, Priority, Ticket};
 use crate::queue::Cancellation;
-use crate::router::App;
+use crate::state::App;
 use crate::store::{Delivery, NewTicket, TicketEdit};
 
 const TITLE_MAX: usize = 500;

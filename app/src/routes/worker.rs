@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::context::worker_context;
 use crate::error::ApiError;
 use crate::queue::Outcome;
-use crate::router::App;
+use crate::state::App;
 use crate::store::{Claim, ClaimedJob, Settled};
 
 /// Claims a job: 200 with the job, 204 when none waits.

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use api_client::contract::{DOCKER_RUN_ERROR_MAX_CHARS, JobDocument, URL_SETTINGS, env};
-use api_client::wire::{AgentEnv, ExecutionMode, Job, JobKind};
+use api_client::wire::{ExecutionMode, Job, JobKind};
 use url::{Host, Url};
 
 use crate::alias::{AliasHere, HOST_ALIAS};
@@ -28,7 +28,7 @@ pub(crate) fn job_document(
     view: View,
     run_error: Option<&str>,
 ) -> JobDocument {
-    let mut document = settings_of(config, &job.agent_env);
+    let mut document = config.settings_over(&job.agent_env);
     document.set(env::API_URL, config.app.url.as_str());
     document.set(env::JOB_ID, job.job_id.to_string());
     document.set(env::JOB_KIND, job.kind.name());
@@ -58,36 +58,6 @@ pub(crate) fn job_document(
     }
     document
 }
-
-/// The settings of the app, overridden by those of the operator. Names that are facts of the job are
-/// not the app's to set.
-pub(crate) fn settings_of(config: &Config, of_app: &AgentEnv) -> JobDocument {
-    let mut settings = JobDocument::default();
-    let of_app = of_app.iter().filter(|(name, _)| !FACTS.contains(name));
-    settings.extend(of_app.map(|(name, value)| (name, value.clone())));
-    settings.extend(config.agent.settings.iter().map(|(name, value)| (name, value.clone())));
-    if let Some(key) = &config.app.key {
-        settings.set(env::WORKER_API_KEY, key.clone());
-    }
-    settings
-}
-
-/// What the coordinator alone says about a job.
-const FACTS: [&str; 13] = [
-    env::API_URL,
-    env::JOB_ID,
-    env::JOB_KIND,
-    env::TICKET_ID,
-    env::PROJECT_ID,
-    env::REPO_URL,
-    env::TASK,
-    env::PR_NUMBER,
-    env::COMMENT_BODY,
-    env::GITHUB_COMMENT_ID,
-    env::AGENT_WORKSPACE,
-    env::DOCKER_RUN_ERROR,
-    env::JOB_DOCUMENT,
-];
 
 /// The names that may be seen in `docker inspect`, so that an operator can tell jobs apart.
 pub(super) const VISIBLE: [&str; 4] = [env::JOB_ID, env::JOB_KIND, env::TICKET_ID, env::PROJECT_ID];

@@ -1,0 +1,37 @@
+//! The settings of an agent: those of the app, overridden by those of the operator. Pure.
+
+use api_client::contract::{JobDocument, env};
+use api_client::wire::AgentEnv;
+
+use super::Config;
+
+/// What the coordinator alone says about a job: names that are not the app's to set.
+const FACTS: [&str; 13] = [
+    env::API_URL,
+    env::JOB_ID,
+    env::JOB_KIND,
+    env::TICKET_ID,
+    env::PROJECT_ID,
+    env::REPO_URL,
+    env::TASK,
+    env::PR_NUMBER,
+    env::COMMENT_BODY,
+    env::GITHUB_COMMENT_ID,
+    env::AGENT_WORKSPACE,
+    env::DOCKER_RUN_ERROR,
+    env::JOB_DOCUMENT,
+];
+
+impl Config {
+    /// What an agent is told beside the facts of its job.
+    pub(crate) fn settings_over(&self, of_app: &AgentEnv) -> JobDocument {
+        let mut settings = JobDocument::default();
+        let of_app = of_app.iter().filter(|(name, _)| !FACTS.contains(name));
+        settings.extend(of_app.map(|(name, value)| (name, value.clone())));
+        settings.extend(self.agent.settings.iter().map(|(name, value)| (name, value.clone())));
+        if let Some(key) = &self.app.key {
+            settings.set(env::WORKER_API_KEY, key.clone());
+        }
+        settings
+    }
+}
