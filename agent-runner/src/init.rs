@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, getpid};
+use nix::unistd::{Pid, getpid, getppid};
 
 use crate::cli::Kind;
 use crate::processes::{ProcessTable, signal_all};
@@ -85,10 +85,13 @@ pub(crate) fn run(kind: Option<Kind>) -> Result<ExitCode, InitError> {
     Ok(ExitCode::from(code))
 }
 
-/// Ends this process's inner half when its outer half dies, however that happens. Called by the
-/// inner process itself, before it does anything.
-pub(crate) fn follow_outer() -> Result<(), Errno> {
-    nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)
+/// Ends the inner process when the outer one dies, however that happens. Called by the inner process
+/// itself, before it does anything; the outer process's id.
+pub(crate) fn follow_outer() -> Result<Pid, Errno> {
+    let outer = getppid();
+    nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
+    // One that died before that is not told of.
+    if getppid() == outer { Ok(outer) } else { Err(Errno::ESRCH) }
 }
 
 /// Lets the signals through that were blocked when the inner process was started. Called by the inner

@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use api_client::contract::{AgentExit, STARTED_LINE};
 use api_client::error_chain;
 use clap::Parser;
+use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -71,20 +72,25 @@ fn outer(kind: Option<Kind>) -> Result<ExitCode, Box<dyn std::error::Error>> {
 
 /// Does the job.
 fn inner(kind: Option<Kind>) -> io::Result<ExitCode> {
-    init::follow_outer()?;
+    let outer = init::follow_outer()?;
     let handover = Handover::take_over()?;
     let redaction = log_from(&handover);
     let layers = Layers::new(handover);
     announce(layers.as_ref().ok())?;
     let exit = match layers {
-        Ok(layers) => do_job(layers, kind, redaction)?,
+        Ok(layers) => do_job(layers, kind, redaction, outer)?,
         Err(error) => run::unreadable(error),
     };
     tracing::info!(code = exit.code(), "{}", exit.describe());
     Ok(ExitCode::from(exit.code()))
 }
 
-fn do_job(layers: Layers, kind: Option<Kind>, redaction: Redaction) -> io::Result<AgentExit> {
+fn do_job(
+    layers: Layers,
+    kind: Option<Kind>,
+    redaction: Redaction,
+    outer: Pid,
+) -> io::Result<AgentExit> {
     redaction.register(layers.secrets());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -92,7 +98,7 @@ fn do_job(layers: Layers, kind: Option<Kind>, redaction: Redaction) -> io::Resul
         let signals = StopSignals::new()?.watch(cancel.clone());
         let _signals = AbortOnDropHandle::new(tokio::spawn(signals));
         init::accept_signals()?;
-        let run = Run { layers, kind, redaction, cancel };
+        let run = Run { layers, kind, redaction, cancel, outer };
         Ok(Box::pin(run.finish()).await)
     })
 }

@@ -6,6 +6,7 @@ use api_client::{ApiError, ClientError};
 use crate::checkout::CheckoutError;
 use crate::forge::ForgeError;
 use crate::inner_docker::InnerDockerError;
+use crate::processes::NotAlone;
 use crate::publish::PublishError;
 use crate::report::Step;
 use crate::settings::SettingsError;
@@ -53,6 +54,9 @@ pub(crate) enum RunError {
     /// The coding CLI's turn did not end well.
     #[error("{0}")]
     Turn(Ending),
+    /// Something of the worker may still run, and could take the forge's token.
+    #[error("nothing is published while something of the worker may run")]
+    NotAlone(#[from] NotAlone),
     /// The coding CLI's turn ended well, and nothing is different.
     #[error("the worker ended well and changed nothing")]
     NoChanges,
@@ -100,9 +104,11 @@ impl RunError {
                 AgentExit::AppUnreachable
             }
             Self::Checkout(_) => AgentExit::CloneFailed,
-            Self::Folder { .. } | Self::InnerDocker(_) | Self::Worker(_) | Self::Turn(_) => {
-                AgentExit::WorkerFailed
-            }
+            Self::Folder { .. }
+            | Self::InnerDocker(_)
+            | Self::Worker(_)
+            | Self::NotAlone(_)
+            | Self::Turn(_) => AgentExit::WorkerFailed,
             Self::NoChanges => AgentExit::NoChanges,
             Self::Publish(_) | Self::PullRequest { .. } => AgentExit::PublishFailed,
             Self::Cancelled => AgentExit::Cancelled,

@@ -6,9 +6,33 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpid};
+use tokio::time::{Instant, sleep};
+
+/// How long processes that were killed may take to be gone.
+const KILL_LIMIT: Duration = Duration::from_secs(3);
+/// Pause between two looks at the table: these are not our children, so no event tells of their end.
+const TABLE_PAUSE: Duration = Duration::from_millis(25);
+
+/// Something else may run below the outer process.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotAlone {
+    /// `/proc` cannot be read, or that process is gone.
+    #[error("the process table in /proc does not show this process below process {root}")]
+    Unknown {
+        /// The outer process.
+        root: Pid,
+    },
+    /// Processes that outlive SIGKILL.
+    #[error("processes {left:?} could not be ended")]
+    Left {
+        /// Their ids.
+        left: Vec<Pid>,
+    },
+}
 
 /// The processes of this machine at one moment. Zombies are left out: they are dead.
 #[derive(Debug, Default)]
@@ -42,6 +66,32 @@ impl ProcessTable {
     pub(crate) fn marked(&self, entry: &str) -> Vec<Pid> {
         let all = self.children.values().flatten().copied();
         all.filter(|pid| has_entry(*pid, entry)).collect()
+    }
+}
+
+/// Kills every process below `root` but this one, until there is none: whatever mark, session or
+/// parent a process has shaken off, it cannot leave the outer process, which is a subreaper.
+///
+/// # Errors
+/// When something is left, or nobody can tell.
+pub(crate) async fn end_all_below(root: Pid) -> Result<(), NotAlone> {
+    let give_up = Instant::now() + KILL_LIMIT;
+    loop {
+        let mut left = ProcessTable::read().descendants(root);
+        let count = left.len();
+        left.retain(|pid| *pid != getpid());
+        if left.len() == count {
+            return Err(NotAlone::Unknown { root });
+        }
+        if left.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= give_up {
+            return Err(NotAlone::Left { left });
+        }
+        tracing::warn!(processes = ?left, "ending what the worker left behind");
+        signal_all(&left, Signal::SIGKILL);
+        sleep(TABLE_PAUSE).await;
     }
 }
 
@@ -97,6 +147,6 @@ mod tests {
     fn this_process_is_below_its_parent() {
         let table = ProcessTable::read();
         let below = table.descendants(nix::unistd::getppid());
-        assert!(below.contains(&nix::unistd::getpid()));
+        assert!(below.contains(&getpid()));
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use api_client::contract::AgentExit;
 use api_client::{JobId, error_chain};
+use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
 use self::job::Job;
@@ -34,6 +35,8 @@ pub(crate) struct Run {
     pub(crate) redaction: Redaction,
     /// Ends the run early.
     pub(crate) cancel: CancellationToken,
+    /// The outer process, below which everything hangs that the job starts.
+    pub(crate) outer: Pid,
 }
 
 impl Run {
@@ -139,6 +142,7 @@ impl Run {
             assignment,
             self.redaction.clone(),
             self.cancel.clone(),
+            self.outer,
         )?;
         reporter.step(Step::ContextLoaded, &loaded, None).await;
         Ok(job)
@@ -175,6 +179,7 @@ async fn deliver(
     if job.is_cancelled() {
         return Err(RunError::Cancelled);
     }
+    job.end_leftovers().await?;
     let work = job.commit(checkout, &turn.answer).await?;
     let publishing = format!("Publishing {}: {}", work.commit, work.stat);
     reporter.step(Step::Finalize, &publishing, None).await;

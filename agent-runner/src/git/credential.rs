@@ -2,7 +2,9 @@
 //! parent over a Unix socket, and the parent answers for the repository's own host alone.
 //!
 //! Invariant: the token is in no URL, argument, environment or file. The socket is in a folder of
-//! mode 0700 and exists only while a network command of ours runs: never beside a worker.
+//! mode 0700 and exists only while a network command of ours runs: never beside a worker. It answers
+//! processes below this one alone: git's helpers are, while a process that a worker left behind
+//! hangs below the outer process.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -12,12 +14,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api_client::Secret;
+use nix::unistd::{Pid, getpid};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{RepoUrl, Source, private_folder};
+use crate::processes::ProcessTable;
 
 /// The environment name by which the helper finds the socket. It is not secret.
 pub(crate) const SOCKET_ENV: &str = "AGENT_RUNNER_CREDENTIAL_SOCKET";
@@ -114,11 +118,24 @@ async fn serve(listener: UnixListener, url: RepoUrl, token: Secret) {
     loop {
         let served = async {
             let (stream, _) = listener.accept().await?;
+            check(stream.peer_cred()?.pid())?;
             tokio::time::timeout(PATIENCE, converse(stream, &url, &token)).await?
         };
         if let Err(error) = served.await {
             tracing::warn!(%error, "a question of git for the token was not answered");
         }
+    }
+}
+
+/// Whether the process that asks is one of ours.
+fn check(asking: Option<i32>) -> io::Result<()> {
+    let ours = |pid| pid == getpid() || ProcessTable::read().descendants(getpid()).contains(&pid);
+    match asking.map(Pid::from_raw) {
+        Some(pid) if ours(pid) => Ok(()),
+        _ => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("process {asking:?} is none that this run started"),
+        )),
     }
 }
 
@@ -207,6 +224,18 @@ mod tests {
         server.stop().await;
         assert!(!socket.exists());
         assert!(ask(&socket, io::empty(), io::sink()).is_err());
+    }
+
+    #[test]
+    fn only_processes_below_this_one_are_answered() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        assert!(check(Some(pid)).is_ok());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for other in [Some(pid), Some(nix::unistd::getppid().as_raw()), Some(0), None] {
+            assert!(check(other).is_err(), "{other:?}");
+        }
     }
 
     #[tokio::test]

@@ -4,12 +4,14 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use api_client::error_chain;
+use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkout::{self, Checkout, CheckoutError};
 use crate::forge::{self, GitHub, PullRequest, PullRequestDraft};
 use crate::git::{BranchName, CommitId, Git, Source};
 use crate::outcome::RunError;
+use crate::processes;
 use crate::prompt::{self, Assignment};
 use crate::publish::{self, Author, CommitMessage, DiffStat};
 use crate::redaction::Redaction;
@@ -22,6 +24,7 @@ pub(super) struct Job {
     assignment: Assignment,
     redaction: Redaction,
     cancel: CancellationToken,
+    outer: Pid,
     author: Author,
     source: Source,
     forge: GitHub,
@@ -50,6 +53,7 @@ impl Job {
         assignment: Assignment,
         redaction: Redaction,
         cancel: CancellationToken,
+        outer: Pid,
     ) -> Result<Self, RunError> {
         let author = Author::new(&settings.author_name, &settings.author_email);
         let forge = GitHub::new(&settings.repo_url, settings.forge_api.as_ref(), &settings.token);
@@ -65,6 +69,7 @@ impl Job {
             assignment,
             redaction,
             cancel,
+            outer,
             source,
             plain,
         })
@@ -123,6 +128,12 @@ impl Job {
         };
         let mut worker = Worker::prepare(&self.settings.worker, &place)?;
         Ok(worker.turn(prompt, &self.cancel).await?)
+    }
+
+    /// Ends what the worker or the Docker engine left running. From here on the forge's token is
+    /// in use, so nothing of theirs may be.
+    pub(super) async fn end_leftovers(&self) -> Result<(), RunError> {
+        Ok(processes::end_all_below(self.outer).await?)
     }
 
     /// Commits what is different; else takes what an earlier run pushed and did not propose any more.

@@ -1,105 +1,17 @@
 //! The program as a process: its first line, its exit code, its signals, and what it leaves behind.
-//!
-//! A `git` of our own stands in for the real one, at the front of `PATH`: the first thing that a job
-//! starts, so a place from which to see and disturb it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+mod job;
+mod publishing;
+
+use std::fs;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use api_client::contract::{AgentExit, STARTED_LINE};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use tempfile::TempDir;
+use nix::sys::signal::Signal;
 
-const JOB: &str = "93863a0a-985e-474b-a6b2-40a89654e6bf";
-const TOKEN: &str = "ghp_topsecret_of_the_forge";
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A run with a `git` that is this script. `$0`'s folder is `$HERE`.
-struct Job {
-    folder: TempDir,
-    process: Child,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Job {
-    fn start(git: &str, document: Option<&str>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let script = folder.path().join("git");
-        fs::write(&script, format!("#!/bin/sh\nHERE='{}'\n{git}\n", folder.path().display()))
-            .unwrap();
-        fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
-        command
-            .env_clear()
-            .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
-            .env("TMPDIR", folder.path());
-        if document.is_some() {
-            command.env("TERARCHITECT_JOB_DOCUMENT", "stdin");
-        } else {
-            command
-                .env("TASK", "Do it")
-                .env("REPO_URL", "http://127.0.0.1:1/acme/demo")
-                .env("FORGE_API_URL", "http://127.0.0.1:1/api/v3")
-                .env("GITHUB_TOKEN", TOKEN)
-                .env("WORKER_MODE", "claude-code")
-                .env("WORKER_API_KEY", "sk-topsecret-of-the-model");
-        }
-        let mut process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        fs::write(folder.path().join("first"), format!("{}\n", process.id())).unwrap();
-        let mut stdin = process.stdin.take().unwrap();
-        stdin.write_all(document.unwrap_or_default().as_bytes()).unwrap();
-        drop(stdin);
-        let stdout = BufReader::new(process.stdout.take().unwrap());
-        Self { folder, process, stdout }
-    }
-
-    fn first_line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        line
-    }
-
-    /// Waits until the script has written this file; its text.
-    fn file(&self, name: &str) -> String {
-        let path = self.folder.path().join(name);
-        eventually(|| fs::read_to_string(&path).ok().filter(|text| text.ends_with('\n')))
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
-    }
-
-    /// Exit code and standard error.
-    fn end(mut self) -> (Option<i32>, String) {
-        let mut stderr = String::new();
-        self.process.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-        (self.process.wait().unwrap().code(), stderr)
-    }
-}
-
-/// Looks until there is something to see: other processes raise no event for us.
-fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(Instant::now() < give_up, "nothing happened");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+use crate::job::{JOB, Job, TOKEN, eventually};
 
 fn pid(text: &str) -> i32 {
     text.trim().parse().unwrap()

@@ -1,0 +1,111 @@
+//! One run of the program, with a `git` of our own at the front of `PATH`: the first thing that a job
+//! starts, so a place from which to see and disturb it.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+pub(crate) const JOB: &str = "93863a0a-985e-474b-a6b2-40a89654e6bf";
+pub(crate) const TOKEN: &str = "ghp_topsecret_of_the_forge";
+pub(crate) const REPO_URL: &str = "http://127.0.0.1:1/acme/demo";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A run with a `git` that is this script. `$0`'s folder is `$HERE`.
+pub(crate) struct Job {
+    pub(crate) folder: TempDir,
+    pub(crate) process: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Job {
+    pub(crate) fn start(git: &str, document: Option<&str>) -> Self {
+        let program = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
+        Self::start_by(program, tempfile::tempdir().unwrap(), git, document)
+    }
+
+    /// The same by another command, in a folder that may hold more programs.
+    pub(crate) fn start_by(
+        mut command: Command,
+        folder: TempDir,
+        git: &str,
+        document: Option<&str>,
+    ) -> Self {
+        write_script(folder.path(), "git", git);
+        command
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
+            .env("TMPDIR", folder.path());
+        if document.is_some() {
+            command.env("TERARCHITECT_JOB_DOCUMENT", "stdin");
+        } else {
+            command
+                .env("TASK", "Do it")
+                .env("REPO_URL", REPO_URL)
+                .env("FORGE_API_URL", "http://127.0.0.1:1/api/v3")
+                .env("GITHUB_TOKEN", TOKEN)
+                .env("WORKER_MODE", "claude-code")
+                .env("WORKER_API_KEY", "sk-topsecret-of-the-model");
+        }
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        fs::write(folder.path().join("first"), format!("{}\n", process.id())).unwrap();
+        let mut stdin = process.stdin.take().unwrap();
+        stdin.write_all(document.unwrap_or_default().as_bytes()).unwrap();
+        drop(stdin);
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        Self { folder, process, stdout }
+    }
+
+    pub(crate) fn first_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Waits until the script has written this file; its text.
+    pub(crate) fn file(&self, name: &str) -> String {
+        let path = self.folder.path().join(name);
+        eventually(|| fs::read_to_string(&path).ok().filter(|text| text.ends_with('\n')))
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Exit code and standard error.
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+        let mut stderr = String::new();
+        self.process.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        (self.process.wait().unwrap().code(), stderr)
+    }
+}
+
+/// Writes a shell script that finds `folder` as `$HERE`.
+pub(crate) fn write_script(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\nHERE='{}'\n{text}\n", folder.display())).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Looks until there is something to see: other processes raise no event for us.
+pub(crate) fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < give_up, "nothing happened");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
