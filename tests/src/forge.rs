@@ -66,12 +66,7 @@ impl ForgeOptions {
     /// A forge on a free loopback port.
     pub fn new(root: impl Into<PathBuf>, token: Token) -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self {
-            root: root.into(),
-            listen,
-            token,
-            external_url: None,
-        }
+        Self { root: root.into(), listen, token, external_url: None }
     }
 }
 
@@ -123,9 +118,7 @@ impl TestForge {
             repos,
             pulls,
             token: options.token,
-            external_url: options
-                .external_url
-                .unwrap_or_else(|| url_of(bound.address())),
+            external_url: options.external_url.unwrap_or_else(|| url_of(bound.address())),
             faults: fault::Faults::default(),
             requests: record::Requests::default(),
             rate: api::RateLimit::default(),

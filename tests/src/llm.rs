@@ -61,11 +61,7 @@ pub struct LlmOptions {
 impl LlmOptions {
     /// A model on a free loopback port.
     pub fn new(script: Script) -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            script,
-            log: None,
-        }
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), script, log: None }
     }
 }
 
@@ -109,20 +105,14 @@ impl ScriptedLlm {
     pub async fn start(options: LlmOptions) -> Result<Self, LlmError> {
         options.script.check()?;
         let requests = match options.log {
-            Some(path) => record::Requests::with_log(&path).map_err(|source| LlmError::Log {
-                path: path.display().to_string(),
-                source,
-            })?,
+            Some(path) => record::Requests::with_log(&path)
+                .map_err(|source| LlmError::Log { path: path.display().to_string(), source })?,
             None => record::Requests::default(),
         };
         let bound = Bound::new(options.listen).await?;
         let cancel = CancellationToken::new();
         let script = Mutex::new(options.script);
-        let llm = Arc::new(Llm {
-            script,
-            requests,
-            cancel: cancel.clone(),
-        });
+        let llm = Arc::new(Llm { script, requests, cancel: cancel.clone() });
         let server = bound.serve("scripted model", serve::router(&llm), cancel);
         Ok(Self { llm, server })
     }
@@ -145,11 +135,7 @@ impl ScriptedLlm {
     /// Replaces the script for the requests to come.
     pub fn set_script(&self, script: Script) -> Result<(), ScriptError> {
         script.check()?;
-        *self
-            .llm
-            .script
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = script;
+        *self.llm.script.lock().unwrap_or_else(PoisonError::into_inner) = script;
         Ok(())
     }
 
@@ -166,10 +152,7 @@ impl ScriptedLlm {
 
 impl Llm {
     fn script(&self) -> Script {
-        self.script
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.script.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn change_script(&self, changes: &Map<String, Value>) -> Result<Script, ScriptError> {

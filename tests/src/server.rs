@@ -78,10 +78,7 @@ pub struct Bound {
 impl Bound {
     /// Binds `listen`; port 0 picks a free one.
     pub async fn new(listen: SocketAddr) -> Result<Self, ServerError> {
-        let failed = |source| ServerError::Bind {
-            address: listen,
-            source,
-        };
+        let failed = |source| ServerError::Bind { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })
@@ -102,12 +99,7 @@ impl Bound {
         let stop = cancel.clone().cancelled_owned();
         let serving = axum::serve(self.listener, router).with_graceful_shutdown(stop);
         let task = tokio::spawn(async move { serving.await });
-        OwnedServer {
-            name,
-            address: self.address,
-            cancel,
-            task: Some(task),
-        }
+        OwnedServer { name, address: self.address, cancel, task: Some(task) }
     }
 }
 
@@ -182,10 +174,7 @@ pub fn write_port_file(path: &Path, port: u16) -> Result<(), ServerError> {
     let partial = path.with_extension("partial");
     std::fs::write(&partial, format!("{port}\n"))
         .and_then(|()| std::fs::rename(&partial, path))
-        .map_err(|source| ServerError::PortFile {
-            path: path.display().to_string(),
-            source,
-        })
+        .map_err(|source| ServerError::PortFile { path: path.display().to_string(), source })
 }
 
 /// Returns at the first SIGINT or SIGTERM, for programs that serve until then.
@@ -223,18 +212,9 @@ mod tests {
 
     #[test]
     fn a_wildcard_address_is_reached_by_loopback() {
-        assert_eq!(
-            url_of("0.0.0.0:80".parse().unwrap()).as_str(),
-            "http://127.0.0.1/"
-        );
-        assert_eq!(
-            url_of("[::]:81".parse().unwrap()).as_str(),
-            "http://127.0.0.1:81/"
-        );
-        assert_eq!(
-            url_of("172.17.0.1:82".parse().unwrap()).as_str(),
-            "http://172.17.0.1:82/"
-        );
+        assert_eq!(url_of("0.0.0.0:80".parse().unwrap()).as_str(), "http://127.0.0.1/");
+        assert_eq!(url_of("[::]:81".parse().unwrap()).as_str(), "http://127.0.0.1:81/");
+        assert_eq!(url_of("172.17.0.1:82".parse().unwrap()).as_str(), "http://172.17.0.1:82/");
     }
 
     #[test]
@@ -249,9 +229,6 @@ mod tests {
     async fn an_address_in_use_is_named_in_the_error() {
         let first = Bound::new("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let error = Bound::new(first.address()).await.unwrap_err();
-        assert!(
-            error.to_string().contains(&first.address().to_string()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&first.address().to_string()), "{error}");
     }
 }

@@ -52,9 +52,7 @@ struct Serve {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let Command::Serve(args) = Cli::parse().command;
     match serve(args).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,12 +65,7 @@ async fn main() -> ExitCode {
 
 async fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
     let script = args.script()?;
-    let llm = ScriptedLlm::start(LlmOptions {
-        listen: args.listen,
-        script,
-        log: args.log,
-    })
-    .await?;
+    let llm = ScriptedLlm::start(LlmOptions { listen: args.listen, script, log: args.log }).await?;
     println!("scripted-llm listening on {}", llm.url());
     if let Some(path) = args.port_file {
         write_port_file(&path, llm.address().port())?;
@@ -84,10 +77,7 @@ async fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
 impl Serve {
     /// Flags go over the file, the file over the defaults.
     fn script(&self) -> Result<Script, Box<dyn Error>> {
-        let mut fields = self
-            .script
-            .as_deref()
-            .map_or_else(|| Ok(Map::new()), read_fields)?;
+        let mut fields = self.script.as_deref().map_or_else(|| Ok(Map::new()), read_fields)?;
         let texts = [("file", &self.file), ("content", &self.content)];
         for (field, text) in texts {
             if let Some(text) = text {

@@ -70,9 +70,7 @@ struct RepoAdd {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve(args).await,
         Command::RepoAdd(args) => repo_add(&args).await,
@@ -87,21 +85,9 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
-    let Serve {
-        root,
-        listen,
-        token,
-        port_file,
-        external_url,
-    } = args;
+    let Serve { root, listen, token, port_file, external_url } = args;
     let token = token.read()?;
-    let forge = TestForge::start(ForgeOptions {
-        root,
-        listen,
-        token,
-        external_url,
-    })
-    .await?;
+    let forge = TestForge::start(ForgeOptions { root, listen, token, external_url }).await?;
     println!("test-forge listening on {}", forge.url());
     if let Some(path) = port_file {
         write_port_file(&path, forge.address().port())?;
@@ -112,10 +98,8 @@ async fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
 
 async fn repo_add(args: &RepoAdd) -> Result<(), Box<dyn Error>> {
     let store = RepoStore::open(&args.root)?;
-    let source = args
-        .from
-        .as_deref()
-        .map_or(RepoSource::Empty, |from: &Path| RepoSource::From(from));
+    let source =
+        args.from.as_deref().map_or(RepoSource::Empty, |from: &Path| RepoSource::From(from));
     let path = store.create(&args.repo, source).await?;
     println!("added {} in {}", args.repo, path.display());
     Ok(())

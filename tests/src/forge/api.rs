@@ -26,12 +26,8 @@ const HOUR: u64 = 3600;
 const VERSIONS: [&str; 1] = ["2022-11-28"];
 
 /// The media types a client may accept.
-const ACCEPTED: [&str; 4] = [
-    "*/*",
-    "application/json",
-    "application/vnd.github+json",
-    "application/vnd.github.v3+json",
-];
+const ACCEPTED: [&str; 4] =
+    ["*/*", "application/json", "application/vnd.github+json", "application/vnd.github.v3+json"];
 
 /// Counts requests for the `x-ratelimit-*` headers.
 #[derive(Debug, Default)]
@@ -49,14 +45,8 @@ pub(super) fn router(forge: &Arc<Forge>) -> Router<Arc<Forge>> {
     Router::new()
         .route("/repos/{owner}/{repo}", get(get_repo))
         .route("/repos/{owner}/{repo}/git/ref/{*reference}", get(get_ref))
-        .route(
-            "/repos/{owner}/{repo}/pulls",
-            get(pull_api::list).post(pull_api::create),
-        )
-        .route(
-            "/repos/{owner}/{repo}/pulls/{number}",
-            get(pull_api::get).patch(pull_api::update),
-        )
+        .route("/repos/{owner}/{repo}/pulls", get(pull_api::list).post(pull_api::create))
+        .route("/repos/{owner}/{repo}/pulls/{number}", get(pull_api::get).patch(pull_api::update))
         .fallback(|| async { ApiError::NotFound })
         .method_not_allowed_fallback(|| async { ApiError::NotFound })
         .layer(from_fn_with_state(Arc::clone(forge), check))
@@ -79,10 +69,7 @@ async fn check(State(forge): State<Arc<Forge>>, request: Request, next: Next) ->
 }
 
 fn admit(forge: &Forge, headers: &HeaderMap) -> Result<(), ApiError> {
-    if headers
-        .get(USER_AGENT)
-        .is_none_or(|value| value.as_bytes().trim_ascii().is_empty())
-    {
+    if headers.get(USER_AGENT).is_none_or(|value| value.as_bytes().trim_ascii().is_empty()) {
         return Err(ApiError::NoUserAgent);
     }
     if let Some(version) = headers.get("x-github-api-version") {
@@ -94,10 +81,7 @@ fn admit(forge: &Forge, headers: &HeaderMap) -> Result<(), ApiError> {
     if let Some(accept) = headers.get(ACCEPT) {
         let accept = accept.to_str().unwrap_or("?");
         let media = |part: &str| part.split(';').next().unwrap_or_default().trim().to_owned();
-        if !accept
-            .split(',')
-            .any(|part| ACCEPTED.contains(&media(part).as_str()))
-        {
+        if !accept.split(',').any(|part| ACCEPTED.contains(&media(part).as_str())) {
             return Err(ApiError::UnsupportedAccept(accept.to_owned()));
         }
     }
@@ -114,11 +98,7 @@ async fn get_repo(
 ) -> Result<Json<Value>, ApiError> {
     let repo = find(&forge, &owner, &repo)?;
     let default_branch = git::default_branch(&repo.path).await?;
-    Ok(Json(shape::repo(
-        &forge.external_url,
-        &repo.name,
-        &default_branch,
-    )))
+    Ok(Json(shape::repo(&forge.external_url, &repo.name, &default_branch)))
 }
 
 async fn get_ref(
@@ -127,15 +107,8 @@ async fn get_ref(
 ) -> Result<Json<Value>, ApiError> {
     let repo = find(&forge, &owner, &repo)?;
     let reference = format!("refs/{reference}");
-    let sha = git::resolve(&repo.path, &reference)
-        .await?
-        .ok_or(ApiError::NotFound)?;
-    Ok(Json(shape::reference(
-        &forge.external_url,
-        &repo.name,
-        &reference,
-        &sha,
-    )))
+    let sha = git::resolve(&repo.path, &reference).await?.ok_or(ApiError::NotFound)?;
+    Ok(Json(shape::reference(&forge.external_url, &repo.name, &reference, &sha)))
 }
 
 impl RateLimit {

@@ -73,22 +73,16 @@ impl ApiError {
                 let message = format!("Content-Type {given:?} is not application/json");
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, message, None)
             }
-            Self::NotJson(detail) => (
-                StatusCode::BAD_REQUEST,
-                format!("Problems parsing JSON: {detail}"),
-                None,
-            ),
+            Self::NotJson(detail) => {
+                (StatusCode::BAD_REQUEST, format!("Problems parsing JSON: {detail}"), None)
+            }
             Self::InvalidRequest(detail) => {
                 let message = format!("Invalid request.\n\n{detail}");
                 (StatusCode::UNPROCESSABLE_ENTITY, message, None)
             }
             Self::ValidationFailed(error) => {
                 let message = "Validation Failed".to_owned();
-                (
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    message,
-                    Some(json!([error])),
-                )
+                (StatusCode::UNPROCESSABLE_ENTITY, message, Some(json!([error])))
             }
             Self::Internal(message) => (StatusCode::INTERNAL_SERVER_ERROR, message, None),
         }

@@ -32,11 +32,7 @@ impl Token {
     pub fn new(text: impl Into<String>) -> Result<Self, TokenError> {
         let text = text.into();
         let usable = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-        if usable {
-            Ok(Self(text))
-        } else {
-            Err(TokenError)
-        }
+        if usable { Ok(Self(text)) } else { Err(TokenError) }
     }
 
     /// Judges a git request: Basic auth only.
@@ -85,9 +81,7 @@ impl fmt::Debug for Token {
 
 fn basic_password(value: &str) -> Option<String> {
     let decoded = String::from_utf8(STANDARD.decode(value).ok()?).ok()?;
-    decoded
-        .split_once(':')
-        .map(|(_user, password)| password.to_owned())
+    decoded.split_once(':').map(|(_user, password)| password.to_owned())
 }
 
 #[cfg(test)]

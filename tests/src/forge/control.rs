@@ -15,10 +15,7 @@ use super::{Fault, Forge, RequestRecord};
 
 pub(super) fn router() -> Router<Arc<Forge>> {
     Router::new()
-        .route(
-            "/fail",
-            post(add_fault).get(list_faults).delete(clear_faults),
-        )
+        .route("/fail", post(add_fault).get(list_faults).delete(clear_faults))
         .route("/requests", get(list_requests).delete(clear_requests))
 }
 
@@ -27,9 +24,7 @@ async fn add_fault(
     fault: Result<Json<Fault>, JsonRejection>,
 ) -> Result<StatusCode, (StatusCode, String)> {
     let Json(fault) = fault.map_err(|error| (StatusCode::BAD_REQUEST, error.body_text()))?;
-    fault
-        .check()
-        .map_err(|message| (StatusCode::BAD_REQUEST, message))?;
+    fault.check().map_err(|message| (StatusCode::BAD_REQUEST, message))?;
     forge.faults.add(fault);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -71,18 +71,12 @@ impl Fault {
 
     /// The same fault, for the next `times` matching requests only.
     pub fn times(self, times: u32) -> Self {
-        Self {
-            times: Some(times),
-            ..self
-        }
+        Self { times: Some(times), ..self }
     }
 
     /// The same fault for one method.
     pub fn method(self, method: impl Into<String>) -> Self {
-        Self {
-            method: Some(method.into()),
-            ..self
-        }
+        Self { method: Some(method.into()), ..self }
     }
 
     /// The same fault with one more header in the answer.
@@ -158,24 +152,15 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn add(&self, fault: Fault) {
-        self.list
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(fault);
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
     }
 
     pub(super) fn clear(&self) {
-        self.list
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(super) fn all(&self) -> Vec<Fault> {
-        self.list
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Uses up the first fault that matches.
@@ -190,10 +175,7 @@ impl Faults {
 }
 
 fn json_body(value: &Value) -> Response {
-    (
-        [(CONTENT_TYPE, "application/json; charset=utf-8")],
-        Body::from(value.to_string()),
-    )
+    ([(CONTENT_TYPE, "application/json; charset=utf-8")], Body::from(value.to_string()))
         .into_response()
 }
 
@@ -203,10 +185,7 @@ fn default_message(status: StatusCode) -> String {
         StatusCode::FORBIDDEN => "Resource not accessible by personal access token".to_owned(),
         StatusCode::NOT_FOUND => "Not Found".to_owned(),
         StatusCode::TOO_MANY_REQUESTS => "You have exceeded a secondary rate limit.".to_owned(),
-        other => other
-            .canonical_reason()
-            .unwrap_or("injected fault")
-            .to_owned(),
+        other => other.canonical_reason().unwrap_or("injected fault").to_owned(),
     }
 }
 
@@ -228,18 +207,7 @@ mod tests {
 
     #[test]
     fn an_impossible_status_is_refused_by_name() {
-        assert!(
-            Fault::new("x", 99)
-                .check()
-                .unwrap_err()
-                .contains("status 99")
-        );
-        assert!(
-            Fault::new("x", 200)
-                .header("a b", "c")
-                .check()
-                .unwrap_err()
-                .contains("a b")
-        );
+        assert!(Fault::new("x", 99).check().unwrap_err().contains("status 99"));
+        assert!(Fault::new("x", 200).header("a b", "c").check().unwrap_err().contains("a b"));
     }
 }

@@ -41,12 +41,7 @@ pub enum GitError {
 /// Takes the host's configuration and any enclosing repository out of a git
 /// process, and lets it serve directories of other owners.
 pub(super) fn isolate(command: &mut Command) -> &mut Command {
-    for name in [
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_OBJECT_DIRECTORY",
-    ] {
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
         command.env_remove(name);
     }
     command
@@ -67,22 +62,14 @@ pub(super) async fn http_backend() -> Result<PathBuf, GitError> {
     if path.is_file() {
         Ok(path)
     } else {
-        Err(GitError::NoHttpBackend {
-            path: path.display().to_string(),
-        })
+        Err(GitError::NoHttpBackend { path: path.display().to_string() })
     }
 }
 
 /// The commit of a full reference name (`refs/heads/main`), if it exists.
 pub(super) async fn resolve(repo: &Path, reference: &str) -> Result<Option<String>, GitError> {
     let commit = format!("{reference}^{{commit}}");
-    let args = [
-        "rev-parse",
-        "--verify",
-        "--quiet",
-        "--end-of-options",
-        &commit,
-    ];
+    let args = ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit];
     let output = run(repo, &args).await?;
     let sha = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     Ok(output.status.success().then_some(sha))
@@ -104,10 +91,7 @@ pub(super) async fn commits_ahead(repo: &Path, base: &str, head: &str) -> Result
 
 /// Whether two commits have a common ancestor.
 pub(super) async fn related(repo: &Path, base: &str, head: &str) -> Result<bool, GitError> {
-    Ok(run(repo, &["merge-base", base, head])
-        .await?
-        .status
-        .success())
+    Ok(run(repo, &["merge-base", base, head]).await?.status.success())
 }
 
 /// What `head` changed since it left `base`, as a patch.
@@ -120,9 +104,7 @@ pub(super) async fn diff(repo: &Path, base: &str, head: &str) -> Result<String, 
 /// Standard output of a command that must succeed, without its last newline.
 pub(super) async fn text(repo: &Path, args: &[&str]) -> Result<String, GitError> {
     let output = checked(repo, args).await?;
-    Ok(String::from_utf8_lossy(&output.stdout)
-        .trim_end()
-        .to_owned())
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
 async fn checked(repo: &Path, args: &[&str]) -> Result<Output, GitError> {
@@ -131,23 +113,15 @@ async fn checked(repo: &Path, args: &[&str]) -> Result<Output, GitError> {
         return Ok(output);
     }
     let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(GitError::Failed {
-        command: name_of(args),
-        message,
-    })
+    Err(GitError::Failed { command: name_of(args), message })
 }
 
 async fn run(repo: &Path, args: &[&str]) -> Result<Output, GitError> {
     let mut command = Command::new("git");
-    isolate(&mut command)
-        .current_dir(repo)
-        .args(args)
-        .stdin(Stdio::null());
+    isolate(&mut command).current_dir(repo).args(args).stdin(Stdio::null());
     match timeout(DEADLINE, command.output()).await {
         Ok(output) => output.map_err(GitError::Spawn),
-        Err(_elapsed) => Err(GitError::TimedOut {
-            command: name_of(args),
-        }),
+        Err(_elapsed) => Err(GitError::TimedOut { command: name_of(args) }),
     }
 }
 

@@ -30,19 +30,15 @@ pub(super) async fn pull_request(
     match patch(&repo, &pull).await {
         Ok(patch) if as_patch => patch.into_response(),
         Ok(patch) => Html(page(&repo, &pull, &patch)).into_response(),
-        Err(error) => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("no diff: {error}\n"),
-        )
-            .into_response(),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("no diff: {error}\n")).into_response()
+        }
     }
 }
 
 async fn patch(repo: &Found, pull: &PullRequest) -> Result<String, GitError> {
     let head = format!("refs/heads/{}", pull.head);
-    let head = git::resolve(&repo.path, &head)
-        .await?
-        .unwrap_or_else(|| pull.head_sha.clone());
+    let head = git::resolve(&repo.path, &head).await?.unwrap_or_else(|| pull.head_sha.clone());
     git::diff(&repo.path, &format!("refs/heads/{}", pull.base), &head).await
 }
 
@@ -68,8 +64,5 @@ fn page(repo: &Found, pull: &PullRequest, patch: &str) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

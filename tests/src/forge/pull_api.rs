@@ -56,9 +56,7 @@ pub(super) async fn list(
     let Query(query) = query.map_err(|error| ApiError::InvalidRequest(error.body_text()))?;
     let repo = find(&forge, &owner, &repo)?;
     if let Some(head) = query.head.as_ref().filter(|head| !head.contains(':')) {
-        return Err(ApiError::InvalidRequest(format!(
-            "head {head:?} is not owner:branch"
-        )));
+        return Err(ApiError::InvalidRequest(format!("head {head:?} is not owner:branch")));
     }
     let label = |pull: &PullRequest| format!("{}:{}", repo.name.owner(), pull.head);
 
@@ -74,20 +72,13 @@ pub(super) async fn list(
     let total = pulls.len();
 
     let mut shown = Vec::new();
-    for pull in pulls
-        .into_iter()
-        .skip((page - 1).saturating_mul(per_page))
-        .take(per_page)
-    {
+    for pull in pulls.into_iter().skip((page - 1).saturating_mul(per_page)).take(per_page) {
         shown.push(shaped(&forge, &repo, pull).await?);
     }
     let mut response = Json(shown).into_response();
     if page.saturating_mul(per_page) < total {
         let base = shape::api_url(&forge.external_url, &repo.name);
-        let next = format!(
-            "<{base}/pulls?per_page={per_page}&page={}>; rel=\"next\"",
-            page + 1
-        );
+        let next = format!("<{base}/pulls?per_page={per_page}&page={}>; rel=\"next\"", page + 1);
         if let Ok(next) = next.parse() {
             response.headers_mut().insert(LINK, next);
         }
@@ -106,10 +97,7 @@ pub(super) async fn create(
     wanted.check()?;
     let new = to_new_pull(&repo, wanted).await?;
     let label = format!("{}:{}", repo.name.owner(), new.head);
-    let pull = forge
-        .pulls
-        .create(&repo.name, new)
-        .map_err(|error| conflict(error, &label))?;
+    let pull = forge.pulls.create(&repo.name, new).map_err(|error| conflict(error, &label))?;
     let location = shape::pull_api_url(&forge.external_url, &repo.name, pull.number);
     let body = Json(shaped(&forge, &repo, pull).await?);
     Ok((StatusCode::CREATED, [(LOCATION, location)], body).into_response())
@@ -170,19 +158,10 @@ async fn to_new_pull(repo: &Found, wanted: CreatePull) -> Result<NewPull, ApiErr
         return Err(ApiError::custom(text));
     }
     if git::commits_ahead(&repo.path, &base_sha, &head_sha).await? == 0 {
-        return Err(ApiError::custom(format!(
-            "No commits between {base} and {head}"
-        )));
+        return Err(ApiError::custom(format!("No commits between {base} and {head}")));
     }
     let draft = wanted.draft.unwrap_or(false);
-    Ok(NewPull {
-        title: wanted.title,
-        body: wanted.body,
-        draft,
-        head,
-        head_sha,
-        base,
-    })
+    Ok(NewPull { title: wanted.title, body: wanted.body, draft, head, head_sha, base })
 }
 
 async fn branch_commit(repo: &Found, branch: &str, field: &str) -> Result<String, ApiError> {
@@ -204,21 +183,12 @@ async fn shaped(forge: &Forge, repo: &Found, mut pull: PullRequest) -> Result<Va
     if pull.state == PullState::Open {
         let head = git::resolve(&repo.path, &format!("refs/heads/{}", pull.head)).await?;
         if let Some(sha) = head.filter(|sha| *sha != pull.head_sha) {
-            let change = PullChange {
-                head_sha: Some(sha),
-                ..PullChange::default()
-            };
+            let change = PullChange { head_sha: Some(sha), ..PullChange::default() };
             pull = forge.pulls.update(&repo.name, pull.number, change)?;
         }
     }
     let base_sha = git::resolve(&repo.path, &format!("refs/heads/{}", pull.base)).await?;
     let default_branch = git::default_branch(&repo.path).await?;
     let repo_shape = shape::repo(&forge.external_url, &repo.name, &default_branch);
-    Ok(shape::pull(
-        &forge.external_url,
-        &repo.name,
-        &repo_shape,
-        &pull,
-        base_sha.as_deref(),
-    ))
+    Ok(shape::pull(&forge.external_url, &repo.name, &repo_shape, &pull, base_sha.as_deref()))
 }

@@ -49,17 +49,9 @@ pub(super) struct UpdatePull {
 
 /// Reads a JSON object of type `T`.
 pub(super) async fn read<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
-    let given = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let given = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let given = given.unwrap_or_default().to_owned();
-    let media = given
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let media = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if !["application/json", "application/vnd.github+json"].contains(&media.as_str()) {
         return Err(ApiError::UnsupportedContentType(given));
     }
@@ -88,20 +80,8 @@ impl UpdatePull {
     }
 
     pub(super) fn into_change(self) -> PullChange {
-        let Self {
-            title,
-            body,
-            state,
-            base,
-            _maintainer_can_modify: _,
-        } = self;
-        PullChange {
-            title,
-            body,
-            state,
-            base,
-            head_sha: None,
-        }
+        let Self { title, body, state, base, _maintainer_can_modify: _ } = self;
+        PullChange { title, body, state, base, head_sha: None }
     }
 }
 
@@ -120,9 +100,7 @@ fn check_text(text: Option<&str>) -> Result<(), ApiError> {
 
 fn check_length(field: &str, text: &str, max: usize) -> Result<(), ApiError> {
     if text.chars().count() > max {
-        return Err(ApiError::custom(format!(
-            "{field} is too long (maximum is {max} characters)"
-        )));
+        return Err(ApiError::custom(format!("{field} is too long (maximum is {max} characters)")));
     }
     Ok(())
 }

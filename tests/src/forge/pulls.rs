@@ -124,10 +124,7 @@ impl PullStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Book::default(),
             Err(source) => return Err(PullStoreError::File { path, source }),
         };
-        Ok(Self {
-            file,
-            book: Mutex::new(book),
-        })
+        Ok(Self { file, book: Mutex::new(book) })
     }
 
     /// All of one repository, oldest first.
@@ -139,9 +136,7 @@ impl PullStore {
     /// One by its number.
     pub(super) fn get(&self, repo: &RepoName, number: u64) -> Result<PullRequest, PullStoreError> {
         let book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = book
-            .get(&repo.to_string())
-            .and_then(|all| find(all, number));
+        let found = book.get(&repo.to_string()).and_then(|all| find(all, number));
         found.cloned().ok_or(PullStoreError::Absent)
     }
 
@@ -206,10 +201,8 @@ impl PullStore {
     }
 
     fn save(&self, book: &Book) -> Result<(), PullStoreError> {
-        let failed = |source| PullStoreError::File {
-            path: self.file.display().to_string(),
-            source,
-        };
+        let failed =
+            |source| PullStoreError::File { path: self.file.display().to_string(), source };
         let text = serde_json::to_vec_pretty(book).map_err(|error| failed(error.into()))?;
         let partial = self.file.with_extension("json.partial");
         std::fs::write(&partial, text).map_err(failed)?;
@@ -257,10 +250,7 @@ fn refuse_second_open(
             && pull.base == base
     });
     if taken {
-        return Err(PullStoreError::AlreadyOpen {
-            head: head.to_owned(),
-            base: base.to_owned(),
-        });
+        return Err(PullStoreError::AlreadyOpen { head: head.to_owned(), base: base.to_owned() });
     }
     Ok(())
 }

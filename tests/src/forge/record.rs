@@ -61,10 +61,7 @@ impl Requests {
             number: kept.last,
             method: request.method().to_string(),
             path: request.uri().to_string(),
-            header_names: headers
-                .keys()
-                .map(|name| name.as_str().to_owned())
-                .collect(),
+            header_names: headers.keys().map(|name| name.as_str().to_owned()).collect(),
             authorization: headers
                 .get(AUTHORIZATION)
                 .map(|value| fingerprint(&String::from_utf8_lossy(value.as_bytes()))),
@@ -93,10 +90,6 @@ impl Requests {
 
     /// Forgets the requests; numbering goes on.
     pub(super) fn clear(&self) {
-        self.kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .requests
-            .clear();
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).requests.clear();
     }
 }

@@ -62,10 +62,7 @@ impl RepoName {
     /// Checks both parts.
     pub fn new(owner: &str, name: &str) -> Result<Self, RepoError> {
         if is_plain(owner) && is_plain(name) && !name.ends_with(".git") {
-            Ok(Self {
-                owner: owner.to_owned(),
-                name: name.to_owned(),
-            })
+            Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
         } else {
             Err(RepoError::BadName(format!("{owner}/{name}")))
         }
@@ -92,9 +89,8 @@ impl FromStr for RepoName {
     type Err = RepoError;
 
     fn from_str(text: &str) -> Result<Self, RepoError> {
-        let (owner, name) = text
-            .split_once('/')
-            .ok_or_else(|| RepoError::BadName(text.to_owned()))?;
+        let (owner, name) =
+            text.split_once('/').ok_or_else(|| RepoError::BadName(text.to_owned()))?;
         Self::new(owner, name)
     }
 }
@@ -103,10 +99,7 @@ impl RepoStore {
     /// Makes the folder when it is absent.
     pub fn open(root: &Path) -> Result<Self, RepoError> {
         let folder = std::path::absolute(root)
-            .map_err(|source| RepoError::Folder {
-                path: root.display().to_string(),
-                source,
-            })?
+            .map_err(|source| RepoError::Folder { path: root.display().to_string(), source })?
             .join("repos");
         make_folder(&folder)?;
         Ok(Self { folder })
@@ -119,9 +112,7 @@ impl RepoStore {
 
     /// Where a repository is, or would be.
     pub fn path(&self, repo: &RepoName) -> PathBuf {
-        self.folder
-            .join(repo.owner())
-            .join(format!("{}.git", repo.name()))
+        self.folder.join(repo.owner()).join(format!("{}.git", repo.name()))
     }
 
     /// The repository's path, if it exists.
@@ -144,26 +135,12 @@ impl RepoStore {
         let target = path.display().to_string();
         match source {
             RepoSource::Empty => {
-                let args = [
-                    "init",
-                    "--quiet",
-                    "--bare",
-                    "--initial-branch=main",
-                    &target,
-                ];
+                let args = ["init", "--quiet", "--bare", "--initial-branch=main", &target];
                 git::text(&self.folder, &args).await?;
             }
             RepoSource::From(origin) => {
                 let origin = origin.display().to_string();
-                let args = [
-                    "clone",
-                    "--quiet",
-                    "--bare",
-                    "--no-hardlinks",
-                    "--",
-                    &origin,
-                    &target,
-                ];
+                let args = ["clone", "--quiet", "--bare", "--no-hardlinks", "--", &origin, &target];
                 git::text(Path::new("."), &args).await?;
                 git::text(&path, &["remote", "remove", "origin"]).await?;
                 attach_head(&path).await?;
@@ -196,10 +173,8 @@ async fn attach_head(path: &Path) -> Result<(), RepoError> {
 }
 
 fn make_folder(path: &Path) -> Result<(), RepoError> {
-    std::fs::create_dir_all(path).map_err(|source| RepoError::Folder {
-        path: path.display().to_string(),
-        source,
-    })
+    std::fs::create_dir_all(path)
+        .map_err(|source| RepoError::Folder { path: path.display().to_string(), source })
 }
 
 fn is_plain(part: &str) -> bool {
@@ -213,15 +188,10 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_the_root() {
-        for bad in [
-            "../x", "a/..", "a/b/c", "a", "/b", "a/", "a/-b", "a/b.git", "a/b c",
-        ] {
+        for bad in ["../x", "a/..", "a/b/c", "a", "/b", "a/", "a/-b", "a/b.git", "a/b c"] {
             assert!(bad.parse::<RepoName>().is_err(), "{bad}");
         }
-        assert_eq!(
-            "acme/web.app".parse::<RepoName>().unwrap().to_string(),
-            "acme/web.app"
-        );
+        assert_eq!("acme/web.app".parse::<RepoName>().unwrap().to_string(), "acme/web.app");
     }
 
     #[tokio::test]
@@ -229,45 +199,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let work = dir.path().join("work");
         std::fs::create_dir(&work).unwrap();
-        let commit = [
-            "-c",
-            "user.name=t",
-            "-c",
-            "user.email=t@t",
-            "commit",
-            "-qm",
-            "one",
-        ];
-        git::text(&work, &["init", "-q", "-b", "trunk"])
-            .await
-            .unwrap();
-        git::text(&work, &[&commit[..], &["--allow-empty"]].concat())
-            .await
-            .unwrap();
+        let commit = ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "one"];
+        git::text(&work, &["init", "-q", "-b", "trunk"]).await.unwrap();
+        git::text(&work, &[&commit[..], &["--allow-empty"]].concat()).await.unwrap();
 
         let store = RepoStore::open(dir.path()).unwrap();
         let kept: RepoName = "acme/kept".parse().unwrap();
         let path = store.create(&kept, RepoSource::From(&work)).await.unwrap();
         assert_eq!(git::default_branch(&path).await.unwrap(), "trunk");
 
-        git::text(&work, &["checkout", "-q", "--detach"])
-            .await
-            .unwrap();
-        git::text(&work, &[&commit[..], &["--allow-empty"]].concat())
-            .await
-            .unwrap();
+        git::text(&work, &["checkout", "-q", "--detach"]).await.unwrap();
+        git::text(&work, &[&commit[..], &["--allow-empty"]].concat()).await.unwrap();
         let detached: RepoName = "acme/detached".parse().unwrap();
-        let path = store
-            .create(&detached, RepoSource::From(&work))
-            .await
-            .unwrap();
+        let path = store.create(&detached, RepoSource::From(&work)).await.unwrap();
         assert_eq!(git::default_branch(&path).await.unwrap(), "main");
-        assert!(
-            git::resolve(&path, "refs/heads/main")
-                .await
-                .unwrap()
-                .is_some()
-        );
+        assert!(git::resolve(&path, "refs/heads/main").await.unwrap().is_some());
         let again = store.create(&detached, RepoSource::Empty).await;
         assert!(matches!(again, Err(RepoError::Exists(_))));
     }

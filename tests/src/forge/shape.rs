@@ -14,10 +14,7 @@ pub(super) fn html_url(external: &Url, repo: &RepoName) -> String {
 
 /// `{external}/api/v3/repos/{owner}/{repo}`.
 pub(super) fn api_url(external: &Url, repo: &RepoName) -> String {
-    format!(
-        "{}/api/v3/repos/{repo}",
-        external.as_str().trim_end_matches('/')
-    )
+    format!("{}/api/v3/repos/{repo}", external.as_str().trim_end_matches('/'))
 }
 
 /// `…/pulls/{number}` in the API.

@@ -43,11 +43,7 @@ pub(super) async fn serve(State(forge): State<Arc<Forge>>, request: Request) -> 
     let Some((repo, endpoint)) = target(request.uri().path()) else {
         return (StatusCode::NOT_FOUND, "Not Found\n").into_response();
     };
-    let expected = if endpoint == "info/refs" {
-        Method::GET
-    } else {
-        Method::POST
-    };
+    let expected = if endpoint == "info/refs" { Method::GET } else { Method::POST };
     if request.method() != expected {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
@@ -63,11 +59,7 @@ pub(super) async fn serve(State(forge): State<Arc<Forge>>, request: Request) -> 
         Ok(response) => response,
         Err(error) => {
             tracing::error!(%error, repo = %repo, endpoint, "git http-backend gave no answer");
-            (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "git http-backend gave no answer\n",
-            )
-                .into_response()
+            (StatusCode::INTERNAL_SERVER_ERROR, "git http-backend gave no answer\n").into_response()
         }
     }
 }
@@ -82,12 +74,7 @@ fn target(path: &str) -> Option<(RepoName, &'static str)> {
 }
 
 fn challenge(text: &'static str) -> Response {
-    (
-        StatusCode::UNAUTHORIZED,
-        [(WWW_AUTHENTICATE, CHALLENGE)],
-        text,
-    )
-        .into_response()
+    (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, CHALLENGE)], text).into_response()
 }
 
 async fn run_backend(
@@ -116,12 +103,7 @@ async fn run_backend(
     let stdin = child.stdin.take().ok_or_else(missing)?;
     let stdout = child.stdout.take().ok_or_else(missing)?;
     let stderr = child.stderr.take().ok_or_else(missing)?;
-    let transfer = Transfer {
-        child,
-        stdin,
-        stderr,
-        body,
-    };
+    let transfer = Transfer { child, stdin, stderr, body };
     forge.children.spawn(transfer.run(forge.cancel.clone()));
 
     let mut stdout = BufReader::new(stdout);
@@ -157,12 +139,7 @@ struct Transfer {
 impl Transfer {
     /// Feeds the process, waits for it, and kills it if it must not go on.
     async fn run(self, cancel: CancellationToken) {
-        let Self {
-            mut child,
-            stdin,
-            stderr,
-            body,
-        } = self;
+        let Self { mut child, stdin, stderr, body } = self;
         let outcome = tokio::select! {
             ended = feed_and_wait(&mut child, stdin, stderr, body) => ended,
             () = cancel.cancelled() => Err(io::Error::other("the forge is shutting down")),
@@ -208,10 +185,7 @@ async fn feed(mut stdin: ChildStdin, body: Body) {
 
 async fn read_stderr(mut stderr: ChildStderr) -> io::Result<String> {
     let mut kept = Vec::new();
-    (&mut stderr)
-        .take(STDERR_KEPT)
-        .read_to_end(&mut kept)
-        .await?;
+    (&mut stderr).take(STDERR_KEPT).read_to_end(&mut kept).await?;
     tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await?;
     Ok(String::from_utf8_lossy(&kept).trim().to_owned())
 }
@@ -242,9 +216,7 @@ fn apply_cgi_line(response: &mut Response, line: &str) -> Option<()> {
         *response.status_mut() = StatusCode::from_u16(code).ok()?;
     } else {
         let name = HeaderName::try_from(name).ok()?;
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::try_from(value).ok()?);
+        response.headers_mut().insert(name, HeaderValue::try_from(value).ok()?);
     }
     Some(())
 }
@@ -257,16 +229,8 @@ mod tests {
     fn only_smart_http_paths_inside_the_root_are_served() {
         let name = |path| target(path).map(|(repo, endpoint)| format!("{repo} {endpoint}"));
         assert_eq!(name("/a/b.git/info/refs").as_deref(), Some("a/b info/refs"));
-        assert_eq!(
-            name("/a/b/git-upload-pack").as_deref(),
-            Some("a/b git-upload-pack")
-        );
-        for other in [
-            "/a/b.git/HEAD",
-            "/a/../info/refs",
-            "/a/b.git/objects/info/packs",
-            "/a",
-        ] {
+        assert_eq!(name("/a/b/git-upload-pack").as_deref(), Some("a/b git-upload-pack"));
+        for other in ["/a/b.git/HEAD", "/a/../info/refs", "/a/b.git/objects/info/packs", "/a"] {
             assert_eq!(name(other), None, "{other}");
         }
     }

@@ -32,19 +32,9 @@ impl Fixture {
         commit(&seed, "README.md", "one\n").await;
         let forge = start(dir.path()).await;
         let repo: RepoName = "acme/web".parse().unwrap();
-        forge
-            .create_repo(&repo, RepoSource::From(&seed))
-            .await
-            .unwrap();
-        let http = api_client::http::http_client("forge-tests")
-            .build()
-            .unwrap();
-        Self {
-            dir,
-            forge,
-            repo,
-            http,
-        }
+        forge.create_repo(&repo, RepoSource::From(&seed)).await.unwrap();
+        let http = api_client::http::http_client("forge-tests").build().unwrap();
+        Self { dir, forge, repo, http }
     }
 
     /// The clone URL with credentials, which only a test may do.
@@ -58,11 +48,7 @@ impl Fixture {
     async fn push_branch(&self, branch: &str, file: &str, text: &str) {
         let clone = self.dir.path().join(branch);
         let target = clone.to_str().unwrap();
-        ok(git(
-            self.dir.path(),
-            &["clone", "-q", &self.url_with(TOKEN), target],
-        )
-        .await);
+        ok(git(self.dir.path(), &["clone", "-q", &self.url_with(TOKEN), target]).await);
         ok(git(&clone, &["checkout", "-q", "-b", branch]).await);
         commit(&clone, file, text).await;
         ok(git(&clone, &["push", "-q", "origin", branch]).await);
@@ -98,21 +84,11 @@ async fn git(dir: &Path, args: &[&str]) -> Output {
     let mut command = Command::new("git");
     git::isolate(&mut command);
     let identity = ["-c", "user.name=Tess", "-c", "user.email=tess@example.org"];
-    command
-        .current_dir(dir)
-        .args(identity)
-        .args(args)
-        .output()
-        .await
-        .unwrap()
+    command.current_dir(dir).args(identity).args(args).output().await.unwrap()
 }
 
 fn ok(output: Output) -> String {
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 

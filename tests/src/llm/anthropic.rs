@@ -7,20 +7,12 @@ use super::wire::{Event, Reply, Stamp, pieces};
 
 pub(super) fn view(body: &Value) -> View {
     let tool = |tool: &Value| {
-        Tool::new(
-            string(tool, "name"),
-            string(tool, "type"),
-            tool.get("input_schema"),
-        )
+        Tool::new(string(tool, "name"), string(tool, "type"), tool.get("input_schema"))
     };
     let turn = |message: &Value| {
         let is_result = |block: &&Value| string(block, "type") == "tool_result";
         let results = items(message, "content").iter().filter(is_result).count();
-        Turn::new(
-            string(message, "role"),
-            flatten(message.get("content")),
-            results as u64,
-        )
+        Turn::new(string(message, "role"), flatten(message.get("content")), results as u64)
     };
     View {
         model: string(body, "model").to_owned(),
@@ -51,19 +43,11 @@ pub(super) fn reply(view: &View, answer: &Answer, usage: Usage, stamp: &Stamp) -
     early["output_tokens"] = json!(1);
 
     let mut steps = vec![
-        (
-            "message_start",
-            json!({"message": message(json!([]), None, &early)}),
-        ),
-        (
-            "content_block_start",
-            json!({"index": 0, "content_block": opening}),
-        ),
+        ("message_start", json!({"message": message(json!([]), None, &early)})),
+        ("content_block_start", json!({"index": 0, "content_block": opening})),
     ];
     steps.extend(
-        deltas
-            .into_iter()
-            .map(|d| ("content_block_delta", json!({"index": 0, "delta": d}))),
+        deltas.into_iter().map(|d| ("content_block_delta", json!({"index": 0, "delta": d}))),
     );
     let end = json!({"delta": {"stop_reason": stop, "stop_sequence": null}, "usage": usage});
     steps.push(("content_block_stop", json!({"index": 0})));

@@ -47,26 +47,15 @@ pub(super) fn reply(view: &View, answer: &Answer, usage: Usage, stamp: &Stamp) -
     };
     let mut events: Vec<Event> = deltas.into_iter().map(|delta| chunk(delta, None)).collect();
     events.push(chunk(json!({}), Some(finish)));
-    events.push(Event::data(&part(
-        "chat.completion.chunk",
-        json!([]),
-        &usage,
-    )));
+    events.push(Event::data(&part("chat.completion.chunk", json!([]), &usage)));
     events.push(Event::raw("[DONE]"));
     let choices = json!([{"index": 0, "message": message, "finish_reason": finish}]);
-    Reply {
-        body: part("chat.completion", choices, &usage),
-        events,
-    }
+    Reply { body: part("chat.completion", choices, &usage), events }
 }
 
 fn tool(tool: &Value) -> Tool {
     let kind = string(tool, "type");
-    let spec = &tool[if kind == "custom" {
-        "custom"
-    } else {
-        "function"
-    }];
+    let spec = &tool[if kind == "custom" { "custom" } else { "function" }];
     Tool::new(string(spec, "name"), kind, spec.get("parameters"))
 }
 
@@ -74,16 +63,8 @@ type Parts = (Value, Vec<Value>, &'static str);
 
 fn text_message(text: &str) -> Parts {
     let mut deltas = vec![json!({"role": "assistant", "content": ""})];
-    deltas.extend(
-        pieces(text)
-            .into_iter()
-            .map(|piece| json!({"content": piece})),
-    );
-    (
-        json!({"role": "assistant", "content": text}),
-        deltas,
-        "stop",
-    )
+    deltas.extend(pieces(text).into_iter().map(|piece| json!({"content": piece})));
+    (json!({"role": "assistant", "content": text}), deltas, "stop")
 }
 
 fn tool_message(tool: &str, arguments: &str, stamp: &Stamp) -> Parts {

@@ -19,11 +19,7 @@ pub(super) fn decide(view: &View, script: &Script) -> Answer {
     }
     let done = view.results_since_prompt();
     let goes_on = script.turns.is_none_or(|turns| done < turns);
-    let call = if goes_on {
-        tool::call(view, script, done)
-    } else {
-        None
-    };
+    let call = if goes_on { tool::call(view, script, done) } else { None };
     call.unwrap_or_else(|| Answer::Text(script.text.clone()))
 }
 
@@ -36,12 +32,7 @@ mod tests {
 
     fn view(tools: Vec<Tool>, turns: Vec<Turn>) -> View {
         let system = "Working directory: /repo\n".to_owned();
-        View {
-            tools,
-            turns,
-            system,
-            ..View::default()
-        }
+        View { tools, turns, system, ..View::default() }
     }
 
     fn write_tool() -> Tool {
@@ -60,10 +51,9 @@ mod tests {
 
     fn path(answer: &Answer) -> &str {
         match answer {
-            Answer::Call {
-                input: ToolInput::Json(value),
-                ..
-            } => value["filePath"].as_str().unwrap(),
+            Answer::Call { input: ToolInput::Json(value), .. } => {
+                value["filePath"].as_str().unwrap()
+            }
             other => panic!("{other:?} is not a call with JSON"),
         }
     }
@@ -77,10 +67,7 @@ mod tests {
 
     #[test]
     fn the_final_text_follows_the_last_tool_result_and_a_new_prompt_starts_over() {
-        let script = Script {
-            turns: Some(2),
-            ..Script::edit("a.txt", "b")
-        };
+        let script = Script { turns: Some(2), ..Script::edit("a.txt", "b") };
         let answer = |turns| decide(&view(vec![write_tool()], turns), &script);
         assert_eq!(path(&answer(vec![asked(), result()])), "/repo/a.txt.1");
         let done = answer(vec![asked(), result(), result()]);
@@ -96,10 +83,7 @@ mod tests {
             decide(&view(vec![], vec![asked()]), &script),
             Answer::Text(script.text.clone())
         );
-        let noop = Script {
-            scenario: Scenario::Noop,
-            ..Script::default()
-        };
+        let noop = Script { scenario: Scenario::Noop, ..Script::default() };
         let answer = decide(&view(vec![write_tool()], vec![asked()]), &noop);
         assert_eq!(answer, Answer::Text(noop.noop_text));
     }

@@ -8,17 +8,12 @@ use super::wire::{Event, Reply, Stamp, pieces};
 /// Model and streaming are in the path, not in the body.
 pub(super) fn view(body: &Value, model: &str, stream: bool) -> View {
     let tool = |f: &Value| {
-        let schema = f
-            .get("parametersJsonSchema")
-            .or_else(|| f.get("parameters"));
+        let schema = f.get("parametersJsonSchema").or_else(|| f.get("parameters"));
         Tool::new(string(f, "name"), "function", schema)
     };
     let turn = |content: &Value| {
         let parts = items(content, "parts");
-        let results = parts
-            .iter()
-            .filter(|part| part.get("functionResponse").is_some())
-            .count();
+        let results = parts.iter().filter(|part| part.get("functionResponse").is_some()).count();
         let role = content["role"].as_str().unwrap_or("user");
         Turn::new(role, flatten(content.get("parts")), results as u64)
     };
@@ -52,10 +47,7 @@ pub(super) fn reply(view: &View, answer: &Answer, usage: Usage, stamp: &Stamp) -
     };
     let (whole, chunks) = match answer {
         Answer::Text(text) => {
-            let chunks = pieces(text)
-                .into_iter()
-                .map(|piece| json!([{"text": piece}]))
-                .collect();
+            let chunks = pieces(text).into_iter().map(|piece| json!([{"text": piece}])).collect();
             (json!([{"text": text}]), chunks)
         }
         Answer::Call { tool, input } => {
@@ -69,8 +61,5 @@ pub(super) fn reply(view: &View, answer: &Answer, usage: Usage, stamp: &Stamp) -
     };
     let last = chunks.len() - 1;
     let event = |(n, parts): (usize, Value)| Event::data(&wrap(parts, n == last));
-    Reply {
-        body: wrap(whole, true),
-        events: chunks.into_iter().enumerate().map(event).collect(),
-    }
+    Reply { body: wrap(whole, true), events: chunks.into_iter().enumerate().map(event).collect() }
 }

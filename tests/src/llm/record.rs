@@ -55,12 +55,7 @@ impl Requests {
     /// A record that is also appended to a file.
     pub(super) fn with_log(path: &Path) -> io::Result<Self> {
         let log = File::options().create(true).append(true).open(path)?;
-        Ok(Self {
-            kept: Mutex::new(Kept {
-                log: Some(log),
-                ..Kept::default()
-            }),
-        })
+        Ok(Self { kept: Mutex::new(Kept { log: Some(log), ..Kept::default() }) })
     }
 
     /// Counts a request to a model, and returns its number from 1.
@@ -100,10 +95,7 @@ impl Requests {
     pub(super) fn clear(&self) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let log = kept.log.take();
-        *kept = Kept {
-            log,
-            ..Kept::default()
-        };
+        *kept = Kept { log, ..Kept::default() };
     }
 }
 

@@ -68,10 +68,7 @@ pub(super) fn reply(view: &View, answer: &Answer, usage: Usage, stamp: &Stamp) -
         data["sequence_number"] = json!(number);
         Event::named(name, &data)
     };
-    Reply {
-        body: finished,
-        events: steps.into_iter().enumerate().map(event).collect(),
-    }
+    Reply { body: finished, events: steps.into_iter().enumerate().map(event).collect() }
 }
 
 fn to_tool(tool: &Value) -> Tool {
@@ -87,17 +84,11 @@ fn to_item(answer: &Answer, stamp: &Stamp) -> Value {
             "status": "completed",
             "content": [{"type": "output_text", "text": text, "annotations": []}],
         }),
-        Answer::Call {
-            tool,
-            input: ToolInput::Freeform(text),
-        } => json!({
+        Answer::Call { tool, input: ToolInput::Freeform(text) } => json!({
             "type": "custom_tool_call", "id": stamp.id("ctc_"), "call_id": stamp.id("call_"),
             "name": tool, "input": text, "status": "completed",
         }),
-        Answer::Call {
-            tool,
-            input: ToolInput::Json(arguments),
-        } => json!({
+        Answer::Call { tool, input: ToolInput::Json(arguments) } => json!({
             "type": "function_call", "id": stamp.id("fc_"), "call_id": stamp.id("call_"),
             "name": tool, "arguments": arguments.to_string(), "status": "completed",
         }),
@@ -116,10 +107,7 @@ fn item_steps(answer: &Answer, item: &Value) -> Vec<(&'static str, Value)> {
         data["output_index"] = json!(0);
         data
     };
-    let mut steps = vec![(
-        "response.output_item.added",
-        json!({"output_index": 0, "item": added}),
-    )];
+    let mut steps = vec![("response.output_item.added", json!({"output_index": 0, "item": added}))];
     match answer {
         Answer::Text(text) => {
             let part = |mut data: Value| {
@@ -135,10 +123,7 @@ fn item_steps(answer: &Answer, item: &Value) -> Vec<(&'static str, Value)> {
             let whole = &item["content"][0];
             steps.push(("response.content_part.done", part(json!({"part": whole}))));
         }
-        Answer::Call {
-            input: ToolInput::Json(arguments),
-            ..
-        } => {
+        Answer::Call { input: ToolInput::Json(arguments), .. } => {
             let text = arguments.to_string();
             for piece in pieces(&text) {
                 let delta = place(json!({"delta": piece}));
@@ -147,14 +132,8 @@ fn item_steps(answer: &Answer, item: &Value) -> Vec<(&'static str, Value)> {
             let done = place(json!({"arguments": text}));
             steps.push(("response.function_call_arguments.done", done));
         }
-        Answer::Call {
-            input: ToolInput::Freeform(_),
-            ..
-        } => {}
+        Answer::Call { input: ToolInput::Freeform(_), .. } => {}
     }
-    steps.push((
-        "response.output_item.done",
-        json!({"output_index": 0, "item": item}),
-    ));
+    steps.push(("response.output_item.done", json!({"output_index": 0, "item": item})));
     steps
 }

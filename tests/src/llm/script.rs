@@ -121,19 +121,12 @@ impl Default for Script {
 impl Script {
     /// Writes `content` to `file`, then says it is done.
     pub fn edit(file: impl Into<String>, content: impl Into<String>) -> Self {
-        Self {
-            file: file.into(),
-            content: content.into(),
-            ..Self::default()
-        }
+        Self { file: file.into(), content: content.into(), ..Self::default() }
     }
 
     /// Runs `command` with the client's shell tool, then says it is done.
     pub fn shell(command: impl Into<String>) -> Self {
-        Self {
-            shell: Some(command.into()),
-            ..Self::default()
-        }
+        Self { shell: Some(command.into()), ..Self::default() }
     }
 
     /// The same script with some fields changed.
@@ -151,11 +144,7 @@ impl Script {
             if rule.set.contains_key("rules") || rule.set.contains_key("api_key") {
                 return Err(ScriptError::Global(rule.contains.clone()));
             }
-            Self {
-                rules: Vec::new(),
-                ..self.with(&rule.set)?
-            }
-            .check()?;
+            Self { rules: Vec::new(), ..self.with(&rule.set)? }.check()?;
         }
         if (400..=599).contains(&self.status) {
             Ok(())
@@ -202,10 +191,7 @@ mod tests {
     fn unknown_fields_and_impossible_values_are_refused_by_name() {
         let script = Script::default();
         let unknown = script.with(&map(&json!({"scenari": "edit"}))).unwrap_err();
-        assert!(
-            format!("{:?}", unknown).contains("unknown field `scenari`"),
-            "{unknown:?}"
-        );
+        assert!(format!("{:?}", unknown).contains("unknown field `scenari`"), "{unknown:?}");
         let status = script.with(&map(&json!({"status": 200}))).unwrap();
         assert!(matches!(status.check(), Err(ScriptError::Status(200))));
         let rules = json!({"rules": [{"contains": "x", "set": {"turn": 1}}]});
@@ -221,25 +207,16 @@ mod tests {
         let script = Script::default().with(&map(&rules)).unwrap();
         script.check().unwrap();
         assert_eq!(script.turns, None);
-        assert_eq!(
-            script.for_request("do ticket 7", 1).unwrap().scenario,
-            Scenario::Noop
-        );
+        assert_eq!(script.for_request("do ticket 7", 1).unwrap().scenario, Scenario::Noop);
         assert_eq!(script.for_request("do ticket 8", 1).unwrap().file, "other");
         assert_eq!(script.for_request("do it", 1).unwrap().file, "hello.txt");
     }
 
     #[test]
     fn failures_end_after_fail_first() {
-        let script = Script {
-            scenario: Scenario::Status,
-            fail_first: Some(2),
-            ..Script::default()
-        };
-        assert_eq!(
-            script.for_request("", 2).unwrap().scenario,
-            Scenario::Status
-        );
+        let script =
+            Script { scenario: Scenario::Status, fail_first: Some(2), ..Script::default() };
+        assert_eq!(script.for_request("", 2).unwrap().scenario, Scenario::Status);
         assert_eq!(script.for_request("", 3).unwrap().scenario, Scenario::Edit);
     }
 }

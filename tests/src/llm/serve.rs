@@ -32,10 +32,7 @@ pub(super) fn router(llm: &Arc<Llm>) -> Router {
     let control = Router::new()
         .route("/script", get(show_script).post(change_script))
         .route("/requests", get(list_requests).delete(clear_requests));
-    Router::new()
-        .nest("/_test", control)
-        .fallback(serve)
-        .with_state(Arc::clone(llm))
+    Router::new().nest("/_test", control).fallback(serve).with_state(Arc::clone(llm))
 }
 
 async fn show_script(State(llm): State<Arc<Llm>>) -> Json<Script> {
@@ -64,10 +61,7 @@ async fn clear_requests(State(llm): State<Arc<Llm>>) -> StatusCode {
 async fn serve(State(llm): State<Arc<Llm>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let Ok(body) = to_bytes(body, BODY_MAX).await else {
-        return error_reply(
-            400,
-            openai_error(400, "the request ended early or is too large"),
-        );
+        return error_reply(400, openai_error(400, "the request ended early or is too large"));
     };
     let mut record = LlmRequest {
         method: head.method.to_string(),
@@ -84,21 +78,13 @@ async fn serve(State(llm): State<Arc<Llm>>, request: Request) -> Response {
         return response;
     }
     let target = Target::of(head.uri.path(), head.uri.query().unwrap_or_default());
-    let value = serde_json::from_slice::<Value>(&body)
-        .ok()
-        .filter(Value::is_object);
+    let value = serde_json::from_slice::<Value>(&body).ok().filter(Value::is_object);
     let (Some(target), Some(value)) = (target, value) else {
         "not found".clone_into(&mut record.answer);
         llm.requests.add(record);
-        return error_reply(
-            404,
-            openai_error(404, "no such path, or the body is not an object"),
-        );
+        return error_reply(404, openai_error(404, "no such path, or the body is not an object"));
     };
-    let is_known = script
-        .api_key
-        .as_ref()
-        .is_none_or(|key| has_key(&head.headers, key));
+    let is_known = script.api_key.as_ref().is_none_or(|key| has_key(&head.headers, key));
     match target {
         Target::CountTokens(wire) => {
             record.wire = Some(wire.name());
@@ -179,9 +165,7 @@ async fn respond(wire: &Wire, view: &View, script: &Script, answer: &Answer) -> 
             let message = format!("scripted error {}", script.status);
             let mut response = error_reply(script.status, wire.error(script.status, &message));
             if let Some(seconds) = script.retry_after {
-                response
-                    .headers_mut()
-                    .insert(RETRY_AFTER, HeaderValue::from(seconds));
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
             }
             response
         }
@@ -193,10 +177,7 @@ async fn respond(wire: &Wire, view: &View, script: &Script, answer: &Answer) -> 
 
 fn deliver(wire: &Wire, view: &View, reply: Reply) -> Response {
     match wire {
-        Wire::Gemini {
-            framing: GeminiFraming::Array,
-            ..
-        } => {
+        Wire::Gemini { framing: GeminiFraming::Array, .. } => {
             let chunks: Vec<String> = reply.events.into_iter().map(Event::into_data).collect();
             let body = format!("[{}]", chunks.join(","));
             ([(CONTENT_TYPE, "application/json")], body).into_response()
@@ -222,10 +203,7 @@ fn frames(events: &[Event]) -> Vec<io::Result<String>> {
 }
 
 fn event_stream(frames: impl Stream<Item = io::Result<String>> + Send + 'static) -> Response {
-    let headers = [
-        (CONTENT_TYPE.as_str(), "text/event-stream"),
-        ("cache-control", "no-cache"),
-    ];
+    let headers = [(CONTENT_TYPE.as_str(), "text/event-stream"), ("cache-control", "no-cache")];
     (headers, Body::from_stream(frames)).into_response()
 }
 
@@ -236,9 +214,7 @@ fn error_reply(status: u16, body: Value) -> Response {
 
 fn has_key(headers: &HeaderMap, key: &str) -> bool {
     let is = |name: &str, wanted: &str| {
-        headers
-            .get(name)
-            .is_some_and(|value| value.as_bytes() == wanted.as_bytes())
+        headers.get(name).is_some_and(|value| value.as_bytes() == wanted.as_bytes())
     };
     is(AUTHORIZATION.as_str(), &format!("Bearer {key}"))
         || is("x-api-key", key)
@@ -247,10 +223,7 @@ fn has_key(headers: &HeaderMap, key: &str) -> bool {
 
 fn to_pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     let pair = |(name, value): (&axum::http::HeaderName, &HeaderValue)| {
-        (
-            name.as_str().to_owned(),
-            String::from_utf8_lossy(value.as_bytes()).into_owned(),
-        )
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     headers.iter().map(pair).collect()
 }

@@ -21,9 +21,7 @@ impl Fixture {
     }
 
     fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
-        self.http
-            .post(format!("{}{path}", self.llm.url()))
-            .json(body)
+        self.http.post(format!("{}{path}", self.llm.url())).json(body)
     }
 
     async fn whole(&self, client: Client, answered: bool) -> (StatusCode, Value) {
@@ -43,21 +41,13 @@ impl Fixture {
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
         let data = after("data: ").into_iter().filter(|data| data != "[DONE]");
-        (
-            after("event: "),
-            data.map(|data| serde_json::from_str(&data).unwrap())
-                .collect(),
-        )
+        (after("event: "), data.map(|data| serde_json::from_str(&data).unwrap()).collect())
     }
 }
 
 #[tokio::test]
 async fn every_wire_calls_the_tool_and_then_says_the_text_whole_and_streamed() {
-    let fx = Fixture::new(Script::edit(
-        "a.txt",
-        "content that is longer than one piece\n",
-    ))
-    .await;
+    let fx = Fixture::new(Script::edit("a.txt", "content that is longer than one piece\n")).await;
     let expected = json!({"file_path": "/repo/a.txt",
         "content": "content that is longer than one piece\n"});
     let text = Script::default().text;
@@ -71,19 +61,12 @@ async fn every_wire_calls_the_tool_and_then_says_the_text_whole_and_streamed() {
 
         let (_, events) = fx.events(client, false).await;
         let arguments = client.streamed(&events);
-        assert_eq!(
-            serde_json::from_str::<Value>(&arguments).unwrap(),
-            expected,
-            "{client:?}"
-        );
+        assert_eq!(serde_json::from_str::<Value>(&arguments).unwrap(), expected, "{client:?}");
         let (_, events) = fx.events(client, true).await;
         assert_eq!(client.streamed(&events), text, "{client:?}");
     }
     let answers: Vec<_> = fx.llm.requests().into_iter().map(|r| r.answer).collect();
-    assert_eq!(
-        answers[..4],
-        ["call write_file", "text", "call write_file", "text"]
-    );
+    assert_eq!(answers[..4], ["call write_file", "text", "call write_file", "text"]);
     fx.llm.shutdown().await.unwrap();
 }
 
@@ -91,31 +74,18 @@ async fn every_wire_calls_the_tool_and_then_says_the_text_whole_and_streamed() {
 async fn streams_have_the_events_that_clients_wait_for() {
     let fx = Fixture::new(Script::default()).await;
     let (_, chat) = fx.events(Client::Chat, false).await;
-    assert_eq!(
-        chat[chat.len() - 2]["choices"][0]["finish_reason"],
-        "tool_calls"
-    );
+    assert_eq!(chat[chat.len() - 2]["choices"][0]["finish_reason"], "tool_calls");
     assert_eq!(chat[chat.len() - 1]["usage"]["total_tokens"], 1050);
 
     let (names, events) = fx.events(Client::Responses, true).await;
     assert_eq!(
         names[..3],
-        [
-            "response.created",
-            "response.in_progress",
-            "response.output_item.added"
-        ]
+        ["response.created", "response.in_progress", "response.output_item.added"]
     );
     assert_eq!(names.last().unwrap(), "response.completed");
-    assert_eq!(
-        events.last().unwrap()["response"]["usage"]["total_tokens"],
-        1050
-    );
+    assert_eq!(events.last().unwrap()["response"]["usage"]["total_tokens"], 1050);
     let item = &events[2]["item"];
-    assert_eq!(
-        events.last().unwrap()["response"]["output"][0]["id"],
-        item["id"]
-    );
+    assert_eq!(events.last().unwrap()["response"]["output"][0]["id"], item["id"]);
 
     let (names, events) = fx.events(Client::Anthropic, false).await;
     let ends = ["content_block_stop", "message_delta", "message_stop"];
@@ -124,10 +94,7 @@ async fn streams_have_the_events_that_clients_wait_for() {
     assert_eq!(events[events.len() - 2]["delta"]["stop_reason"], "tool_use");
 
     let (_, events) = fx.events(Client::Gemini, true).await;
-    assert_eq!(
-        events.last().unwrap()["candidates"][0]["finishReason"],
-        "STOP"
-    );
+    assert_eq!(events.last().unwrap()["candidates"][0]["finishReason"], "STOP");
     fx.llm.shutdown().await.unwrap();
 }
 
@@ -152,36 +119,22 @@ async fn errors_have_the_shape_of_their_wire_and_end_after_fail_first() {
             Client::Chat | Client::Responses | Client::Anthropic => &error["error"]["type"],
             Client::Gemini => &error["error"]["status"],
         };
-        let expected = if client == Client::Gemini {
-            "RESOURCE_EXHAUSTED"
-        } else {
-            "rate_limit_error"
-        };
+        let expected =
+            if client == Client::Gemini { "RESOURCE_EXHAUSTED" } else { "rate_limit_error" };
         assert_eq!(kind, expected);
-        assert_eq!(
-            fx.whole(client, false).await.0,
-            StatusCode::OK,
-            "the second one works"
-        );
+        assert_eq!(fx.whole(client, false).await.0, StatusCode::OK, "the second one works");
     }
     fx.llm.shutdown().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_dropped_stream_begins_and_breaks_and_a_hanging_one_ends_at_shutdown() {
-    let fx = Fixture::new(Script {
-        scenario: Scenario::Drop,
-        ..Script::default()
-    })
-    .await;
+    let fx = Fixture::new(Script { scenario: Scenario::Drop, ..Script::default() }).await;
     for client in CLIENTS {
         let request = fx.post(client.path(true), &client.body(true, true));
         let mut response = request.send().await.unwrap();
         let first = response.chunk().await.unwrap().expect("a first fragment");
-        assert!(
-            first.starts_with(b"data: ") || first.starts_with(b"event: "),
-            "{client:?}"
-        );
+        assert!(first.starts_with(b"data: ") || first.starts_with(b"event: "), "{client:?}");
         let broken = loop {
             match response.chunk().await {
                 Ok(Some(_)) => {}
@@ -191,43 +144,24 @@ async fn a_dropped_stream_begins_and_breaks_and_a_hanging_one_ends_at_shutdown()
         };
         assert!(broken, "{client:?}: the stream ended as if it were whole");
     }
-    fx.llm
-        .set_script(Script {
-            scenario: Scenario::Hang,
-            ..Script::default()
-        })
-        .unwrap();
+    fx.llm.set_script(Script { scenario: Scenario::Hang, ..Script::default() }).unwrap();
     fx.llm.reset();
-    let hanging = fx
-        .post(Client::Chat.path(false), &Client::Chat.body(false, false))
-        .send();
+    let hanging = fx.post(Client::Chat.path(false), &Client::Chat.body(false, false)).send();
     let hanging = tokio::spawn(hanging);
     while fx.llm.requests().is_empty() {
         tokio::task::yield_now().await;
     }
     fx.llm.shutdown().await.unwrap();
-    assert_eq!(
-        hanging.await.unwrap().unwrap().status(),
-        StatusCode::SERVICE_UNAVAILABLE
-    );
+    assert_eq!(hanging.await.unwrap().unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]
 async fn garbage_and_empty_answers_are_what_they_say() {
-    let fx = Fixture::new(Script {
-        scenario: Scenario::Garbage,
-        ..Script::default()
-    })
-    .await;
+    let fx = Fixture::new(Script { scenario: Scenario::Garbage, ..Script::default() }).await;
     let (status, answer) = fx.whole(Client::Chat, false).await;
     assert_eq!(status, StatusCode::OK);
     assert!(answer.get("choices").is_none());
-    fx.llm
-        .set_script(Script {
-            scenario: Scenario::Empty,
-            ..Script::default()
-        })
-        .unwrap();
+    fx.llm.set_script(Script { scenario: Scenario::Empty, ..Script::default() }).unwrap();
     for client in CLIENTS {
         let (_, answer) = fx.whole(client, false).await;
         assert_eq!(client.text(&answer), "", "{client:?}");
@@ -239,16 +173,8 @@ async fn garbage_and_empty_answers_are_what_they_say() {
 async fn clients_may_look_around_and_count_before_they_ask() {
     let fx = Fixture::new(Script::default()).await;
     let base = fx.llm.url();
-    assert_eq!(
-        fx.http.head(base.clone()).send().await.unwrap().status(),
-        StatusCode::OK
-    );
-    let models = fx
-        .http
-        .get(format!("{base}v1/models"))
-        .send()
-        .await
-        .unwrap();
+    assert_eq!(fx.http.head(base.clone()).send().await.unwrap().status(), StatusCode::OK);
+    let models = fx.http.get(format!("{base}v1/models")).send().await.unwrap();
     let models: Value = models.json().await.unwrap();
     assert_eq!(models["data"][0]["id"], "scripted-model");
     let count = fx.post("v1/messages/count_tokens", &json!({"messages": []}));
@@ -263,65 +189,29 @@ async fn clients_may_look_around_and_count_before_they_ask() {
 async fn requests_are_kept_whole_and_the_script_changes_at_run_time() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("requests.jsonl");
-    let options = LlmOptions {
-        log: Some(log.clone()),
-        ..LlmOptions::new(Script::default())
-    };
+    let options = LlmOptions { log: Some(log.clone()), ..LlmOptions::new(Script::default()) };
     let llm = ScriptedLlm::start(options).await.unwrap();
     let http = api_client::http::http_client("llm-tests").build().unwrap();
     let fx = Fixture { llm, http };
 
     let control = |path: &str| format!("{}_test/{path}", fx.llm.url());
-    let change = fx
-        .http
-        .post(control("script"))
-        .json(&json!({"api_key": "sk-1", "file": "b"}));
+    let change = fx.http.post(control("script")).json(&json!({"api_key": "sk-1", "file": "b"}));
     let script: Script = change.send().await.unwrap().json().await.unwrap();
     assert_eq!((script.file.as_str(), script.turns), ("b", Some(1)));
-    let wrong = fx
-        .http
-        .post(control("script"))
-        .json(&json!({"fil": "b"}))
-        .send()
-        .await
-        .unwrap();
+    let wrong = fx.http.post(control("script")).json(&json!({"fil": "b"})).send().await.unwrap();
     assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
     assert!(wrong.text().await.unwrap().contains("`fil`"));
 
-    assert_eq!(
-        fx.whole(Client::Chat, false).await.0,
-        StatusCode::UNAUTHORIZED
-    );
+    assert_eq!(fx.whole(Client::Chat, false).await.0, StatusCode::UNAUTHORIZED);
     let request = fx.post("x/y/v1/responses", &Client::Responses.body(false, false));
-    let answer: Value = request
-        .bearer_auth("sk-1")
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let answer: Value = request.bearer_auth("sk-1").send().await.unwrap().json().await.unwrap();
     assert_eq!(Client::Responses.call(&answer)["file_path"], "/repo/b");
 
-    let kept = fx
-        .http
-        .get(control("requests"))
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
-    assert!(
-        kept.contains("sk-1") && kept.contains("<cwd>/repo</cwd>"),
-        "{kept}"
-    );
+    let kept = fx.http.get(control("requests")).send().await.unwrap().text().await.unwrap();
+    assert!(kept.contains("sk-1") && kept.contains("<cwd>/repo</cwd>"), "{kept}");
     let lines = std::fs::read_to_string(log).unwrap();
     assert_eq!(lines.lines().count(), 2);
     let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
-    assert_eq!(
-        (&last["wire"], &last["answer"]),
-        (&json!("responses"), &json!("call write_file"))
-    );
+    assert_eq!((&last["wire"], &last["answer"]), (&json!("responses"), &json!("call write_file")));
     fx.llm.shutdown().await.unwrap();
 }

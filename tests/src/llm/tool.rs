@@ -14,15 +14,8 @@ use super::workdir;
 /// Tools that write a whole file, by the names the CLIs give them.
 const WRITE: [&str; 4] = ["write", "Write", "write_file", "create_file"];
 /// Tools that run a command.
-const SHELL: [&str; 7] = [
-    "bash",
-    "Bash",
-    "shell",
-    "exec_command",
-    "shell_command",
-    "local_shell",
-    "run_shell_command",
-];
+const SHELL: [&str; 7] =
+    ["bash", "Bash", "shell", "exec_command", "shell_command", "local_shell", "run_shell_command"];
 /// The tool that applies a patch.
 const PATCH: &str = "apply_patch";
 
@@ -36,10 +29,7 @@ pub(super) fn call(view: &View, script: &Script, done: u64) -> Option<Answer> {
         0 => script.file.clone(),
         n => format!("{}.{n}", script.file),
     };
-    let folder = script
-        .workdir
-        .clone()
-        .or_else(|| workdir::find(&view.text()));
+    let folder = script.workdir.clone().or_else(|| workdir::find(&view.text()));
     let path = match folder {
         Some(folder) => Path::new(&folder).join(&file).display().to_string(),
         None => file.clone(),
@@ -66,40 +56,29 @@ fn patch_call(view: &View, file: &str, content: &str) -> Option<Answer> {
     let added: String = content.lines().map(|line| format!("+{line}\n")).collect();
     let patch = format!("*** Begin Patch\n*** Add File: {file}\n{added}*** End Patch\n");
     Some(match tool.input {
-        ToolInputKind::Freeform => Answer::Call {
-            tool: tool.name.clone(),
-            input: ToolInput::Freeform(patch),
-        },
-        ToolInputKind::Json => json_call(
-            tool,
-            &json!({"input": patch, "patch": patch, "patchText": patch}),
-        ),
+        ToolInputKind::Freeform => {
+            Answer::Call { tool: tool.name.clone(), input: ToolInput::Freeform(patch) }
+        }
+        ToolInputKind::Json => {
+            json_call(tool, &json!({"input": patch, "patch": patch, "patchText": patch}))
+        }
     })
 }
 
 fn shell_call(view: &View, script: &str) -> Option<Answer> {
     let tool = find(view, &SHELL)?;
     let takes_argv = tool.schema["properties"]["command"]["type"] == "array";
-    let command = if takes_argv {
-        json!(["bash", "-c", script])
-    } else {
-        json!(script)
-    };
+    let command = if takes_argv { json!(["bash", "-c", script]) } else { json!(script) };
     let values = json!({"command": command, "cmd": script, "description": "run a command"});
     Some(json_call(tool, &values))
 }
 
 fn find<'a>(view: &'a View, names: &[&str]) -> Option<&'a Tool> {
-    names
-        .iter()
-        .find_map(|name| view.tools.iter().find(|tool| tool.name == *name))
+    names.iter().find_map(|name| view.tools.iter().find(|tool| tool.name == *name))
 }
 
 fn json_call(tool: &Tool, values: &Value) -> Answer {
-    Answer::Call {
-        tool: tool.name.clone(),
-        input: ToolInput::Json(fill(&tool.schema, values)),
-    }
+    Answer::Call { tool: tool.name.clone(), input: ToolInput::Json(fill(&tool.schema, values)) }
 }
 
 /// The values that the schema knows, and a stub for each other required one.
@@ -108,20 +87,10 @@ fn fill(schema: &Value, values: &Value) -> Value {
     let known = schema["properties"].as_object().unwrap_or(&empty);
     let values = values.as_object().unwrap_or(&empty);
     let fits = |key: &String| known.is_empty() || known.contains_key(key);
-    let mut arguments: Map<String, Value> = values
-        .iter()
-        .filter(|(key, _)| fits(key))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect();
-    for name in schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
-        let kind = known
-            .get(name)
-            .map_or("", |property| property["type"].as_str().unwrap_or(""));
+    let mut arguments: Map<String, Value> =
+        values.iter().filter(|(key, _)| fits(key)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let kind = known.get(name).map_or("", |property| property["type"].as_str().unwrap_or(""));
         arguments.entry(name).or_insert_with(|| stub(kind));
     }
     Value::Object(arguments)
@@ -147,10 +116,7 @@ mod tests {
     use super::*;
 
     fn called(tools: Vec<Tool>, script: &Script) -> (String, ToolInput) {
-        let view = View {
-            tools,
-            ..View::default()
-        };
+        let view = View { tools, ..View::default() };
         match call(&view, script, 0) {
             Some(Answer::Call { tool, input }) => (tool, input),
             other => panic!("{other:?} is not a call"),
@@ -159,16 +125,10 @@ mod tests {
 
     #[test]
     fn each_kind_of_tool_writes_the_file_in_its_own_way() {
-        let script = Script {
-            workdir: Some("/w".to_owned()),
-            ..Script::edit("a", "it's\n")
-        };
+        let script = Script { workdir: Some("/w".to_owned()), ..Script::edit("a", "it's\n") };
         let schema = json!({"properties": {"path": {}, "contents": {}, "safe": {"type": "boolean"}},
             "required": ["path", "safe"]});
-        let (_, input) = called(
-            vec![Tool::new("create_file", "function", Some(&schema))],
-            &script,
-        );
+        let (_, input) = called(vec![Tool::new("create_file", "function", Some(&schema))], &script);
         let expected = json!({"path": "/w/a", "contents": "it's\n", "safe": false});
         assert_eq!(input, ToolInput::Json(expected));
 
@@ -185,18 +145,12 @@ mod tests {
         let command = r"printf %s 'it'\''s
 ' > '/w/a'";
         assert_eq!(tool, "shell");
-        assert_eq!(
-            input,
-            ToolInput::Json(json!({"command": ["bash", "-c", command]}))
-        );
+        assert_eq!(input, ToolInput::Json(json!({"command": ["bash", "-c", command]})));
     }
 
     #[test]
     fn a_client_without_a_fitting_tool_gets_no_call() {
-        let view = View {
-            tools: vec![Tool::new("read", "function", None)],
-            ..View::default()
-        };
+        let view = View { tools: vec![Tool::new("read", "function", None)], ..View::default() };
         assert_eq!(call(&view, &Script::default(), 0), None);
     }
 }

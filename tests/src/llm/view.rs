@@ -96,31 +96,15 @@ impl View {
 
 impl Turn {
     pub(super) fn new(role: &str, text: String, results: u64) -> Self {
-        let role = if role == "user" {
-            Role::User
-        } else {
-            Role::Other
-        };
-        Self {
-            role,
-            text,
-            results,
-        }
+        let role = if role == "user" { Role::User } else { Role::Other };
+        Self { role, text, results }
     }
 }
 
 impl Tool {
     pub(super) fn new(name: &str, kind: &str, schema: Option<&Value>) -> Self {
-        let input = if kind == "custom" {
-            ToolInputKind::Freeform
-        } else {
-            ToolInputKind::Json
-        };
-        Self {
-            name: name.to_owned(),
-            input,
-            schema: schema.cloned().unwrap_or_default(),
-        }
+        let input = if kind == "custom" { ToolInputKind::Freeform } else { ToolInputKind::Json };
+        Self { name: name.to_owned(), input, schema: schema.cloned().unwrap_or_default() }
     }
 }
 
@@ -138,16 +122,12 @@ impl ToolInput {
 pub(super) fn flatten(content: Option<&Value>) -> String {
     match content {
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(items)) => items
-            .iter()
-            .map(|item| flatten(Some(item)))
-            .collect::<Vec<_>>()
-            .join("\n"),
-        Some(Value::Object(object)) => flatten(
-            ["text", "content", "parts"]
-                .into_iter()
-                .find_map(|key| object.get(key)),
-        ),
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| flatten(Some(item))).collect::<Vec<_>>().join("\n")
+        }
+        Some(Value::Object(object)) => {
+            flatten(["text", "content", "parts"].into_iter().find_map(|key| object.get(key)))
+        }
         _ => String::new(),
     }
 }

@@ -16,10 +16,7 @@ pub(super) enum Wire {
     Chat,
     Responses,
     Anthropic,
-    Gemini {
-        model: String,
-        framing: GeminiFraming,
-    },
+    Gemini { model: String, framing: GeminiFraming },
 }
 
 /// How a Gemini client wants its answer.
@@ -81,10 +78,7 @@ impl Target {
     fn of_gemini(path: &str, query: &str) -> Option<Self> {
         let (_, last) = path.rsplit_once("/models/")?;
         let (model, action) = last.split_once(':')?;
-        let wire = |framing| Wire::Gemini {
-            model: model.to_owned(),
-            framing,
-        };
+        let wire = |framing| Wire::Gemini { model: model.to_owned(), framing };
         let framing = if query.split('&').any(|pair| pair == "alt=sse") {
             GeminiFraming::Sse
         } else {
@@ -155,32 +149,20 @@ pub(super) fn openai_error(status: u16, message: &str) -> Value {
 
 impl Event {
     pub(super) fn data(value: &Value) -> Self {
-        Self {
-            name: None,
-            data: value.to_string(),
-        }
+        Self { name: None, data: value.to_string() }
     }
 
     pub(super) fn named(name: &'static str, value: &Value) -> Self {
-        Self {
-            name: Some(name),
-            data: value.to_string(),
-        }
+        Self { name: Some(name), data: value.to_string() }
     }
 
     pub(super) fn raw(text: &str) -> Self {
-        Self {
-            name: None,
-            data: text.to_owned(),
-        }
+        Self { name: None, data: text.to_owned() }
     }
 
     /// As it goes over the wire.
     pub(super) fn frame(&self) -> String {
-        let name = self
-            .name
-            .map(|name| format!("event: {name}\n"))
-            .unwrap_or_default();
+        let name = self.name.map(|name| format!("event: {name}\n")).unwrap_or_default();
         format!("{name}data: {}\n\n", self.data)
     }
 
@@ -208,10 +190,8 @@ impl Stamp {
 /// The text as a stream carries it; at least one piece, even if empty.
 pub(super) fn pieces(text: &str) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
-    let mut pieces: Vec<String> = characters
-        .chunks(PIECE)
-        .map(|piece| piece.iter().collect())
-        .collect();
+    let mut pieces: Vec<String> =
+        characters.chunks(PIECE).map(|piece| piece.iter().collect()).collect();
     if pieces.is_empty() {
         pieces.push(String::new());
     }
@@ -249,28 +229,13 @@ mod tests {
     #[test]
     fn only_the_end_of_a_path_counts() {
         let generate = |wire| Some(Target::Generate(wire));
-        assert_eq!(
-            Target::of("/any/v1/chat/completions", ""),
-            generate(Wire::Chat)
-        );
+        assert_eq!(Target::of("/any/v1/chat/completions", ""), generate(Wire::Chat));
         assert_eq!(Target::of("/responses", ""), generate(Wire::Responses));
-        assert_eq!(
-            Target::of("/v1/messages", "beta=true"),
-            generate(Wire::Anthropic)
-        );
-        let gemini = |framing| Wire::Gemini {
-            model: "m".to_owned(),
-            framing,
-        };
+        assert_eq!(Target::of("/v1/messages", "beta=true"), generate(Wire::Anthropic));
+        let gemini = |framing| Wire::Gemini { model: "m".to_owned(), framing };
         let stream = "/v1beta/models/m:streamGenerateContent";
-        assert_eq!(
-            Target::of(stream, "alt=sse"),
-            generate(gemini(GeminiFraming::Sse))
-        );
-        assert_eq!(
-            Target::of(stream, ""),
-            generate(gemini(GeminiFraming::Array))
-        );
+        assert_eq!(Target::of(stream, "alt=sse"), generate(gemini(GeminiFraming::Sse)));
+        assert_eq!(Target::of(stream, ""), generate(gemini(GeminiFraming::Array)));
         assert_eq!(Target::of("/v1/embeddings", ""), None);
     }
 

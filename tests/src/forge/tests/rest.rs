@@ -13,10 +13,7 @@ async fn a_pull_request_has_githubs_fields_and_a_second_one_is_refused() {
     assert_eq!(status, StatusCode::CREATED, "{pull}");
     let page = format!("{}acme/web/pull/1", fx.forge.url());
     assert_eq!(pull["html_url"], page);
-    assert_eq!(
-        (&pull["number"], &pull["state"]),
-        (&json!(1), &json!("open"))
-    );
+    assert_eq!((&pull["number"], &pull["state"]), (&json!(1), &json!("open")));
     assert_eq!(pull["head"]["label"], "acme:work");
     assert_eq!(pull["base"]["ref"], "main");
     let (_, reference) = fx.api(Method::GET, "/git/ref/heads/work", None).await;
@@ -29,16 +26,8 @@ async fn a_pull_request_has_githubs_fields_and_a_second_one_is_refused() {
 
     let html = reqwest::get(&page).await.unwrap().text().await.unwrap();
     assert!(html.contains("Why &amp; how"), "{html}");
-    let diff = reqwest::get(page + ".diff")
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
-    assert!(
-        diff.contains("+++ b/new.txt") && diff.contains("\n+new\n"),
-        "{diff}"
-    );
+    let diff = reqwest::get(page + ".diff").await.unwrap().text().await.unwrap();
+    assert!(diff.contains("+++ b/new.txt") && diff.contains("\n+new\n"), "{diff}");
     fx.forge.shutdown().await.unwrap();
 }
 
@@ -53,9 +42,7 @@ async fn pull_requests_are_listed_by_head_and_state_and_can_be_changed() {
         let (status, list) = fx.api(Method::GET, &format!("/pulls{query}"), None).await;
         assert_eq!(status, StatusCode::OK, "{list}");
         let list = list.as_array().unwrap();
-        list.iter()
-            .map(|pull| pull["number"].as_u64().unwrap())
-            .collect::<Vec<_>>()
+        list.iter().map(|pull| pull["number"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(numbers("").await, [2, 1]);
     assert_eq!(numbers("?head=acme:one&state=open").await, [1]);
@@ -65,32 +52,15 @@ async fn pull_requests_are_listed_by_head_and_state_and_can_be_changed() {
     let change = json!({"state": "closed", "title": "Closed", "body": null});
     let (status, pull) = fx.api(Method::PATCH, "/pulls/1", Some(change)).await;
     assert_eq!((status, &pull["state"]), (StatusCode::OK, &json!("closed")));
-    assert_eq!(
-        (&pull["title"], &pull["body"]),
-        (&json!("Closed"), &Value::Null)
-    );
+    assert_eq!((&pull["title"], &pull["body"]), (&json!("Closed"), &Value::Null));
     assert_eq!(numbers("").await, [2]);
     assert_eq!(numbers("?state=all").await, [2, 1]);
-    assert_eq!(
-        fx.open_pull("one").await.1["number"],
-        3,
-        "a closed one makes room"
-    );
+    assert_eq!(fx.open_pull("one").await.1["number"], 3, "a closed one makes room");
 
-    let (status, _) = fx
-        .api(Method::PATCH, "/pulls/1", Some(json!({"state": "open"})))
-        .await;
-    assert_eq!(
-        status,
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "two open ones for one branch"
-    );
+    let (status, _) = fx.api(Method::PATCH, "/pulls/1", Some(json!({"state": "open"}))).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "two open ones for one branch");
     let (status, _) = fx.api(Method::GET, "/pulls?head=one", None).await;
-    assert_eq!(
-        status,
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "a head without its owner"
-    );
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "a head without its owner");
     fx.forge.shutdown().await.unwrap();
 }
 
@@ -124,48 +94,26 @@ async fn impossible_pull_requests_are_refused_with_the_field_named() {
 #[tokio::test]
 async fn a_request_must_identify_itself_and_speak_a_known_version() {
     let fx = Fixture::new().await;
-    let url = fx
-        .request(Method::GET, "")
-        .build()
-        .unwrap()
-        .url()
-        .to_string();
+    let url = fx.request(Method::GET, "").build().unwrap().url().to_string();
     let status = async |request: reqwest::RequestBuilder| {
         let response = request.send().await.unwrap();
-        let limit = response.headers()["x-ratelimit-limit"]
-            .to_str()
-            .unwrap()
-            .to_owned();
+        let limit = response.headers()["x-ratelimit-limit"].to_str().unwrap().to_owned();
         assert_eq!(limit, "5000");
         response.status().as_u16()
     };
     assert_eq!(status(fx.request(Method::GET, "")).await, 200);
-    assert_eq!(
-        status(reqwest::Client::new().get(&url).bearer_auth(TOKEN)).await,
-        403
-    );
+    assert_eq!(status(reqwest::Client::new().get(&url).bearer_auth(TOKEN)).await, 403);
     assert_eq!(status(fx.http.get(&url)).await, 401);
     assert_eq!(status(fx.http.get(&url).bearer_auth("guess")).await, 401);
     assert_eq!(status(fx.request(Method::GET, "/nothing")).await, 404);
-    assert_eq!(
-        status(fx.request(Method::GET, "/git/ref/heads/absent")).await,
-        404
-    );
-    let version = |v| {
-        fx.request(Method::GET, "")
-            .header("x-github-api-version", v)
-    };
+    assert_eq!(status(fx.request(Method::GET, "/git/ref/heads/absent")).await, 404);
+    let version = |v| fx.request(Method::GET, "").header("x-github-api-version", v);
     assert_eq!(status(version("2022-11-28")).await, 200);
     assert_eq!(status(version("1999-01-01")).await, 400);
-    assert_eq!(
-        status(fx.request(Method::GET, "").header("accept", "text/html")).await,
-        415
-    );
+    assert_eq!(status(fx.request(Method::GET, "").header("accept", "text/html")).await, 415);
     let plain = fx.request(Method::POST, "/pulls").body("{}");
     assert_eq!(status(plain).await, 415);
-    let broken = fx
-        .request(Method::POST, "/pulls")
-        .header("content-type", "application/json");
+    let broken = fx.request(Method::POST, "/pulls").header("content-type", "application/json");
     assert_eq!(status(broken.body("{")).await, 400);
     fx.forge.shutdown().await.unwrap();
 }
@@ -177,15 +125,9 @@ async fn a_restart_keeps_repositories_and_pull_requests() {
     assert_eq!(fx.open_pull("work").await.0, StatusCode::CREATED);
     fx.forge.shutdown().await.unwrap();
 
-    let fx = Fixture {
-        forge: start(fx.dir.path()).await,
-        ..fx
-    };
+    let fx = Fixture { forge: start(fx.dir.path()).await, ..fx };
     let (_, list) = fx.api(Method::GET, "/pulls?head=acme:work", None).await;
     assert_eq!(list[0]["title"], "Add work");
-    assert_eq!(
-        fx.open_pull("work").await.0,
-        StatusCode::UNPROCESSABLE_ENTITY
-    );
+    assert_eq!(fx.open_pull("work").await.0, StatusCode::UNPROCESSABLE_ENTITY);
     fx.forge.shutdown().await.unwrap();
 }

@@ -9,19 +9,13 @@ use super::*;
 async fn clone_and_push_work_with_the_token_and_with_no_other() {
     let fx = Fixture::new().await;
     fx.push_branch("work", "new.txt", "new\n").await;
-    let sha = git::resolve(&fx.forge.repo_path(&fx.repo), "refs/heads/work")
-        .await
-        .unwrap();
+    let sha = git::resolve(&fx.forge.repo_path(&fx.repo), "refs/heads/work").await.unwrap();
     assert!(sha.is_some(), "the branch is in the bare repository");
 
     let dir = fx.dir.path();
     let wrong = git(dir, &["clone", "-q", &fx.url_with("guess"), "wrong"]).await;
     assert!(!wrong.status.success());
-    assert!(
-        stderr(&wrong).contains("Authentication failed"),
-        "{}",
-        stderr(&wrong)
-    );
+    assert!(stderr(&wrong).contains("Authentication failed"), "{}", stderr(&wrong));
     let anonymous = fx.forge.clone_url(&fx.repo).to_string();
     assert!(!git(dir, &["ls-remote", &anonymous]).await.status.success());
     let absent = fx.url_with(TOKEN).replace("web", "other");
@@ -34,16 +28,10 @@ async fn clone_and_push_work_with_the_token_and_with_no_other() {
 async fn large_chunked_pushes_and_gzipped_requests_pass_through() {
     let fx = Fixture::new().await;
     let clone = fx.dir.path().join("clone");
-    ok(git(
-        fx.dir.path(),
-        &["clone", "-q", &fx.url_with(TOKEN), "clone"],
-    )
-    .await);
+    ok(git(fx.dir.path(), &["clone", "-q", &fx.url_with(TOKEN), "clone"]).await);
     let mut noise = 1_u64;
     let big: Vec<u8> = std::iter::repeat_with(|| {
-        noise = noise
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         noise.to_be_bytes()[0]
     })
     .take(3_000_000)
@@ -51,39 +39,17 @@ async fn large_chunked_pushes_and_gzipped_requests_pass_through() {
     std::fs::write(clone.join("big.bin"), &big).unwrap();
     ok(git(&clone, &["add", "."]).await);
     ok(git(&clone, &["commit", "-q", "-m", "big"]).await);
-    ok(git(
-        &clone,
-        &[
-            "-c",
-            "http.postBuffer=65536",
-            "push",
-            "-q",
-            "origin",
-            "HEAD:big",
-        ],
-    )
-    .await);
+    ok(git(&clone, &["-c", "http.postBuffer=65536", "push", "-q", "origin", "HEAD:big"]).await);
     // Each branch needs its own commit, or one `want` line would do for all.
     for n in 0..40 {
-        ok(git(
-            &clone,
-            &["commit", "-q", "--allow-empty", "-m", &n.to_string()],
-        )
-        .await);
+        ok(git(&clone, &["commit", "-q", "--allow-empty", "-m", &n.to_string()]).await);
         ok(git(&clone, &["branch", &format!("b{n}")]).await);
     }
     ok(git(&clone, &["push", "-q", "--all", "origin"]).await);
-    ok(git(
-        fx.dir.path(),
-        &["clone", "-q", "--no-local", &fx.url_with(TOKEN), "second"],
-    )
-    .await);
+    ok(git(fx.dir.path(), &["clone", "-q", "--no-local", &fx.url_with(TOKEN), "second"]).await);
     let second = fx.dir.path().join("second");
     ok(git(&second, &["checkout", "-q", "big"]).await);
-    assert!(
-        std::fs::read(second.join("big.bin")).unwrap() == big,
-        "the file came back whole"
-    );
+    assert!(std::fs::read(second.join("big.bin")).unwrap() == big, "the file came back whole");
 
     let sent = |header: &str| {
         let has = |r: &RequestRecord| r.header_names.iter().any(|name| name == header);
@@ -99,11 +65,7 @@ async fn injected_faults_hit_pushes_and_lose_answers() {
     let fx = Fixture::new().await;
     fx.forge.fail(Fault::new("git-receive-pack", 403).times(1));
     let clone = fx.dir.path().join("clone");
-    ok(git(
-        fx.dir.path(),
-        &["clone", "-q", &fx.url_with(TOKEN), "clone"],
-    )
-    .await);
+    ok(git(fx.dir.path(), &["clone", "-q", &fx.url_with(TOKEN), "clone"]).await);
     commit(&clone, "a.txt", "a\n").await;
     let refused = git(&clone, &["push", "-q", "origin", "HEAD:work"]).await;
     assert!(stderr(&refused).contains("403"), "{}", stderr(&refused));
@@ -116,18 +78,8 @@ async fn injected_faults_hit_pushes_and_lose_answers() {
     let added = fx.http.post(&control).json(&fault).send().await.unwrap();
     assert_eq!(added.status(), StatusCode::NO_CONTENT);
     assert_eq!(fx.open_pull("work").await.0, StatusCode::BAD_GATEWAY);
-    assert_eq!(
-        fx.forge.pulls(&fx.repo).len(),
-        1,
-        "the answer was lost, not the request"
-    );
-    let bad = fx
-        .http
-        .post(&control)
-        .json(&json!({"status": 500}))
-        .send()
-        .await
-        .unwrap();
+    assert_eq!(fx.forge.pulls(&fx.repo).len(), 1, "the answer was lost, not the request");
+    let bad = fx.http.post(&control).json(&json!({"status": 500})).send().await.unwrap();
     assert_eq!(bad.status(), StatusCode::BAD_REQUEST);
     fx.forge.shutdown().await.unwrap();
 }
@@ -142,9 +94,6 @@ async fn the_record_of_requests_holds_no_credentials() {
     let records: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(records[0]["path"], "/api/v3/repos/acme/web");
     assert_eq!(records[0]["status"], 200);
-    assert_eq!(
-        records[0]["authorization"],
-        fingerprint(&format!("Bearer {TOKEN}"))
-    );
+    assert_eq!(records[0]["authorization"], fingerprint(&format!("Bearer {TOKEN}")));
     fx.forge.shutdown().await.unwrap();
 }

@@ -13,12 +13,8 @@ pub(super) enum Client {
     Gemini,
 }
 
-pub(super) const CLIENTS: [Client; 4] = [
-    Client::Chat,
-    Client::Responses,
-    Client::Anthropic,
-    Client::Gemini,
-];
+pub(super) const CLIENTS: [Client; 4] =
+    [Client::Chat, Client::Responses, Client::Anthropic, Client::Gemini];
 
 impl Client {
     pub(super) fn path(self, stream: bool) -> &'static str {
@@ -55,10 +51,7 @@ impl Client {
         };
         let (list, result) = match self {
             Self::Chat => ("messages", json!({"role": "tool", "content": "ok"})),
-            Self::Responses => (
-                "input",
-                json!({"type": "function_call_output", "output": "ok"}),
-            ),
+            Self::Responses => ("input", json!({"type": "function_call_output", "output": "ok"})),
             Self::Anthropic => (
                 "messages",
                 json!({"role": "user",
@@ -111,26 +104,17 @@ impl Client {
             Self::Chat => {
                 let delta = &event["choices"][0]["delta"];
                 let call = &delta["tool_calls"][0]["function"]["arguments"];
-                delta["content"]
-                    .as_str()
-                    .or(call.as_str())
-                    .map(str::to_owned)
+                delta["content"].as_str().or(call.as_str()).map(str::to_owned)
             }
             Self::Responses => event["delta"].as_str().map(str::to_owned),
             Self::Anthropic => {
                 let delta = &event["delta"];
-                delta["text"]
-                    .as_str()
-                    .or(delta["partial_json"].as_str())
-                    .map(str::to_owned)
+                delta["text"].as_str().or(delta["partial_json"].as_str()).map(str::to_owned)
             }
             Self::Gemini => {
                 let part = &event["candidates"][0]["content"]["parts"][0];
                 let call = &part["functionCall"]["args"];
-                part["text"]
-                    .as_str()
-                    .map(str::to_owned)
-                    .or(Some(call.to_string()))
+                part["text"].as_str().map(str::to_owned).or(Some(call.to_string()))
             }
         };
         events.iter().filter_map(fragment).collect()
@@ -153,21 +137,13 @@ impl Client {
             ),
             Self::Anthropic => {
                 let cached = n(&u["cache_read_input_tokens"]);
-                (
-                    n(&u["input_tokens"]) + cached,
-                    cached,
-                    n(&u["output_tokens"]),
-                )
+                (n(&u["input_tokens"]) + cached, cached, n(&u["output_tokens"]))
             }
             Self::Gemini => {
                 let u = &answer["usageMetadata"];
                 let count = |key| n(&u[key]);
                 let cached = count("cachedContentTokenCount");
-                (
-                    count("promptTokenCount"),
-                    cached,
-                    count("candidatesTokenCount"),
-                )
+                (count("promptTokenCount"), cached, count("candidatesTokenCount"))
             }
         }
     }
