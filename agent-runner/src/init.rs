@@ -20,6 +20,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Kind;
 use crate::processes::{ProcessTable, signal_all};
@@ -49,6 +50,21 @@ pub(crate) enum InitError {
     /// Waiting for signals failed.
     #[error("cannot wait for the inner process")]
     Wait(#[source] Errno),
+}
+
+/// Puts signals into a known state, whatever we were started with, as the first thing of all.
+///
+/// SIGCHLD may be inherited as ignored, and then no child can be waited for: a handler takes its
+/// place, and the replacement of this process makes that the default again. The signals that are
+/// passed on wait from here until the outer process takes them; pid 1 would lose them otherwise.
+///
+/// # Errors
+/// When the system does not allow it.
+pub(crate) fn take_signals() -> io::Result<()> {
+    waited_for().thread_block()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _context = runtime.enter();
+    signal(SignalKind::child()).map(drop)
 }
 
 /// Becomes the outer process: the same one, with a clean environment and the settings in memory as
@@ -131,7 +147,8 @@ fn supervise(inner: Pid, signals: &SigSet) -> Result<u8, Errno> {
     }
 }
 
-/// Reaps every process that has ended; the exit code of the inner one if it is among them.
+/// Reaps every process that has ended; the exit code of the inner one if it is among them. Fails when
+/// there is no child at all before the inner one has ended.
 fn reap(inner: Pid) -> Result<Option<u8>, Errno> {
     let mut code = None;
     loop {
@@ -142,7 +159,8 @@ fn reap(inner: Pid) -> Result<Option<u8>, Errno> {
             Ok(WaitStatus::Signaled(pid, signal, _)) if pid == inner => {
                 code = Some(u8::try_from(128 + signal as i32).unwrap_or(u8::MAX));
             }
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(code),
+            Ok(WaitStatus::StillAlive) => return Ok(code),
+            Err(Errno::ECHILD) => return code.map(Some).ok_or(Errno::ECHILD),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error),
         }

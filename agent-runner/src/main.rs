@@ -59,6 +59,7 @@ fn main() -> ExitCode {
 
 /// Takes everything that was given out of the environment.
 fn first(kind: Option<Kind>) -> Result<Infallible, Box<dyn std::error::Error>> {
+    init::take_signals()?;
     let handover = Handover::from_process()?;
     log_from(&handover);
     Ok(init::become_outer(&handover, kind)?)
@@ -93,14 +94,17 @@ fn do_job(
 ) -> io::Result<AgentExit> {
     redaction.register(layers.secrets());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let exit = runtime.block_on(async {
         let cancel = CancellationToken::new();
         let signals = StopSignals::new()?.watch(cancel.clone());
         let _signals = AbortOnDropHandle::new(tokio::spawn(signals));
         init::accept_signals()?;
         let run = Run { layers, kind, redaction, cancel, outer };
         Ok(Box::pin(run.finish()).await)
-    })
+    });
+    // A thread that hangs in the file system must not hold the exit.
+    runtime.shutdown_background();
+    exit
 }
 
 /// Starts the log, with the secrets hidden that the environment holds.

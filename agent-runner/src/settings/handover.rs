@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::process;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use api_client::Secret;
 use api_client::contract::{JobDocument, env, is_secret_name};
@@ -22,6 +25,9 @@ use super::SettingsError;
 
 /// Largest job document that is read, in bytes. A review comment is its longest part.
 const DOCUMENT_MAX: usize = 4 << 20;
+
+/// How long standard input may take to hold the whole job document.
+const DOCUMENT_LIMIT: Duration = Duration::from_secs(60);
 
 /// The value of `TERARCHITECT_JOB_DOCUMENT` that stands for standard input.
 const FROM_STDIN: &str = "stdin";
@@ -234,8 +240,22 @@ fn text(value: String) -> Text {
     Text(Secret::from(value))
 }
 
-/// Reads standard input to its end, at most one byte more than is allowed.
+/// Reads standard input, but does not wait for ever for its end.
 fn read_document() -> io::Result<Text> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(read_stdin()));
+    receiver.recv_timeout(DOCUMENT_LIMIT).unwrap_or_else(|_| {
+        let limit = DOCUMENT_LIMIT.as_secs();
+        let text = format!(
+            "TERARCHITECT_JOB_DOCUMENT is {FROM_STDIN}, but standard input did not end within \
+             {limit} s; write the document to it and close it"
+        );
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
+    })
+}
+
+/// Reads standard input to its end, at most one byte more than is allowed.
+fn read_stdin() -> io::Result<Text> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(DOCUMENT_MAX).unwrap_or(u64::MAX) + 1;
     io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
