@@ -113,6 +113,11 @@ impl Git {
         })
     }
 
+    /// Cancelled when the run is to end.
+    pub(crate) const fn cancel(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
     /// A command with everything pinned, in an empty folder outside of any repository.
     fn command(&self, credentials: Option<&Path>) -> Command {
         let mut command = Command::new("git");

@@ -6,14 +6,18 @@
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use git2::{IndexAddOption, Repository};
+use tokio_util::sync::CancellationToken;
 
 use crate::checkout::Checkout;
 use crate::git::{BranchName, CommitId, Git, GitError, PushAnswer, Shadow, ShadowError};
 
 /// Longest subject line of a commit, in characters.
 const SUBJECT_MAX_CHARS: usize = 72;
+/// How long libgit2 may work on the repository at a time.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// The work could not be published.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +63,18 @@ pub(crate) enum PublishError {
         /// The commit of the branch on the remote.
         found: Option<CommitId>,
     },
+    /// Something in the work tree, such as a pipe, keeps it from being read.
+    #[error(
+        "the work tree could not be read within {} s; is something in it that is no ordinary file?",
+        limit.as_secs()
+    )]
+    TimedOut {
+        /// How long it was given.
+        limit: Duration,
+    },
+    /// The run was cancelled.
+    #[error("the work on the repository was cancelled")]
+    Cancelled,
     /// The thread that works on the repository did not end well.
     #[error("the work on the repository broke off")]
     Broken(#[source] tokio::task::JoinError),
@@ -151,7 +167,7 @@ pub(crate) async fn commit_all(
     let workers_head = git.head(checkout.path()).await?;
     let branch = checkout.branch().to_ref();
     let (author, message) = (author.clone(), message.clone());
-    on_thread(checkout.shadow(), move |repository| {
+    on_thread(checkout.shadow(), git.cancel(), move |repository| {
         let tip = repository.find_reference(&branch)?.peel_to_commit()?;
         let tree = repository.find_tree(stage_all(&repository)?)?;
         if tree.id() == tip.tree_id() {
@@ -176,11 +192,12 @@ pub(crate) async fn commit_all(
 /// # Errors
 /// When the commits cannot be read.
 pub(crate) async fn diff_stat(
+    git: &Git,
     checkout: &Checkout,
     commit: CommitId,
 ) -> Result<DiffStat, PublishError> {
     let (base, start) = (checkout.base_commit().oid(), checkout.start_commit().oid());
-    on_thread(checkout.shadow(), move |repository| {
+    on_thread(checkout.shadow(), git.cancel(), move |repository| {
         let from = repository.merge_base(base, commit.oid()).unwrap_or(start);
         let tree_of = |id| repository.find_commit(id)?.tree();
         let (old, new) = (tree_of(from)?, tree_of(commit.oid())?);
@@ -231,13 +248,19 @@ pub(crate) async fn verify(
     }
 }
 
-/// Runs libgit2 where it may block.
+/// Runs libgit2 where it may block. It cannot be ended: a thread that hangs in it (a worker may put
+/// a pipe where libgit2 looks for a file) is left behind, and ends with the process.
 async fn on_thread<T: Send + 'static>(
     shadow: &Shadow,
+    cancel: &CancellationToken,
     work: impl FnOnce(Repository) -> Result<T, git2::Error> + Send + 'static,
 ) -> Result<T, PublishError> {
     let repository = shadow.open()?;
-    let done = tokio::task::spawn_blocking(move || work(repository)).await;
+    let done = tokio::select! {
+        done = tokio::task::spawn_blocking(move || work(repository)) => done,
+        () = tokio::time::sleep(LIMIT) => return Err(PublishError::TimedOut { limit: LIMIT }),
+        () = cancel.cancelled() => return Err(PublishError::Cancelled),
+    };
     Ok(done.map_err(PublishError::Broken)?.map_err(|error| shadow.git(error))?)
 }
 

@@ -77,7 +77,7 @@ async fn what_changed_is_pushed_and_nothing_else() {
     let modes = run(&scene.origin.path(), &["ls-tree", ticket().as_str(), "link", "script"]);
     assert!(modes.contains("120000 blob") && modes.contains("100755 blob"), "{modes}");
     assert_eq!(scene.on_remote("link"), "/etc/hostname", "the link, not its target");
-    let stat = diff_stat(&scene.checkout, commit).await.unwrap();
+    let stat = diff_stat(&scene.git, &scene.checkout, commit).await.unwrap();
     assert_eq!(stat.to_string(), "6 files changed, +4 -3");
 }
 
@@ -157,7 +157,7 @@ async fn a_continued_branch_is_pushed_forward_and_compared_with_its_beginning() 
     scene.write("mine", "3\n");
     let commit = scene.publish().await;
     assert_eq!(scene.remote_files(), "README\nbegun\nmine");
-    let stat = diff_stat(&scene.checkout, commit).await.unwrap();
+    let stat = diff_stat(&scene.git, &scene.checkout, commit).await.unwrap();
     assert_eq!(stat, DiffStat { files: 2, insertions: 3, deletions: 0 });
 }
 

@@ -146,7 +146,8 @@ impl Job {
             (None, checkout::Start::Continued) => checkout.start_commit(),
             (None, checkout::Start::Fresh) => return Err(RunError::NoChanges),
         };
-        let stat = publish::diff_stat(checkout, commit).await.map_err(RunError::Publish)?;
+        let stat = publish::diff_stat(&self.git, checkout, commit).await;
+        let stat = stat.map_err(RunError::Publish)?;
         match stat.files {
             0 => Err(RunError::NoChanges),
             _ => Ok(Work { commit, stat }),

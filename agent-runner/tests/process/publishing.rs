@@ -1,12 +1,15 @@
 //! From a worker's turn to the push, with the real git on a repository of this machine and a script
 //! as `claude`.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use api_client::contract::AgentExit;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::job::{Job, REPO_URL, write_script};
+use crate::job::{Job, REPO_URL, eventually, write_script};
 
 /// The last event of a good turn.
 const DONE: &str = r#"echo '{"type":"result","is_error":false,"result":"All done."}'"#;
@@ -48,4 +51,22 @@ fn nothing_of_the_worker_runs_while_the_token_is_in_use() {
     assert_eq!(job.file("seen"), "gone\n");
     let (code, stderr) = job.end();
     assert_eq!(code, Some(i32::from(AgentExit::PublishFailed.code())), "{stderr}");
+}
+
+#[test]
+fn a_pipe_in_the_work_tree_does_not_hold_a_cancelled_run() {
+    // Libgit2 opens it for reading, which waits for a writer.
+    let job = start("mkfifo .gitignore; echo $PPID > $HERE/inner", "");
+    let inner = job.file("inner");
+    let waits = |task: &Path| {
+        fs::read_to_string(task.join("wchan"))
+            .is_ok_and(|at| at.contains("fifo") || at.contains("wait_for_partner"))
+    };
+    eventually(|| {
+        let tasks = fs::read_dir(format!("/proc/{}/task", inner.trim())).unwrap();
+        tasks.flatten().any(|task| waits(&task.path())).then_some(())
+    });
+    job.signal(Signal::SIGTERM);
+    let (code, stderr) = job.end();
+    assert_eq!(code, Some(i32::from(AgentExit::Cancelled.code())), "{stderr}");
 }
