@@ -1,9 +1,18 @@
 //! What the integration tests run against: a git forge and a model provider,
-//! both on loopback or a chosen address, both real enough for real clients.
+//! both on loopback or a chosen address, both real enough for real clients;
+//! and what they start: the real programs, on the real Docker Engine.
 //!
 //! Invariant: everything here is driven over HTTP by the same programs that
 //! talk to the real services. Nothing in the product depends on this crate.
 
 pub mod forge;
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "what goes wrong in the harness ends the test"
+)]
+pub mod harness;
 pub mod llm;
 pub mod server;

@@ -1,6 +1,8 @@
 //! `scripted-llm`: the scripted model as a program, for demonstrations without
 //! a key and for tests whose parts run in several processes.
 
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "what it tells its caller")]
+
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,226 @@
+//! `bench`: what the coordinator costs. From a claimed job to its running container, beside the
+//! bare Engine API doing the same; and memory and processor time when there is nothing to do.
+//!
+//! A measurement, which passes whatever it finds. The two ways take turns, so that both meet the
+//! same load; only figures of one run compare. Run it by `tests/bench`: with debug builds the
+//! figures mean nothing.
+
+#![expect(clippy::unwrap_used, reason = "a measurement that cannot be made ends by panicking")]
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "what it prints is its purpose")]
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use api_client::{JobId, ProjectId};
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions,
+};
+use clap::Parser;
+use integration_tests::harness::{
+    App, AppProxy, Engine, EngineProxy, Home, Memory, Starts, cpu_time, eventually, memory,
+};
+use tokio::io::AsyncWriteExt;
+
+/// What the coordinator costs: claim to running container, and idle memory and processor time.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How often each way is measured.
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// How long the coordinator is watched while it has nothing to do.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    idle_seconds: u32,
+}
+
+/// What a container is given to do; it ends at once.
+const SCRIPT: &str = "exit 0";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let arguments = Arguments::parse();
+    let Some(engine) = Engine::or_skip().await else { return };
+    let app = App::start().await;
+    app.set_script(SCRIPT).await;
+    let proxy = AppProxy::start(&app.url()).await;
+
+    eprintln!("idle for {} s", arguments.idle_seconds);
+    let idle = idle(&proxy, arguments.idle_seconds).await;
+    eprintln!("{} starts by each way", arguments.runs);
+    let starts = measure_starts(&engine, &app, &proxy, arguments.runs).await;
+
+    let [coordinator, bare] = &starts.samples;
+    println!("claim to running container, ms      n  median     min     max");
+    println!("through the coordinator          {coordinator}");
+    println!("bare Engine API                  {bare}");
+    println!("coordinator, KiB resident: {} idle, {} after the runs", idle.kib, starts.kib);
+    let ratio = coordinator.median() / bare.median();
+    let (mib, cpu) = (kib_to_mib(idle.kib), idle.cpu_percent);
+    println!("claim_to_running_ratio={ratio:.3} idle_rss_mib={mib:.1} idle_cpu_pct={cpu:.3}");
+}
+
+/// A coordinator with nothing to do.
+struct Idle {
+    kib: u64,
+    cpu_percent: f64,
+}
+
+/// Watches a coordinator that has nothing to do, at the default poll interval.
+async fn idle(proxy: &AppProxy, seconds: u32) -> Idle {
+    let mut home = Home::new(&proxy.url());
+    home.unset("POLL_INTERVAL_SEC").set("LOG_LEVEL", "info");
+    let coordinator = home.start();
+    eventually("the first question for a job", async || {
+        (!proxy.exchanges("/jobs/start").is_empty()).then_some(())
+    })
+    .await;
+    let before = cpu_time(coordinator.pid());
+    let watched = Duration::from_secs(seconds.into());
+    tokio::time::sleep(watched).await;
+    let used = cpu_time(coordinator.pid()) - before;
+    let Memory { now, .. } = memory(coordinator.pid());
+    coordinator.terminate().await;
+    Idle { kib: now, cpu_percent: 100.0 * used.as_secs_f64() / watched.as_secs_f64() }
+}
+
+/// Milliseconds, in the order in which they were measured.
+#[derive(Default)]
+struct Samples(Vec<f64>);
+
+struct Measured {
+    /// Through the coordinator, and bare.
+    samples: [Samples; 2],
+    kib: u64,
+}
+
+async fn measure_starts(engine: &Engine, app: &App, proxy: &AppProxy, runs: u32) -> Measured {
+    let project = app.add_project("http://forge.example/acme/demo").await;
+    let volume = format!("terarchitect-bench-{}", uuid::Uuid::new_v4().simple());
+    let mut home = Home::new(&proxy.url());
+    home.set("AGENT_CACHE_VOLUME", &volume);
+    home.set("POLL_INTERVAL_SEC", "0.5").set("LOG_LEVEL", "info");
+    let spec = recorded_spec(&mut home, app, project).await;
+
+    home.unset("DOCKER_HOST");
+    let coordinator = home.start();
+    let watch = Starts::watch(engine);
+    let mut samples = [Samples::default(), Samples::default()];
+    for run in 0..runs {
+        // Whichever goes first may find the machine otherwise than the second.
+        for way in [run % 2, (run + 1) % 2] {
+            let took = match way {
+                0 => through_the_coordinator(&home, app, project, proxy, &watch).await,
+                _ => bare(engine, spec.clone(), &watch).await,
+            };
+            samples[way as usize].0.push(took);
+        }
+    }
+    let Memory { now, .. } = memory(coordinator.pid());
+    coordinator.terminate().await;
+    drop(home);
+    engine
+        .docker()
+        .remove_volume(&volume, None::<bollard::query_parameters::RemoveVolumeOptions>)
+        .await
+        .unwrap();
+    Measured { samples, kib: now }
+}
+
+/// The container that the coordinator asks for, as it asks for it.
+async fn recorded_spec(home: &mut Home, app: &App, project: ProjectId) -> ContainerCreateBody {
+    let tap = EngineProxy::start();
+    home.set("DOCKER_HOST", &tap.host());
+    let coordinator = home.start();
+    let job = app.add_job(project).await;
+    assert_eq!(app.ended(job.job_id).await.status, "completed");
+    settled(home).await;
+    coordinator.terminate().await;
+    let requests = tap.requests();
+    let create = requests.iter().find(|request| request.path.contains("/containers/create"));
+    serde_json::from_slice(&create.unwrap().body).unwrap()
+}
+
+/// From the answer to the claim to the start of the container, by the engine's own clock.
+async fn through_the_coordinator(
+    home: &Home,
+    app: &App,
+    project: ProjectId,
+    proxy: &AppProxy,
+    watch: &Starts,
+) -> f64 {
+    let job = app.add_job(project).await;
+    assert_eq!(app.ended(job.job_id).await.status, "completed");
+    settled(home).await;
+    let claims = proxy.claims();
+    let claimed = claims.last().unwrap();
+    assert_eq!(claimed.answer_field("job_id"), Some(job.job_id.to_string()));
+    started(watch, job.job_id).await - millis(claimed.answered)
+}
+
+/// The same by the Engine API alone: create, attach, start, hand over the document.
+async fn bare(engine: &Engine, spec: ContainerCreateBody, watch: &Starts) -> f64 {
+    let docker = engine.docker();
+    let job = JobId::random();
+    let name = format!("terarchitect-{job}");
+    let document = format!(r#"{{"WORKER_MODEL":"{SCRIPT}"}}"#);
+
+    let begun = SystemTime::now();
+    let options = CreateContainerOptionsBuilder::default().name(&name).build();
+    docker.create_container(Some(options), spec).await.unwrap();
+    let options = AttachContainerOptionsBuilder::default().stdin(true).stream(true).build();
+    let mut attached = docker.attach_container(&name, Some(options)).await.unwrap();
+    docker.start_container(&name, None::<StartContainerOptions>).await.unwrap();
+    attached.input.write_all(document.as_bytes()).await.unwrap();
+    attached.input.shutdown().await.unwrap();
+
+    let took = started(watch, job).await - millis(begun);
+    eventually("the container's end", async || (!engine.runs(job).await).then_some(())).await;
+    let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
+    docker.remove_container(&name, Some(options)).await.unwrap();
+    took
+}
+
+/// When a container started, in milliseconds since 1970.
+async fn started(watch: &Starts, job: JobId) -> f64 {
+    let nanos = eventually("the engine to tell the start", async || watch.started(job)).await;
+    nanos as f64 / 1e6
+}
+
+/// Waits until the coordinator has cleaned up after a job.
+async fn settled(home: &Home) {
+    eventually("the coordinator to settle", async || home.records().is_empty().then_some(())).await;
+}
+
+fn millis(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).unwrap().as_secs_f64() * 1e3
+}
+
+fn kib_to_mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+impl Samples {
+    fn sorted(&self) -> Vec<f64> {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted
+    }
+
+    fn median(&self) -> f64 {
+        let sorted = self.sorted();
+        let half = sorted.len() / 2;
+        if sorted.len() % 2 == 1 {
+            sorted[half]
+        } else {
+            f64::midpoint(sorted[half - 1], sorted[half])
+        }
+    }
+}
+
+impl std::fmt::Display for Samples {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sorted = self.sorted();
+        let (count, median) = (sorted.len(), self.median());
+        write!(f, "{count:>4} {median:>7.1} {:>7.1} {:>7.1}", sorted[0], sorted[count - 1])
+    }
+}

@@ -1,0 +1,33 @@
+//! What the integration tests stand on: the real programs with private state, a stub of the agent,
+//! and proxies in front of the engine and the app that refuse, cut and record.
+//!
+//! Invariants: nothing outlives the value that owns it (processes, containers, images, mounts),
+//! whether a test passes or panics; every wait is for a condition, with a deadline. What goes wrong
+//! here panics: it is the test that failed.
+
+mod app;
+mod app_proxy;
+mod coordinator;
+mod engine;
+mod engine_proxy;
+mod full_disk;
+mod process;
+mod program;
+mod starts;
+mod stub;
+mod tar;
+mod wait;
+mod wiretap;
+
+pub use app::{App, Job, KEY, LogRecord};
+pub use app_proxy::{AppProxy, Exchange};
+pub use coordinator::{Coordinator, Home};
+pub use engine::{Engine, Image};
+pub use engine_proxy::{Absence, EngineProxy, Moment};
+pub use full_disk::FullDisk;
+pub use process::{ArgvWatch, Memory, cpu_time, memory};
+pub use program::{Running, program};
+pub use starts::Starts;
+pub use stub::{STUB_IMAGE, StubRunner, release};
+pub use wait::{DEADLINE, eventually, within};
+pub use wiretap::EngineRequest;

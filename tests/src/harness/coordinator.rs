@@ -1,0 +1,157 @@
+//! The real coordinator, with a state directory, settings and an agent stub of its own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use api_client::JobId;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::app::KEY;
+use super::engine::remove_containers;
+use super::program::{Running, program};
+use super::stub::{STUB_IMAGE, StubRunner};
+
+/// Where a coordinator lives: it may be started, ended and started again. Its containers are
+/// removed when this is dropped.
+#[derive(Debug)]
+pub struct Home {
+    dir: TempDir,
+    settings: BTreeMap<String, String>,
+    runner: StubRunner,
+    starts: u32,
+}
+
+/// A coordinator that runs.
+pub type Coordinator = Running;
+
+impl Home {
+    /// A home whose coordinator asks the app at `app_url` often, runs the stub in plain containers
+    /// and has no cache volume.
+    pub fn new(app_url: &str) -> Self {
+        let dir = TempDir::new().expect("a temporary folder");
+        let runner = StubRunner::install(dir.path());
+        let mut home = Self { settings: BTreeMap::new(), starts: 0, runner, dir };
+        let state = home.state_dir().display().to_string();
+        let runner = home.runner.path().display().to_string();
+        for (name, value) in [
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("HOME", home.dir.path().to_str().expect("a path in UTF-8").to_owned().as_str()),
+            ("TERARCHITECT_API_URL", app_url),
+            ("TERARCHITECT_WORKER_API_KEY", KEY),
+            ("COORDINATOR_STATE_DIR", &state),
+            ("AGENT_RUNNER_PATH", &runner),
+            ("AGENT_IMAGE", STUB_IMAGE),
+            ("AGENT_DOCKER_MODE", "none"),
+            ("AGENT_CACHE_VOLUME", ""),
+            ("POLL_INTERVAL_SEC", "0.1"),
+            ("LOG_FORMAT", "pretty"),
+            ("LOG_LEVEL", "debug"),
+        ] {
+            home.set(name, value);
+        }
+        home
+    }
+
+    /// Sets an environment variable of the coordinator.
+    pub fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Takes one away.
+    pub fn unset(&mut self, name: &str) -> &mut Self {
+        self.settings.remove(name);
+        self
+    }
+
+    /// Starts the coordinator. It may not have begun when this returns.
+    pub fn start(&mut self) -> Coordinator {
+        self.start_with(&[])
+    }
+
+    /// Starts `coordinator run` with further arguments.
+    pub fn start_with(&mut self, arguments: &[&str]) -> Coordinator {
+        self.starts += 1;
+        let log = self.dir.path().join(format!("coordinator.{}.log", self.starts));
+        let mut command = Command::new(program("coordinator"));
+        command.env_clear().envs(&self.settings).arg("run").args(arguments);
+        Running::start(command, &log)
+    }
+
+    /// Runs it once, and returns its exit code and what it printed.
+    pub async fn run_once(&mut self) -> (Option<i32>, String) {
+        let mut once = self.start_with(&["--once"]);
+        let status = once.wait().await;
+        (status.code(), once.log())
+    }
+
+    /// The state directory.
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Which coordinator it is: known once it was started.
+    pub fn id(&self) -> Option<String> {
+        let text = fs::read_to_string(self.state_dir().join("coordinator-id")).ok()?;
+        Some(text.trim().to_owned())
+    }
+
+    /// What the agent of a job printed, as the coordinator keeps it.
+    pub fn job_log(&self, job: JobId) -> String {
+        fs::read_to_string(self.job_log_path(job)).unwrap_or_default()
+    }
+
+    /// Where that is kept.
+    pub fn job_log_path(&self, job: JobId) -> PathBuf {
+        self.state_dir().join("logs").join(format!("{job}.log"))
+    }
+
+    /// The jobs that it holds, by the names of its records.
+    pub fn records(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.state_dir().join("jobs")) else { return Vec::new() };
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|end| end == "json")).collect()
+    }
+
+    /// Everything that it wrote, its own log included: path and content.
+    pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files = Vec::new();
+        collect(self.dir.path(), &mut files);
+        files
+    }
+
+    /// How often an agent was started on this host.
+    pub fn host_runs(&self) -> usize {
+        self.runner.host_runs()
+    }
+
+    /// A folder for further files of the test.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Some(id) = self.id() {
+            remove_containers(id);
+        }
+    }
+}
+
+fn collect(dir: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        // A file that is just being replaced is looked at under its new name.
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() {
+            collect(&entry.path(), files);
+        } else if kind.is_file()
+            && let Ok(content) = fs::read(entry.path())
+        {
+            files.push((entry.path(), content));
+        }
+    }
+}

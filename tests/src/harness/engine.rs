@@ -1,0 +1,189 @@
+//! The real Docker Engine, seen by the tests themselves.
+
+use std::collections::HashMap;
+
+use api_client::JobId;
+use bollard::Docker;
+use bollard::models::{ContainerInspectResponse, ContainerSummary};
+use bollard::query_parameters::{
+    InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
+};
+use futures_util::StreamExt;
+use tokio::runtime;
+
+use super::stub::{self, STUB_IMAGE};
+use super::wait::eventually;
+
+/// Set to 1, tests that need the engine are skipped where it is not there.
+const SKIP: &str = "TERARCHITECT_TESTS_SKIP_DOCKER";
+
+/// Label by which a coordinator's containers are known.
+pub(super) const COORDINATOR_LABEL: &str = "terarchitect.coordinator";
+
+/// The engine of this machine.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    docker: Docker,
+}
+
+impl Engine {
+    /// The engine, with the stub's image made; nothing where it is not there and the tests were
+    /// told to do without it.
+    pub async fn or_skip() -> Option<Self> {
+        let docker = async {
+            let docker = Docker::connect_with_unix_defaults()?;
+            let docker = docker.negotiate_version().await?;
+            docker.ping().await.map(|_| docker)
+        };
+        match docker.await {
+            Ok(docker) => {
+                stub::build(&docker).await;
+                Some(Self { docker })
+            }
+            Err(error) if std::env::var(SKIP).is_ok_and(|value| value == "1") => {
+                eprintln!("SKIPPED ({SKIP}=1): no Docker Engine: {error}");
+                None
+            }
+            Err(error) => {
+                panic!("this test needs a Docker Engine ({SKIP}=1 skips it): {error}")
+            }
+        }
+    }
+
+    /// The client of it.
+    pub fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// What the engine knows of a job's container, if there is one.
+    pub async fn inspect(&self, job: JobId) -> Option<ContainerInspectResponse> {
+        let name = container_name(job);
+        self.docker.inspect_container(&name, None::<InspectContainerOptions>).await.ok()
+    }
+
+    /// Whether a job's container is there and runs.
+    pub async fn runs(&self, job: JobId) -> bool {
+        let state = self.inspect(job).await.and_then(|found| found.state);
+        state.and_then(|state| state.running).unwrap_or(false)
+    }
+
+    /// What a job's container has printed so far.
+    pub async fn output(&self, job: JobId) -> String {
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).build();
+        let mut pieces = self.docker.logs(&container_name(job), Some(options));
+        let mut text = String::new();
+        while let Some(Ok(piece)) = pieces.next().await {
+            text.push_str(&String::from_utf8_lossy(&piece.into_bytes()));
+        }
+        text
+    }
+
+    /// Waits until a job's container has come to a `pause`.
+    pub async fn pausing(&self, job: JobId) {
+        eventually("an agent that pauses", async || {
+            self.output(job).await.ends_with("pausing\n").then_some(())
+        })
+        .await;
+    }
+
+    /// The containers of a coordinator, running or not.
+    pub async fn containers(&self, coordinator: &str) -> Vec<ContainerSummary> {
+        containers(&self.docker, coordinator).await
+    }
+
+    /// Sends a signal to the first process of a job's container.
+    pub async fn signal(&self, job: JobId, signal: &str) {
+        let options = KillContainerOptionsBuilder::default().signal(signal).build();
+        self.docker.kill_container(&container_name(job), Some(options)).await.unwrap();
+    }
+
+    /// Ends the `pause` of a job's container.
+    pub async fn release(&self, job: JobId) {
+        self.signal(job, stub::release().as_str()).await;
+    }
+
+    /// The stub's image under a name of its own, which is not there yet.
+    pub fn image(&self) -> Image {
+        let name = format!("{STUB_IMAGE}-{}", uuid::Uuid::new_v4().simple());
+        Image { engine: self.clone(), name }
+    }
+}
+
+/// A name of the stub's image; taken away when it is dropped.
+#[derive(Debug)]
+pub struct Image {
+    engine: Engine,
+    name: String,
+}
+
+impl Image {
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes the image be there.
+    pub async fn make(&self) {
+        let options = TagImageOptionsBuilder::default().repo(&self.name).tag("latest").build();
+        self.engine.docker.tag_image(STUB_IMAGE, Some(options)).await.unwrap();
+    }
+
+    /// Takes it away.
+    pub async fn remove(&self) {
+        let removed =
+            self.engine.docker.remove_image(&self.name, None::<RemoveImageOptions>, None).await;
+        removed.unwrap();
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let name = self.name.clone();
+        at_the_end(async move |docker| {
+            // It may never have been made.
+            let _gone = docker.remove_image(&name, None::<RemoveImageOptions>, None).await;
+        });
+    }
+}
+
+/// The name that the coordinator gives to a job's container.
+pub(super) fn container_name(job: JobId) -> String {
+    format!("terarchitect-{job}")
+}
+
+/// Removes all that a coordinator left on the engine.
+pub(super) fn remove_containers(coordinator: String) {
+    at_the_end(async move |docker| {
+        for container in containers(&docker, &coordinator).await {
+            let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
+            let id = container.id.unwrap_or_default();
+            // One that is being removed is as good as gone.
+            let _gone = docker.remove_container(&id, Some(options)).await;
+        }
+    });
+}
+
+async fn containers(docker: &Docker, coordinator: &str) -> Vec<ContainerSummary> {
+    let label = format!("{COORDINATOR_LABEL}={coordinator}");
+    let filters = HashMap::from([("label", vec![label])]);
+    let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+    docker.list_containers(Some(options)).await.unwrap_or_default()
+}
+
+/// Runs clean-up from a `drop`, where nothing can be awaited, also while a test panics.
+fn at_the_end(work: impl AsyncFnOnce(Docker) + Send + 'static) {
+    let thread = std::thread::spawn(move || {
+        let Ok(runtime) = runtime::Builder::new_current_thread().enable_all().build() else {
+            return;
+        };
+        runtime.block_on(async {
+            if let Ok(docker) = Docker::connect_with_unix_defaults() {
+                work(docker).await;
+            }
+        });
+    });
+    if thread.join().is_err() {
+        eprintln!("the engine could not be cleaned up");
+    }
+}

@@ -1,0 +1,15 @@
+//! The coordinator as it is used: the real program, the real app, the real Docker Engine, and a
+//! stub in place of the agent.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod document;
+mod fallback;
+mod once;
+mod output;
+mod readiness;
+mod restart;
+mod scene;
+mod secrets;
+mod several;
+mod slots;

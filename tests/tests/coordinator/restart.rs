@@ -1,0 +1,154 @@
+//! Stops, crashes and restarts, of the coordinator and of the app: one outcome for every job.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use integration_tests::harness::{AppProxy, Home, Starts, eventually};
+
+use crate::scene::Scene;
+
+/// Numbered lines before and after a pause.
+const LINES: &str = "seq 1 500; pause; seq 501 1000";
+
+/// What such an agent prints, without a gap or a repeat.
+fn all_lines() -> String {
+    let numbers = |from: u32, to: u32| (from..=to).map(|n| format!("{n}\n")).collect::<String>();
+    format!("agent-runner: started\n{}pausing\n{}", numbers(1, 500), numbers(501, 1000))
+}
+
+#[tokio::test]
+async fn a_stopped_coordinator_leaves_its_container_running_and_the_next_one_adopts_it() {
+    let Some(mut scene) = Scene::or_skip(LINES).await else { return };
+    let (proxy, starts) = (AppProxy::start(&scene.app.url()).await, Starts::watch(&scene.engine));
+    scene.home = Home::new(&proxy.url());
+    let job = scene.add_job().await;
+    let mut first = scene.home.start();
+    first.wait_for_log("agent started").await;
+    scene.engine.pausing(job.job_id).await;
+
+    let begun = Instant::now();
+    first.terminate().await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(scene.engine.runs(job.job_id).await);
+    assert_eq!(scene.app.job(job.job_id).await.status, "running");
+
+    let mut second = scene.home.start();
+    second.wait_for_log("job adopted").await;
+    scene.engine.release(job.job_id).await;
+    let ended = scene.app.ended(job.job_id).await;
+    assert_eq!(ended.status, "completed", "{:?}", ended.fail_reason);
+    assert_eq!(proxy.reported(1).await, [format!("{}/complete", job.job_id)]);
+    assert_eq!(starts.count(&scene.home.id().unwrap()), 1);
+    assert_eq!(scene.home.job_log(job.job_id), all_lines());
+    second.terminate().await;
+}
+
+#[tokio::test]
+async fn a_job_that_ends_while_no_coordinator_runs_is_reported_by_the_next_one() {
+    let Some(mut scene) = Scene::or_skip("pause; echo last words; exit 4").await else { return };
+    let job = scene.add_job().await;
+    let mut first = scene.home.start();
+    first.wait_for_log("agent started").await;
+    scene.engine.pausing(job.job_id).await;
+    first.kill().await;
+    scene.engine.release(job.job_id).await;
+    eventually("the container's end", async || {
+        (!scene.engine.runs(job.job_id).await).then_some(())
+    })
+    .await;
+
+    let second = scene.home.start();
+    let ended = scene.app.ended(job.job_id).await;
+    assert_eq!(ended.status, "failed");
+    assert!(ended.fail_reason.unwrap_or_default().contains("exit 4"));
+    let log = scene.app.ticket_log(&job).await;
+    let tail = log.iter().find_map(|entry| entry.raw_output.as_deref()).unwrap_or_default();
+    assert!(tail.ends_with("last words\n"), "{log:?}");
+    second.terminate().await;
+}
+
+#[tokio::test]
+async fn a_killed_coordinator_loses_no_job_and_leaves_no_container() {
+    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    let (proxy, starts) = (AppProxy::start(&scene.app.url()).await, Starts::watch(&scene.engine));
+    scene.home = Home::new(&proxy.url());
+    scene.home.set("MAX_CONCURRENT_AGENTS", "3");
+    let jobs = scene.app.add_jobs(scene.project, 3).await;
+    let first = scene.home.start();
+    // One has come to its pause; the others may be anywhere on their way.
+    scene.engine.pausing(jobs[0].job_id).await;
+    first.kill().await;
+
+    let second = scene.home.start();
+    for job in &jobs {
+        eventually("the job to pause or to end", async || {
+            let running = scene.app.job(job.job_id).await.status == "running";
+            let there = scene.engine.runs(job.job_id).await;
+            if running && there && scene.engine.output(job.job_id).await.ends_with("pausing\n") {
+                scene.engine.release(job.job_id).await;
+            }
+            (!running && !there).then_some(())
+        })
+        .await;
+    }
+    let reports = proxy.reported(3).await;
+    let reported: BTreeSet<&str> = reports.iter().map(|end| &end[..36]).collect();
+    assert_eq!((reports.len(), reported.len()), (3, 3), "{reports:?}");
+    assert!(starts.count(&scene.home.id().unwrap()) <= 3);
+    assert_eq!(scene.home.host_runs(), 0);
+    eventually("all records to be forgotten", async || {
+        scene.home.records().is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(scene.containers().await, 0);
+    second.terminate().await;
+}
+
+#[tokio::test]
+async fn an_outcome_is_delivered_once_the_app_is_back() {
+    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    let job = scene.add_job().await;
+    let mut coordinator = scene.home.start();
+    scene.engine.pausing(job.job_id).await;
+    scene.app.stop().await;
+    scene.engine.release(job.job_id).await;
+    coordinator.wait_for_log("outcome not delivered yet").await;
+
+    scene.app.restart().await;
+    assert_eq!(scene.app.ended(job.job_id).await.status, "completed");
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn an_outcome_that_the_app_answers_with_500_is_delivered_later() {
+    let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
+    let proxy = AppProxy::start(&scene.app.url()).await;
+    proxy.refuse("/complete", 500, 2);
+    scene.home = Home::new(&proxy.url());
+    let job = scene.add_job().await;
+    let coordinator = scene.home.start();
+
+    assert_eq!(scene.app.ended(job.job_id).await.status, "completed");
+    eventually("the third answer", async || {
+        (proxy.exchanges("/complete").len() == 3).then_some(())
+    })
+    .await;
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn an_outcome_that_was_refused_with_401_is_kept_and_delivered_after_a_restart() {
+    let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
+    let proxy = AppProxy::start(&scene.app.url()).await;
+    proxy.refuse("/complete", 401, 1);
+    scene.home = Home::new(&proxy.url());
+    let job = scene.add_job().await;
+    let mut first = scene.home.start();
+    first.wait_for_log("TERARCHITECT_WORKER_API_KEY").await;
+    assert_eq!(scene.app.job(job.job_id).await.status, "running");
+    first.terminate().await;
+
+    let second = scene.home.start();
+    assert_eq!(scene.app.ended(job.job_id).await.status, "completed");
+    second.terminate().await;
+}
