@@ -45,6 +45,11 @@ impl HeadTail {
     }
 }
 
+/// The first part of `text`, at most `max` bytes.
+pub(crate) fn beginning(text: &str, max: usize) -> &str {
+    text.split_at(boundary_at_most(text, max)).0
+}
+
 /// The last place up to `index` where the text can be cut.
 fn boundary_at_most(text: &str, index: usize) -> usize {
     let index = index.min(text.len());

@@ -1,7 +1,8 @@
 //! What the worker is asked, and what is written about its work.
 //!
 //! Invariant: built from named fields alone. The app's settings, which hold secrets, are no part of
-//! an [`Assignment`], so they cannot be in a prompt, a commit or a pull request.
+//! an [`Assignment`], so they cannot be in a prompt, a commit or a pull request. What others wrote
+//! may hold a secret: each text is redacted before it is cut, for a part of a secret is not found.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,8 +11,9 @@ use std::path::Path;
 use api_client::wire::{Note, Ticket, WorkerContext};
 use serde_json::Value;
 
-use crate::bounded::bounded;
+use crate::bounded::{beginning, bounded};
 use crate::publish::DiffStat;
+use crate::redaction::Redaction;
 
 /// Files by which repositories instruct coding CLIs. The switches that keep a repository from
 /// running programs through a CLI also keep these from being read, so they are quoted.
@@ -71,7 +73,8 @@ pub(crate) struct Instructions {
 
 impl Assignment {
     /// The text of a task; its first line is the title.
-    pub(crate) fn of_task(task: &str) -> Self {
+    pub(crate) fn of_task(task: &str, redaction: &Redaction) -> Self {
+        let task = redaction.redact(task);
         let first = task.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
         Self {
             title: first.chars().take(TITLE_MAX_CHARS).collect(),
@@ -81,12 +84,12 @@ impl Assignment {
     }
 
     /// The ticket of a context; nothing if there is none in it.
-    pub(crate) fn of_context(context: &WorkerContext) -> Option<Self> {
+    pub(crate) fn of_context(context: &WorkerContext, redaction: &Redaction) -> Option<Self> {
         let ticket = context.current_ticket.as_ref()?;
         Some(Self {
-            title: ticket.title.trim().to_owned(),
-            description: ticket.description.trim().to_owned(),
-            background: background(context, ticket),
+            title: redaction.redact(ticket.title.trim()),
+            description: redaction.redact(ticket.description.trim()),
+            background: background(context, ticket, redaction),
         })
     }
 
@@ -127,10 +130,10 @@ impl Assignment {
 
 /// Reads the instructions in the root of a tree. Links are followed within the tree alone, and a
 /// text that two files share is taken once.
-pub(crate) fn instructions(tree: &Path) -> Vec<Instructions> {
+pub(crate) fn instructions(tree: &Path, redaction: &Redaction) -> Vec<Instructions> {
     let mut found: Vec<Instructions> = Vec::new();
     for name in INSTRUCTIONS {
-        match read_within(tree, name) {
+        match read_within(tree, name, redaction) {
             Ok(Some(text)) if found.iter().all(|other| other.text != text) => {
                 found.push(Instructions { name, text });
             }
@@ -149,7 +152,7 @@ pub(crate) fn accomplished(answer: &str) -> String {
     }
 }
 
-fn read_within(tree: &Path, name: &str) -> io::Result<Option<String>> {
+fn read_within(tree: &Path, name: &str, redaction: &Redaction) -> io::Result<Option<String>> {
     let path = match tree.join(name).canonicalize() {
         Ok(path) => path,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -159,9 +162,11 @@ fn read_within(tree: &Path, name: &str) -> io::Result<Option<String>> {
         return Err(io::Error::other("it is no file within the repository"));
     }
     let mut bytes = Vec::new();
-    let limit = u64::try_from(INSTRUCTIONS_MAX).unwrap_or(u64::MAX);
+    // More than is quoted, so that a secret at the end of that is read whole.
+    let limit = u64::try_from(2 * INSTRUCTIONS_MAX).unwrap_or(u64::MAX);
     File::open(&path)?.take(limit).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+    let text = redaction.redact(&String::from_utf8_lossy(&bytes));
+    let text = beginning(&text, INSTRUCTIONS_MAX).trim().to_owned();
     Ok((!text.is_empty()).then_some(text))
 }
 
@@ -170,11 +175,12 @@ fn quoted(text: &str) -> String {
     text.lines().map(|line| format!("> {line}")).collect::<Vec<_>>().join("\n")
 }
 
-fn background(context: &WorkerContext, ticket: &Ticket) -> String {
+fn background(context: &WorkerContext, ticket: &Ticket, redaction: &Redaction) -> String {
+    let notes = context.notes.iter().take(ASIDES_MAX);
     let parts = [
-        ("Project", project(context)),
-        ("Parts of the architecture that the ticket names", graph(context)),
-        ("Notes of the project", context.notes.iter().take(ASIDES_MAX).map(note).collect()),
+        ("Project", project(context, redaction)),
+        ("Parts of the architecture that the ticket names", graph(context, redaction)),
+        ("Notes of the project", notes.map(|one| note(one, redaction)).collect()),
         ("Other tickets in progress", others(&context.in_progress_tickets, ticket)),
         ("Tickets that are done", others(&context.done_tickets, ticket)),
     ];
@@ -182,13 +188,14 @@ fn background(context: &WorkerContext, ticket: &Ticket) -> String {
     parts.map(|(heading, text)| format!("\n## {heading}\n\n{}\n", text.trim())).collect()
 }
 
-fn project(context: &WorkerContext) -> String {
-    let description = bounded(context.project_description.trim(), ASIDE_MAX);
+fn project(context: &WorkerContext, redaction: &Redaction) -> String {
+    let description = redaction.redact(context.project_description.trim());
+    let description = bounded(&description, ASIDE_MAX);
     format!("{}\n\n{description}", context.project_name)
 }
 
-fn note(note: &Note) -> String {
-    format!("- {}: {}\n", note.title, one_line(&note.content))
+fn note(note: &Note, redaction: &Redaction) -> String {
+    format!("- {}: {}\n", note.title, one_line(&note.content, redaction))
 }
 
 fn others(tickets: &[Ticket], current: &Ticket) -> String {
@@ -197,10 +204,10 @@ fn others(tickets: &[Ticket], current: &Ticket) -> String {
 }
 
 /// Nodes and edges as lines; of each, only the fields that describe it.
-fn graph(context: &WorkerContext) -> String {
+fn graph(context: &WorkerContext, redaction: &Redaction) -> String {
     let graph = &context.graph_relevant_to_current_ticket;
     let list = |name: &str| graph[name].as_array().into_iter().flatten().take(ASIDES_MAX);
-    let text = |value: &Value| one_line(value.as_str().unwrap_or_default());
+    let text = |value: &Value| one_line(value.as_str().unwrap_or_default(), redaction);
     let nodes = list("nodes").map(|node| {
         let fields = ["label", "tech", "description"].map(|name| text(&node["data"][name]));
         line(&[text(&node["type"])].into_iter().chain(fields).collect::<Vec<_>>())
@@ -217,8 +224,8 @@ fn line(fields: &[String]) -> String {
     format!("- {}\n", filled.join(", "))
 }
 
-fn one_line(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+fn one_line(text: &str, redaction: &Redaction) -> String {
+    let line = redaction.redact(text).split_whitespace().collect::<Vec<_>>().join(" ");
     bounded(&line, ASIDE_MAX)
 }
 

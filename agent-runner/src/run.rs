@@ -158,10 +158,13 @@ impl Run {
                 let mut context = app.context().await.map_err(RunError::Context)?;
                 self.layers.add_context(std::mem::take(&mut context.agent_settings));
                 self.redaction.register(self.layers.secrets());
-                let assignment = Assignment::of_context(&context).ok_or(RunError::NoTicket)?;
+                let assignment =
+                    Assignment::of_context(&context, &self.redaction).ok_or(RunError::NoTicket)?;
                 Ok((assignment, context.repo_url))
             }
-            Reporter::LogOnly { task, .. } => Ok((Assignment::of_task(task), None)),
+            Reporter::LogOnly { task, .. } => {
+                Ok((Assignment::of_task(task, &self.redaction), None))
+            }
         }
     }
 }

@@ -31,6 +31,7 @@ use self::listener::Listener;
 use self::opencode::OpenCode;
 use self::process::{Invocation, Limits};
 use crate::bounded::bounded;
+use crate::redaction::Redaction;
 use crate::settings::{WorkerCli, WorkerSettings};
 
 /// How much of one event the log shows, in bytes.
@@ -137,17 +138,19 @@ pub(crate) struct Worker {
     environment: Vec<(OsString, OsString)>,
     tree: PathBuf,
     limits: Limits,
+    redaction: Redaction,
     session: Option<String>,
 }
 
 impl Worker {
-    /// Makes its home and temporary folder.
+    /// Makes its home and temporary folder. `redaction` hides secrets in all that it says.
     ///
     /// # Errors
     /// When those cannot be made.
     pub(crate) fn prepare(
         settings: &WorkerSettings,
         place: &Place<'_>,
+        redaction: Redaction,
     ) -> Result<Self, WorkerError> {
         let adapter = adapter(settings);
         let program = adapter.program();
@@ -178,6 +181,7 @@ impl Worker {
             environment,
             tree: place.tree.to_owned(),
             limits: Limits { turn: settings.turn_limit, stall: settings.stall_limit },
+            redaction,
             session: None,
         })
     }
@@ -198,6 +202,7 @@ impl Worker {
             environment: self.environment.clone(),
             directory: self.tree.clone(),
             prompt,
+            redaction: self.redaction.clone(),
         };
         let mut listener = Listener::new(self.adapter.reader());
         let mut on_line = |line: &str| listener.hear(line);

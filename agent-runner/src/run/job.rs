@@ -108,7 +108,8 @@ impl Job {
 
     /// What the worker is asked, without any known secret.
     pub(super) fn prompt(&self, checkout: &Checkout) -> String {
-        let prompt = self.assignment.prompt(&prompt::instructions(checkout.path()));
+        let prompt =
+            self.assignment.prompt(&prompt::instructions(checkout.path(), &self.redaction));
         self.redaction.redact(&prompt)
     }
 
@@ -126,7 +127,7 @@ impl Job {
             docker_host: self.docker_host.as_deref(),
             author: (&self.settings.author_name, &self.settings.author_email),
         };
-        let mut worker = Worker::prepare(&self.settings.worker, &place)?;
+        let mut worker = Worker::prepare(&self.settings.worker, &place, self.redaction.clone())?;
         Ok(worker.turn(prompt, &self.cancel).await?)
     }
 

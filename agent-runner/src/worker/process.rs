@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::lines::{LineCounts, Lines};
 use crate::bounded::HeadTail;
 use crate::processes::{ProcessTable, signal_all};
+use crate::redaction::Redaction;
 
 /// Longest line of events that is read, in bytes: a tool's whole output can be one event.
 const LINE_MAX: usize = 4 << 20;
@@ -55,6 +56,8 @@ pub(crate) struct Invocation {
     pub(crate) directory: PathBuf,
     /// What it reads.
     pub(crate) prompt: String,
+    /// Hides secrets in what it writes, before anything of that is cut.
+    pub(crate) redaction: Redaction,
 }
 
 /// How long a turn may take, and how long it may be silent.
@@ -131,6 +134,7 @@ struct Running {
     pid: Pid,
     mark: String,
     lines: Lines<BufReader<ChildStdout>>,
+    redaction: Redaction,
     feed: JoinHandle<()>,
     tail: JoinHandle<String>,
 }
@@ -160,8 +164,9 @@ impl Running {
             child,
             mark,
             lines: Lines::new(BufReader::new(stdout), LINE_MAX),
+            redaction: invocation.redaction.clone(),
             feed: tokio::spawn(feed(stdin, invocation.prompt)),
-            tail: tokio::spawn(keep_tail(stderr)),
+            tail: tokio::spawn(keep_tail(stderr, invocation.redaction)),
         })
     }
 
@@ -182,7 +187,7 @@ impl Running {
                     None => open = false,
                     Some(line) => {
                         silent_until = Instant::now() + limits.stall;
-                        match on_line(&line) {
+                        match on_line(&self.redaction.redact(&line)) {
                             Next::Continue => {}
                             Next::Ended => exit_by = Some(Instant::now() + END_GRACE),
                             Next::Hopeless(why) => return Ok(Stop::Hopeless(why)),
@@ -248,7 +253,7 @@ impl Running {
     async fn drain(&mut self, on_line: &mut (dyn FnMut(&str) -> Next + Send)) -> io::Result<()> {
         let reading = async {
             while let Some(line) = self.lines.next().await? {
-                let _already_exited = on_line(&line);
+                let _already_exited = on_line(&self.redaction.redact(&line));
             }
             Ok(())
         };
@@ -276,12 +281,13 @@ async fn feed(mut stdin: ChildStdin, prompt: String) {
     let _closed_early = stdin.shutdown().await;
 }
 
-async fn keep_tail(mut stderr: ChildStderr) -> String {
+async fn keep_tail(stderr: ChildStderr, redaction: Redaction) -> String {
     let mut kept = HeadTail::new(STDERR_MAX);
-    let mut piece = vec![0; 8 << 10];
+    let mut lines = Lines::new(BufReader::new(stderr), LINE_MAX);
     // A pipe that cannot be read has nothing more to say.
-    while let Ok(length @ 1..) = stderr.read(&mut piece).await {
-        kept.push(&String::from_utf8_lossy(piece.get(..length).unwrap_or_default()));
+    while let Ok(Some(line)) = lines.next().await {
+        kept.push(&redaction.redact(&line));
+        kept.push("\n");
     }
     kept.into_text()
 }

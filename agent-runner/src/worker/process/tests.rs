@@ -14,6 +14,7 @@ fn shell(script: &str) -> Invocation {
         environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
         directory: std::env::temp_dir(),
         prompt: String::new(),
+        redaction: Redaction::default(),
     }
 }
 
@@ -81,6 +82,21 @@ async fn standard_error_is_kept_bounded() {
     let (finished, _) = lines_of(shell(script)).await;
     assert!(finished.stderr.starts_with("first") && finished.stderr.ends_with("last\n"));
     assert!(finished.stderr.len() < 2 * STDERR_MAX, "{}", finished.stderr.len());
+}
+
+#[tokio::test]
+async fn secrets_are_hidden_before_anything_is_cut() {
+    let secret = "ghp_0123456789abcdef";
+    // Of standard error, the beginning that is kept ends within the secret.
+    let invocation = shell(&format!(
+        "echo {secret}; head -c {} /dev/zero | tr '\\0' x >&2; echo {secret} >&2; \
+         head -c 90000 /dev/zero | tr '\\0' x >&2",
+        STDERR_MAX / 2 - 8
+    ));
+    invocation.redaction.register([&secret.into()]);
+    let (finished, lines) = lines_of(invocation).await;
+    assert_eq!(lines, ["[redacted]"]);
+    assert!(!finished.stderr.contains("ghp_"), "{}", finished.stderr);
 }
 
 #[tokio::test]
