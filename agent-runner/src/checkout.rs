@@ -15,8 +15,7 @@ use crate::git::{
     Source,
 };
 
-use self::worktree::HeldRepository;
-pub(crate) use self::worktree::worktree_of;
+pub(crate) use self::worktree::{HeldRepository, worktree_of};
 
 /// Commits of history in a clone that starts fresh: the worker needs files, not history.
 const FRESH_DEPTH: u32 = 1;

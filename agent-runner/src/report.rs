@@ -39,6 +39,8 @@ pub(crate) enum Step {
     SessionStarted,
     /// Settings are complete and the ticket is known.
     ContextLoaded,
+    /// Another run works from the same repository of this host.
+    WaitingForRepository,
     /// The ticket's branch is checked out.
     BranchCreated,
     /// What the worker is asked.
@@ -74,6 +76,7 @@ impl Step {
             Self::DockerRunFallback => "docker_run_fallback",
             Self::SessionStarted => "session_started",
             Self::ContextLoaded => "context_loaded",
+            Self::WaitingForRepository => "waiting_for_repository",
             Self::BranchCreated => "branch_created",
             Self::WorkerPrompt => "worker_turn_0_prompt",
             Self::WorkerTurn => "worker_turn_0",
@@ -95,6 +98,7 @@ impl Step {
             Self::DockerRunFallback
             | Self::SessionStarted
             | Self::ContextLoaded
+            | Self::WaitingForRepository
             | Self::BranchCreated
             | Self::WorkerPrompt
             | Self::WorkerTurn

@@ -115,7 +115,7 @@ impl Run {
         let folder = tempfile::Builder::new().prefix("agent-job-").tempdir().map_err(|source| {
             RunError::Folder { attempted: "make a folder for the job", source }
         })?;
-        let checkout = job.check_out(folder.path(), &branch_of(&start)).await?;
+        let checkout = job.check_out(folder.path(), &branch_of(&start), reporter).await?;
         let done = deliver(&job, &checkout, folder.path(), start.docker, reporter).await;
         job.give_back(checkout).await;
         if let Err(error) = folder.close() {

@@ -4,13 +4,11 @@
 //! is left and no lock outlives its run.
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::CheckoutError;
 
-/// How long another run is waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause between tries.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -18,30 +16,45 @@ const PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct RepositoryLock {
     /// The open file is the lock.
-    _folder: File,
+    file: File,
+    folder: PathBuf,
 }
 
 impl RepositoryLock {
-    /// Waits for the lock, at most `patience`.
-    pub(super) async fn take(folder: &Path, patience: Duration) -> Result<Self, CheckoutError> {
+    /// Takes the lock; if another run has it, waits for at most `patience`, after `busy` was told.
+    pub(super) async fn take(
+        folder: &Path,
+        patience: Duration,
+        busy: impl AsyncFnOnce(),
+    ) -> Result<Self, CheckoutError> {
         let failed =
             |source| CheckoutError::Io { attempted: "locked", path: folder.to_owned(), source };
-        let file = File::open(folder).map_err(failed)?;
+        let lock = Self { file: File::open(folder).map_err(failed)?, folder: folder.to_owned() };
+        if lock.try_take()? {
+            return Ok(lock);
+        }
+        busy().await;
         let waiting = async {
-            loop {
-                match file.try_lock() {
-                    Ok(()) => return Ok(()),
-                    Err(TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
-                    Err(TryLockError::Error(source)) => return Err(failed(source)),
-                }
+            while !lock.try_take()? {
+                tokio::time::sleep(PAUSE).await;
             }
+            Ok(())
         };
-        match tokio::time::timeout(patience, waiting).await {
-            Ok(taken) => taken.map(|()| Self { _folder: file }),
-            Err(_elapsed) => Err(CheckoutError::Locked {
-                path: folder.to_owned(),
-                waited_secs: patience.as_secs(),
-            }),
+        let waited = tokio::time::timeout(patience, waiting).await;
+        let locked = |_elapsed| CheckoutError::Locked {
+            path: folder.to_owned(),
+            waited_secs: patience.as_secs(),
+        };
+        waited.map_err(locked)?.map(|()| lock)
+    }
+
+    fn try_take(&self) -> Result<bool, CheckoutError> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(source)) => {
+                Err(CheckoutError::Io { attempted: "locked", path: self.folder.clone(), source })
+            }
         }
     }
 }

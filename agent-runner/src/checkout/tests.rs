@@ -8,6 +8,16 @@ async fn clone(origin: &Origin, name: &str) -> Result<Checkout, CheckoutError> {
     clone_ticket_branch(&git(), &origin.source(), &origin.place(name), &ticket()).await
 }
 
+async fn worktree(
+    git: &Git,
+    repository: &Path,
+    source: &Source,
+    into: &Path,
+) -> Result<Checkout, CheckoutError> {
+    let held = HeldRepository::take(git, repository, Duration::ZERO, async || ()).await?;
+    worktree_of(git, held, source, into, &ticket()).await
+}
+
 /// A repository of a user, cloned from the remote, with work in progress in its tree.
 fn users_repository(origin: &Origin) -> PathBuf {
     let path = origin.place("users");
@@ -116,7 +126,7 @@ async fn a_worktree_leaves_the_user_s_tree_index_and_branches_alone() {
 
     let git = git();
     let into = origin.place("tree");
-    let checkout = worktree_of(&git, &users, &origin.source(), &into, &ticket()).await.unwrap();
+    let checkout = worktree(&git, &users, &origin.source(), &into).await.unwrap();
     assert_eq!(checkout.base_commit().to_string(), newer);
     assert!(checkout.path().join("newer").is_file());
     assert_eq!(fs::read_to_string(checkout.path().join("README")).unwrap(), "hello\n");
@@ -136,7 +146,7 @@ async fn a_worktree_continues_the_ticket_s_branch_of_the_remote() {
     let begun = origin.commit(ticket().as_str(), "begun", "by an earlier run\n");
     let git = git();
     let into = origin.place("tree");
-    let checkout = worktree_of(&git, &users, &origin.source(), &into, &ticket()).await.unwrap();
+    let checkout = worktree(&git, &users, &origin.source(), &into).await.unwrap();
     assert_eq!(checkout.start(), Start::Continued);
     assert_eq!(run(checkout.path(), &["rev-parse", "HEAD"]), begun);
     checkout.remove(&git).await.unwrap();
@@ -154,7 +164,7 @@ async fn filters_and_hooks_of_the_user_s_repository_do_not_run_for_a_worktree() 
     write_hook(&users.join(".git/hooks/post-checkout"), &mark);
     let git = git();
     let into = origin.place("tree");
-    let checkout = worktree_of(&git, &users, &origin.source(), &into, &ticket()).await.unwrap();
+    let checkout = worktree(&git, &users, &origin.source(), &into).await.unwrap();
     assert!(checkout.path().join(".gitattributes").is_file());
     checkout.remove(&git).await.unwrap();
     assert!(!mark.exists(), "something of the repository was run");
@@ -167,27 +177,24 @@ fn write_hook(path: &Path, mark: &Path) {
 }
 
 #[tokio::test]
-async fn two_worktrees_of_one_repository_at_once_are_refused() {
+async fn a_second_run_from_one_repository_waits_for_the_first() {
     let origin = Origin::new("main");
     let users = users_repository(&origin);
     let (git, source) = (git(), origin.source());
-    let into = origin.place("one");
-    let first = worktree_of(&git, &users, &source, &into, &ticket()).await.unwrap();
+    let first = worktree(&git, &users, &source, &origin.place("one")).await.unwrap();
     // By another name for the same folder, too.
     let link = origin.place("link");
     std::os::unix::fs::symlink(&users, &link).unwrap();
-    let second = |into: PathBuf| {
-        let (git, source, link) = (&git, &source, &link);
-        async move {
-            let patience = Duration::from_millis(10);
-            worktree::worktree_within(git, link, source, &into, &ticket(), patience).await
-        }
-    };
-    let error = second(origin.place("two")).await.unwrap_err();
+    let error = worktree(&git, &link, &source, &origin.place("two")).await.unwrap_err();
     assert!(matches!(error, CheckoutError::Locked { .. }), "{error}");
     assert!(first.path().join("README").is_file());
-    first.remove(&git).await.unwrap();
-    let third = second(origin.place("three")).await.unwrap();
+
+    // The first ends when the second says that it waits.
+    let end_the_first = async || first.remove(&git).await.unwrap();
+    let patience = Duration::from_secs(60);
+    let held = HeldRepository::take(&git, &link, patience, end_the_first).await.unwrap();
+    let into = origin.place("three");
+    let third = worktree_of(&git, held, &source, &into, &ticket()).await.unwrap();
     third.remove(&git).await.unwrap();
 }
 
@@ -199,14 +206,32 @@ async fn the_worktree_of_a_run_that_was_killed_is_removed_by_the_next() {
     let (git, source) = (git(), origin.source());
     let (dead, gone) = (origin.place("dead"), origin.place("gone"));
     // As a kill would: the lock goes, the worktree and its record stay.
-    drop(worktree_of(&git, &users, &source, &dead, &ticket()).await.unwrap());
+    drop(worktree(&git, &users, &source, &dead).await.unwrap());
     assert!(dead.exists());
-    let next = worktree_of(&git, &users, &source, &gone, &ticket()).await.unwrap();
+    let next = worktree(&git, &users, &source, &gone).await.unwrap();
     assert!(!dead.exists());
     drop(next);
     fs::remove_dir_all(&gone).unwrap();
-    let last = worktree_of(&git, &users, &source, &origin.place("last"), &ticket()).await.unwrap();
+    let last = worktree(&git, &users, &source, &origin.place("last")).await.unwrap();
     last.remove(&git).await.unwrap();
+    assert_eq!(traces(&users), before);
+}
+
+#[tokio::test]
+async fn a_worker_that_removes_the_git_file_blocks_neither_its_removal_nor_the_next_run() {
+    let origin = Origin::new("main");
+    let users = users_repository(&origin);
+    let before = traces(&users);
+    let (git, source) = (git(), origin.source());
+    let (dead, into) = (origin.place("dead"), origin.place("next"));
+    let killed = worktree(&git, &users, &source, &dead).await.unwrap();
+    fs::remove_file(dead.join(".git")).unwrap();
+    drop(killed);
+    let next = worktree(&git, &users, &source, &into).await.unwrap();
+    assert!(!dead.exists());
+    fs::write(into.join(".git"), "gitdir: /nonexistent\n").unwrap();
+    next.remove(&git).await.unwrap();
+    assert!(!into.exists());
     assert_eq!(traces(&users), before);
 }
 
@@ -217,7 +242,7 @@ async fn the_worktree_of_a_cancelled_run_is_removed() {
     let before = traces(&users);
     let cancel = tokio_util::sync::CancellationToken::new();
     let (git, source, into) = (git_until(cancel.clone()), origin.source(), origin.place("tree"));
-    let checkout = worktree_of(&git, &users, &source, &into, &ticket()).await.unwrap();
+    let checkout = worktree(&git, &users, &source, &into).await.unwrap();
     cancel.cancel();
     checkout.remove(&git).await.unwrap();
     assert!(!into.exists());
@@ -231,7 +256,7 @@ async fn a_folder_that_is_no_repository_is_refused_even_within_one() {
     let inner = users.join("inner");
     fs::create_dir(&inner).unwrap();
     let into = origin.place("tree");
-    let error = worktree_of(&git(), &inner, &origin.source(), &into, &ticket()).await.unwrap_err();
+    let error = worktree(&git(), &inner, &origin.source(), &into).await.unwrap_err();
     assert!(error.to_string().contains("not a git repository"), "{error}");
     assert!(!into.exists());
 }

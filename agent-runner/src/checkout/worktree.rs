@@ -1,12 +1,15 @@
 //! A worktree of a repository of the user, for a run on the host.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use api_client::error_chain;
+
 use crate::git::{BranchName, FetchInto, Git, Shadow, Source};
 
-use super::lock::{self, RepositoryLock};
+use super::lock::RepositoryLock;
 use super::{Checkout, CheckoutError, Remote, Start, absolute, ask_remote, parent_of};
 
 /// Where our git directory keeps the default branch.
@@ -14,63 +17,89 @@ const BASE_REF: &str = "refs/remotes/origin/base";
 /// Where our git directory keeps the ticket's branch as it was on the remote.
 const START_REF: &str = "refs/remotes/origin/start";
 
-/// The user's repository behind a worktree, which no other run uses meanwhile.
+/// A repository of the user, which no other run uses meanwhile.
 #[derive(Debug)]
-pub(super) struct HeldRepository {
+pub(crate) struct HeldRepository {
     path: PathBuf,
-    lock: RepositoryLock,
+    /// The git directory that all its worktrees share.
+    common_dir: PathBuf,
+    _lock: RepositoryLock,
 }
 
 impl HeldRepository {
+    /// Waits for the other runs from the same repository, at most `patience`; `busy` is told that
+    /// there are any. Dropping it frees the repository.
+    ///
+    /// # Errors
+    /// When this is no repository, or the others took longer.
+    pub(crate) async fn take(
+        git: &Git,
+        repository: &Path,
+        patience: Duration,
+        busy: impl AsyncFnOnce(),
+    ) -> Result<Self, CheckoutError> {
+        let path = absolute(repository)?;
+        let common_dir = git.common_dir(&path).await?;
+        let lock = RepositoryLock::take(&common_dir, patience, busy).await?;
+        Ok(Self { path, common_dir, _lock: lock })
+    }
+
     /// Removes the worktree and frees the repository.
     pub(super) async fn release(self, git: &Git, worktree: &Path) -> Result<(), CheckoutError> {
-        let removed = git.worktree_remove(&self.path, worktree).await;
-        drop(self.lock);
-        Ok(removed?)
+        self.remove(git, worktree).await
+    }
+
+    /// Removes a worktree and the record of it. The folder goes first: git refuses to remove one
+    /// whose own `.git` file is gone or names another place, as a worker may have it.
+    async fn remove(&self, git: &Git, worktree: &Path) -> Result<(), CheckoutError> {
+        match tokio::fs::remove_dir_all(worktree).await {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                let path = worktree.to_owned();
+                return Err(CheckoutError::Io { attempted: "removed", path, source });
+            }
+            _ => Ok(git.worktree_remove(&self.path, worktree).await?),
+        }
+    }
+
+    /// Removes worktrees of runs that did not come to remove theirs. As the lock is ours, no run
+    /// that lives has one. One that cannot be removed is in nobody's way.
+    async fn remove_leftovers(&self, git: &Git) -> Result<(), CheckoutError> {
+        for leftover in git.our_worktrees(&self.path).await? {
+            tracing::warn!(worktree = %leftover.display(), "removing the worktree of a broken run");
+            if let Err(error) = self.remove(git, &leftover).await {
+                tracing::warn!("it is left: {}", error_chain(&error));
+            }
+        }
+        Ok(())
     }
 }
 
 /// Makes a worktree of a repository on this machine in a folder that is absent: HEAD detached, so
-/// that the user sees no new branch, at the remote's newest commit. Other runs from the same
-/// repository are waited for, at most 30 s, and then refused.
+/// that the user sees no new branch, at the remote's newest commit.
 ///
 /// # Errors
 /// See [`CheckoutError`].
 pub(crate) async fn worktree_of(
     git: &Git,
-    repository: &Path,
+    held: HeldRepository,
     source: &Source,
     into: &Path,
     branch: &BranchName,
 ) -> Result<Checkout, CheckoutError> {
-    worktree_within(git, repository, source, into, branch, lock::PATIENCE).await
-}
-
-pub(super) async fn worktree_within(
-    git: &Git,
-    repository: &Path,
-    source: &Source,
-    into: &Path,
-    branch: &BranchName,
-    patience: Duration,
-) -> Result<Checkout, CheckoutError> {
-    let repository = &absolute(repository)?;
-    let common_dir = git.common_dir(repository).await?;
-    let lock = RepositoryLock::take(&common_dir, patience).await?;
-    remove_leftovers(git, repository).await?;
+    held.remove_leftovers(git).await?;
 
     let remote = ask_remote(git, source, branch).await?;
     let parent = &absolute(parent_of(into))?;
     let path = parent.join(into.file_name().unwrap_or_default());
-    let shadow = Shadow::create(parent, &path, &common_dir, branch)?;
-    fetch_objects(git, source, repository, &shadow, branch, &remote).await?;
+    let shadow = Shadow::create(parent, &path, &held.common_dir, branch)?;
+    fetch_objects(git, source, &held.path, &shadow, branch, &remote).await?;
     let base_commit = shadow.commit_of(BASE_REF)?;
     let start_commit = match remote.start {
         Start::Fresh => base_commit,
         Start::Continued => shadow.commit_of(START_REF)?,
     };
     shadow.set_ref(&branch.to_ref(), start_commit)?;
-    git.worktree_add(repository, start_commit, &path).await?;
+    git.worktree_add(&held.path, start_commit, &path).await?;
     let checkout = Checkout {
         path,
         source: source.clone(),
@@ -80,7 +109,7 @@ pub(super) async fn worktree_within(
         start: remote.start,
         start_commit,
         shadow,
-        held: Some(HeldRepository { path: repository.clone(), lock }),
+        held: Some(held),
     };
     match fill(git, &checkout).await {
         Ok(()) => Ok(checkout),
@@ -124,14 +153,4 @@ async fn fill(git: &Git, checkout: &Checkout) -> Result<(), CheckoutError> {
         path: index,
         source,
     })
-}
-
-/// Removes worktrees of runs that did not come to remove theirs. As the lock is ours, no run that
-/// lives has one.
-async fn remove_leftovers(git: &Git, repository: &Path) -> Result<(), CheckoutError> {
-    for leftover in git.our_worktrees(repository).await? {
-        tracing::warn!(worktree = %leftover.display(), "removing the worktree of a broken run");
-        git.worktree_remove(repository, &leftover).await?;
-    }
-    Ok(())
 }

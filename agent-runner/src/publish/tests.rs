@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
-use crate::checkout::{clone_ticket_branch, worktree_of};
+use crate::checkout::{HeldRepository, clone_ticket_branch, worktree_of};
 use crate::git::testing::{Remote, git, run, ticket};
 
 struct Scene {
@@ -290,7 +290,8 @@ async fn a_worktree_is_published_like_a_clone() {
     let git = git();
     let into = origin.place("tree");
     let users = origin.place("users");
-    let checkout = worktree_of(&git, &users, &origin.source(), &into, &ticket()).await.unwrap();
+    let held = HeldRepository::take(&git, &users, Duration::ZERO, async || ()).await.unwrap();
+    let checkout = worktree_of(&git, held, &origin.source(), &into, &ticket()).await.unwrap();
     let scene = Scene { git, origin, checkout };
     assert_eq!(scene.commit().await, None);
     scene.write("a", "a\n");

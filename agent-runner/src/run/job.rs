@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 use api_client::error_chain;
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
-use crate::checkout::{self, Checkout, CheckoutError};
+use crate::checkout::{self, Checkout, CheckoutError, HeldRepository};
 use crate::forge::{self, GitHub, PullRequest, PullRequestDraft};
 use crate::git::{BranchName, CommitId, Git, Source};
 use crate::outcome::RunError;
@@ -15,8 +16,12 @@ use crate::processes;
 use crate::prompt::{self, Assignment};
 use crate::publish::{self, Author, CommitMessage, DiffStat};
 use crate::redaction::Redaction;
+use crate::report::{Reporter, Step};
 use crate::settings::{self, DockerMode, Layers, Settings};
 use crate::worker::{Place, TurnReport, Worker};
+
+/// What a run may take beyond its turn: fetching, pushing, the pull request.
+const AROUND_A_TURN: Duration = Duration::from_secs(600);
 
 /// What a run has once all settings are known.
 pub(super) struct Job {
@@ -90,13 +95,34 @@ impl Job {
         &self,
         folder: &Path,
         branch: &BranchName,
+        reporter: &Reporter,
     ) -> Result<Checkout, RunError> {
         let (git, source, tree) = (&self.git, &self.source, folder.join("tree"));
         let checkout = match &self.settings.workspace {
-            Some(workspace) => checkout::worktree_of(git, workspace, source, &tree, branch).await,
+            Some(workspace) => {
+                let held = self.hold(workspace, reporter).await?;
+                checkout::worktree_of(git, held, source, &tree, branch).await
+            }
             None => checkout::clone_ticket_branch(git, source, &tree, branch).await,
         };
         checkout.map_err(RunError::Checkout)
+    }
+
+    /// Waits until no other run works from the user's repository: as long as one may take, for the
+    /// coordinator may start several tickets of one project.
+    async fn hold(
+        &self,
+        workspace: &Path,
+        reporter: &Reporter,
+    ) -> Result<HeldRepository, RunError> {
+        let waits = async || {
+            let summary = format!("Waiting for another run from {}", workspace.display());
+            reporter.step(Step::WaitingForRepository, &summary, None).await;
+        };
+        let patience = self.settings.worker.turn_limit + AROUND_A_TURN;
+        let held = HeldRepository::take(&self.git, workspace, patience, waits);
+        let held = self.cancel.run_until_cancelled(held).await;
+        held.ok_or(RunError::Cancelled)?.map_err(RunError::Checkout)
     }
 
     /// Ends the use of a checkout. That this failed changes nothing about the work.
