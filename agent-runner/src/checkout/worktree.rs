@@ -55,7 +55,7 @@ impl HeldRepository {
         match tokio::fs::remove_dir_all(worktree).await {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 let path = worktree.to_owned();
-                return Err(CheckoutError::Io { attempted: "removed", path, source });
+                Err(CheckoutError::Io { attempted: "removed", path, source })
             }
             _ => Ok(git.worktree_remove(&self.path, worktree).await?),
         }

@@ -1,7 +1,8 @@
 //! Claude Code (2.1): `claude -p`, its events as JSON lines, an Anthropic Messages endpoint.
 //!
 //! It ends a turn with one `result` event, of which `is_error` counts: `subtype` says `success` even
-//! where the endpoint refused the key.
+//! where the endpoint refused the key. A failed request is tried ten times again, over minutes: right
+//! for an endpoint that is overloaded, and not for a key that is refused.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,9 +13,6 @@ use url::Url;
 
 use super::event::{Ending, Event, Usage};
 use super::{Adapter, Exit, Reader, field, tool_target};
-
-/// Tries after a failed request. Its default of 10 takes minutes, on a refused key as well.
-const RETRIES: &str = "3";
 
 /// No update, no telemetry, no error reports. `IS_SANDBOX` lets it work without asking as root too,
 /// which it otherwise refuses.
@@ -67,7 +65,6 @@ impl Adapter for ClaudeCode {
     fn environment(&self, home: &Path) -> Vec<(OsString, OsString)> {
         let mut environment: Vec<(OsString, OsString)> = vec![
             ("CLAUDE_CONFIG_DIR".into(), home.join(".claude").into()),
-            ("CLAUDE_CODE_MAX_RETRIES".into(), RETRIES.into()),
             ("ANTHROPIC_API_KEY".into(), self.key.expose().into()),
         ];
         let url = self.url.as_ref().map(|url| url.as_str().trim_end_matches('/'));
@@ -94,7 +91,7 @@ impl Reader for Events {
         };
         match (field(&value, "type"), field(&value, "subtype")) {
             ("system", "init") => vec![Event::Session(field(&value, "session_id").to_owned())],
-            ("system", "api_retry") => vec![Event::Retry(retry(&value))],
+            ("system", "api_retry") => retry(&value),
             ("assistant", _) => said(&value["message"]),
             ("user", _) => tool_results(&value["message"]),
             ("result", _) => self.result(&value),
@@ -122,7 +119,8 @@ impl Events {
             text => text.to_owned(),
         };
         // Absent or of another type, it is no success.
-        let failed = value["is_error"].as_bool().unwrap_or(true);
+        let failed = value["is_error"].as_bool().unwrap_or(true)
+            || field(value, "subtype").starts_with("error");
         self.result = Some(if failed {
             Ending::of_http_status(value["api_error_status"].as_u64(), words)
         } else if field(value, "stop_reason") == "refusal" {
@@ -141,11 +139,16 @@ impl Events {
     }
 }
 
-fn retry(value: &Value) -> String {
+fn retry(value: &Value) -> Vec<Event> {
     let (attempt, most) = (&value["attempt"], &value["max_retries"]);
-    let status = value["error_status"].as_u64();
-    let status = status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}"));
-    format!("{attempt} of {most}: {status}, {}", field(value, "error"))
+    let (status, error) = (value["error_status"].as_u64(), field(value, "error"));
+    let answer = status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}"));
+    let mut events = vec![Event::Retry(format!("{attempt} of {most}: {answer}, {error}"))];
+    if matches!(status, Some(401 | 403)) {
+        let ending = Ending::of_http_status(status, format!("{answer}, {error}"));
+        events.push(Event::Hopeless(ending));
+    }
+    events
 }
 
 fn said(message: &Value) -> Vec<Event> {
@@ -167,7 +170,14 @@ fn said(message: &Value) -> Vec<Event> {
 fn tool_results(message: &Value) -> Vec<Event> {
     let blocks = message["content"].as_array().into_iter().flatten();
     let failed = blocks.filter(|block| block["is_error"].as_bool() == Some(true));
-    failed.map(|block| Event::ToolFailed(field(block, "content").to_owned())).collect()
+    failed.map(|block| Event::ToolFailed(tool_text(&block["content"]))).collect()
+}
+
+/// What a tool said: one text, or blocks of which some are text.
+fn tool_text(content: &Value) -> String {
+    let blocks = content.as_array().into_iter().flatten();
+    let texts: Vec<&str> = blocks.filter_map(|block| block["text"].as_str()).collect();
+    content.as_str().map_or_else(|| texts.join("\n"), str::to_owned)
 }
 
 /// The URL without `/v1` at its end: the CLI adds it.

@@ -27,8 +27,8 @@ pub(crate) enum Event {
     Error(String),
     /// The CLI says that the turn is over.
     End,
-    /// The CLI will not come to an end by itself.
-    Hopeless(String),
+    /// The CLI will not come to this end by itself, or not soon.
+    Hopeless(Ending),
     /// An event of a kind that is not known, or no event at all.
     Unknown,
 }
@@ -42,7 +42,7 @@ impl fmt::Display for Event {
             Self::ToolFailed(text) => write!(f, "[tool failed] {text}"),
             Self::Retry(text) => write!(f, "[retry] {text}"),
             Self::Error(text) => write!(f, "[error] {text}"),
-            Self::Hopeless(text) => write!(f, "[hopeless] {text}"),
+            Self::Hopeless(ending) => write!(f, "[hopeless] {ending}"),
             Self::Session(_) | Self::Usage(_) | Self::End | Self::Unknown => Ok(()),
         }
     }

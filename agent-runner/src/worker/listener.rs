@@ -58,7 +58,7 @@ impl Listener {
                 Event::Text(text) => self.answer = bounded(&text, ANSWER_MAX),
                 Event::Usage(usage) => self.usage += usage,
                 Event::End => next = Next::Ended,
-                Event::Hopeless(why) => next = Next::Hopeless(why),
+                Event::Hopeless(ending) => next = Next::Hopeless(ending),
                 Event::Unknown => self.unknown += 1,
                 Event::Tool { .. } | Event::ToolFailed(_) | Event::Retry(_) | Event::Error(_) => {}
             }
@@ -81,7 +81,7 @@ impl Listener {
         let ending = match finished.stop {
             Stop::Exited(status) => self.reader.judge(&exit(Some(status))),
             Stop::HungAfterEnd => self.reader.judge(&exit(None)),
-            Stop::Hopeless(why) => Ending::Failed(why),
+            Stop::Hopeless(ending) => ending,
             Stop::TimedOut => Ending::TimedOut(limits.turn),
             Stop::Stalled => Ending::Stalled(limits.stall),
             Stop::Cancelled => Ending::Cancelled,

@@ -188,10 +188,10 @@ impl Events {
             output: count(&tokens["output"]),
         })];
         if self.unknown_steps >= UNKNOWN_STEPS_MAX {
-            events.push(Event::Hopeless(
+            events.push(Event::Hopeless(Ending::Failed(
                 "the model endpoint answers, but not with chat completions; check WORKER_LLM_URL"
                     .to_owned(),
-            ));
+            )));
         }
         events
     }

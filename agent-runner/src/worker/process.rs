@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::event::Ending;
 use super::lines::{LineCounts, Lines};
 use crate::bounded::HeadTail;
 use crate::processes::{ProcessTable, signal_all};
@@ -76,8 +77,8 @@ pub(crate) enum Next {
     Continue,
     /// The turn is over; the process should exit now.
     Ended,
-    /// It will not end by itself.
-    Hopeless(String),
+    /// It will not end by itself, or not soon; this is how it would.
+    Hopeless(Ending),
 }
 
 /// Why the process is no more.
@@ -88,7 +89,7 @@ pub(crate) enum Stop {
     /// It said that the turn is over and did not exit: ended by us.
     HungAfterEnd,
     /// It would not have ended: ended by us.
-    Hopeless(String),
+    Hopeless(Ending),
     /// The turn took too long: ended by us.
     TimedOut,
     /// It was silent for too long: ended by us.
@@ -190,7 +191,7 @@ impl Running {
                         match on_line(&self.redaction.redact(&line)) {
                             Next::Continue => {}
                             Next::Ended => exit_by = Some(Instant::now() + END_GRACE),
-                            Next::Hopeless(why) => return Ok(Stop::Hopeless(why)),
+                            Next::Hopeless(ending) => return Ok(Stop::Hopeless(ending)),
                         }
                     }
                 },

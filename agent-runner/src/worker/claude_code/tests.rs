@@ -75,6 +75,10 @@ fn retries_and_the_cli_s_own_words_are_not_taken_for_the_model_s() {
     let (_, events) = ending(include_str!("../fixtures/claude_code_401.jsonl"), 1);
     let retry = Event::Retry("1 of 2: status 401, authentication_failed".to_owned());
     assert!(events.contains(&retry), "{events:?}");
+    let hopeless = |event: &Event| matches!(event, Event::Hopeless(Ending::AuthFailed(_)));
+    assert!(events.iter().any(hopeless), "a refused key is not tried ten times: {events:?}");
+    let (_, events) = ending(include_str!("../fixtures/claude_code_429.jsonl"), 1);
+    assert!(!events.iter().any(|event| matches!(event, Event::Hopeless(_))), "{events:?}");
     assert!(!events.iter().any(|event| matches!(event, Event::Text(_))), "{events:?}");
 }
 
@@ -132,4 +136,18 @@ fn an_earlier_session_is_resumed() {
         "--resume".into(),
         "the-id".into()
     ]));
+}
+
+#[test]
+fn a_result_of_an_error_is_no_success_whatever_else_it_says() {
+    let stream = r#"{"type":"result","subtype":"error_max_turns","is_error":false}"#;
+    assert_eq!(ending(stream, 0).0, Ending::Failed("error_max_turns".to_owned()));
+}
+
+#[test]
+fn a_failed_tool_may_speak_in_blocks() {
+    let stream = r#"{"type":"user","message":{"content":[{"type":"tool_result","is_error":true,
+        "content":[{"type":"text","text":"a"},{"type":"image"},{"type":"text","text":"b"}]}]}}"#;
+    let (_, events) = ending(&stream.replace('\n', ""), 0);
+    assert_eq!(events, [Event::ToolFailed("a\nb".to_owned())]);
 }

@@ -161,10 +161,11 @@ async fn silence_is_ended_and_lines_prevent_it() {
 
 #[tokio::test]
 async fn a_hopeless_process_is_killed_though_it_ignores_term() {
-    let mut hopeless = |_: &str| Next::Hopeless("again".to_owned());
+    let ending = Ending::Failed("again".to_owned());
+    let mut hopeless = |_: &str| Next::Hopeless(ending.clone());
     let script = "trap '' TERM; echo loop; while :; do sleep 1; done";
     let finished = run(shell(script), LONG, &CancellationToken::new(), &mut hopeless).await;
-    assert_eq!(finished.unwrap().stop, Stop::Hopeless("again".to_owned()));
+    assert_eq!(finished.unwrap().stop, Stop::Hopeless(ending));
 }
 
 #[tokio::test]
