@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use git2::{IndexAddOption, Repository};
@@ -62,6 +62,16 @@ pub(crate) enum PublishError {
         expected: CommitId,
         /// The commit of the branch on the remote.
         found: Option<CommitId>,
+    },
+    /// A worker removed the git directory of its clone.
+    #[error(
+        "{} is gone: something in the worker's turn removed or replaced .git, and the repository's \
+         objects with it",
+        objects.display()
+    )]
+    NoObjects {
+        /// Where they were.
+        objects: PathBuf,
     },
     /// Something in the work tree, such as a pipe, keeps it from being read.
     #[error(
@@ -164,6 +174,10 @@ pub(crate) async fn commit_all(
     author: &Author,
     message: &CommitMessage,
 ) -> Result<Option<CommitId>, PublishError> {
+    let objects = checkout.shadow().objects();
+    if !objects.is_dir() {
+        return Err(PublishError::NoObjects { objects });
+    }
     let workers_head = git.head(checkout.path()).await?;
     let branch = checkout.branch().to_ref();
     let (author, message) = (author.clone(), message.clone());
@@ -241,8 +255,7 @@ pub(crate) async fn verify(
     commit: CommitId,
 ) -> Result<(), PublishError> {
     let branch = checkout.branch();
-    let remote = git.ls_remote(checkout.source(), &[&branch.to_ref()]).await?;
-    match remote.commit_of(branch) {
+    match git.ls_pushed(checkout.source(), branch).await? {
         Some(found) if found == commit => Ok(()),
         found => Err(PublishError::NotVerified { branch: branch.clone(), expected: commit, found }),
     }
@@ -294,7 +307,8 @@ fn newest<'r>(
     let Ok(commit) = repository.find_commit(head) else {
         return Ok(tip);
     };
-    match repository.graph_descendant_of(head, tip.id())? {
+    // History that cannot be followed does not lead to our tip.
+    match repository.graph_descendant_of(head, tip.id()).unwrap_or(false) {
         true => Ok(commit),
         false => Ok(tip),
     }

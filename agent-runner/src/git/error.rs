@@ -98,6 +98,8 @@ pub(crate) enum Operation {
     Fetch,
     /// Sending a branch.
     Push,
+    /// Reading the remote's branches after a push.
+    Verify,
     /// Work within one machine.
     Local(&'static str),
     /// The same, but done for a run that was cancelled, too.
@@ -110,9 +112,18 @@ impl Operation {
         matches!(self, Self::CleanUp(_))
     }
 
+    /// How often it is started in all when the remote cannot be reached. Once there is work to lose,
+    /// a remote that restarts is waited for: 8 tries are about two minutes.
+    pub(super) const fn tries(self) -> usize {
+        match self {
+            Self::Push | Self::Verify => 8,
+            Self::LsRemote | Self::Clone | Self::Fetch | Self::Local(_) | Self::CleanUp(_) => 3,
+        }
+    }
+
     pub(super) const fn limit(self) -> Duration {
         match self {
-            Self::LsRemote => Duration::from_secs(60),
+            Self::LsRemote | Self::Verify => Duration::from_secs(60),
             Self::Clone | Self::Fetch => Duration::from_secs(600),
             Self::Push => Duration::from_secs(300),
             Self::Local(_) | Self::CleanUp(_) => Duration::from_secs(120),
@@ -123,7 +134,7 @@ impl Operation {
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LsRemote => f.write_str("git ls-remote"),
+            Self::LsRemote | Self::Verify => f.write_str("git ls-remote"),
             Self::Clone => f.write_str("git clone"),
             Self::Fetch => f.write_str("git fetch"),
             Self::Push => f.write_str("git push"),

@@ -94,14 +94,18 @@ pub(super) fn failure(stderr: &str) -> Failure {
         "returned error: 403",
     ];
     const NOT_FOUND: [&str; 2] = ["' not found", "returned error: 404"];
-    const UNREACHABLE: [&str; 14] = [
+    const UNREACHABLE: [&str; 18] = [
         "Could not resolve host",
         "Could not resolve proxy",
         "Couldn't connect",
         "Failed to connect",
         "Connection refused",
         "Connection reset",
-        "Connection timed out",
+        "GnuTLS recv error",
+        "SSL_ERROR_SYSCALL",
+        "Timeout was reached",
+        "timed out",
+        "unexpected disconnect",
         "Empty reply from server",
         "Operation too slow",
         "returned error: 429",
@@ -233,6 +237,17 @@ mod tests {
                 Failure::Unreachable,
             ),
             ("error: RPC failed; HTTP 500 curl 22", Failure::Unreachable),
+            (
+                "fatal: unable to access 'x': OpenSSL SSL_connect: SSL_ERROR_SYSCALL in connection to h:443",
+                Failure::Unreachable,
+            ),
+            ("fatal: unable to access 'x': GnuTLS recv error (-110): x", Failure::Unreachable),
+            ("fatal: unable to access 'x': Operation timed out after 5 ms", Failure::Unreachable),
+            ("fatal: unable to access 'x': Timeout was reached", Failure::Unreachable),
+            (
+                "fetch-pack: unexpected disconnect while reading sideband packet",
+                Failure::Unreachable,
+            ),
             ("fatal: not a git repository", Failure::Other),
             ("server certificate verification failed. CAfile: none", Failure::Other),
         ];

@@ -57,13 +57,11 @@ pub(super) async fn run(
         .process_group(0)
         .kill_on_drop(true);
     let mut child = command.spawn().map_err(Stopped::Io)?;
-    let mut group = Group::of(&child);
+    let group = Group::of(&child);
     let mut finished = std::pin::pin!(finish(&mut child));
     let stopped = tokio::select! {
-        ended = &mut finished => {
-            group.forget();
-            return ended.map_err(Stopped::Io);
-        }
+        // What the command started in its group and left behind ends as the group is dropped.
+        ended = &mut finished => return ended.map_err(Stopped::Io),
         () = cancel.cancelled() => Stopped::Cancelled,
         () = tokio::time::sleep(limit) => Stopped::TimedOut,
     };
@@ -113,7 +111,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, keep: Keep) -> io::Result<St
     }
 }
 
-/// The process group of a child, killed when it is dropped before its end was seen.
+/// The process group of a child, killed when it is dropped.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -127,10 +125,6 @@ impl Group {
             // The only failure is that the group has ended meanwhile.
             let _already_gone = killpg(group, signal);
         }
-    }
-
-    fn forget(&mut self) {
-        self.0 = None;
     }
 }
 

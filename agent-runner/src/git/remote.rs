@@ -6,14 +6,12 @@ use std::path::Path;
 
 use api_client::{Redactor, delays};
 use backon::{BackoffBuilder, Retryable};
+use tokio::time::sleep;
 
 use super::credential::CredentialServer;
 use super::parse::{self, Advertised};
 use super::process::Ended;
 use super::{BranchName, Call, CommitId, Git, GitError, Operation, PushAnswer, Source};
-
-/// How often a command is started in all when the remote cannot be reached.
-const TRIES: usize = 3;
 
 /// Where a fetch puts what it gets.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +34,26 @@ impl Git {
         source: &Source,
         names: &[&str],
     ) -> Result<Advertised, GitError> {
-        let call = Call::new(Operation::LsRemote, &source.url)
+        self.advertised(Operation::LsRemote, source, names).await
+    }
+
+    /// Reads whether the remote has a branch, and where, after it was pushed.
+    pub(crate) async fn ls_pushed(
+        &self,
+        source: &Source,
+        branch: &BranchName,
+    ) -> Result<Option<CommitId>, GitError> {
+        let remote = self.advertised(Operation::Verify, source, &[&branch.to_ref()]).await?;
+        Ok(remote.commit_of(branch))
+    }
+
+    async fn advertised(
+        &self,
+        operation: Operation,
+        source: &Source,
+        names: &[&str],
+    ) -> Result<Advertised, GitError> {
+        let call = Call::new(operation, &source.url)
             .args(["ls-remote", "--quiet", "--symref", "--", source.url.as_str()])
             .args(names);
         let ended = call.checked(self.network(source, &call).await?)?;
@@ -123,8 +140,14 @@ impl Git {
                 _ => Ok(ended),
             }
         };
+        let cancel = self.cancel.clone();
         attempt
-            .retry(delays(TRIES).build())
+            .retry(delays(call.operation.tries()).build())
+            // A cancelled run does not wait, and its next try fails at once.
+            .sleep(move |delay| {
+                let cancel = cancel.clone();
+                async move { cancel.run_until_cancelled(sleep(delay)).await.unwrap_or_default() }
+            })
             .when(GitError::is_transient)
             .notify(|error, delay| {
                 tracing::warn!(%error, delay_secs = delay.as_secs(), "trying again");

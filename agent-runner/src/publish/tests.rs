@@ -309,13 +309,13 @@ async fn a_worktree_is_published_like_a_clone() {
 }
 
 #[tokio::test]
-async fn a_work_tree_without_its_git_directory_is_an_error() {
+async fn a_work_tree_without_its_git_directory_is_told_as_that() {
     let scene = Scene::new().await;
     fs::remove_dir_all(scene.checkout.path().join(".git")).unwrap();
     let author = Author::new("Agent", "agent@example.org").unwrap();
     let message = CommitMessage::new("Do it", "");
     let result = commit_all(&scene.git, &scene.checkout, &author, &message).await;
-    assert!(matches!(result, Err(PublishError::Shadow(_))), "{result:?}");
+    assert!(matches!(result, Err(PublishError::NoObjects { .. })), "{result:?}");
 }
 
 #[test]
