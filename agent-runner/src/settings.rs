@@ -263,7 +263,13 @@ fn docker_mode(layers: &Layers) -> Result<DockerMode, SettingsError> {
         return Ok(if given { DockerMode::Dood } else { DockerMode::None });
     };
     match found.parse()? {
-        DockerMode::Dind if !layers.in_container() => Ok(DockerMode::None),
+        DockerMode::Dind if !layers.in_container() => {
+            tracing::warn!(
+                "AGENT_DOCKER_MODE=dind is treated as none: agent-runner is not the first process \
+                 of a container"
+            );
+            Ok(DockerMode::None)
+        }
         mode => Ok(mode),
     }
 }

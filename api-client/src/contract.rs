@@ -110,9 +110,7 @@ impl JobDocument {
 
     /// The values that are secret by their name, or by credentials in them, for redaction.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        let secret = |(name, value): &(&str, &Secret)| {
-            is_secret_name(name) || has_credentials(value.expose())
-        };
+        let secret = |(name, value): &(&str, &Secret)| is_secret(name, value);
         self.iter().filter(secret).map(|(_, value)| value)
     }
 
@@ -137,6 +135,12 @@ impl<N: Into<String>, V: Into<Secret>> Extend<(N, V)> for JobDocument {
             self.set(name, value);
         }
     }
+}
+
+/// Whether a value is to be treated as a secret: by its name, or as a URL with credentials in it.
+#[must_use]
+pub fn is_secret(name: &str, value: &Secret) -> bool {
+    is_secret_name(name) || has_credentials(value.expose())
 }
 
 /// Whether the value of an environment name is to be treated as a secret.

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use api_client::Secret;
-use api_client::contract::{JobDocument, env, is_secret_name};
+use api_client::contract::{JobDocument, env, is_secret, is_secret_name};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::ftruncate;
 use serde::{Deserialize, Serialize};
@@ -197,9 +197,10 @@ impl Handover {
             .map(|(name, value)| (name.as_str(), value.0.expose()))
     }
 
-    /// The values that are secret by their name.
+    /// The values that are secret by their name, or by credentials in them.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        self.environment.iter().filter(|(name, _)| is_secret_name(name)).map(|(_, value)| &value.0)
+        let secret = |(name, value): &(&String, &Text)| is_secret(name, &value.0);
+        self.environment.iter().filter(secret).map(|(_, value)| &value.0)
     }
 
     pub(super) fn environment(&self, name: &str) -> Option<&Secret> {
@@ -297,6 +298,14 @@ mod tests {
         let plain: Vec<_> = handover.plain().collect();
         let expected = [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", "local"), ("PATH", "/bin")];
         assert_eq!(plain, expected);
+    }
+
+    #[test]
+    fn a_proxy_with_a_password_is_a_secret() {
+        let proxies = [("HTTPS_PROXY", "http://me:pass-word@p:1"), ("HTTP_PROXY", "http://p:1")];
+        let handover = Handover::of(&proxies, None);
+        let secrets: Vec<&str> = handover.secrets().map(Secret::expose).collect();
+        assert_eq!(secrets, ["http://me:pass-word@p:1"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use api_client::contract::{JobDocument, is_secret_name};
+use api_client::contract::{JobDocument, is_secret, is_secret_name};
 use api_client::wire::AgentEnv;
 use api_client::{Redactor, Secret};
 use url::Url;
@@ -80,9 +80,9 @@ impl Layers {
         self.context = context;
     }
 
-    /// Every value of every layer that is secret by its name.
+    /// Every value of every layer that is secret by its name, or by credentials in it.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        let context = self.context.iter().filter(|(name, _)| is_secret_name(name));
+        let context = self.context.iter().filter(|(name, value)| is_secret(name, value));
         self.handover
             .secrets()
             .chain(self.document.secrets())
