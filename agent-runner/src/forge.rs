@@ -182,6 +182,22 @@ pub(crate) async fn open_or_update(
     confirm(forge, request, pushed).await
 }
 
+/// The same, but an open pull request keeps its body.
+///
+/// # Errors
+/// See [`ForgeError`].
+pub(crate) async fn open_or_keep(
+    forge: &impl Forge,
+    draft: &PullRequestDraft,
+    pushed: CommitId,
+) -> Result<PullRequest, ForgeError> {
+    let request = match forge.find_open(&draft.head).await? {
+        Some(found) => found,
+        None => forge.create(draft).await?,
+    };
+    confirm(forge, request, pushed).await
+}
+
 /// Reads the pull request until it is at the commit: forges take a moment to see a push.
 async fn confirm(
     forge: &impl Forge,

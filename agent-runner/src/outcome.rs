@@ -60,9 +60,27 @@ pub(crate) enum RunError {
     /// The coding CLI's turn ended well, and nothing is different.
     #[error("the worker ended well and changed nothing")]
     NoChanges,
+    /// The work could not be committed.
+    #[error("the work could not be committed")]
+    Commit(#[source] PublishError),
     /// The work could not be pushed.
     #[error("the work could not be pushed")]
-    Publish(#[source] PublishError),
+    Push {
+        /// The branch.
+        branch: String,
+        /// Why.
+        #[source]
+        source: PublishError,
+    },
+    /// The push succeeded, and the remote does not show or say it.
+    #[error("branch {branch} was pushed, but the remote did not confirm it")]
+    NotConfirmed {
+        /// The branch.
+        branch: String,
+        /// Why.
+        #[source]
+        source: PublishError,
+    },
     /// The branch is pushed; the pull request could not be opened or confirmed.
     #[error("branch {branch} is pushed, but there is no confirmed pull request")]
     PullRequest {
@@ -82,14 +100,38 @@ pub(crate) enum RunError {
         source: ApiError,
     },
     /// The app asked for the end, or the runner was told to stop.
-    #[error("cancelled: nothing more was published")]
+    #[error("cancelled before anything was published")]
     Cancelled,
+    /// The same, when the push had begun at least.
+    #[error(
+        "cancelled while the work was published: branch {branch} may be on the remote, without a \
+         confirmed pull request"
+    )]
+    CancelledLate {
+        /// The branch.
+        branch: String,
+    },
+    /// The same, but what was to be brought to an end took too long.
+    #[error("cancelled; the run was cut short, the step before this one tells how far it came")]
+    CutShort,
     /// This kind of job is for a later version.
     #[error("review jobs cannot be done by this version of agent-runner")]
     ReviewNotSupported,
 }
 
 impl RunError {
+    /// What it means for a run that was cancelled: whatever failed was interrupted. A pull request
+    /// that is open stays what it is.
+    pub(crate) fn when_cancelled(self) -> Self {
+        match self {
+            Self::Completion { .. } => self,
+            Self::Push { branch, .. }
+            | Self::NotConfirmed { branch, .. }
+            | Self::PullRequest { branch, .. } => Self::CancelledLate { branch },
+            _ => Self::Cancelled,
+        }
+    }
+
     /// The process exit code that stands for it.
     pub(crate) const fn exit(&self) -> AgentExit {
         match self {
@@ -110,8 +152,11 @@ impl RunError {
             | Self::NotAlone(_)
             | Self::Turn(_) => AgentExit::WorkerFailed,
             Self::NoChanges => AgentExit::NoChanges,
-            Self::Publish(_) | Self::PullRequest { .. } => AgentExit::PublishFailed,
-            Self::Cancelled => AgentExit::Cancelled,
+            Self::Commit(_)
+            | Self::Push { .. }
+            | Self::NotConfirmed { .. }
+            | Self::PullRequest { .. } => AgentExit::PublishFailed,
+            Self::Cancelled | Self::CancelledLate { .. } | Self::CutShort => AgentExit::Cancelled,
             Self::ReviewNotSupported => AgentExit::NotSupported,
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use api_client::wire::{LogEntry, TicketCompletion, WorkerContext};
 use api_client::{ApiError, ClientError, WorkerApi, retry};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::bounded::bounded;
@@ -22,11 +23,14 @@ const SUMMARY_MAX: usize = 2_000;
 
 const CONTEXT_TRIES: usize = 5;
 const LOG_TRIES: usize = 3;
-/// About five minutes in all.
+/// Four minutes of pauses, and the time that the tries themselves take.
 const COMPLETE_TRIES: usize = 10;
 
 /// How long one log entry may hold up the run, tries included.
 const LOG_LIMIT: Duration = Duration::from_secs(20);
+
+/// The same for a run that was cancelled: those who stop a container do not wait long.
+const CANCELLED_LOG_LIMIT: Duration = Duration::from_secs(2);
 
 const USER_AGENT: &str = concat!("agent-runner/", env!("CARGO_PKG_VERSION"));
 
@@ -123,6 +127,7 @@ pub(crate) struct AppReporter {
     at: AppTicket,
     session: Uuid,
     redaction: Redaction,
+    cancel: CancellationToken,
 }
 
 /// Where a run reports to.
@@ -140,13 +145,17 @@ pub(crate) enum Reporter {
 }
 
 impl AppReporter {
-    /// A reporter of a new session.
+    /// A reporter of a new session. Once `cancel` is cancelled, it holds up the run for less long.
     ///
     /// # Errors
     /// When no HTTP client can be set up for the app's URL and key.
-    pub(crate) fn new(at: AppTicket, redaction: Redaction) -> Result<Self, ClientError> {
+    pub(crate) fn new(
+        at: AppTicket,
+        redaction: Redaction,
+        cancel: CancellationToken,
+    ) -> Result<Self, ClientError> {
         let api = WorkerApi::new(&at.url, at.key.clone(), USER_AGENT)?;
-        Ok(Self { api, at, session: Uuid::new_v4(), redaction })
+        Ok(Self { api, at, session: Uuid::new_v4(), redaction, cancel })
     }
 
     /// Everything about the ticket.
@@ -194,7 +203,8 @@ impl Reporter {
             summary,
             raw_output,
         };
-        match timeout(LOG_LIMIT, app.post(&entry)).await {
+        let limit = if app.cancel.is_cancelled() { CANCELLED_LOG_LIMIT } else { LOG_LIMIT };
+        match timeout(limit, app.post(&entry)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, step = step.name(), "a log entry is lost"),
             Err(_) => {

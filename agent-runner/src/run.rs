@@ -5,6 +5,7 @@ mod job;
 use std::convert::Infallible;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use api_client::contract::AgentExit;
 use api_client::{JobId, error_chain};
@@ -24,6 +25,10 @@ use crate::redaction::Redaction;
 use crate::report::{AppReporter, Reporter, Step};
 use crate::settings::{DockerMode, Layers, Origin, Settings, SettingsError, Start};
 use crate::worker::{Ending, TurnReport};
+
+/// How long a cancelled run may take to come to an end. With one entry in the ticket's log this stays
+/// below the 10 s after which engines end a container.
+const CANCEL_LIMIT: Duration = Duration::from_secs(6);
 
 /// A run that has its settings' sources and nothing else yet.
 pub(crate) struct Run {
@@ -65,7 +70,8 @@ impl Run {
         let start = Start::read(&self.layers, self.kind)?;
         let reporter = match &start.origin {
             Origin::App(at) => {
-                let reporter = AppReporter::new(at.clone(), self.redaction.clone())?;
+                let reporter =
+                    AppReporter::new(at.clone(), self.redaction.clone(), self.cancel.clone())?;
                 Reporter::App(Box::new(reporter))
             }
             Origin::Task(task) => {
@@ -89,14 +95,11 @@ impl Run {
         let ended = tokio::select! {
             ended = self.work(start, reporter) => ended,
             never = watch(reporter, &cancel) => match never {},
+            () = too_late(&cancel) => Err(RunError::CutShort),
         };
         let ended = match ended {
-            // Whatever failed was interrupted. A pull request that is open stays what it is.
-            Err(error)
-                if cancel.is_cancelled() && !matches!(error, RunError::Completion { .. }) =>
-            {
-                Err(RunError::Cancelled)
-            }
+            Err(RunError::CutShort) => Err(RunError::CutShort),
+            Err(error) if cancel.is_cancelled() => Err(error.when_cancelled()),
             ended => ended,
         };
         if let Err(error) = &ended {
@@ -179,13 +182,13 @@ async fn deliver(
 ) -> Result<PullRequest, RunError> {
     reporter.step(Step::BranchCreated, &began(checkout), None).await;
     let turn = edit(job, checkout, private, docker, reporter).await?;
-    if job.is_cancelled() {
-        return Err(RunError::Cancelled);
-    }
     job.end_leftovers().await?;
     let work = job.commit(checkout, &turn.answer).await?;
     let publishing = format!("Publishing {}: {}", work.commit, work.stat);
     reporter.step(Step::Finalize, &publishing, None).await;
+    if job.is_cancelled() {
+        return Err(RunError::Cancelled);
+    }
     job.push(checkout, &work).await?;
     let request = job.propose(checkout, &work, &turn.answer).await?;
     let open = format!("Pull request {} is open: {}", request.number, request.url);
@@ -217,11 +220,13 @@ async fn edit(
         docker.stop().await;
     }
     let turn = turn?;
+    if job.is_cancelled() {
+        return Err(RunError::Cancelled);
+    }
     let summary = format!("{} ({})", turn.ending, turn.usage);
     reporter.step(Step::WorkerTurn, &summary, Some(&turn.transcript)).await;
     match turn.ending {
         Ending::Finished => Ok(turn),
-        Ending::Cancelled => Err(RunError::Cancelled),
         ending => Err(RunError::Turn(ending)),
     }
 }
@@ -240,6 +245,12 @@ fn branch_of(start: &Start) -> BranchName {
         Origin::App(at) => BranchName::for_ticket(at.ticket),
         Origin::Task(_) => BranchName::for_task(start.job.unwrap_or_else(JobId::random)),
     }
+}
+
+/// When a cancelled run has had its time to come to an end.
+async fn too_late(cancel: &CancellationToken) {
+    cancel.cancelled().await;
+    tokio::time::sleep(CANCEL_LIMIT).await;
 }
 
 /// Watches the app's cancel flag. A cancelled run ends when its work sees the token, not here.

@@ -168,13 +168,13 @@ impl Job {
         let body = self.redaction.redact(&prompt::accomplished(answer));
         let message = CommitMessage::new(&self.title(), &body);
         let commit = publish::commit_all(&self.git, checkout, &self.author, &message).await;
-        let commit = match (commit.map_err(RunError::Publish)?, checkout.start()) {
+        let commit = match (commit.map_err(RunError::Commit)?, checkout.start()) {
             (Some(commit), _) => commit,
             (None, checkout::Start::Continued) => checkout.start_commit(),
             (None, checkout::Start::Fresh) => return Err(RunError::NoChanges),
         };
         let stat = publish::diff_stat(&self.git, checkout, commit).await;
-        let stat = stat.map_err(RunError::Publish)?;
+        let stat = stat.map_err(RunError::Commit)?;
         match stat.files {
             0 => Err(RunError::NoChanges),
             _ => Ok(Work { commit, stat }),
@@ -183,8 +183,11 @@ impl Job {
 
     /// Pushes, and makes sure that the remote has it.
     pub(super) async fn push(&self, checkout: &Checkout, work: &Work) -> Result<(), RunError> {
-        publish::push(&self.git, checkout, work.commit).await.map_err(RunError::Publish)?;
-        publish::verify(&self.git, checkout, work.commit).await.map_err(RunError::Publish)
+        let branch = || checkout.branch().to_string();
+        let pushed = publish::push(&self.git, checkout, work.commit).await;
+        pushed.map_err(|source| RunError::Push { branch: branch(), source })?;
+        let verified = publish::verify(&self.git, checkout, work.commit).await;
+        verified.map_err(|source| RunError::NotConfirmed { branch: branch(), source })
     }
 
     /// Opens or refreshes the pull request, and makes sure that it is open at our commit.
@@ -200,7 +203,12 @@ impl Job {
             head: checkout.branch().clone(),
             base: checkout.base_branch().clone(),
         };
-        let request = forge::open_or_update(&self.forge, &draft, work.commit).await;
+        let request = if work.commit == checkout.start_commit() {
+            // Nothing is new, so nothing that was said of it is replaced.
+            forge::open_or_keep(&self.forge, &draft, work.commit).await
+        } else {
+            forge::open_or_update(&self.forge, &draft, work.commit).await
+        };
         request.map_err(|source| {
             let branch = checkout.branch().to_string();
             RunError::PullRequest { branch, source }

@@ -69,4 +69,15 @@ fn a_pipe_in_the_work_tree_does_not_hold_a_cancelled_run() {
     job.signal(Signal::SIGTERM);
     let (code, stderr) = job.end();
     assert_eq!(code, Some(i32::from(AgentExit::Cancelled.code())), "{stderr}");
+    assert!(stderr.contains("cancelled before anything was published"), "{stderr}");
+}
+
+#[test]
+fn a_run_that_is_cancelled_while_it_pushes_does_not_claim_that_nothing_was_published() {
+    let job = start("echo new > new", "echo up > $HERE/pushing; exec sleep 1000");
+    job.file("pushing");
+    job.signal(Signal::SIGTERM);
+    let (code, stderr) = job.end();
+    assert_eq!(code, Some(i32::from(AgentExit::Cancelled.code())), "{stderr}");
+    assert!(stderr.contains("may be on the remote"), "{stderr}");
 }

@@ -79,7 +79,7 @@ pub(super) fn first_with_head(
     let from_owner =
         |label: &str| label.split_once(':').is_some_and(|(who, _)| who.eq_ignore_ascii_case(owner));
     let found = pulls.into_iter().find(|pull| {
-        pull.head.branch == head.as_str() && pull.head.label.as_deref().is_none_or(from_owner)
+        pull.head.branch == head.as_str() && pull.head.label.as_deref().is_some_and(from_owner)
     });
     Ok(found.map(PullRequest::from))
 }

@@ -4,7 +4,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::forge::open_or_update;
+use crate::forge::{open_or_keep, open_or_update};
 use crate::git::CommitId;
 
 const SHA: &str = "1111111111111111111111111111111111111111";
@@ -190,4 +190,12 @@ fn a_token_that_no_header_can_carry_is_refused_without_being_shown() {
     let error = GitHub::new(&repo, None, &Secret::from("ghp_bad\nvalue")).unwrap_err();
     assert!(!error.to_string().contains("ghp_bad"), "{error}");
     assert!(!format!("{error:?}").contains("ghp_bad"));
+}
+
+#[tokio::test]
+async fn a_pull_request_of_work_that_was_pushed_before_is_confirmed_and_left_alone() {
+    let answers = vec![(200, "", json!([pull("open", SHA)])), (200, "", pull("open", SHA))];
+    let (github, serving) = server(answers).await;
+    assert_eq!(open_or_keep(&github, &draft(), pushed()).await.unwrap().number, 7);
+    assert_eq!(serving.await.unwrap(), [LIST, READ]);
 }
