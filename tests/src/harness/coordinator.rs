@@ -122,8 +122,8 @@ impl Home {
         files
     }
 
-    /// How often an agent was started on this host.
-    pub fn host_runs(&self) -> usize {
+    /// The agents that were started on this host, by process id.
+    pub fn host_runs(&self) -> Vec<u32> {
         self.runner.host_runs()
     }
 

@@ -1,6 +1,7 @@
 //! The real Docker Engine, seen by the tests themselves.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use api_client::JobId;
 use bollard::Docker;
@@ -17,6 +18,9 @@ use super::wait::eventually;
 
 /// Set to 1, tests that need the engine are skipped where it is not there.
 const SKIP: &str = "TERARCHITECT_TESTS_SKIP_DOCKER";
+
+/// How long a request may be at work whose sender is gone.
+const IN_THE_MAKING: Duration = Duration::from_secs(2);
 
 /// Label by which a coordinator's containers are known.
 pub(super) const COORDINATOR_LABEL: &str = "terarchitect.coordinator";
@@ -154,14 +158,24 @@ pub(super) fn container_name(job: JobId) -> String {
 
 /// Removes all that a coordinator left on the engine.
 pub(super) fn remove_containers(coordinator: String) {
+    let in_the_making = std::thread::panicking();
     at_the_end(async move |docker| {
-        for container in containers(&docker, &coordinator).await {
-            let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
-            let id = container.id.unwrap_or_default();
-            // One that is being removed is as good as gone.
-            let _gone = docker.remove_container(&id, Some(options)).await;
+        remove_all(&docker, &coordinator).await;
+        if in_the_making {
+            // The coordinator was killed where it stood: its last request may still be at work.
+            tokio::time::sleep(IN_THE_MAKING).await;
+            remove_all(&docker, &coordinator).await;
         }
     });
+}
+
+async fn remove_all(docker: &Docker, coordinator: &str) {
+    for container in containers(docker, coordinator).await {
+        let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
+        let id = container.id.unwrap_or_default();
+        // One that is being removed is as good as gone.
+        let _gone = docker.remove_container(&id, Some(options)).await;
+    }
 }
 
 async fn containers(docker: &Docker, coordinator: &str) -> Vec<ContainerSummary> {

@@ -13,6 +13,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
+use super::wait::eventually;
 use super::wiretap::{EngineRequest, Seen, Wiretap};
 
 /// How much is passed on at once.
@@ -66,6 +67,8 @@ pub enum Moment {
     Before,
     /// When it has done what was asked: its answer is lost.
     Answered,
+    /// It stays, but this request waits for ever and does not reach it.
+    Never,
 }
 
 impl EngineProxy {
@@ -112,9 +115,10 @@ impl EngineProxy {
         self.state().trap = Some(Trap { method, path_part, moment });
     }
 
-    /// Whether a trap that was set was sprung.
-    pub fn trap_sprung(&self) -> bool {
-        self.state().trap.is_none()
+    /// Waits until the request that was waited for has come.
+    pub async fn trap_sprung(&self) {
+        eventually("the request that ends it", async || self.state().trap.is_none().then_some(()))
+            .await;
     }
 
     /// The requests that passed.
@@ -182,6 +186,7 @@ impl Shared {
                 match sprung.map(|trap| trap.moment) {
                     Some(Moment::Before) => return Passage::Cut,
                     Some(Moment::Answered) => passage = Passage::CutAtAnswer,
+                    Some(Moment::Never) => return Passage::Stuck,
                     None => {}
                 }
                 state.requests.push(request);
@@ -201,6 +206,7 @@ enum Passage {
     Free,
     CutAtAnswer,
     Cut,
+    Stuck,
 }
 
 fn listen(socket: &Path) -> UnixListener {
@@ -253,6 +259,7 @@ async fn requests(
                 Passage::Free => {}
                 Passage::CutAtAnswer => cut.store(true, Ordering::Relaxed),
                 Passage::Cut => return shared.cut(),
+                Passage::Stuck => std::future::pending().await,
             }
         }
         engine.write_all(&buffer[..count]).await?;

@@ -90,9 +90,10 @@ impl StubRunner {
         self.dir.join("stub-runner")
     }
 
-    /// How often it was started on this host.
-    pub fn host_runs(&self) -> usize {
-        fs::read_to_string(self.dir.join("host-runs")).unwrap_or_default().lines().count()
+    /// The process ids that it had on this host, in the order of its starts.
+    pub fn host_runs(&self) -> Vec<u32> {
+        let text = fs::read_to_string(self.dir.join("host-runs")).unwrap_or_default();
+        text.lines().map(|pid| pid.parse().expect("a process id")).collect()
     }
 }
 

@@ -22,8 +22,8 @@ async fn falls_back_when_the_engine_goes_at(
 
     let ended = scene.app.ended(job.job_id).await;
     assert_eq!(ended.status, "completed", "{:?}", ended.fail_reason);
-    assert!(proxy.trap_sprung());
-    assert_eq!(scene.home.host_runs(), 1);
+    proxy.trap_sprung().await;
+    assert_eq!(scene.home.host_runs().len(), 1);
     let printed = scene.home.job_log(job.job_id);
     assert!(printed.contains("why: the engine could not be reached"), "{printed:?}");
     coordinator.wait_for_log("WITHOUT isolation").await;
@@ -86,7 +86,7 @@ async fn a_job_that_cannot_start_fails_with_the_cause_where_the_host_is_forbidde
     assert_eq!(ended.status, "failed");
     let reason = ended.fail_reason.unwrap_or_default();
     assert!(reason.contains("the engine could not be reached to create container"), "{reason}");
-    assert_eq!(scene.home.host_runs(), 0);
+    assert!(scene.home.host_runs().is_empty());
     let log = scene.app.ticket_log(&job).await;
     assert!(log.iter().any(|entry| entry.summary.contains("could not be reached")), "{log:?}");
     coordinator.terminate().await;
@@ -103,7 +103,7 @@ async fn an_agent_that_fails_in_its_container_is_failed_with_the_end_of_its_outp
     assert_eq!(ended.status, "failed");
     let reason = ended.fail_reason.unwrap_or_default();
     assert!(reason.contains("worker failed") && reason.contains("exit 4"), "{reason}");
-    assert_eq!(scene.home.host_runs(), 0);
+    assert!(scene.home.host_runs().is_empty());
     let log = scene.app.ticket_log(&job).await;
     let entry = log.iter().find(|entry| entry.step == "agent_failed").expect("an entry");
     let tail = entry.raw_output.as_deref().unwrap_or_default();
@@ -121,9 +121,21 @@ async fn a_container_that_ends_before_the_runner_began_leaves_the_job_to_the_hos
 
     let ended = scene.app.ended(job.job_id).await;
     assert_eq!(ended.status, "completed", "{:?}", ended.fail_reason);
-    assert_eq!(scene.home.host_runs(), 1);
+    assert_eq!(scene.home.host_runs().len(), 1);
     let log = coordinator.terminate().await;
     assert!(log.contains("exit 127") && log.contains("broken image"), "{log}");
+}
+
+#[tokio::test]
+async fn a_container_that_ends_well_without_the_runner_is_failed_and_not_repeated() {
+    let Some(mut scene) = Scene::or_skip("unstarted exit 0").await else { return };
+    let job = scene.add_job().await;
+    let coordinator = scene.home.start();
+
+    let ended = scene.app.ended(job.job_id).await;
+    assert_eq!(ended.status, "failed");
+    assert!(scene.home.host_runs().is_empty());
+    coordinator.terminate().await;
 }
 
 #[tokio::test]
@@ -134,7 +146,7 @@ async fn a_runner_that_began_and_crashed_is_never_repeated_on_the_host() {
 
     let ended = scene.app.ended(job.job_id).await;
     assert_eq!(ended.status, "failed");
-    assert_eq!(scene.home.host_runs(), 0);
+    assert!(scene.home.host_runs().is_empty());
     coordinator.terminate().await;
 }
 
@@ -153,7 +165,7 @@ async fn an_engine_that_goes_while_an_agent_runs_does_not_start_it_again() {
     proxy.up();
     let ended = scene.app.ended(job.job_id).await;
     assert_eq!(ended.status, "completed", "{:?}", ended.fail_reason);
-    assert_eq!(scene.home.host_runs(), 0);
+    assert!(scene.home.host_runs().is_empty());
     let printed = scene.home.job_log(job.job_id);
     assert!(printed.ends_with("started\npausing\ndone\n"), "{printed:?}");
     coordinator.terminate().await;

@@ -29,7 +29,7 @@ async fn no_job_of_ten_is_claimed_while_the_engine_is_away_and_all_are_done_once
 
     proxy.up();
     scene.app.reached("completed", 10).await;
-    assert_eq!(scene.home.host_runs(), 0);
+    assert!(scene.home.host_runs().is_empty());
     let log = coordinator.terminate().await;
     assert_eq!(times(&log, "nothing is claimed"), 1, "{log}");
     assert_eq!(times(&log, "claiming again"), 1, "{log}");
@@ -72,22 +72,24 @@ async fn no_job_is_claimed_while_the_image_is_missing() {
 }
 
 #[tokio::test]
-async fn no_job_is_claimed_while_the_state_directory_is_full() {
+async fn no_job_is_claimed_while_the_state_directory_cannot_be_written() {
     let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
     let proxy = EngineProxy::start();
     let disk = FullDisk::mount(&scene.home.dir().join("disk"));
-    let state = scene.home.dir().join("disk/state").display().to_string();
-    scene.home.set("COORDINATOR_STATE_DIR", &state).set("DOCKER_HOST", &proxy.host());
+    let state = scene.home.dir().join("disk/state");
+    let records = state.join("jobs");
+    scene.home.set("COORDINATOR_STATE_DIR", &state.display().to_string());
+    scene.home.set("DOCKER_HOST", &proxy.host());
     let mut coordinator = scene.home.start();
     coordinator.wait_for_log("ready").await;
-    disk.fill();
+    disk.fill(&records);
     let job = scene.add_job().await;
 
     coordinator.wait_for_log("the state directory cannot be written").await;
     assert_eq!(scene.app.job(job.job_id).await.status, "pending");
     assert_eq!(proxy.count("POST", "/containers/create"), 0);
 
-    disk.free();
+    disk.free(&records);
     assert_eq!(scene.app.ended(job.job_id).await.status, "completed");
     coordinator.terminate().await;
 }

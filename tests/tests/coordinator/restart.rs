@@ -1,9 +1,10 @@
 //! Stops, crashes and restarts, of the coordinator and of the app: one outcome for every job.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use integration_tests::harness::{AppProxy, Home, Starts, eventually};
+use integration_tests::harness::{AppProxy, EngineProxy, Home, Moment, Starts, eventually};
 
 use crate::scene::Scene;
 
@@ -95,12 +96,54 @@ async fn a_killed_coordinator_loses_no_job_and_leaves_no_container() {
     let reported: BTreeSet<&str> = reports.iter().map(|end| &end[..36]).collect();
     assert_eq!((reports.len(), reported.len()), (3, 3), "{reports:?}");
     assert!(starts.count(&scene.home.id().unwrap()) <= 3);
-    assert_eq!(scene.home.host_runs(), 0);
+    assert!(scene.home.host_runs().is_empty());
     eventually("all records to be forgotten", async || {
         scene.home.records().is_empty().then_some(())
     })
     .await;
     assert_eq!(scene.containers().await, 0);
+    second.terminate().await;
+}
+
+#[tokio::test]
+async fn a_claim_that_was_never_started_is_failed_by_the_next_coordinator() {
+    let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
+    let (engine, starts) = (EngineProxy::start(), Starts::watch(&scene.engine));
+    engine.down_at(Moment::Never, "POST", "/start");
+    scene.home.set("DOCKER_HOST", &engine.host());
+    let job = scene.add_job().await;
+    let first = scene.home.start();
+    engine.trap_sprung().await;
+    first.kill().await;
+    assert_eq!(scene.containers().await, 1);
+
+    let second = scene.home.start();
+    let ended = scene.app.ended(job.job_id).await;
+    assert_eq!(ended.status, "failed");
+    assert!(ended.fail_reason.unwrap_or_default().contains("stopped before the job ended"));
+    eventually("the container to be removed", async || {
+        (scene.containers().await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(starts.count(&scene.home.id().unwrap()), 0);
+    second.terminate().await;
+}
+
+#[tokio::test]
+async fn a_stopped_coordinator_ends_its_agents_on_the_host_and_the_next_one_reports_them() {
+    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    scene.home.set("HOST_FALLBACK", "always");
+    let job = scene.add_job().await;
+    let first = scene.home.start();
+    let agent =
+        eventually("an agent on the host", async || scene.home.host_runs().first().copied()).await;
+    first.terminate().await;
+    assert!(!Path::new(&format!("/proc/{agent}")).exists());
+
+    let second = scene.home.start();
+    let ended = scene.app.ended(job.job_id).await;
+    assert_eq!(ended.status, "failed");
+    assert_eq!(scene.home.host_runs(), [agent]);
     second.terminate().await;
 }
 

@@ -100,7 +100,7 @@ async fn secrets_of_a_run_on_the_host_are_nowhere_either() {
     let coordinator = scene.home.start();
 
     assert_eq!(scene.app.ended(job.job_id).await.status, "failed");
-    assert_eq!(scene.home.host_runs(), 1);
+    assert_eq!(scene.home.host_runs().len(), 1);
     coordinator.terminate().await;
     assert_files_hold_no_secret(&scene.home);
     assert_ticket_log_holds_no_secret(&scene, &job).await;

@@ -37,7 +37,7 @@ async fn twenty_jobs_of_two_projects_run_four_at_once_in_fair_turn() {
         assert!((first - second).abs() <= 1, "{first} of one project, {second} of the other");
     }
     assert_eq!(proxy.reported(20).await.len(), 20);
-    assert_eq!(scene.home.host_runs(), 0);
+    assert!(scene.home.host_runs().is_empty());
     coordinator.terminate().await;
 }
 
