@@ -77,7 +77,8 @@ impl<'de> Deserialize<'de> for Secret {
 #[derive(Clone, Default)]
 pub struct Redactor {
     known: Known,
-    longest: usize,
+    /// What is searched for, for the question whether a text may end within a secret.
+    forms: Arc<[String]>,
 }
 
 #[derive(Clone, Default)]
@@ -101,14 +102,13 @@ impl Redactor {
             .collect();
         forms.sort();
         forms.dedup();
-        let longest = forms.iter().map(String::len).max().unwrap_or(0);
         let matcher = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms);
         let known = match matcher {
             _ if forms.is_empty() => Known::Nothing,
             Ok(matcher) => Known::Secrets(Arc::new(matcher)),
             Err(_) => Known::TooMuch,
         };
-        Self { known, longest }
+        Self { known, forms: forms.into() }
     }
 
     /// `text` with every known secret replaced by [`REDACTED`].
@@ -128,6 +128,16 @@ impl Redactor {
         }
     }
 
+    /// Where the end of a text may be the beginning of a secret; its length, if nowhere.
+    fn secret_begun_at(&self, text: &[u8]) -> usize {
+        let longest = self.forms.iter().map(String::len).max().unwrap_or(0);
+        let first = text.len().saturating_sub(longest.saturating_sub(1));
+        let begins = |end: &[u8]| {
+            self.forms.iter().any(|form| form.len() > end.len() && form.as_bytes().starts_with(end))
+        };
+        (first..text.len()).find(|at| begins(&text[*at..])).unwrap_or(text.len())
+    }
+
     /// A redactor of a byte stream that arrives in pieces.
     #[must_use]
     pub fn stream(&self) -> StreamRedactor {
@@ -141,8 +151,8 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// Redacts across the borders of pieces: holds back as many bytes as a secret that has only begun
-/// may still need.
+/// Redacts across the borders of pieces: holds back an end that may be the beginning of a secret,
+/// and nothing else, so that a log can be followed as it grows.
 #[derive(Debug)]
 pub struct StreamRedactor {
     redactor: Redactor,
@@ -154,19 +164,18 @@ impl StreamRedactor {
     #[must_use]
     pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
         self.held.extend_from_slice(piece);
-        let keep = self.redactor.longest.saturating_sub(1);
-        self.release(keep)
+        let limit = self.redactor.secret_begun_at(&self.held);
+        self.release(limit)
     }
 
     /// Lets out the rest, at the end of the stream; another may follow.
     #[must_use]
     pub fn finish(&mut self) -> Vec<u8> {
-        self.release(0)
+        self.release(self.held.len())
     }
 
-    /// Lets out all but the last `keep` bytes, or less where a match reaches into those.
-    fn release(&mut self, keep: usize) -> Vec<u8> {
-        let limit = self.held.len().saturating_sub(keep);
+    /// Lets out the first `limit` bytes, or more where a match reaches beyond.
+    fn release(&mut self, limit: usize) -> Vec<u8> {
         let matcher = match &self.redactor.known {
             Known::Nothing => return std::mem::take(&mut self.held),
             Known::TooMuch => {
@@ -178,7 +187,7 @@ impl StreamRedactor {
         let mut out = Vec::with_capacity(limit);
         let mut done = 0;
         for found in matcher.find_iter(&self.held) {
-            // A match that starts in the held-back tail may grow with the next piece.
+            // A match that starts in what is held back may grow with the next piece.
             if found.start() >= limit {
                 break;
             }
@@ -271,6 +280,14 @@ mod tests {
     fn short_values_are_left_alone() {
         let redactor = Redactor::new([&Secret::from("dummy"), &Secret::from("  ")]);
         assert_eq!(redactor.redact("a dummy  value"), "a dummy  value");
+    }
+
+    #[test]
+    fn a_line_that_holds_no_secret_is_let_out_at_once() {
+        let mut stream = redactor().stream();
+        assert_eq!(stream.push(b"step 1 done\n"), b"step 1 done\n");
+        assert_eq!(stream.push(b"token: ghp_s3"), b"token: ");
+        assert_eq!(stream.push(b"ven\n"), b"ghp_s3ven\n");
     }
 
     proptest! {

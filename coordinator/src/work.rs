@@ -205,7 +205,7 @@ fn without_runner(facts: &ExitFacts, output: Output) -> After {
     let problem = format!(
         "the container ended (exit {}) before the agent began: {}",
         facts.code,
-        last_chars(&said, SAID_MAX_CHARS)
+        last_chars(said.trim_end(), SAID_MAX_CHARS)
     );
     if facts.code == 0 {
         // Whatever it was, it did what it was made for: it is not done again.
