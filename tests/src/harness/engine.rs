@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use api_client::JobId;
 use bollard::Docker;
+use bollard::errors::Error;
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters::{
     InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
@@ -96,10 +97,13 @@ impl Engine {
         containers(&self.docker, coordinator).await
     }
 
-    /// Sends a signal to the first process of a job's container.
+    /// Sends a signal to the first process of a job's container, unless it has ended by then.
     pub async fn signal(&self, job: JobId, signal: &str) {
         let options = KillContainerOptionsBuilder::default().signal(signal).build();
-        self.docker.kill_container(&container_name(job), Some(options)).await.unwrap();
+        match self.docker.kill_container(&container_name(job), Some(options)).await {
+            Ok(()) | Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Ends the `pause` of a job's container.
