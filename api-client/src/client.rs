@@ -15,10 +15,10 @@ use url::Url;
 use crate::error::{ApiError, Call, ClientError};
 use crate::http::{describe, http_client};
 use crate::wire::{
-    AppSettings, ClaimRequest, Job, JobFailure, LogEntry, MemoryAnswer, TicketCompletion,
+    AppSettings, ClaimRequest, HeldBy, Job, JobFailure, LogEntry, MemoryAnswer, TicketCompletion,
     WorkerContext, clean_text,
 };
-use crate::{JobId, ProjectId, Redactor, Secret, TicketId};
+use crate::{ClaimId, JobId, ProjectId, Redactor, Secret, TicketId};
 
 /// Claims may wait for locks in the app; a reply given up on is a lost job, so this is generous.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(60);
@@ -83,14 +83,20 @@ impl WorkerApi {
         Ok(Self { base, redactor: Redactor::new(&key), key, http })
     }
 
-    /// Asks for a job, of one project or of any.
+    /// Asks for a job, of one project or of any. An app that knows claim ids answers the same id
+    /// with the same job for as long as the claim holds it.
     ///
     /// # Errors
     /// [`ApiError::Malformed`] with a job id means that the job is claimed but cannot be
     /// understood: fail it. After [`ApiError::Unreachable`] the app may have claimed a job that no
-    /// one knows of.
-    pub async fn claim(&self, project: Option<ProjectId>) -> Result<Claim, ApiError> {
-        let request = ClaimRequest { project_id: project };
+    /// one knows of, unless it is asked again with the same claim id. [`ApiError::Refused`] with
+    /// 409: the job of this claim id has ended, or is another's by now.
+    pub async fn claim(
+        &self,
+        project: Option<ProjectId>,
+        claim: Option<ClaimId>,
+    ) -> Result<Claim, ApiError> {
+        let request = ClaimRequest { project_id: project, claim_id: claim };
         let call = self.call("POST", "api/worker/jobs/start");
         let answer = self.send(&call, Method::POST, Some(&request), CLAIM_TIMEOUT).await?;
         if answer.status == StatusCode::NO_CONTENT {
@@ -104,13 +110,24 @@ impl WorkerApi {
         }
     }
 
+    /// Keeps the lease of a running job.
+    ///
+    /// # Errors
+    /// [`ApiError::Refused`] with 409: the job has ended, or is another's by now, and its work must
+    /// not be published any more. [`ApiError::Gone`]: there is no such job.
+    pub async fn renew_lease(&self, job: JobId, claim: ClaimId) -> Result<(), ApiError> {
+        let call = self.call("POST", format!("api/worker/jobs/{job}/heartbeat"));
+        let body = HeldBy { claim_id: Some(claim) };
+        self.send(&call, Method::POST, Some(&body), POLL_TIMEOUT).await.map(drop)
+    }
+
     /// Reports a job as completed.
     ///
     /// # Errors
     /// [`ApiError::Refused`] with 409 and [`ApiError::Gone`] settle the job as well.
-    pub async fn complete_job(&self, job: JobId) -> Result<(), ApiError> {
+    pub async fn complete_job(&self, job: JobId, held_by: HeldBy) -> Result<(), ApiError> {
         let call = self.call("POST", format!("api/worker/jobs/{job}/complete"));
-        self.send(&call, Method::POST, Some(&json!({})), REPORT_TIMEOUT).await.map(drop)
+        self.send(&call, Method::POST, Some(&held_by), REPORT_TIMEOUT).await.map(drop)
     }
 
     /// Reports a job as failed.

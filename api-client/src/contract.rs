@@ -17,6 +17,9 @@ pub mod env {
     pub const WORKER_API_KEY: &str = "TERARCHITECT_WORKER_API_KEY";
     /// Id of the job.
     pub const JOB_ID: &str = "JOB_ID";
+    /// The claim by which the job is held, where the app offers leases: the agent renews it before
+    /// it publishes anything.
+    pub const CLAIM_ID: &str = "CLAIM_ID";
     /// `ticket` or `review`.
     pub const JOB_KIND: &str = "JOB_KIND";
     /// Id of the ticket.
@@ -186,11 +189,13 @@ pub enum AgentExit {
     AppUnreachable,
     /// This kind of job cannot be done by this version.
     NotSupported,
+    /// The job is another's by now: nothing was published.
+    Superseded,
 }
 
 impl AgentExit {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Delivered,
         Self::Misconfigured,
         Self::CloneFailed,
@@ -202,6 +207,7 @@ impl AgentExit {
         Self::NoChanges,
         Self::AppUnreachable,
         Self::NotSupported,
+        Self::Superseded,
     ];
 
     /// The process exit code.
@@ -219,6 +225,7 @@ impl AgentExit {
             Self::NoChanges => 9,
             Self::AppUnreachable => 10,
             Self::NotSupported => 11,
+            Self::Superseded => 12,
         }
     }
 
@@ -243,6 +250,7 @@ impl AgentExit {
             Self::NoChanges => "no changes: the worker ended well and changed nothing",
             Self::AppUnreachable => "app unreachable: log or completion was not taken",
             Self::NotSupported => "not supported: this version cannot do this kind of job",
+            Self::Superseded => "superseded: the job is held by someone else by now",
         }
     }
 }

@@ -68,6 +68,11 @@ id! {
     ProjectId, "a project id"
 }
 
+id! {
+    /// One attempt to get a job, chosen by whoever claims.
+    ClaimId, "a claim id"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,6 @@ mod secret;
 
 pub use client::{Claim, WorkerApi};
 pub use error::{ApiError, Call, ClientError, error_chain};
-pub use id::{InvalidId, JobId, ProjectId, TicketId};
+pub use id::{ClaimId, InvalidId, JobId, ProjectId, TicketId};
 pub use retry::{delays, retry};
 pub use secret::{MIN_REDACTED_LEN, REDACTED, Redactor, Secret, StreamRedactor};

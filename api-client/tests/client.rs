@@ -7,7 +7,7 @@ mod server;
 
 use std::time::Duration;
 
-use api_client::wire::{JobFailure, JobKind, LogEntry, TicketCompletion};
+use api_client::wire::{HeldBy, JobFailure, JobKind, LogEntry, TicketCompletion};
 use api_client::{ApiError, Claim, ClientError, JobId, ProjectId, Secret, TicketId, WorkerApi};
 use serde_json::{Value, json};
 use server::{Server, html, json_reply, raw};
@@ -37,7 +37,7 @@ fn claimed() -> Value {
 /// The error of a claim that is answered with `reply`.
 async fn claim_error(reply: Vec<u8>) -> ApiError {
     let server = Server::start([reply]).await;
-    let error = api(&server.url()).claim(None).await.unwrap_err();
+    let error = api(&server.url()).claim(None, None).await.unwrap_err();
     server.requests().await;
     error
 }
@@ -64,7 +64,7 @@ async fn no_job_is_a_204_that_names_no_length() {
     let head = "HTTP/1.1 204 NO CONTENT\r\nContent-Type: text/html; charset=utf-8\r\n\
                 Connection: close\r\n\r\n";
     let server = Server::start([raw(head)]).await;
-    let claim = api(&server.url()).claim(None).await.unwrap();
+    let claim = api(&server.url()).claim(None, None).await.unwrap();
     assert!(matches!(claim, Claim::Empty));
 }
 
@@ -74,9 +74,12 @@ async fn every_connection_may_be_closed_after_one_reply() {
     let replies = [json_reply("200 OK", &claimed()), json_reply("200 OK", &done), html("404 X")];
     let server = Server::start(replies).await;
     let api = api(&server.url());
-    assert!(matches!(api.claim(None).await.unwrap(), Claim::Job(_)));
-    api.complete_job(job_id()).await.unwrap();
-    assert!(matches!(api.complete_job(job_id()).await, Err(ApiError::Gone { .. })));
+    assert!(matches!(api.claim(None, None).await.unwrap(), Claim::Job(_)));
+    api.complete_job(job_id(), HeldBy::default()).await.unwrap();
+    assert!(matches!(
+        api.complete_job(job_id(), HeldBy::default()).await,
+        Err(ApiError::Gone { .. })
+    ));
     assert_eq!(server.requests().await.len(), 3);
 }
 
@@ -92,7 +95,7 @@ async fn an_answer_cut_in_the_middle_is_no_answer() {
 #[tokio::test]
 async fn a_claim_whose_answer_is_lost_is_not_sent_again() {
     let server = Server::start([Vec::new(), json_reply("200 OK", &claimed())]).await;
-    let error = api(&server.url()).claim(None).await.unwrap_err();
+    let error = api(&server.url()).claim(None, None).await.unwrap_err();
     assert!(matches!(error, ApiError::Unreachable { .. }), "{error:?}");
     assert_eq!(server.requests().await.len(), 1);
 }
@@ -127,7 +130,7 @@ async fn a_refused_key_is_told_in_the_words_of_the_app() {
 async fn a_job_that_does_not_run_is_a_refusal() {
     let body = json!({"error": "Job not running", "status": "completed"});
     let server = Server::start([json_reply("409 CONFLICT", &body)]).await;
-    let error = api(&server.url()).complete_job(job_id()).await.unwrap_err();
+    let error = api(&server.url()).complete_job(job_id(), HeldBy::default()).await.unwrap_err();
     assert!(matches!(error, ApiError::Refused { status: 409, .. }), "{error:?}");
 }
 
@@ -168,7 +171,7 @@ async fn unknown_fields_are_ignored_and_absent_ones_tolerated() {
     let reply = |body| json_reply("200 OK", body);
     let server = Server::start([reply(&body), reply(&empty), reply(&empty), reply(&empty)]).await;
     let api = api(&server.url());
-    let Claim::Job(job) = api.claim(None).await.unwrap() else { panic!("no job") };
+    let Claim::Job(job) = api.claim(None, None).await.unwrap() else { panic!("no job") };
     assert_eq!(job.kind, JobKind::Ticket);
     assert_eq!(job.agent_env.iter().count(), 0);
     let context = api.worker_context(job.project_id, job.ticket_id).await.unwrap();
@@ -196,9 +199,11 @@ async fn every_post_is_json_and_every_call_carries_the_key() {
     };
     let texts = ["text".to_owned()];
     // An empty object is no job, which is not of interest here.
-    let _malformed = api.claim(None).await;
-    api.complete_job(job_id()).await.unwrap();
-    api.fail_job(job_id(), &JobFailure { reason: "exit 4".to_owned() }).await.unwrap();
+    let _malformed = api.claim(None, None).await;
+    api.complete_job(job_id(), HeldBy::default()).await.unwrap();
+    api.fail_job(job_id(), &JobFailure { reason: "exit 4".to_owned(), ..JobFailure::default() })
+        .await
+        .unwrap();
     api.post_log(project, ticket, &entry).await.unwrap();
     api.complete_ticket(project, ticket, &completion).await.unwrap();
     api.retrieve_memory(project, &texts, 5).await.unwrap();
@@ -223,8 +228,8 @@ async fn a_claim_names_its_project_or_none() {
     let no_job = || raw("HTTP/1.1 204 NO CONTENT\r\nConnection: close\r\n\r\n");
     let server = Server::start([no_job(), no_job()]).await;
     let (api, project) = (api(&server.url()), ProjectId::random());
-    api.claim(None).await.unwrap();
-    api.claim(Some(project)).await.unwrap();
+    api.claim(None, None).await.unwrap();
+    api.claim(Some(project), None).await.unwrap();
     let requests = server.requests().await;
     assert_eq!(requests[0].json(), json!({}));
     assert_eq!(requests[1].json(), json!({ "project_id": project }));
@@ -235,7 +240,7 @@ async fn a_path_before_the_api_is_kept() {
     for (base, query) in [("/terarchitect", ""), ("/a%20b/", "?x=1#y")] {
         let server = Server::start([html("404 NOT FOUND")]).await;
         let api = api(&format!("{}{base}{query}", server.url()));
-        let error = api.complete_job(job_id()).await.unwrap_err();
+        let error = api.complete_job(job_id(), HeldBy::default()).await.unwrap_err();
         let path = format!("{}/api/worker/jobs/{JOB}/complete", base.trim_end_matches('/'));
         assert_eq!(server.requests().await[0].line, format!("POST {path} HTTP/1.1"));
         assert!(error.to_string().starts_with(&format!("POST {path}: ")), "{error}");
@@ -269,7 +274,7 @@ async fn text_that_the_app_cannot_store_is_cleaned_on_the_wire() {
     };
     api.post_log(project, ticket, &entry).await.unwrap();
     api.complete_ticket(project, ticket, &completion).await.unwrap();
-    api.fail_job(job_id(), &JobFailure { reason: bad() }).await.unwrap();
+    api.fail_job(job_id(), &JobFailure { reason: bad(), ..JobFailure::default() }).await.unwrap();
     api.retrieve_memory(project, &[bad()], 5).await.unwrap();
     api.index_memory(project, &[bad()]).await.unwrap();
     for request in server.requests().await {

@@ -8,14 +8,14 @@ mod harness;
 
 use std::collections::HashSet;
 
-use api_client::wire::{JobFailure, JobKind, LogEntry, TicketCompletion};
+use api_client::wire::{HeldBy, JobFailure, JobKind, LogEntry, TicketCompletion};
 use api_client::{ApiError, JobId};
 use harness::{App, claim, ticket_path};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 fn failure(reason: &str) -> JobFailure {
-    JobFailure { reason: reason.to_owned() }
+    JobFailure { reason: reason.to_owned(), ..JobFailure::default() }
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn a_ticket_goes_from_the_board_to_review() {
     for _ in 0..2 {
         api.complete_ticket(project, ticket, &completion).await.unwrap();
     }
-    api.complete_job(job.job_id).await.unwrap();
+    api.complete_job(job.job_id, HeldBy::default()).await.unwrap();
 
     let shown = app.get(&ticket_path(project, ticket, "")).await;
     assert_eq!((&shown["column_id"], &shown["status"]), (&json!("in_review"), &json!("completed")));
@@ -120,7 +120,7 @@ async fn the_first_report_stands() {
     let app = App::start();
     let (job, api) = (app.claimed().await, app.worker_api());
     api.fail_job(job.job_id, &failure("worker exited with 4")).await.unwrap();
-    let error = api.complete_job(job.job_id).await.unwrap_err();
+    let error = api.complete_job(job.job_id, HeldBy::default()).await.unwrap_err();
     assert!(matches!(error, ApiError::Refused { status: 409, .. }), "{error:?}");
     let path = format!("/api/worker/jobs/{}/fail", job.job_id);
     let (status, body) = app.post_raw(&path, None, "").await;
@@ -128,7 +128,7 @@ async fn the_first_report_stands() {
     assert_eq!(body, json!({"error": "Job not running", "status": "failed"}));
     assert_eq!(app.job(job.job_id).await["fail_reason"], "worker exited with 4");
 
-    let error = api.complete_job(JobId::random()).await.unwrap_err();
+    let error = api.complete_job(JobId::random(), HeldBy::default()).await.unwrap_err();
     assert!(matches!(error, ApiError::Gone { .. }), "{error:?}");
 }
 
@@ -218,7 +218,7 @@ async fn the_queue_survives_the_death_of_the_server() {
     let next = claim(&api, None).await.unwrap();
     assert_eq!(next.ticket_id, waiting);
     assert!(claim(&api, None).await.is_none());
-    api.complete_job(running.job_id).await.unwrap();
+    api.complete_job(running.job_id, HeldBy::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn a_review_job_carries_its_comment_and_waits_for_no_other_job() {
     let body = json!({"pr_number": 9, "comment_body": comment, "github_comment_id": 1003});
     let (status, refusal) = app.call(Method::POST, &path, Some(body.clone())).await;
     assert_eq!((status, &refusal["status"]), (StatusCode::CONFLICT, &json!("running")));
-    api.complete_job(job.job_id).await.unwrap();
+    api.complete_job(job.job_id, HeldBy::default()).await.unwrap();
     let (status, queued) = app.call(Method::POST, &path, Some(body)).await;
     assert_eq!((status, &queued["kind"]), (StatusCode::CREATED, &json!("review")));
     let review = claim(&api, None).await.unwrap();
@@ -263,7 +263,7 @@ async fn nothing_is_deleted_under_a_job() {
         let (status, body) = app.call(Method::DELETE, path, None).await;
         assert_eq!((status, &body["status"]), (StatusCode::CONFLICT, &json!("running")));
     }
-    app.worker_api().complete_job(job.job_id).await.unwrap();
+    app.worker_api().complete_job(job.job_id, HeldBy::default()).await.unwrap();
     for path in [&ticket, &project] {
         let (status, _) = app.call(Method::DELETE, path, None).await;
         assert_eq!(status, StatusCode::NO_CONTENT);

@@ -103,7 +103,7 @@ async fn every_url_needs_the_key_before_anything_else_is_looked_at() {
         }
     }
     let stranger = WorkerApi::new(&app.url.parse().unwrap(), None, "test/1").unwrap();
-    let error = stranger.claim(None).await.unwrap_err();
+    let error = stranger.claim(None, None).await.unwrap_err();
     assert!(matches!(error, api_client::ApiError::Unauthorised { status: 401, .. }));
     assert_eq!(app.get("/api/health").await["ok"], true);
 }

@@ -193,7 +193,7 @@ impl Drop for App {
 }
 
 pub(crate) async fn claim(api: &WorkerApi, project: Option<ProjectId>) -> Option<Job> {
-    match api.claim(project).await.unwrap() {
+    match api.claim(project, None).await.unwrap() {
         Claim::Empty => None,
         Claim::Job(job) => Some(*job),
     }
