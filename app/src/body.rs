@@ -143,26 +143,6 @@ impl<const MAX: usize> Fields<MAX> {
     }
 }
 
-/// The reason of a failed job. Nothing in it may keep the outcome from being recorded: a body that
-/// is missing, is no JSON or has no text counts as no reason, and a long one is cut.
-#[derive(Debug)]
-pub(crate) struct FailReason(pub(crate) Option<String>);
-
-/// Longest reason that is kept, in characters.
-const REASON_MAX: usize = 8_000;
-
-impl<S: Send + Sync> FromRequest<S> for FailReason {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let body = receive(request.into_body(), BODY_MAX).await?;
-        let value: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let reason = value.get("reason").and_then(Value::as_str).map(str::trim);
-        let reason = reason.filter(|reason| !reason.is_empty());
-        Ok(Self(reason.map(|text| text.chars().take(REASON_MAX).collect())))
-    }
-}
-
 /// A 400 with these words.
 pub(crate) fn invalid(words: impl Into<String>) -> ApiError {
     ApiError::Invalid(words.into())

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use api_client::{JobId, ProjectId, TicketId};
 use clap::{Args, Parser, Subcommand};
 
+use crate::lease::{lease_length, max_attempts};
 use crate::model::{ExecutionMode, JobStatus, Priority};
 
 const CLIENT_HELP: &str = "The key is read from TERARCHITECT_WORKER_API_KEY or --key-file.";
@@ -48,6 +50,18 @@ pub(crate) struct ServeArgs {
     /// Write the port listened on to this file once requests are taken
     #[arg(long, value_name = "FILE")]
     pub(crate) port_file: Option<PathBuf>,
+    /// How long a claim holds a job without being renewed, such as 90 or 0.5 [default:
+    /// TERARCHITECT_APP_LEASE_SEC, else 90]
+    #[arg(long, value_name = "SECONDS", value_parser = lease_length)]
+    pub(crate) lease_sec: Option<Duration>,
+    /// How often a job is handed out before the expiry of its lease fails it [default:
+    /// TERARCHITECT_APP_MAX_ATTEMPTS, else 3]
+    #[arg(long, value_name = "COUNT", value_parser = max_attempts)]
+    pub(crate) max_attempts: Option<u32>,
+    /// Behave as the original app does: no claim ids, leases or heartbeats, and a request to cancel
+    /// stays with the ticket until a restart; also TERARCHITECT_APP_ORIGINAL=1
+    #[arg(long, conflicts_with_all = ["lease_sec", "max_attempts"])]
+    pub(crate) original: bool,
 }
 
 /// A command that talks to a running server.

@@ -35,6 +35,10 @@ pub(crate) enum ApiError {
     /// 409, with the state that stands in the way.
     #[error("{error}")]
     Conflict { error: &'static str, status: JobStatus },
+    /// 409: the job of this claim has ended or is another's by now. The state is unknown where the
+    /// job is deleted.
+    #[error("Claim is over")]
+    ClaimOver(Option<JobStatus>),
     /// 413.
     #[error("the body must be at most {max} bytes")]
     TooLarge {
@@ -56,7 +60,7 @@ impl ApiError {
             Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::Conflict { .. } | Self::ClaimOver(_) => StatusCode::CONFLICT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -71,6 +75,7 @@ impl IntoResponse for ApiError {
             Self::Conflict { status, .. } => {
                 body["status"] = Value::from(status.name());
             }
+            Self::ClaimOver(status) => body["status"] = json!(status),
             Self::Store(error) => tracing::error!(error = %error_chain(error), "request failed"),
             _ => {}
         }

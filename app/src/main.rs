@@ -1,28 +1,32 @@
 //! `terarchitect-app`: an embedded stand-in for the ticket app, and the commands to use it.
 //!
 //! Invariants: `serve` answers the worker API of the original app with the same paths, statuses and
-//! JSON; the commands reach their data through that server alone; `store` holds all SQL and never
+//! JSON, and what it adds is optional for its callers; the commands reach their data through that server alone; `store` holds all SQL and never
 //! imports axum; `queue` is pure.
 
 mod auth;
 mod body;
+mod cancel;
 mod cli;
 mod clock;
 mod command;
 mod config;
 mod context;
 mod error;
+mod lease;
 mod model;
 mod output;
 mod queue;
 mod receive;
 mod remote;
+mod report;
 mod router;
 mod routes;
 mod serve;
 mod setting;
 mod state;
 mod store;
+mod sweep;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;

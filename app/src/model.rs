@@ -5,10 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use api_client::wire::JobKind;
-use api_client::{JobId, ProjectId, TicketId};
+use api_client::{ClaimId, JobId, ProjectId, TicketId};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::queue::JobState;
 
 /// A text that is not one of the words a field allows.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +102,7 @@ words! {
         Completed = "completed",
         /// Reported as failed.
         Failed = "failed",
-        /// Taken out of the queue before anyone claimed it.
+        /// Taken out of the queue, or stopped on request.
         Cancelled = "cancelled",
     }
 }
@@ -195,6 +196,22 @@ pub(crate) struct Job {
     pub(crate) finished_at: Option<Timestamp>,
     /// Why it failed, as the coordinator put it.
     pub(crate) fail_reason: Option<String>,
+    /// The same in one word.
+    pub(crate) fail_cause: Option<String>,
+    /// The newest claim of it, if that had an id.
+    pub(crate) claim_id: Option<ClaimId>,
+}
+
+impl Job {
+    /// What the rules of the queue look at.
+    pub(crate) const fn state(&self) -> JobState {
+        JobState {
+            status: self.status,
+            attempt: self.attempt,
+            claim: self.claim_id,
+            cancel_requested: self.cancel_requested,
+        }
+    }
 }
 
 /// An entry of a ticket's log as it is read. The original app shows no session id here.

@@ -1,7 +1,23 @@
-//! The rules of the job queue: pure functions over the state of a ticket's newest job. The store
-//! applies them inside its transactions.
+//! The rules of the job queue: pure functions over the state of a job. The store applies them inside
+//! its transactions.
+//!
+//! Invariants: a job that has ended stays as it is; of all the claims that ever had a job, one at
+//! most can still do anything to it.
+
+use api_client::ClaimId;
 
 use crate::model::JobStatus;
+
+/// What the rules look at of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct JobState {
+    pub(crate) status: JobStatus,
+    /// How often it was claimed.
+    pub(crate) attempt: u32,
+    /// The newest claim of it, if that had an id.
+    pub(crate) claim: Option<ClaimId>,
+    pub(crate) cancel_requested: bool,
+}
 
 /// How the claimer says that a job ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,10 +25,18 @@ pub(crate) enum Outcome {
     /// The work was delivered.
     Completed,
     /// It was not.
-    Failed {
-        /// Cause in words; the original coordinator sends none.
-        reason: Option<String>,
-    },
+    Failed(Failure),
+    /// It was stopped on request.
+    Cancelled(Failure),
+}
+
+/// Why a job was not delivered; the original coordinator says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// In words.
+    pub(crate) reason: Option<String>,
+    /// In one word, for programs.
+    pub(crate) cause: Option<String>,
 }
 
 /// What a request to cancel does.
@@ -24,6 +48,38 @@ pub(crate) enum Cancellation {
     Ask,
     /// There is nothing to cancel.
     Nothing,
+}
+
+/// What becomes of a running job whose lease expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// It waits again.
+    Requeue,
+    /// It was tried often enough.
+    Fail,
+    /// It was to stop, and no one is there who could say that it did.
+    Cancel,
+}
+
+/// The cause that says that a job was stopped on request.
+const CANCELLED: &str = "cancelled";
+
+impl Outcome {
+    /// The outcome of a job that was not delivered.
+    pub(crate) fn undelivered(failure: Failure) -> Self {
+        match failure.cause.as_deref() {
+            Some(CANCELLED) => Self::Cancelled(failure),
+            Some(_) | None => Self::Failed(failure),
+        }
+    }
+
+    const fn status(&self) -> JobStatus {
+        match self {
+            Self::Completed => JobStatus::Completed,
+            Self::Failed(_) => JobStatus::Failed,
+            Self::Cancelled(_) => JobStatus::Cancelled,
+        }
+    }
 }
 
 /// Whether a job still waits or runs, so that its ticket cannot have another.
@@ -39,17 +95,30 @@ pub(crate) fn may_enqueue(newest: Option<JobStatus>) -> bool {
     !newest.is_some_and(is_active)
 }
 
-/// The state after a report, or `None` where the job is not running and the report is refused: the
-/// first report stands.
-pub(crate) const fn settle(status: JobStatus, outcome: &Outcome) -> Option<JobStatus> {
-    match status {
-        JobStatus::Running => Some(match outcome {
-            Outcome::Completed => JobStatus::Completed,
-            Outcome::Failed { .. } => JobStatus::Failed,
-        }),
-        JobStatus::Pending | JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => {
-            None
-        }
+/// Whether a claim holds a job: the job runs by it, or its lease expired and no one has claimed the
+/// job since.
+pub(crate) fn holds(job: &JobState, claim: ClaimId) -> bool {
+    job.claim == Some(claim) && is_active(job.status)
+}
+
+/// The state after a report, or `None` where it is refused. With a claim, it must hold the job;
+/// without, the job must run: the first report stands.
+pub(crate) fn settle(job: &JobState, by: Option<ClaimId>, outcome: &Outcome) -> Option<JobStatus> {
+    let taken = match by {
+        Some(claim) => holds(job, claim),
+        None => job.status == JobStatus::Running,
+    };
+    taken.then(|| outcome.status())
+}
+
+/// What becomes of a running job whose lease expired.
+pub(crate) const fn expire(job: &JobState, max_attempts: u32) -> Expiry {
+    if job.cancel_requested {
+        Expiry::Cancel
+    } else if job.attempt >= max_attempts {
+        Expiry::Fail
+    } else {
+        Expiry::Requeue
     }
 }
 
@@ -65,39 +134,4 @@ pub(crate) const fn cancel(newest: Option<JobStatus>) -> Cancellation {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ENDED: [JobStatus; 3] = [JobStatus::Completed, JobStatus::Failed, JobStatus::Cancelled];
-
-    #[test]
-    fn a_ticket_has_one_job_at_a_time() {
-        assert!(may_enqueue(None));
-        assert!(!may_enqueue(Some(JobStatus::Pending)));
-        assert!(!may_enqueue(Some(JobStatus::Running)));
-        assert!(ENDED.into_iter().all(|ended| may_enqueue(Some(ended))));
-    }
-
-    #[test]
-    fn only_a_running_job_takes_a_report_and_only_once() {
-        let failed = Outcome::Failed { reason: None };
-        for (outcome, end) in
-            [(Outcome::Completed, JobStatus::Completed), (failed, JobStatus::Failed)]
-        {
-            assert_eq!(settle(JobStatus::Running, &outcome), Some(end));
-            assert_eq!(settle(end, &outcome), None);
-            assert_eq!(settle(JobStatus::Pending, &outcome), None);
-            assert_eq!(settle(JobStatus::Cancelled, &outcome), None);
-        }
-    }
-
-    #[test]
-    fn cancelling_withdraws_what_waits_and_asks_what_runs() {
-        assert_eq!(cancel(Some(JobStatus::Pending)), Cancellation::Withdraw);
-        assert_eq!(cancel(Some(JobStatus::Running)), Cancellation::Ask);
-        assert_eq!(cancel(None), Cancellation::Nothing);
-        for ended in ENDED {
-            assert_eq!(cancel(Some(ended)), Cancellation::Nothing);
-        }
-    }
-}
+mod tests;

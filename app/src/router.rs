@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 
 use crate::auth;
 use crate::error::ApiError;
-use crate::routes::{health, job, log, memory, project, setting, ticket, worker};
+use crate::routes::{URL, health, job, log, memory, project, setting, ticket, worker};
 use crate::state::App;
 
 /// Longest time for one request, its body included.
@@ -34,6 +34,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/projects/{project}/memory/index", post(memory::index))
         .route("/api/settings", get(setting::show).put(setting::change))
         //
+        .route("/api/worker/jobs/{job}/heartbeat", post(worker::heartbeat))
         .route("/api/health", get(health::show))
         .route("/api/projects", get(project::list).post(project::create))
         .route(
@@ -49,7 +50,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/tickets/{ticket}", get(ticket::find))
         .route("/api/jobs", get(job::list))
         .route("/api/jobs/{job}", get(job::show))
-        .fallback(async || ApiError::NotFound("this URL"))
+        .fallback(async || URL)
         .layer(from_fn_with_state(app.clone(), auth::require_key))
         .layer(from_fn(limit_time))
         .layer(from_fn(log_access))

@@ -18,6 +18,7 @@ use axum::http::StatusCode;
 const PROJECT: ApiError = ApiError::NotFound("Project");
 const TICKET: ApiError = ApiError::NotFound("Ticket");
 const JOB: ApiError = ApiError::NotFound("Job");
+pub(crate) const URL: ApiError = ApiError::NotFound("this URL");
 
 const fn active_job(status: JobStatus) -> ApiError {
     ApiError::Conflict { error: "a job of it is pending or running", status }

@@ -10,11 +10,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::ServeConfig;
+use crate::cancel::CancelFlags;
+use crate::config::{Behaviour, ServeConfig};
+use crate::lease::Leases;
 use crate::output;
 use crate::router::router;
-use crate::state::App;
+use crate::state::{App, Protocol};
 use crate::store::{Store, StoreError};
+use crate::sweep::sweep;
 
 /// How long requests in hand may take after a signal.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
@@ -53,9 +56,7 @@ pub(crate) async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signal)?;
 
     let stop = CancellationToken::new();
-    let app = router(App::new(store, config.key.clone()));
-    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let mut server = pin!(server.into_future());
+    let mut server = pin!(run(listener, store, &config, stop.clone()));
     announce(&config, address)?;
 
     tokio::select! {
@@ -74,13 +75,43 @@ pub(crate) async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     }
 }
 
+/// The server and, beside it, the sweep of the leases; both end with `stop`.
+async fn run(
+    listener: TcpListener,
+    store: Store,
+    config: &ServeConfig,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let (protocol, leases) = match config.behaviour {
+        Behaviour::Ours(terms) => {
+            let leases = Leases::new(terms);
+            (Protocol::Ours(leases.clone()), Some(leases))
+        }
+        Behaviour::Original => (Protocol::Original(CancelFlags::default()), None),
+    };
+    let app = router(App::new(store.clone(), config.key.clone(), protocol));
+    let server = async {
+        let server = axum::serve(listener, app);
+        let ended = server.with_graceful_shutdown(stop.clone().cancelled_owned()).await;
+        stop.cancel();
+        ended
+    };
+    let sweeping = async {
+        if let Some(leases) = leases {
+            sweep(store, leases, stop.clone()).await;
+        }
+    };
+    tokio::join!(server, sweeping).0
+}
+
 fn announce(config: &ServeConfig, address: SocketAddr) -> Result<(), ServeError> {
     if let Some(path) = &config.port_file {
         write_whole(path, &format!("{}\n", address.port()))
             .map_err(|source| ServeError::PortFile { path: path.clone(), source })?;
     }
     let keyed = config.key.is_some();
-    tracing::info!(db = %config.db.display(), keyed, "listening on http://{address}");
+    let behaviour = config.behaviour;
+    tracing::info!(db = %config.db.display(), keyed, ?behaviour, "listening on http://{address}");
     // No one may be reading, which is no reason to stop.
     let _unread = output::line(&format!("listening on http://{address}"));
     Ok(())

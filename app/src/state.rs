@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use api_client::Secret;
 
+use crate::cancel::CancelFlags;
+use crate::lease::Leases;
 use crate::store::Store;
 
 /// The parts of the running server.
@@ -11,15 +13,41 @@ use crate::store::Store;
 pub(crate) struct App {
     pub(crate) store: Store,
     key: Option<Arc<Secret>>,
+    protocol: Protocol,
+}
+
+/// Which app this server is to its callers.
+#[derive(Clone, Debug)]
+pub(crate) enum Protocol {
+    /// Ours: jobs are held by leases, requests to cancel belong to a job.
+    Ours(Leases),
+    /// The original: neither.
+    Original(CancelFlags),
 }
 
 impl App {
-    pub(crate) fn new(store: Store, key: Option<Secret>) -> Self {
-        Self { store, key: key.map(Arc::new) }
+    pub(crate) fn new(store: Store, key: Option<Secret>, protocol: Protocol) -> Self {
+        Self { store, key: key.map(Arc::new), protocol }
     }
 
     /// The key that callers need, if any.
     pub(crate) fn key(&self) -> Option<&Secret> {
         self.key.as_deref()
+    }
+
+    /// The leases, unless this is the original.
+    pub(crate) const fn leases(&self) -> Option<&Leases> {
+        match &self.protocol {
+            Protocol::Ours(leases) => Some(leases),
+            Protocol::Original(_) => None,
+        }
+    }
+
+    /// The original's flags of cancelled tickets.
+    pub(crate) const fn cancel_flags(&self) -> Option<&CancelFlags> {
+        match &self.protocol {
+            Protocol::Ours(_) => None,
+            Protocol::Original(flags) => Some(flags),
+        }
     }
 }

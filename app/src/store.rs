@@ -6,6 +6,7 @@
 //! last claims and reports). The file holds the settings' secrets, so it is readable by its owner
 //! alone. Nothing here knows of HTTP.
 
+mod claim;
 mod job;
 mod log;
 mod memory;
@@ -24,7 +25,8 @@ use std::time::Duration;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
-pub(crate) use job::{Claim, ClaimedJob, Filter, NewReview, Queued, Settled};
+pub(crate) use claim::{Claim, ClaimedJob, Expired, Hold, Settled};
+pub(crate) use job::{Filter, NewReview, Queued};
 pub(crate) use log::NewLog;
 pub(crate) use project::{NewProject, Removal};
 pub(crate) use ticket::{Board, Delivery, NewTicket, TicketEdit};
@@ -35,7 +37,8 @@ use crate::clock::Timestamp;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// In the order of their numbers; the database's `user_version` counts those applied.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/0001_initial.sql"), include_str!("../migrations/0002_claims.sql")];
 
 /// The database could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -180,11 +183,27 @@ where
     T: FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
 {
-    let text: String = row.get(column)?;
-    text.parse().map_err(|error| {
-        let index = row.as_ref().column_index(column).unwrap_or_default();
+    optional(row, column)?.ok_or_else(|| {
+        rusqlite::Error::InvalidColumnType(index(row, column), column.to_owned(), Type::Null)
+    })
+}
+
+/// As [`typed`], of a column that may be NULL.
+fn optional<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text: Option<String> = row.get(column)?;
+    let parsed = text.map(|text| text.parse()).transpose();
+    parsed.map_err(|error| {
+        let index = index(row, column);
         rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
     })
+}
+
+fn index(row: &Row<'_>, column: &str) -> usize {
+    row.as_ref().column_index(column).unwrap_or_default()
 }
 
 fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {

@@ -40,13 +40,14 @@ async fn list(query: &str, app: &Remote) -> Result<Answer, CommandError> {
                 job.job_id.to_string(),
                 job.kind.name().to_owned(),
                 job.status.to_string(),
+                job.attempt.to_string(),
                 job.ticket_id.to_string(),
                 job.created_at.to_string(),
                 job.fail_reason.unwrap_or_default(),
             ]
         })
         .collect();
-    let headers = ["JOB", "KIND", "STATUS", "TICKET", "CREATED", "REASON"];
+    let headers = ["JOB", "KIND", "STATUS", "ATTEMPT", "TICKET", "CREATED", "REASON"];
     let text = table(headers, &rows);
     Ok(Answer { json, text })
 }
@@ -65,11 +66,13 @@ async fn show(id: JobId, app: &Remote) -> Result<Answer, CommandError> {
         ("kind", Some(job.kind.name().to_owned())),
         ("status", Some(job.status.to_string())),
         ("reason", job.fail_reason),
+        ("cause", job.fail_cause),
         ("ticket", Some(job.ticket_id.to_string())),
         ("project", Some(job.project_id.to_string())),
         ("pull request", pr),
         ("comment", comment),
         ("attempt", Some(job.attempt.to_string())),
+        ("claim", job.claim_id.map(|id| id.to_string())),
         ("cancel", job.cancel_requested.then(|| "requested".to_owned())),
         ("created", Some(job.created_at.to_string())),
         ("claimed", job.claimed_at.map(|time| time.to_string())),

@@ -51,9 +51,7 @@ pub(crate) async fn show(
     State(app): State<App>,
     Ids((project, id)): InProject,
 ) -> Result<Json<Ticket>, ApiError> {
-    let ticket = app.store.ticket(id).await?;
-    let ticket = ticket.filter(|ticket| ticket.project_id == project);
-    ticket.map(Json).ok_or(TICKET)
+    in_project(&app, project, id).await.map(Json)
 }
 
 /// A ticket whose project is not known.
@@ -113,11 +111,17 @@ pub(crate) async fn complete(
     Ok(Json(json!({ "message": "Complete", "ticket_id": id })))
 }
 
-/// Takes a waiting job out of the queue, or asks a running one to stop. `effect` is ours.
+/// Takes a waiting job out of the queue, or asks a running one to stop. `effect` is ours; the
+/// original only notes the request.
 pub(crate) async fn cancel(
     State(app): State<App>,
     Ids((project, id)): InProject,
 ) -> Result<Json<Value>, ApiError> {
+    if let Some(flags) = app.cancel_flags() {
+        in_project(&app, project, id).await?;
+        flags.set(id);
+        return Ok(Json(json!({ "message": "Cancellation requested" })));
+    }
     let effect = app.store.cancel(project, id, Timestamp::now()).await?;
     let effect = match effect.ok_or(TICKET)? {
         Cancellation::Withdraw => "withdrawn",
@@ -127,14 +131,23 @@ pub(crate) async fn cancel(
     Ok(Json(json!({ "message": "Cancellation requested", "effect": effect })))
 }
 
-/// Whether the ticket's newest job is to stop.
+/// Whether the ticket's newest job is to stop; of the original, whether anyone ever asked.
 pub(crate) async fn cancel_requested(
     State(app): State<App>,
     Ids((project, id)): InProject,
 ) -> Result<Json<Value>, ApiError> {
+    if let Some(flags) = app.cancel_flags() {
+        in_project(&app, project, id).await?;
+        return Ok(Json(json!({ "cancel_requested": flags.is_set(id) })));
+    }
     let requested = app.store.cancel_requested(project, id).await?;
     let requested = requested.ok_or(TICKET)?;
     Ok(Json(json!({ "cancel_requested": requested })))
+}
+
+async fn in_project(app: &App, project: ProjectId, id: TicketId) -> Result<Ticket, ApiError> {
+    let ticket = app.store.ticket(id).await?;
+    ticket.filter(|ticket| ticket.project_id == project).ok_or(TICKET)
 }
 
 /// The page of a pull request is shown as a link: nothing but the web is let in.

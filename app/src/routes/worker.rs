@@ -1,23 +1,29 @@
-//! What a coordinator and an agent ask for: claims, outcomes, the worker context.
+//! What a coordinator and an agent ask for: claims, leases, outcomes, the worker context.
+
+use std::time::Instant;
 
 use api_client::wire::JobKind;
-use api_client::{JobId, ProjectId, TicketId};
+use api_client::{ClaimId, JobId, ProjectId, TicketId};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::{JOB, PROJECT, TICKET};
-use crate::body::{FailReason, Fields, Ids, invalid};
+use super::{JOB, PROJECT, TICKET, URL};
+use crate::body::{Fields, Ids, invalid};
 use crate::clock::Timestamp;
 use crate::context::worker_context;
 use crate::error::ApiError;
-use crate::queue::Outcome;
+use crate::lease::Leases;
+use crate::model::JobStatus;
+use crate::queue::{Failure, Outcome};
+use crate::report::{Report, claim_id};
 use crate::state::App;
-use crate::store::{Claim, ClaimedJob, Settled};
+use crate::store::{Claim, ClaimedJob, Hold, Settled};
 
-/// Claims a job: 200 with the job, 204 when none waits.
+/// Claims a job: 200 with the job, 204 when none waits. (Ours: `claim_id`, which is answered with
+/// the same job for as long as that claim holds it, then with 409.)
 pub(crate) async fn start(
     State(app): State<App>,
     mut fields: Fields,
@@ -27,32 +33,66 @@ pub(crate) async fn start(
         .map(|text| text.parse::<ProjectId>())
         .transpose()
         .map_err(|_| invalid("project_id must be a valid UUID"))?;
-    match app.store.claim(project, Timestamp::now()).await? {
+    let lease = lease_asked_for(&app, &mut fields)?;
+    if let Some((leases, claim)) = lease {
+        leases.renew(claim, Instant::now());
+    }
+    let claim = lease.map(|(_, claim)| claim);
+    match app.store.claim(project, claim, Timestamp::now()).await? {
         Claim::Empty => Ok(StatusCode::NO_CONTENT.into_response()),
         Claim::NoSuchProject => Err(PROJECT),
+        Claim::Over(status) => Err(ApiError::ClaimOver(status)),
         Claim::Job(claimed) => {
             let job = &claimed.job;
-            tracing::info!(job.id = %job.job_id, ticket.id = %job.ticket_id, "job claimed");
-            Ok(Json(claimed_job(&claimed, &app)).into_response())
+            tracing::info!(
+                job.id = %job.job_id, ticket.id = %job.ticket_id, job.attempt, "job claimed"
+            );
+            let mut answer = claimed_job(&claimed, &app);
+            if let Some((leases, claim)) = lease {
+                answer["lease"] = json!({ "claim_id": claim, "lease_sec": leases.terms.seconds() });
+            }
+            Ok(Json(answer).into_response())
         }
     }
 }
 
-/// Records that a job is done.
+/// Keeps the lease of a job: 409 once the job has ended or is another's. (Ours.)
+pub(crate) async fn heartbeat(
+    State(app): State<App>,
+    Ids(job): Ids<JobId>,
+    mut fields: Fields,
+) -> Result<Json<Value>, ApiError> {
+    let leases = app.leases().ok_or(URL)?;
+    let claim = fields.required_text("claim_id", usize::MAX)?;
+    let claim = claim_id(Some(&claim))?;
+    leases.renew(claim, Instant::now());
+    match app.store.hold(job, claim).await? {
+        Hold::Held => Ok(Json(json!({ "job_id": job, "lease_sec": leases.terms.seconds() }))),
+        Hold::Over(status) => Err(ApiError::ClaimOver(Some(status))),
+        Hold::Missing => Err(JOB),
+    }
+}
+
+/// Records that a job is done. (Ours: `claim_id`.)
 pub(crate) async fn complete(
     State(app): State<App>,
     Ids(job): Ids<JobId>,
+    report: Report,
 ) -> Result<Json<Value>, ApiError> {
-    settle(&app, job, Outcome::Completed, "Job completed").await
+    settle(&app, job, report.claim, Outcome::Completed, "Job completed").await
 }
 
-/// Records that a job failed. (Our optional field: `reason`.)
+/// Records that a job failed. (Ours: `reason`, `cause`, `claim_id`.)
 pub(crate) async fn fail(
     State(app): State<App>,
     Ids(job): Ids<JobId>,
-    FailReason(reason): FailReason,
+    report: Report,
 ) -> Result<Json<Value>, ApiError> {
-    settle(&app, job, Outcome::Failed { reason }, "Job failed").await
+    let outcome = match app.leases() {
+        Some(_) => Outcome::undelivered(report.failure),
+        None => Outcome::Failed(Failure { cause: None, ..report.failure }),
+    };
+    settle(&app, job, report.claim, outcome, "Job failed").await
 }
 
 /// Everything the agent needs to know about its ticket, secrets of the settings included.
@@ -64,17 +104,33 @@ pub(crate) async fn context(
     board.map(|board| Json(worker_context(&board))).ok_or(TICKET)
 }
 
+/// The claim id of a claim, where this server hands out leases.
+fn lease_asked_for<'a>(
+    app: &'a App,
+    fields: &mut Fields,
+) -> Result<Option<(&'a Leases, ClaimId)>, ApiError> {
+    let Some(leases) = app.leases() else {
+        return Ok(None);
+    };
+    let text = fields.text("claim_id", usize::MAX)?;
+    let claim = text.map(|text| claim_id(Some(&text))).transpose()?;
+    Ok(claim.map(|claim| (leases, claim)))
+}
+
 async fn settle(
     app: &App,
     job: JobId,
+    claim: Option<ClaimId>,
     outcome: Outcome,
     message: &str,
 ) -> Result<Json<Value>, ApiError> {
-    match app.store.settle(job, outcome, Timestamp::now()).await? {
+    let by = claim.filter(|_| app.leases().is_some());
+    match app.store.settle(job, by, outcome, Timestamp::now()).await? {
         Settled::Done => {
             tracing::info!(job.id = %job, "{message}");
             Ok(Json(json!({ "job_id": job, "message": message })))
         }
+        Settled::Refused(status @ JobStatus::Running) => Err(ApiError::ClaimOver(Some(status))),
         Settled::Refused(status) => Err(ApiError::Conflict { error: "Job not running", status }),
         Settled::Missing => Err(JOB),
     }

@@ -1,42 +1,14 @@
-//! The job queue: first in, first out, by the order of creation. The rules are in
-//! [`queue`].
+//! Jobs on their way into the queue and as they are looked at. The rules are in [`queue`]; how they
+//! are handed out and come back is in [`claim`](super::claim).
 
 use api_client::wire::JobKind;
 use api_client::{JobId, ProjectId, TicketId};
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
-use super::{
-    Store, StoreError, optional_time, project, setting, ticket, time, to_sql, typed, unsigned,
-};
+use super::{Store, StoreError, optional, optional_time, ticket, time, to_sql, typed, unsigned};
 use crate::clock::Timestamp;
-use crate::model::{Job, JobStatus, LatestJob, Project, Ticket};
-use crate::queue::{self, Cancellation, Outcome};
-use crate::setting::Settings;
-
-/// What a claim brought.
-#[derive(Debug)]
-pub(crate) enum Claim {
-    Empty,
-    NoSuchProject,
-    Job(Box<ClaimedJob>),
-}
-
-/// A job that is now running, with what its answer is made of.
-#[derive(Debug)]
-pub(crate) struct ClaimedJob {
-    pub(crate) job: Job,
-    pub(crate) project: Project,
-    pub(crate) settings: Settings,
-}
-
-/// What became of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Settled {
-    Done,
-    /// The job does not run: nothing was changed.
-    Refused(JobStatus),
-    Missing,
-}
+use crate::model::{Job, JobStatus, LatestJob, Ticket};
+use crate::queue::{self, Cancellation, Failure};
 
 /// What became of a new job.
 #[derive(Debug)]
@@ -65,66 +37,6 @@ pub(crate) struct Filter {
 }
 
 impl Store {
-    /// Claims the oldest job that waits, of one project or of any.
-    pub(crate) async fn claim(
-        &self,
-        project: Option<ProjectId>,
-        now: Timestamp,
-    ) -> Result<Claim, StoreError> {
-        self.write(move |tx| {
-            if let Some(id) = project
-                && project::find(tx, id)?.is_none()
-            {
-                return Ok(Claim::NoSuchProject);
-            }
-            let sql = "UPDATE jobs
-                SET status = 'running', claimed_at = :now, attempt = attempt + 1
-                WHERE seq = (
-                    SELECT seq FROM jobs
-                    WHERE status = 'pending' AND (:project IS NULL OR project_id = :project)
-                    ORDER BY seq LIMIT 1)
-                RETURNING *";
-            let job = tx.prepare_cached(sql)?.query_row(
-                named_params! {
-                    ":now": now.millis(),
-                    ":project": project.map(|id| id.to_string()),
-                },
-                read_job,
-            );
-            let Some(job) = job.optional()? else {
-                return Ok(Claim::Empty);
-            };
-            let project =
-                project::find(tx, job.project_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-            Ok(Claim::Job(Box::new(ClaimedJob { job, project, settings: setting::load(tx)? })))
-        })
-        .await
-    }
-
-    /// Records how a running job ended.
-    pub(crate) async fn settle(
-        &self,
-        id: JobId,
-        outcome: Outcome,
-        now: Timestamp,
-    ) -> Result<Settled, StoreError> {
-        self.write(move |tx| {
-            let Some(job) = find(tx, id)? else {
-                return Ok(Settled::Missing);
-            };
-            let Some(end) = queue::settle(job.status, &outcome) else {
-                return Ok(Settled::Refused(job.status));
-            };
-            let reason = match outcome {
-                Outcome::Completed => None,
-                Outcome::Failed { reason } => reason,
-            };
-            finish(tx, id, end, reason.as_deref(), now)?;
-            Ok(Settled::Done)
-        })
-        .await
-    }
-
     pub(crate) async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         self.read(move |tx| find(tx, id)).await
     }
@@ -199,7 +111,7 @@ impl Store {
                 let flag = "UPDATE jobs SET cancel_requested = 1 WHERE id = ?1";
                 tx.execute(flag, [job_id.to_string()])?;
                 if effect == Cancellation::Withdraw {
-                    finish(tx, job_id, JobStatus::Cancelled, None, now)?;
+                    finish(tx, job_id, JobStatus::Cancelled, &Failure::default(), now)?;
                 }
             }
             Ok(Some(effect))
@@ -257,24 +169,32 @@ pub(super) fn enqueue(
     Ok(id)
 }
 
-fn find(tx: &Connection, id: JobId) -> rusqlite::Result<Option<Job>> {
+pub(super) fn find(tx: &Connection, id: JobId) -> rusqlite::Result<Option<Job>> {
     tx.prepare_cached("SELECT * FROM jobs WHERE id = ?1")?
         .query_row([id.to_string()], read_job)
         .optional()
 }
 
-fn finish(
+/// Records the end of a job, inside a transaction that has checked the rules.
+pub(super) fn finish(
     tx: &Connection,
     id: JobId,
     end: JobStatus,
-    reason: Option<&str>,
+    failure: &Failure,
     now: Timestamp,
 ) -> rusqlite::Result<usize> {
-    let sql = "UPDATE jobs SET status = ?2, fail_reason = ?3, finished_at = ?4 WHERE id = ?1";
-    tx.prepare_cached(sql)?.execute(params![id.to_string(), end.name(), reason, now.millis()])
+    let sql = "UPDATE jobs SET status = ?2, fail_reason = ?3, fail_cause = ?4, finished_at = ?5
+        WHERE id = ?1";
+    tx.prepare_cached(sql)?.execute(params![
+        id.to_string(),
+        end.name(),
+        failure.reason,
+        failure.cause,
+        now.millis()
+    ])
 }
 
-fn read_job(row: &Row<'_>) -> rusqlite::Result<Job> {
+pub(super) fn read_job(row: &Row<'_>) -> rusqlite::Result<Job> {
     let kind = match row.get::<_, String>("kind")?.as_str() {
         "review" => JobKind::Review {
             pr_number: unsigned(row, "pr_number")?.unwrap_or_default(),
@@ -295,5 +215,7 @@ fn read_job(row: &Row<'_>) -> rusqlite::Result<Job> {
         claimed_at: optional_time(row, "claimed_at")?,
         finished_at: optional_time(row, "finished_at")?,
         fail_reason: row.get("fail_reason")?,
+        fail_cause: row.get("fail_cause")?,
+        claim_id: optional(row, "claim_id")?,
     })
 }

@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use api_client::wire::Job;
-use api_client::{Claim, JobId, ProjectId, Secret, TicketId, WorkerApi};
+use api_client::{Claim, ClaimId, JobId, ProjectId, Secret, TicketId, WorkerApi};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -17,6 +18,9 @@ use tempfile::TempDir;
 /// The key of every server here.
 pub(crate) const KEY: &str = "worker-key-0123456789";
 
+/// How long to wait for what must come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A running server with its database in a folder of its own.
 pub(crate) struct App {
     child: Child,
@@ -25,21 +29,30 @@ pub(crate) struct App {
     pub(crate) url: String,
     pub(crate) http: Client,
     folder: TempDir,
+    options: &'static [&'static str],
 }
 
 /// The binary without anything of the environment that it reads.
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_terarchitect-app"));
-    for name in ["TERARCHITECT_WORKER_API_KEY", "TERARCHITECT_API_URL", "RUST_LOG"] {
+    for name in [
+        "TERARCHITECT_WORKER_API_KEY",
+        "TERARCHITECT_API_URL",
+        "TERARCHITECT_APP_LEASE_SEC",
+        "TERARCHITECT_APP_MAX_ATTEMPTS",
+        "TERARCHITECT_APP_ORIGINAL",
+        "RUST_LOG",
+    ] {
         command.env_remove(name);
     }
     command
 }
 
-fn spawn(db: &Path) -> (Child, mpsc::Receiver<String>, String) {
+fn spawn(db: &Path, options: &[&str]) -> (Child, mpsc::Receiver<String>, String) {
     let mut child = binary()
         .args(["serve", "--listen", "127.0.0.1:0", "--db"])
         .arg(db)
+        .args(options)
         .envs([("TERARCHITECT_WORKER_API_KEY", KEY), ("RUST_LOG", "trace")])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -63,18 +76,32 @@ fn spawn(db: &Path) -> (Child, mpsc::Receiver<String>, String) {
 
 impl App {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With these further options of `serve`.
+    pub(crate) fn start_with(options: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (child, log, url) = spawn(&folder.path().join("app.db"));
+        let (child, log, url) = spawn(&folder.path().join("app.db"), options);
         let http = api_client::http::http_client("test/1").build().unwrap();
-        Self { child, log, logged: Vec::new(), url, http, folder }
+        Self { child, log, logged: Vec::new(), url, http, folder, options }
     }
 
     /// The server dies without a word and is started again on the same database.
     pub(crate) fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Starts the server again, which has ended.
+    pub(crate) fn restart(&mut self) {
         let db = self.folder.path().join("app.db");
-        (self.child, self.log, self.url) = spawn(&db);
+        (self.child, self.log, self.url) = spawn(&db, self.options);
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -179,6 +206,29 @@ impl App {
         claim(&self.worker_api(), Some(project)).await.unwrap()
     }
 
+    /// This many tickets in progress, their jobs waiting.
+    pub(crate) async fn waiting(&self, count: usize) -> ProjectId {
+        let project = self.add_project().await;
+        for number in 0..count {
+            let ticket = self.add_ticket(project, &format!("t{number}")).await;
+            self.start_ticket(project, ticket).await;
+        }
+        project
+    }
+
+    /// Asks for a job until it has this status.
+    pub(crate) async fn wait_for_status(&self, id: JobId, status: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let job = self.job(id).await;
+            if job["status"] == status {
+                return job;
+            }
+            assert!(Instant::now() < deadline, "not {status}: {job}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     pub(crate) async fn job(&self, id: JobId) -> Value {
         self.get(&format!("/api/jobs/{id}")).await
     }
@@ -193,7 +243,16 @@ impl Drop for App {
 }
 
 pub(crate) async fn claim(api: &WorkerApi, project: Option<ProjectId>) -> Option<Job> {
-    match api.claim(project, None).await.unwrap() {
+    job_of(api.claim(project, None).await.unwrap())
+}
+
+/// A claim with an id, of any project.
+pub(crate) async fn claim_as(api: &WorkerApi, claim: ClaimId) -> Option<Job> {
+    job_of(api.claim(None, Some(claim)).await.unwrap())
+}
+
+fn job_of(claim: Claim) -> Option<Job> {
+    match claim {
         Claim::Empty => None,
         Claim::Job(job) => Some(*job),
     }
