@@ -1,6 +1,8 @@
 //! Where settings of this program come from: arguments, files they name, environment. The only
 //! reader of the environment.
 
+mod behaviour;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,13 +13,11 @@ use directories::ProjectDirs;
 use url::Url;
 
 use crate::cli::{ServeArgs, Target};
-use crate::lease::{LeaseTerms, lease_length, max_attempts};
+
+pub(crate) use behaviour::Behaviour;
+use behaviour::{LEASE_SEC, MAX_ATTEMPTS, ORIGINAL};
 
 const DEFAULT_URL: &str = "http://127.0.0.1:5010";
-
-const LEASE_SEC: &str = "TERARCHITECT_APP_LEASE_SEC";
-const MAX_ATTEMPTS: &str = "TERARCHITECT_APP_MAX_ATTEMPTS";
-const ORIGINAL: &str = "TERARCHITECT_APP_ORIGINAL";
 
 /// A setting of this program is missing or wrong.
 #[derive(Debug, thiserror::Error)]
@@ -83,18 +83,9 @@ pub(crate) struct ServeConfig {
     pub(crate) behaviour: Behaviour,
 }
 
-/// Which app the server is to behave like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Behaviour {
-    /// Our own, which hands out jobs on these terms.
-    Ours(LeaseTerms),
-    /// The original, without anything that ours adds to what a coordinator sees.
-    Original,
-}
-
 impl ServeConfig {
     pub(crate) fn resolve(args: ServeArgs, environment: Environment) -> Result<Self, ConfigError> {
-        let behaviour = behaviour(&args, &environment)?;
+        let behaviour = Behaviour::resolve(&args, &environment)?;
         let key = key(args.key_file.as_deref(), environment.key)?;
         if key.is_none() && !args.listen.ip().to_canonical().is_loopback() {
             return Err(ConfigError::KeyNeeded { listen: args.listen });
@@ -134,49 +125,6 @@ impl ClientConfig {
     }
 }
 
-/// Arguments win over the environment, an argument of a lease over the wish for the original too.
-fn behaviour(args: &ServeArgs, environment: &Environment) -> Result<Behaviour, ConfigError> {
-    let named = args.lease_sec.is_some() || args.max_attempts.is_some();
-    if args.original || (!named && setting(ORIGINAL, &environment.original, switch)? == Some(true))
-    {
-        return Ok(Behaviour::Original);
-    }
-    let default = LeaseTerms::default();
-    let length = match args.lease_sec {
-        Some(length) => Some(length),
-        None => setting(LEASE_SEC, &environment.lease_sec, lease_length)?,
-    };
-    let attempts = match args.max_attempts {
-        Some(count) => Some(count),
-        None => setting(MAX_ATTEMPTS, &environment.max_attempts, max_attempts)?,
-    };
-    Ok(Behaviour::Ours(LeaseTerms {
-        length: length.unwrap_or(default.length),
-        max_attempts: attempts.unwrap_or(default.max_attempts),
-    }))
-}
-
-/// Reads a value of the environment.
-fn setting<T>(
-    name: &'static str,
-    text: &Option<String>,
-    read: fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, ConfigError> {
-    let Some(text) = text else {
-        return Ok(None);
-    };
-    let refused = |problem| ConfigError::Value { name, text: text.clone(), problem };
-    read(text).map(Some).map_err(refused)
-}
-
-fn switch(text: &str) -> Result<bool, String> {
-    match text.trim() {
-        "1" | "true" | "yes" | "on" => Ok(true),
-        "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err("must be 1 or 0".to_owned()),
-    }
-}
-
 /// The key of the file, else that of the environment. White space around it is not part of it.
 fn key(file: Option<&Path>, environment: Option<Secret>) -> Result<Option<Secret>, ConfigError> {
     let (key, source_name) = match file {
@@ -208,11 +156,9 @@ fn default_db() -> Result<PathBuf, ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    fn args() -> ServeArgs {
+    pub(super) fn args() -> ServeArgs {
         ServeArgs {
             listen: "127.0.0.1:0".parse().unwrap(),
             db: Some("app.db".into()),
@@ -240,49 +186,6 @@ mod tests {
             assert!(error.contains(listen), "{error}");
             assert!(error.contains("TERARCHITECT_WORKER_API_KEY"), "{error}");
             assert!(serve(listen, Some("worker-key")).is_ok(), "{listen}");
-        }
-    }
-
-    #[test]
-    fn the_terms_of_a_lease_come_from_arguments_then_environment_then_defaults() {
-        let environment = |lease: &str, original: &str| Environment {
-            lease_sec: Some(lease.to_owned()),
-            original: Some(original.to_owned()),
-            ..Environment::default()
-        };
-        let terms = |millis, max_attempts| {
-            Behaviour::Ours(LeaseTerms { length: Duration::from_millis(millis), max_attempts })
-        };
-        let named = || ServeArgs {
-            lease_sec: Some(Duration::from_millis(500)),
-            max_attempts: Some(5),
-            ..args()
-        };
-        let original = || ServeArgs { original: true, ..args() };
-        for (args, environment, expected) in [
-            (args(), Environment::default(), terms(90_000, 3)),
-            (args(), environment("0.2", "0"), terms(200, 3)),
-            (args(), environment("0.2", "1"), Behaviour::Original),
-            (named(), environment("0.2", "1"), terms(500, 5)),
-            (original(), environment("0.2", "0"), Behaviour::Original),
-        ] {
-            assert_eq!(behaviour(&args, &environment).unwrap(), expected);
-        }
-    }
-
-    #[test]
-    fn a_wrong_value_is_refused_by_its_name() {
-        for (environment, words) in [
-            (Environment { lease_sec: Some("0".into()), ..Environment::default() }, LEASE_SEC),
-            (Environment { lease_sec: Some("NaN".into()), ..Environment::default() }, LEASE_SEC),
-            (
-                Environment { max_attempts: Some("0".into()), ..Environment::default() },
-                MAX_ATTEMPTS,
-            ),
-            (Environment { original: Some("perhaps".into()), ..Environment::default() }, ORIGINAL),
-        ] {
-            let error = behaviour(&args(), &environment).unwrap_err().to_string();
-            assert!(error.starts_with(words), "{error}");
         }
     }
 

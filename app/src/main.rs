@@ -1,8 +1,8 @@
 //! `terarchitect-app`: an embedded stand-in for the ticket app, and the commands to use it.
 //!
 //! Invariants: `serve` answers the worker API of the original app with the same paths, statuses and
-//! JSON, and what it adds is optional for its callers; the commands reach their data through that server alone; `store` holds all SQL and never
-//! imports axum; `queue` is pure.
+//! JSON, and what it adds is optional for its callers; the commands reach their data through that
+//! server alone; `store` holds all SQL and never imports axum; `queue` is pure.
 
 mod auth;
 mod body;

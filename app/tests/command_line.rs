@@ -61,7 +61,9 @@ async fn a_ticket_is_led_from_the_command_line() {
 
     let jobs = json(&app, &["job", "list", "--status", "pending"]);
     let job = jobs[0]["job_id"].as_str().unwrap();
-    assert!(text(&app, &["job", "show", job]).contains(&ticket));
+    let shown = text(&app, &["job", "show", job]);
+    assert!(shown.contains(&ticket) && shown.contains("attempt       0"), "{shown}");
+    assert!(text(&app, &["job", "list"]).contains("ATTEMPT"));
     assert_eq!(text(&app, &["job", "list", "--status", "failed"]), "no jobs\n");
     let cancelled = text(&app, &["ticket", "cancel", &ticket]);
     assert_eq!(cancelled, "the waiting job was taken out of the queue\n");

@@ -1,5 +1,7 @@
 //! Starts the real binary on a free port and talks to it.
 
+mod claims;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -7,13 +9,16 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use api_client::wire::Job;
-use api_client::{Claim, ClaimId, JobId, ProjectId, Secret, TicketId, WorkerApi};
+use api_client::{Claim, JobId, ProjectId, Secret, TicketId, WorkerApi};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+#[allow(unused_imports, reason = "the harness serves several test binaries")]
+pub(crate) use claims::{by, claim_as, claimed_as, failure, fenced};
 
 /// The key of every server here.
 pub(crate) const KEY: &str = "worker-key-0123456789";
@@ -244,11 +249,6 @@ impl Drop for App {
 
 pub(crate) async fn claim(api: &WorkerApi, project: Option<ProjectId>) -> Option<Job> {
     job_of(api.claim(project, None).await.unwrap())
-}
-
-/// A claim with an id, of any project.
-pub(crate) async fn claim_as(api: &WorkerApi, claim: ClaimId) -> Option<Job> {
-    job_of(api.claim(None, Some(claim)).await.unwrap())
 }
 
 fn job_of(claim: Claim) -> Option<Job> {
