@@ -1,4 +1,5 @@
-//! Asking the app for a job: one question at a time, the projects in fair turn.
+//! Asking the app for a job: one question at a time, the projects in fair turn, each under a claim id
+//! that is on disk before it is asked.
 
 use std::collections::HashSet;
 
@@ -9,7 +10,7 @@ use crate::clock::now;
 use crate::config::{HostFallback, ProjectFilter};
 use crate::context::Context;
 use crate::job::{Claimed, Finished};
-use crate::ledger::{Held, JobRef, Record, Runs, Stage};
+use crate::ledger::{ClaimIntent, Held, JobRef, Record, Runs, Stage};
 use crate::outcome::{Cause, Outcome};
 use crate::readiness::{NotReady, Readiness};
 use crate::rotation::Rotation;
@@ -18,8 +19,10 @@ use crate::slot::Slot;
 /// Asks for jobs.
 #[derive(Debug)]
 pub(crate) struct Claimer {
+    projects: ProjectFilter,
     rotation: Rotation,
     readiness: Readiness,
+    intent: ClaimIntent,
     /// Projects that the app does not know, each of which was said once.
     unknown: HashSet<ProjectId>,
 }
@@ -42,40 +45,58 @@ pub(crate) enum Round {
 }
 
 impl Claimer {
-    /// A claimer for these projects.
-    pub(crate) fn new(projects: &ProjectFilter) -> Self {
-        let rotation = match projects {
-            ProjectFilter::All => Rotation::new(&[]),
-            ProjectFilter::Only(projects) => Rotation::new(projects),
-        };
-        Self { rotation, readiness: Readiness::default(), unknown: HashSet::new() }
+    /// A claimer for these projects that goes on with this intent.
+    pub(crate) fn new(projects: &ProjectFilter, intent: ClaimIntent) -> Self {
+        Self {
+            rotation: rotation(projects),
+            projects: projects.clone(),
+            readiness: Readiness::default(),
+            intent,
+            unknown: HashSet::new(),
+        }
+    }
+
+    /// What an earlier process wrote down as its next claim may have brought one of these.
+    pub(crate) fn forget_intent_of(&mut self, held: &[Record]) {
+        self.intent.spent_by(held.iter().filter_map(Record::claim_id));
     }
 
     /// Asks for a job of each project in turn until one has a job. The claim is on disk when this
-    /// returns. It must not be dropped half way: the app may have given a job by then.
+    /// returns. Where it is dropped half way, the app's answer is had again under the same claim id.
     pub(crate) async fn round(&mut self, ctx: &Context, slot: Slot) -> Round {
-        match ctx.stop.run_until_cancelled(self.readiness.check(ctx)).await {
+        self.follow(&ctx.config().projects);
+        let stop = &ctx.shutdown.claims;
+        match stop.run_until_cancelled(self.readiness.check(ctx)).await {
             None => return Round::Stopped,
             Some(Err(reason)) => return Round::Held(reason),
             Some(Ok(())) => {}
         }
+        let claim = match self.intent.prepare().await {
+            Ok(claim) => claim,
+            Err(error) => return Round::Held(NotReady::StateDirectory(error)),
+        };
         let mut held = None;
         for project in self.rotation.order() {
             let images = self.readiness.check_images(ctx, project);
-            match ctx.stop.run_until_cancelled(images).await {
+            match stop.run_until_cancelled(images).await {
                 None => return Round::Stopped,
                 // The projects with another image are not kept waiting.
                 Some(Err(reason @ NotReady::Image { .. })) => held = Some(reason),
                 Some(Err(reason)) => return Round::Held(reason),
-                Some(Ok(())) => match ctx.api.claim(project).await {
+                Some(Ok(())) => match ctx.api().claim(project, Some(claim)).await {
                     Ok(Claim::Empty) => {}
                     Ok(Claim::Job(job)) => {
                         self.rotation.served(project);
-                        return accept(ctx, *job, slot).await;
+                        return self.accept(ctx, *job, slot).await;
                     }
                     Err(ApiError::Malformed { job: Some(job), problem, .. }) => {
                         self.rotation.served(project);
-                        return reject(ctx, job, problem).await;
+                        return self.reject(ctx, job, problem).await;
+                    }
+                    // What an earlier answer under this id brought has ended since.
+                    Err(ApiError::Refused { status: 409, .. }) => {
+                        self.intent.spent();
+                        return Round::Nothing;
                     }
                     Err(ApiError::Gone { .. }) if project.is_some() => self.say_unknown(project),
                     Err(error) => return Round::Trouble(error),
@@ -85,48 +106,70 @@ impl Claimer {
         held.map_or(Round::Nothing, Round::Held)
     }
 
+    fn follow(&mut self, projects: &ProjectFilter) {
+        if self.projects != *projects {
+            self.rotation = rotation(projects);
+            self.projects = projects.clone();
+        }
+    }
+
     /// One project that is gone does not keep the others waiting.
     fn say_unknown(&mut self, project: Option<ProjectId>) {
         if let Some(project) = project.filter(|project| self.unknown.insert(*project)) {
             tracing::error!(project.id = %project, "the app does not know this project");
         }
     }
-}
 
-async fn accept(ctx: &Context, job: Job, slot: Slot) -> Round {
-    let runs = match (job.execution_mode, ctx.config.host.fallback) {
-        (ExecutionMode::Local, _) | (_, HostFallback::Always) => Runs::OnHost,
-        (ExecutionMode::Docker, HostFallback::OnStartFailure | HostFallback::Never) => {
-            Runs::InContainer
+    async fn accept(&mut self, ctx: &Context, job: Job, slot: Slot) -> Round {
+        let runs = match (job.execution_mode, ctx.config().host.fallback) {
+            (ExecutionMode::Local, _) | (_, HostFallback::Always) => Runs::OnHost,
+            (ExecutionMode::Docker, HostFallback::OnStartFailure | HostFallback::Never) => {
+                Runs::InContainer
+            }
+        };
+        let record = Record::claimed(JobRef::of(&job, runs), job.lease, now());
+        tracing::info!(
+            job.id = %job.job_id, ticket.id = %job.ticket_id, project.id = %job.project_id,
+            kind = job.kind.name(), "job claimed"
+        );
+        match ctx.ledger.claim(&record).await {
+            Ok(Held::Now) => {
+                self.intent.spent();
+                Round::Job(Box::new(Claimed { job, record, slot }))
+            }
+            Ok(Held::Before) => {
+                tracing::warn!(job.id = %job.job_id, "the app gave a job that is held already");
+                self.intent.spent();
+                Round::Nothing
+            }
+            // The same claim brings it again, once the disk takes it.
+            Err(error) if record.lease.is_some() => Round::Held(NotReady::StateDirectory(error)),
+            Err(error) => {
+                self.intent.spent();
+                let problem = error_chain(&error);
+                Round::Lost(ended(&record, Cause::NotRecorded { problem }))
+            }
         }
-    };
-    let record = Record::claimed(JobRef::of(&job, runs), now());
-    tracing::info!(
-        job.id = %job.job_id, ticket.id = %job.ticket_id, project.id = %job.project_id,
-        kind = job.kind.name(), "job claimed"
-    );
-    match ctx.ledger.claim(&record).await {
-        Ok(Held::Now) => Round::Job(Box::new(Claimed { job, record, slot })),
-        Ok(Held::Before) => {
-            tracing::warn!(job.id = %job.job_id, "the app gave a job that is held already");
-            Round::Nothing
+    }
+
+    /// A job of which only the id can be read.
+    async fn reject(&mut self, ctx: &Context, job: JobId, problem: String) -> Round {
+        let record = Record::claimed(JobRef::unreadable(job), None, now());
+        let finished = ended(&record, Cause::Unreadable { problem });
+        if let Err(error) = ctx.ledger.write(&finished.record).await {
+            let error = error_chain(&error);
+            tracing::error!(job.id = %job, error, "the outcome is kept in memory only");
         }
-        Err(error) => {
-            let problem = error_chain(&error);
-            Round::Lost(ended(&record, Cause::NotRecorded { problem }))
-        }
+        self.intent.spent();
+        Round::Lost(finished)
     }
 }
 
-/// A job of which only the id can be read.
-async fn reject(ctx: &Context, job: JobId, problem: String) -> Round {
-    let record = Record::claimed(JobRef::unreadable(job), now());
-    let finished = ended(&record, Cause::Unreadable { problem });
-    if let Err(error) = ctx.ledger.write(&finished.record).await {
-        let error = error_chain(&error);
-        tracing::error!(job.id = %job, error, "the outcome is kept in memory only");
+fn rotation(projects: &ProjectFilter) -> Rotation {
+    match projects {
+        ProjectFilter::All => Rotation::new(&[]),
+        ProjectFilter::Only(projects) => Rotation::new(projects),
     }
-    Round::Lost(finished)
 }
 
 fn ended(record: &Record, cause: Cause) -> Finished {

@@ -1,6 +1,7 @@
 //! The command line: arguments only. The flags of settings are made from the table of settings,
 //! and their values are checked with those of the other sources.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -24,6 +25,19 @@ pub(crate) struct Cli {
 pub(crate) enum Action {
     /// Claim and run jobs until told to stop.
     Run(Run),
+    /// Show what the running coordinator does: jobs, outcomes that wait, why nothing is claimed.
+    Status(Show),
+    /// Have the running coordinator claim nothing until `resume`; a restart changes nothing about it.
+    Pause(Plain),
+    /// Have it claim again after `pause` or `drain`.
+    Resume(Plain),
+    /// Have it claim nothing, finish its jobs and end.
+    Drain(Drain),
+    /// Remove what belongs to no job: containers, networks, volumes, notes, logs beyond their bounds.
+    Gc(Gc),
+    /// Stay with an agent on this host. The coordinator itself starts this.
+    #[command(hide = true)]
+    Keep(KeepArguments),
     /// Print the effective settings and where each comes from; secrets are not shown.
     Config(ShowConfig),
     /// Print the version.
@@ -52,6 +66,67 @@ pub(crate) struct ShowConfig {
     pub(crate) settings: Flags,
 }
 
+/// Arguments of a command to the running coordinator.
+#[derive(Args, Debug)]
+pub(crate) struct Plain {
+    /// The settings: the state directory is the one that counts.
+    #[command(flatten)]
+    pub(crate) settings: Flags,
+}
+
+/// Arguments of `coordinator status`.
+#[derive(Args, Debug)]
+pub(crate) struct Show {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The settings: the state directory is the one that counts.
+    #[command(flatten)]
+    pub(crate) settings: Flags,
+}
+
+/// Arguments of `coordinator drain`.
+#[derive(Args, Debug)]
+pub(crate) struct Drain {
+    /// Return at once.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// The settings: the state directory is the one that counts.
+    #[command(flatten)]
+    pub(crate) settings: Flags,
+}
+
+/// Arguments of `coordinator gc`.
+#[derive(Args, Debug)]
+pub(crate) struct Gc {
+    /// Show what would go, and remove nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The settings.
+    #[command(flatten)]
+    pub(crate) settings: Flags,
+}
+
+/// Arguments of the keeper of an agent on this host.
+#[derive(Args, Debug)]
+pub(crate) struct KeepArguments {
+    /// Where it keeps its notes.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// The log of the job.
+    #[arg(long)]
+    pub(crate) log: PathBuf,
+    /// Between the request to end and the kill, in milliseconds.
+    #[arg(long)]
+    pub(crate) grace_ms: u64,
+    /// The agent: program and arguments.
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
 const AFTER_HELP: &str = "Every setting can also be given by environment variable or in the \
     configuration file; a flag wins over the environment, which wins over the file.\n\
     Secrets have no flag: they are given by environment variable or in a file.";
@@ -67,9 +142,12 @@ impl Args for Flags {
             let flag = setting.flag?;
             let action = match setting.kind {
                 Kind::List => ArgAction::Append,
-                Kind::Text | Kind::Url | Kind::Number | Kind::Switch | Kind::Secret { .. } => {
-                    ArgAction::Set
-                }
+                Kind::Text
+                | Kind::Url
+                | Kind::Number
+                | Kind::Duration
+                | Kind::Switch
+                | Kind::Secret { .. } => ArgAction::Set,
             };
             Some(
                 Arg::new(flag.name)

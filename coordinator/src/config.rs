@@ -7,10 +7,12 @@ mod agent_env;
 mod environment;
 mod error;
 mod file;
+mod limits;
 mod load;
 mod overlay;
 mod parse;
 mod read;
+mod reload;
 mod report;
 mod runner;
 mod setting;
@@ -29,7 +31,10 @@ use api_client::{ProjectId, Secret};
 use url::Url;
 
 pub(crate) use environment::Environment;
-pub(crate) use load::{USUAL_FILE, load};
+pub(crate) use error::ConfigErrors;
+pub(crate) use limits::{BreakerConfig, KeepConfig, LimitsConfig, OnStop, ShutdownConfig};
+pub(crate) use load::{USUAL_FILE, load, load_state_dir};
+pub(crate) use reload::reloaded;
 pub(crate) use report::{Form, Report, print};
 pub(crate) use setting::{Kind, Preset, Setting, all as settings};
 pub(crate) use source::Flags;
@@ -49,6 +54,14 @@ pub(crate) struct Config {
     pub(crate) agent: AgentConfig,
     /// Runs on this host.
     pub(crate) host: HostConfig,
+    /// Limits of jobs, and of what may wait.
+    pub(crate) limits: LimitsConfig,
+    /// When something that fails is left alone.
+    pub(crate) breaker: BreakerConfig,
+    /// How the coordinator stops.
+    pub(crate) shutdown: ShutdownConfig,
+    /// What is kept, and for how long.
+    pub(crate) keep: KeepConfig,
     /// Directory of everything that must survive a restart; absolute, maybe not there yet.
     pub(crate) state_dir: PathBuf,
     /// The log.

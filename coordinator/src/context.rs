@@ -1,18 +1,26 @@
-//! What every stage of a job works with. It is made once, by the daemon, and never changes.
+//! What every stage of a job works with. It is made once, by the daemon; only what an operator may
+//! change while it runs is read anew each time it is used.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use api_client::wire::AgentEnv;
 use api_client::{JobId, Redactor, WorkerApi};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 use crate::alias::AliasHere;
+use crate::board::Board;
+use crate::breakers::Breakers;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::gate::Gate;
+use crate::housekeeping::{FirstSeen, Measured};
 use crate::identity::CoordinatorId;
 use crate::images::ProjectImages;
+use crate::lease::Leases;
 use crate::ledger::Ledger;
+use crate::shutdown::Shutdown;
 
 /// How long the coordinator works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,29 +34,73 @@ pub(crate) enum Mode {
 /// The coordinator's surroundings.
 #[derive(Debug)]
 pub(crate) struct Context {
-    pub(crate) config: Config,
+    pub(crate) live: Live,
+    pub(crate) state_dir: PathBuf,
     pub(crate) mode: Mode,
     pub(crate) id: CoordinatorId,
     pub(crate) alias: AliasHere,
-    pub(crate) api: WorkerApi,
     pub(crate) engine: Engine,
     pub(crate) ledger: Ledger,
     pub(crate) images: ProjectImages,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) gate: Gate,
+    pub(crate) board: Board,
+    pub(crate) breakers: Breakers,
+    pub(crate) first_seen: FirstSeen,
+    pub(crate) measured: Measured,
     /// How many agents run on the host at present, without isolation.
     pub(crate) host_runs: AtomicUsize,
-    /// Cancelled when the coordinator is to stop: containers are left running, to be adopted by
-    /// the next start.
-    pub(crate) stop: CancellationToken,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// What an operator may change while the coordinator runs.
+#[derive(Debug)]
+pub(crate) struct Live {
+    now: RwLock<(Arc<Config>, WorkerApi)>,
+    changed: Notify,
+}
+
+impl Live {
+    /// These settings, and the client that follows from them.
+    pub(crate) fn new(config: Config, api: WorkerApi) -> Self {
+        Self { now: RwLock::new((Arc::new(config), api)), changed: Notify::new() }
+    }
+
+    /// Puts others in their place, and wakes those who wait for a mended key.
+    pub(crate) fn replace(&self, config: Config, api: WorkerApi) {
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(config), api);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until the settings change.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
 }
 
 impl Context {
+    /// The settings as they are now.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.live.now.read().unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// The app's API, with the key as it is now.
+    pub(crate) fn api(&self) -> WorkerApi {
+        self.live.now.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
     /// Where the output of a job is kept.
     pub(crate) fn log_path(&self, job: JobId) -> PathBuf {
-        self.config.state_dir.join("logs").join(format!("{job}.log"))
+        self.state_dir.join("logs").join(format!("{job}.log"))
+    }
+
+    /// Where a job's keeper on this host keeps its notes.
+    pub(crate) fn host_dir(&self, job: JobId) -> PathBuf {
+        self.state_dir.join("host").join(job.to_string())
     }
 
     /// Hides the coordinator's own secrets, and those of the app's settings for a job.
     pub(crate) fn redactor(&self, of_app: &AgentEnv) -> Redactor {
-        Redactor::new(self.config.settings_over(of_app).secrets())
+        Redactor::new(self.config().settings_over(of_app).secrets())
     }
 }

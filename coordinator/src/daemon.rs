@@ -1,6 +1,8 @@
-//! The daemon: wires the stages, owns every task and the token that stops them.
+//! The daemon: wires the stages, owns every task and the tokens that stop them.
 
-use std::num::NonZeroUsize;
+mod claiming;
+mod ending;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,38 +10,42 @@ use std::time::{Duration, Instant};
 
 use api_client::{ClientError, WorkerApi, error_chain};
 use futures_util::FutureExt;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::adopt::{self, Step};
 use crate::alias::AliasHere;
-use crate::claim::{Claimer, Round};
-use crate::config::Config;
-use crate::context::{Context, Mode};
-use crate::engine::Engine;
+use crate::board::Board;
+use crate::breakers::Breakers;
+use crate::claim::Claimer;
+use crate::config::{AppConfig, Config};
+use crate::context::{Context, Live, Mode};
+use crate::control;
+use crate::engine::{ContainerName, Engine};
+use crate::gate::Gate;
+use crate::housekeeping::{self, FirstSeen, Measured};
 use crate::identity::CoordinatorId;
 use crate::images::ProjectImages;
 use crate::job::{Adopted, Claimed, Finished};
-use crate::ledger::{Ledger, LedgerError, LockError, Record, Stage, StateLock, make_private_dir};
-use crate::notify::{Load, Status};
+use crate::lease::Leases;
+use crate::ledger::{
+    ClaimIntent, Ledger, LedgerError, LockError, Record, Stage, StateLock, make_private_dir,
+};
+use crate::notify::Status;
 use crate::outcome::{Cause, Outcome};
 use crate::output::tail_of_file;
 use crate::report::report;
-use crate::slot::{Slot, Slots};
+use crate::resume::resume;
+use crate::shutdown::Shutdown;
+use crate::slot::Slots;
 use crate::work::{carry_on, carry_out};
-
-/// The app's settings are asked for again after this long.
-const SETTINGS_AGE: Duration = Duration::from_secs(30);
-
-/// More slots than the configuration allows are not taken from the app either.
-const SLOTS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
-
-/// An app that is in trouble is asked this much more rarely.
-const TROUBLE_FACTOR: u32 = 3;
 
 /// Name of this program and its version, for the app's log.
 const USER_AGENT: &str = concat!("terarchitect-coordinator/", env!("CARGO_PKG_VERSION"));
+
+/// At the start the engine is waited for no longer than this.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The daemon cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -60,187 +66,136 @@ pub(crate) struct Daemon {
     ctx: Arc<Context>,
     slots: Slots,
     claimer: Claimer,
+    /// One for each job.
     tasks: TaskTracker,
+    /// What goes on beside the jobs, and the token that ends it.
+    background: (TaskTracker, CancellationToken),
     failures: Arc<AtomicUsize>,
     status: Status,
     settings_read: Option<Instant>,
-    orphans_removed: bool,
     _lock: StateLock,
 }
 
 impl Daemon {
     /// Takes the state directory and prepares everything; talks to no one yet.
-    pub(crate) fn new(
-        config: Config,
-        mode: Mode,
-        stop: CancellationToken,
-    ) -> Result<Self, StartError> {
-        let lock = StateLock::take(&config.state_dir)?;
-        make_private_dir(&config.state_dir.join("logs"))?;
+    pub(crate) fn new(config: Config, mode: Mode) -> Result<Self, StartError> {
+        let state_dir = config.state_dir.clone();
+        let lock = StateLock::take(&state_dir)?;
+        make_private_dir(&state_dir.join("logs"))?;
         let alias = AliasHere::look_up();
-        let app_url = alias.rewrite(&config.app.url).unwrap_or_else(|| config.app.url.clone());
+        let slots = Slots::new(config.schedule.max_concurrent);
+        let claimer = Claimer::new(&config.projects, ClaimIntent::load(&state_dir)?);
         let ctx = Context {
-            id: CoordinatorId::load_or_make(&config.state_dir).map_err(StartError::Identity)?,
-            api: WorkerApi::new(&app_url, config.app.key.clone(), USER_AGENT)?,
+            id: CoordinatorId::load_or_make(&state_dir).map_err(StartError::Identity)?,
             alias,
             engine: Engine::new(config.engine.host.as_deref()),
-            ledger: Ledger::open(&config.state_dir)?,
-            images: ProjectImages::new(&config.state_dir, config.agent.image.clone()),
+            ledger: Ledger::open(&state_dir)?,
+            images: ProjectImages::new(&state_dir),
+            leases: Arc::new(Leases::default()),
+            gate: Gate::open(&state_dir)?,
+            board: Board::default(),
+            breakers: Breakers::new(&config.breaker),
+            first_seen: FirstSeen::default(),
+            measured: Measured::default(),
             host_runs: AtomicUsize::new(0),
             mode,
-            stop,
-            config,
+            shutdown: Shutdown::default(),
+            live: Live::new(config.clone(), api_of(&config.app, alias)?),
+            state_dir,
         };
         Ok(Self {
-            slots: Slots::new(ctx.config.schedule.max_concurrent),
-            claimer: Claimer::new(&ctx.config.projects),
+            slots,
+            claimer,
             tasks: TaskTracker::new(),
+            background: Default::default(),
             failures: Arc::default(),
             status: Status::default(),
             settings_read: None,
-            orphans_removed: false,
             ctx: Arc::new(ctx),
             _lock: lock,
         })
+    }
+
+    /// What the stages work with.
+    pub(crate) fn context(&self) -> Arc<Context> {
+        Arc::clone(&self.ctx)
     }
 
     /// Takes up what was left, then claims jobs until it is stopped; tells how many of those that
     /// it claimed have failed.
     pub(crate) async fn run(mut self) -> Result<usize, StartError> {
         self.recover().await?;
+        self.begin_background();
         self.status.ready();
         self.claim_jobs().await;
-        if self.ctx.stop.is_cancelled() {
-            self.status.stopping();
-        }
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.end().await;
         Ok(self.failures.load(Ordering::Relaxed))
     }
 
     async fn recover(&mut self) -> Result<(), StartError> {
-        for record in adopt::load(&self.ctx.ledger)? {
-            let job = record.job.job_id;
-            match adopt::plan(&record.stage) {
-                Step::Watch => {
-                    tracing::info!(job.id = %job, "job adopted");
-                    // Its container runs already, so its slot may be one above the limit.
-                    let adopted = Adopted { record: record.clone(), slot: self.slots.occupy() };
-                    let ctx = Arc::clone(&self.ctx);
-                    self.spawn(record, async move { carry_on(&ctx, adopted).await });
-                }
-                Step::Report(outcome) => {
-                    tracing::info!(job.id = %job, "job taken up to be reported: {outcome}");
-                    let tail = tail_of_file(&self.ctx.log_path(job)).await;
-                    self.spawn_report(Finished { record, outcome, tail });
-                }
+        let records = adopt::load(&self.ctx.ledger)?;
+        self.claimer.forget_intent_of(&records);
+        let asked = timeout(ENGINE_PATIENCE, adopt::containers(&self.ctx)).await;
+        let containers = asked.ok().and_then(Result::ok);
+        let plan = adopt::plan(records, containers.as_ref());
+        for (record, step) in plan.steps {
+            self.take_up(record, step).await;
+        }
+        for name in plan.remove.into_iter().map(ContainerName::of) {
+            tracing::warn!(container.name = %name, "removing a container without a record");
+            if let Err(error) = self.ctx.engine.remove(&name).await {
+                let error = error_chain(&error);
+                tracing::warn!(container.name = %name, error, "it stays for the housekeeping");
             }
         }
-        self.remove_orphans().await;
         Ok(())
     }
 
-    /// Done once, as soon as the engine answers. Claims come after it, so that every container
-    /// that is found has its record, or is an orphan.
-    async fn remove_orphans(&mut self) {
-        if self.orphans_removed {
-            return;
+    async fn take_up(&mut self, record: Record, step: Step) {
+        let job = record.job.job_id;
+        let ctx = Arc::clone(&self.ctx);
+        // Its agent may run already, so its slot may be one above the limit.
+        let occupy = || self.slots.occupy();
+        match step {
+            Step::Watch => {
+                tracing::info!(job.id = %job, "job adopted");
+                let adopted = Adopted { record: record.clone(), slot: occupy() };
+                self.spawn(record, None, async move { carry_on(&ctx, adopted).await });
+            }
+            Step::Resume => {
+                tracing::info!(job.id = %job, "job to be started: no agent had it yet");
+                let (claimed, slot) = (record.clone(), occupy());
+                self.spawn(record, None, async move { resume(&ctx, claimed, slot).await });
+            }
+            Step::Report(outcome) => {
+                tracing::info!(job.id = %job, "job taken up to be reported: {outcome}");
+                let tail = tail_of_file(&self.ctx.log_path(job)).await;
+                let record = record.at(Stage::Ended { outcome: outcome.clone() });
+                self.spawn_report(Finished { record, outcome, tail }, None);
+            }
         }
-        let known = match adopt::load(&self.ctx.ledger) {
-            Ok(records) => records.iter().map(|record| record.job.job_id).collect(),
+    }
+
+    fn begin_background(&self) {
+        let (tasks, end) = &self.background;
+        let (ctx, token) = (Arc::clone(&self.ctx), end.clone());
+        tasks.spawn(async move { housekeeping::run(&ctx, &token).await });
+        match control::listen(&self.ctx.state_dir) {
+            Ok(listener) => {
+                let (ctx, token) = (Arc::clone(&self.ctx), end.clone());
+                tasks.spawn(async move { control::serve(listener, ctx, token).await });
+            }
             Err(error) => {
                 let error = error_chain(&error);
-                tracing::warn!(error, "containers without a record were not looked for");
-                return;
-            }
-        };
-        match adopt::remove_orphans(&self.ctx, &known).await {
-            Ok(()) => self.orphans_removed = true,
-            Err(error) => tracing::debug!(%error, "the engine cannot tell its containers yet"),
-        }
-    }
-
-    async fn claim_jobs(&mut self) {
-        let stop = self.ctx.stop.clone();
-        while let Some(slot) = stop.run_until_cancelled(self.next_slot()).await {
-            // Not raced against the stop: an answer that is on its way may carry a job.
-            match self.claimer.round(&self.ctx, slot).await {
-                Round::Job(claimed) => {
-                    self.status.working(self.load());
-                    self.spawn_job(*claimed);
-                    match self.ctx.mode {
-                        Mode::Once => return,
-                        Mode::Forever => continue,
-                    }
-                }
-                Round::Lost(finished) => {
-                    self.failures.fetch_add(1, Ordering::Relaxed);
-                    self.spawn_report(finished);
-                    if self.ctx.mode == Mode::Once {
-                        return;
-                    }
-                }
-                Round::Nothing => {
-                    self.status.idle(self.load());
-                    if self.ctx.mode == Mode::Once {
-                        tracing::info!("no job waits");
-                        return;
-                    }
-                }
-                Round::Held(reason) => self.status.held(&reason),
-                Round::Trouble(error) => self.status.trouble(&error),
-                Round::Stopped => return,
-            }
-            let pause = jittered(self.pause());
-            stop.run_until_cancelled(sleep(pause)).await;
-        }
-    }
-
-    /// A free slot, by the limit that the app has set lately: it is asked for that while we wait.
-    async fn next_slot(&mut self) -> Slot {
-        loop {
-            self.remove_orphans().await;
-            if self.settings_read.is_none_or(|at| at.elapsed() > SETTINGS_AGE) {
-                self.follow_app_settings().await;
-            }
-            if let Ok(slot) = timeout(SETTINGS_AGE, self.slots.reserve()).await {
-                return slot;
+                tracing::error!(error, "no control socket: `coordinator status` will not answer");
             }
         }
-    }
-
-    fn load(&self) -> Load {
-        Load {
-            used: self.slots.used(),
-            slots: self.slots.limit().get(),
-            host_runs: self.ctx.host_runs.load(Ordering::Relaxed),
-        }
-    }
-
-    async fn follow_app_settings(&mut self) {
-        self.settings_read = Some(Instant::now());
-        match self.ctx.api.settings().await {
-            Ok(settings) => {
-                let own = self.ctx.config.schedule.max_concurrent;
-                let limit = settings.max_concurrent_agents.unwrap_or(own).min(SLOTS_MAX);
-                if limit != self.slots.limit() {
-                    tracing::info!(limit, "the number of slots is now {limit}");
-                    self.slots.set_limit(limit);
-                }
-            }
-            Err(error) => tracing::debug!(%error, "the app's settings were not read"),
-        }
-    }
-
-    fn pause(&self) -> Duration {
-        let poll = self.ctx.config.schedule.poll_interval;
-        if self.status.in_trouble() { poll * TROUBLE_FACTOR } else { poll }
     }
 
     fn spawn_job(&self, claimed: Claimed) {
         let record = claimed.record.clone();
         let (ctx, failures) = (Arc::clone(&self.ctx), Arc::clone(&self.failures));
-        self.spawn(record, async move {
+        self.spawn(record, Some(Instant::now()), async move {
             let finished = carry_out(&ctx, claimed).await;
             let failed = finished.as_ref().is_some_and(|finished| finished.outcome.is_failure());
             failures.fetch_add(usize::from(failed), Ordering::Relaxed);
@@ -248,28 +203,48 @@ impl Daemon {
         });
     }
 
-    /// Runs a job's stages and its report as one owned task; a panic becomes an outcome.
+    /// Runs a job's stages and its report as one owned task, and keeps its lease meanwhile; a panic
+    /// becomes an outcome. `confirmed` is when the app last said that the job is ours.
     fn spawn(
         &self,
         record: Record,
+        confirmed: Option<Instant>,
         stages: impl Future<Output = Option<Finished>> + Send + 'static,
     ) {
         let ctx = Arc::clone(&self.ctx);
+        ctx.board.job_began(&record.job);
+        // Held from now on, so that no claim comes before the app has confirmed it.
+        let held = ctx.leases.hold(&record, confirmed);
         self.tasks.spawn(async move {
-            let finished = match AssertUnwindSafe(stages).catch_unwind().await {
-                Ok(finished) => finished,
-                Err(_) => Some(panicked(&ctx, record).await),
+            let lease = record.lease;
+            let job = record.job.job_id;
+            let life = async {
+                let finished = match AssertUnwindSafe(stages).catch_unwind().await {
+                    Ok(finished) => finished,
+                    Err(_) => Some(panicked(&ctx, record).await),
+                };
+                if let Some(finished) = finished {
+                    report(&ctx, finished).await;
+                }
             };
-            if let Some(finished) = finished {
-                report(&ctx, finished).await;
+            tokio::select! {
+                () = life => {}
+                never = held.keep(&ctx, lease) => match never {},
             }
+            ctx.board.job_done(job);
         });
     }
 
-    fn spawn_report(&self, finished: Finished) {
+    fn spawn_report(&self, finished: Finished, confirmed: Option<Instant>) {
         let record = finished.record.clone();
-        self.spawn(record, async move { Some(finished) });
+        self.spawn(record, confirmed, async move { Some(finished) });
     }
+}
+
+/// The client of the app, as this host sees it.
+pub(crate) fn api_of(app: &AppConfig, alias: AliasHere) -> Result<WorkerApi, ClientError> {
+    let url = alias.rewrite(&app.url).unwrap_or_else(|| app.url.clone());
+    WorkerApi::new(&url, app.key.clone(), USER_AGENT)
 }
 
 /// A job whose task panicked ends as failed; its container goes with the clean-up.
@@ -282,10 +257,4 @@ async fn panicked(ctx: &Context, record: Record) -> Finished {
         tracing::error!(job.id = %record.job.job_id, error, "the outcome is kept in memory only");
     }
     Finished { record, outcome, tail: String::new() }
-}
-
-/// Between three quarters and five quarters of an interval, so that coordinators that were started
-/// together do not ask together.
-fn jittered(interval: Duration) -> Duration {
-    interval.mul_f64(0.75 + fastrand::f64() / 2.0)
 }

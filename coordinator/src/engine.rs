@@ -2,7 +2,9 @@
 //!
 //! Every call has a time limit. Nothing here decides anything about jobs.
 
+mod end;
 mod error;
+mod leftover;
 mod logs;
 mod spec;
 
@@ -15,16 +17,16 @@ use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, CreateImageOptionsBuilder,
-    InspectContainerOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions, WaitContainerOptions,
+    InspectContainerOptions, ListContainersOptionsBuilder, StartContainerOptions,
 };
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
 use api_client::{JobId, Secret};
 
 pub(crate) use error::EngineError;
+pub(crate) use leftover::{Leftover, LeftoverKind};
 pub(crate) use logs::LogCursor;
 pub(crate) use spec::{ContainerSpec, MountSpec, Privilege};
 
@@ -163,22 +165,6 @@ impl Engine {
         let inspect = docker.inspect_container(&name.0, None::<InspectContainerOptions>);
         let answer = found(limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await);
         Ok(self.forget_if_failed(answer)?.map_or(ContainerState::Absent, |found| state_of(&found)))
-    }
-
-    /// Returns when a running container has ended, or when the engine can no longer tell. Either
-    /// way only [`state`](Self::state) says what happened.
-    pub(crate) async fn ended(&self, name: &ContainerName) {
-        let Ok(docker) = self.docker().await else { return };
-        let mut wait = docker.wait_container(&name.0, None::<WaitContainerOptions>);
-        while let Some(Ok(_)) = wait.next().await {}
-    }
-
-    /// Removes a container with its anonymous volumes; an absent one is as good.
-    pub(crate) async fn remove(&self, name: &ContainerName) -> Result<(), EngineError> {
-        let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
-        let docker = self.docker().await?;
-        let remove = docker.remove_container(&name.0, Some(options));
-        found(limited(CALL_TIMEOUT, "remove container", &name.0, remove).await).map(drop)
     }
 
     /// The jobs of all containers, running or not, that carry `label=value`, as told by another

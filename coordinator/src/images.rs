@@ -16,7 +16,6 @@ use crate::ledger::{Existing, LedgerError, write_durably};
 #[derive(Debug)]
 pub(crate) struct ProjectImages {
     path: PathBuf,
-    choice: ImageChoice,
 }
 
 /// The map cannot be used. It is left as it is: an operator wrote it.
@@ -40,13 +39,17 @@ pub(crate) enum ImagesError {
 
 impl ProjectImages {
     /// The map below a state directory.
-    pub(crate) fn new(state_dir: &Path, choice: ImageChoice) -> Self {
-        Self { path: state_dir.join("project_images.json"), choice }
+    pub(crate) fn new(state_dir: &Path) -> Self {
+        Self { path: state_dir.join("project_images.json") }
     }
 
     /// The image for a project's next job.
-    pub(crate) fn image_for(&self, project: ProjectId) -> Result<String, ImagesError> {
-        match &self.choice {
+    pub(crate) fn image_for(
+        &self,
+        choice: &ImageChoice,
+        project: ProjectId,
+    ) -> Result<String, ImagesError> {
+        match choice {
             ImageChoice::Explicit(image) => Ok(image.clone()),
             ImageChoice::Default(image) => {
                 let mapped = self.read()?.remove(&project.to_string());
@@ -58,10 +61,11 @@ impl ProjectImages {
     /// The images that the next job of a project, or of any project, may need.
     pub(crate) fn needed(
         &self,
+        choice: &ImageChoice,
         project: Option<ProjectId>,
     ) -> Result<BTreeSet<String>, ImagesError> {
-        match (&self.choice, project) {
-            (_, Some(project)) => Ok(BTreeSet::from([self.image_for(project)?])),
+        match (choice, project) {
+            (_, Some(project)) => Ok(BTreeSet::from([self.image_for(choice, project)?])),
             (ImageChoice::Explicit(image), None) => Ok(BTreeSet::from([image.clone()])),
             (ImageChoice::Default(image), None) => {
                 Ok(self.read()?.into_values().chain([image.clone()]).collect())
@@ -104,12 +108,12 @@ mod tests {
     #[test]
     fn a_project_goes_on_with_the_image_that_delivered() {
         let dir = tempfile::tempdir().unwrap();
-        let images = ProjectImages::new(dir.path(), default());
+        let images = ProjectImages::new(dir.path());
         let (one, other) = (ProjectId::random(), ProjectId::random());
         images.remember(one, "special:2").unwrap();
-        assert_eq!(images.image_for(one).unwrap(), "special:2");
-        assert_eq!(images.image_for(other).unwrap(), "terarchitect-agent");
-        let any: Vec<_> = images.needed(None).unwrap().into_iter().collect();
+        assert_eq!(images.image_for(&default(), one).unwrap(), "special:2");
+        assert_eq!(images.image_for(&default(), other).unwrap(), "terarchitect-agent");
+        let any: Vec<_> = images.needed(&default(), None).unwrap().into_iter().collect();
         assert_eq!(any, ["special:2", "terarchitect-agent"]);
     }
 
@@ -117,10 +121,10 @@ mod tests {
     fn a_changed_agent_image_takes_effect_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let project = ProjectId::random();
-        ProjectImages::new(dir.path(), default()).remember(project, "old:1").unwrap();
+        ProjectImages::new(dir.path()).remember(project, "old:1").unwrap();
         let explicit = ImageChoice::Explicit("new:2".to_owned());
-        let images = ProjectImages::new(dir.path(), explicit);
-        assert_eq!(images.image_for(project).unwrap(), "new:2");
+        let images = ProjectImages::new(dir.path());
+        assert_eq!(images.image_for(&explicit, project).unwrap(), "new:2");
     }
 
     #[test]
@@ -128,8 +132,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("project_images.json");
         std::fs::write(&path, "{\"a\": }").unwrap();
-        let images = ProjectImages::new(dir.path(), default());
-        let error = images.image_for(ProjectId::random()).unwrap_err().to_string();
+        let images = ProjectImages::new(dir.path());
+        let error = images.image_for(&default(), ProjectId::random()).unwrap_err().to_string();
         assert!(error.contains("project_images.json must be a JSON object"), "{error}");
         assert!(images.remember(ProjectId::random(), "x").is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"a\": }");

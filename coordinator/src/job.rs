@@ -1,9 +1,11 @@
 //! The values that pass from stage to stage: each stage consumes the one before.
 
+use std::path::PathBuf;
+
 use api_client::wire::Job;
 
 use crate::engine::ContainerName;
-use crate::ledger::Record;
+use crate::ledger::{HostProcess, Record};
 use crate::outcome::Outcome;
 use crate::slot::Slot;
 
@@ -15,7 +17,7 @@ pub(crate) struct Claimed {
     pub(crate) slot: Slot,
 }
 
-/// A job whose container an earlier coordinator started.
+/// A job that an earlier coordinator held.
 #[derive(Debug)]
 pub(crate) struct Adopted {
     pub(crate) record: Record,
@@ -26,7 +28,16 @@ pub(crate) struct Adopted {
 #[derive(Debug)]
 pub(crate) enum Place {
     Container(ContainerName),
-    Host(tokio::process::Child),
+    Host(Keeper),
+}
+
+/// The keeper of an agent on this host.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    /// Where it keeps its notes.
+    pub(crate) dir: PathBuf,
+    /// Absent where an earlier version of this program started the agent.
+    pub(crate) process: Option<HostProcess>,
 }
 
 /// A job that ended; its outcome is on disk.

@@ -30,13 +30,15 @@ pub(crate) enum LaunchError {
     /// There is a container of this job that was started before: its agent may have acted.
     #[error("a container of this job was started before")]
     StartedBefore,
-    /// The program could not be run on the host.
-    #[error("cannot run {program} on the host; set AGENT_RUNNER_PATH")]
-    Program {
-        program: String,
+    /// The agent's keeper could not be started.
+    #[error("cannot start a keeper for an agent on the host")]
+    Keeper {
         #[source]
         source: std::io::Error,
     },
+    /// The agent's keeper ended at once.
+    #[error("the keeper of the agent ended at once; its reason is in keeper.err beside its notes")]
+    KeeperGone,
     /// The project does not say where its repository is.
     #[error("the project's execution_mode is local, and its project_path is not set")]
     NoProjectPath,

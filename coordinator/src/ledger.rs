@@ -5,19 +5,24 @@
 //! read is set aside under another name, never deleted, and never stops the others. Records hold
 //! no secret.
 
+mod durable;
+mod intent;
 mod lock;
 mod record;
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::collections::HashSet;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api_client::JobId;
 
+use durable::sync_dir;
+pub(crate) use durable::{Existing, LedgerError, make_private_dir, write_durably, write_json};
+pub(crate) use intent::ClaimIntent;
 pub(crate) use lock::{LockError, StateLock};
-pub(crate) use record::{JobRef, Record, Runs, Stage};
+pub(crate) use record::{CancelFlag, HostProcess, JobRef, Record, Runs, Stage};
 
 /// The records of one state directory. Clones share it.
 #[derive(Clone, Debug)]
@@ -39,16 +44,6 @@ pub(crate) struct Found {
     pub(crate) records: Vec<Record>,
     /// Files that were set aside, each with the reason.
     pub(crate) set_aside: Vec<(PathBuf, String)>,
-}
-
-/// The state directory cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}; is the disk full, or the directory not ours?", path.display())]
-pub(crate) struct LedgerError {
-    action: &'static str,
-    path: PathBuf,
-    #[source]
-    source: io::Error,
 }
 
 impl Ledger {
@@ -120,6 +115,12 @@ impl Ledger {
         Ok(found)
     }
 
+    /// The jobs that have a record, readable or not.
+    pub(crate) fn held(&self) -> Result<HashSet<JobId>, LedgerError> {
+        let job = |path: PathBuf| path.file_stem()?.to_str()?.parse().ok();
+        Ok(self.record_files()?.into_iter().filter_map(job).collect())
+    }
+
     fn record_files(&self) -> Result<Vec<PathBuf>, LedgerError> {
         let failed = |source| LedgerError { action: "list", path: self.dir.to_path_buf(), source };
         let mut files = Vec::new();
@@ -161,126 +162,12 @@ impl Ledger {
     }
 }
 
-/// Makes a directory (and those above it) that only we can read.
-pub(crate) fn make_private_dir(dir: &Path) -> Result<(), LedgerError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|source| LedgerError { action: "create", path: dir.to_owned(), source })
-}
-
 /// The record of a job whose own record cannot be read.
 fn stand_in(path: &Path) -> Option<Record> {
     let job = path.file_stem()?.to_str()?.parse().ok()?;
-    let stage = Stage::InContainer { image: String::new() };
-    Some(Record::claimed(JobRef::unreadable(job), 0).at(stage))
-}
-
-/// What becomes of a file that is there already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Existing {
-    Keep,
-    Replace,
-}
-
-/// Writes a file of a directory (mode 0600) so that it is whole or not there, whatever happens.
-pub(crate) fn write_durably(
-    dir: &Path,
-    path: &Path,
-    text: &[u8],
-    existing: Existing,
-) -> Result<(), LedgerError> {
-    let write = || -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(text)?;
-        file.as_file().sync_all()?;
-        match existing {
-            Existing::Keep => file.persist_noclobber(path),
-            Existing::Replace => file.persist(path),
-        }
-        .map_err(|error| error.error)?;
-        sync_dir(dir)
-    };
-    write().map_err(|source| LedgerError { action: "write", path: path.to_owned(), source })
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    let stage = Stage::InContainer { image: String::new(), began: None };
+    Some(Record::claimed(JobRef::unreadable(job), None, 0).at(stage))
 }
 
 #[cfg(test)]
-mod tests {
-    use api_client::{ProjectId, TicketId};
-
-    use super::record::{TicketRef, VERSION};
-    use super::*;
-
-    fn record() -> Record {
-        let ticket = TicketRef { ticket_id: TicketId::random(), project_id: ProjectId::random() };
-        let job = JobRef { ticket: Some(ticket), ..JobRef::unreadable(JobId::random()) };
-        Record::claimed(job, 1_700_000_000)
-    }
-
-    #[tokio::test]
-    async fn a_written_record_is_found_again_until_it_is_forgotten() {
-        let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(dir.path()).unwrap();
-        let record = record();
-        ledger.write(&record).await.unwrap();
-        let later = record.at(Stage::OnHost { pid: 7 });
-        ledger.write(&later).await.unwrap();
-        assert_eq!(ledger.load().unwrap().records, [later]);
-        ledger.forget(record.job.job_id).await.unwrap();
-        ledger.forget(record.job.job_id).await.unwrap();
-        assert!(ledger.load().unwrap().records.is_empty());
-    }
-
-    #[tokio::test]
-    async fn every_truncation_of_a_record_is_set_aside_and_stops_no_other() {
-        let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(dir.path()).unwrap();
-        let (good, bad) = (record(), record());
-        ledger.write(&good).await.unwrap();
-        ledger.write(&bad).await.unwrap();
-        let path = ledger.path_of(bad.job.job_id);
-        let whole = fs::read(&path).unwrap();
-        // The last byte is a newline, without which the record is still whole.
-        for length in 0..whole.len() - 1 {
-            fs::write(&path, &whole[..length]).unwrap();
-            let found = ledger.load().unwrap();
-            assert!(found.records.contains(&good), "cut at {length}");
-            let of_bad = found.records.iter().find(|r| r.job.job_id == bad.job.job_id).unwrap();
-            assert!(matches!(of_bad.stage, Stage::InContainer { .. }), "cut at {length}");
-            assert_eq!((found.records.len(), found.set_aside.len()), (2, 1), "cut at {length}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_record_of_a_newer_version_is_set_aside() {
-        let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(dir.path()).unwrap();
-        let newer = Record { version: VERSION + 1, ..record() };
-        ledger.write(&newer).await.unwrap();
-        let found = ledger.load().unwrap();
-        assert_eq!((found.records.len(), found.set_aside.len()), (1, 1));
-    }
-
-    #[tokio::test]
-    async fn a_job_that_is_held_is_not_claimed_over() {
-        let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(dir.path()).unwrap();
-        let record = record();
-        assert_eq!(ledger.claim(&record).await.unwrap(), Held::Now);
-        let running = record.at(Stage::OnHost { pid: 7 });
-        ledger.write(&running).await.unwrap();
-        assert_eq!(ledger.claim(&record).await.unwrap(), Held::Before);
-        assert_eq!(ledger.load().unwrap().records, [running]);
-    }
-
-    #[tokio::test]
-    async fn a_directory_that_cannot_be_written_is_noticed_by_the_probe() {
-        let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(dir.path()).unwrap();
-        ledger.probe().await.unwrap();
-        fs::remove_dir_all(dir.path().join("jobs")).unwrap();
-        assert!(ledger.probe().await.is_err());
-    }
-}
+mod tests;

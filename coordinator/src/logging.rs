@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
@@ -16,16 +17,29 @@ pub(crate) enum LogError {
     Filter(#[from] ParseError),
     #[error("the journal cannot be reached; use LOG_FORMAT=pretty or json")]
     Journal(#[source] std::io::Error),
+    #[error("the log filter cannot be changed")]
+    Reload(#[from] reload::Error),
     #[error(transparent)]
     Init(#[from] TryInitError),
 }
 
+/// Changes what is logged while the process runs.
+#[derive(Debug)]
+pub(crate) struct LogHandle(Handle<EnvFilter, Registry>);
+
+impl LogHandle {
+    /// Logs by this filter from now on.
+    pub(crate) fn set_filter(&self, filter: &str) -> Result<(), LogError> {
+        Ok(self.0.reload(EnvFilter::try_new(filter)?)?)
+    }
+}
+
 /// Sets up the log of this process.
-pub(crate) fn init(config: &LogConfig) -> Result<(), LogError> {
-    let filter = EnvFilter::try_new(&config.filter)?;
+pub(crate) fn init(config: &LogConfig) -> Result<LogHandle, LogError> {
+    let (filter, handle) = reload::Layer::new(EnvFilter::try_new(&config.filter)?);
     let layer = layer(config.format)?;
     tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;
-    Ok(())
+    Ok(LogHandle(handle))
 }
 
 fn layer(format: LogFormat) -> Result<Box<dyn Layer<Registry> + Send + Sync>, LogError> {

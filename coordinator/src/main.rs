@@ -2,52 +2,83 @@
 
 mod adopt;
 mod alias;
+mod board;
+mod breaker;
+mod breakers;
 mod claim;
 mod cli;
 mod clock;
 mod config;
 mod context;
+mod control;
 mod daemon;
 mod engine;
+mod gate;
+mod housekeeping;
 mod identity;
 mod images;
 mod job;
+mod keeper;
 mod launch;
+mod lease;
 mod ledger;
 mod logging;
 mod notify;
+mod operate;
 mod outcome;
 mod output;
+mod process;
 mod readiness;
 mod report;
+mod resume;
 mod rotation;
+mod shutdown;
+mod signals;
 mod slot;
 mod supervise;
+mod verdict;
 mod work;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use api_client::error_chain;
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Action, Cli, Run, ShowConfig};
+use crate::cli::{Action, Cli, Drain, Gc, KeepArguments, Plain, Run, Show, ShowConfig};
 use crate::config::{Environment, Flags, Form, Loaded};
 use crate::context::Mode;
+use crate::control::{ControlError, Request};
 use crate::daemon::Daemon;
+use crate::housekeeping::Deed;
+use crate::keeper::Keep;
+use crate::operate::OperateError;
+use crate::shutdown::Impatient;
+use crate::signals::{StopSignals, reload_on_hangup};
 
 /// The coordinator could not do what it was asked for.
 const FAILURE: u8 = 1;
 /// The configuration is wrong.
 const MISCONFIGURED: u8 = 2;
+/// No coordinator runs that could be asked.
+const NOT_RUNNING: u8 = 3;
 /// The job of `run --once` failed, and was reported so.
 const JOB_FAILED: u8 = 4;
+
+const IMPATIENT: &str = "stopped by a further signal; what was left is taken up at the next start";
 
 fn main() -> ExitCode {
     let done = match Cli::parse().action {
         Action::Run(arguments) => run(&arguments),
+        Action::Status(arguments) => block_on(show_status(&arguments)),
+        Action::Pause(arguments) => block_on(command(&arguments, Request::Pause)),
+        Action::Resume(arguments) => block_on(command(&arguments, Request::Resume)),
+        Action::Drain(arguments) => block_on(drain(&arguments)),
+        Action::Gc(arguments) => block_on(gc(&arguments)),
+        Action::Keep(arguments) => block_on(keep(arguments)),
         Action::Config(arguments) => show_config(&arguments),
         Action::Version => {
             say(concat!("coordinator ", env!("CARGO_PKG_VERSION")));
@@ -68,39 +99,91 @@ struct Failure {
 
 fn run(arguments: &Run) -> Result<ExitCode, Failure> {
     let Loaded { config, notices, .. } = load(&arguments.settings)?;
-    logging::init(&config.log).map_err(|error| failure(&error))?;
+    let log = logging::init(&config.log).map_err(|error| failure(&error))?;
     for notice in notices {
         tracing::warn!("{notice}");
     }
     let mode = if arguments.once { Mode::Once } else { Mode::Forever };
-    // One thread: the work is waiting, and idle memory counts on a build host.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let failed = runtime.map_err(|error| failure(&error))?.block_on(async {
-        let stop = CancellationToken::new();
-        let daemon = Daemon::new(config, mode, stop.clone()).map_err(|error| failure(&error))?;
+    let failed = block_on(async {
+        let (shutdown, grace) = (config.shutdown.clone(), config.limits.stop_grace);
+        let daemon = Daemon::new(config, mode).map_err(|error| failure(&error))?;
+        let ctx = daemon.context();
+        let mut signals = StopSignals::new().map_err(|error| failure(&error))?;
         tokio::select! {
             done = daemon.run() => done.map_err(|error| failure(&error)),
-            impatient = stop_on_signals(stop) => Err(failure(&impatient)),
+            Impatient = ctx.shutdown.direct(&shutdown, grace, async || signals.next().await) => {
+                Err(failure(&io::Error::other(IMPATIENT)))
+            }
+            failed = reload_on_hangup(Arc::clone(&ctx), &arguments.settings, &log) => match failed {
+                Ok(never) => match never {},
+                Err(error) => Err(failure(&error)),
+            },
         }
     })?;
     Ok(if mode == Mode::Once && failed > 0 { JOB_FAILED.into() } else { ExitCode::SUCCESS })
 }
 
-/// The first signal stops the daemon in order; the second ends the wait for that.
-async fn stop_on_signals(stop: CancellationToken) -> io::Error {
-    let signals = || Ok((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
-    let (mut terminate, mut interrupt) = match signals() {
-        Ok(signals) => signals,
-        Err(error) => return error,
-    };
-    for _ in 0..2 {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        stop.cancel();
+/// One thread: the work is waiting, and idle memory counts on a build host. What still hangs on a
+/// disk at the end is not waited for.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| failure(&error))?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    done
+}
+
+async fn show_status(arguments: &Show) -> Result<ExitCode, Failure> {
+    let status = operate::status(&state_dir(&arguments.settings)?).await.map_err(operated)?;
+    let json = arguments.json;
+    say(&if json { operate::status_json(&status) } else { operate::status_text(&status) });
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn command(arguments: &Plain, request: Request) -> Result<ExitCode, Failure> {
+    operate::command(&state_dir(&arguments.settings)?, request).await.map_err(operated)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn drain(arguments: &Drain) -> Result<ExitCode, Failure> {
+    let state_dir = state_dir(&arguments.settings)?;
+    operate::command(&state_dir, Request::Drain).await.map_err(operated)?;
+    if !arguments.no_wait {
+        let tell = |progress: String| say(&progress);
+        operate::wait_until_drained(&state_dir, tell).await.map_err(operated)?;
     }
-    io::Error::other("stopped by a second signal; what was left is taken up at the next start")
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn gc(arguments: &Gc) -> Result<ExitCode, Failure> {
+    let deed = if arguments.dry_run { Deed::Show } else { Deed::Remove };
+    let swept = operate::gc(&arguments.settings, deed).await.map_err(operated)?;
+    say(&if arguments.json {
+        operate::swept_json(&swept)
+    } else {
+        operate::swept_text(&swept, deed)
+    });
+    Ok(if swept.failed.is_empty() { ExitCode::SUCCESS } else { FAILURE.into() })
+}
+
+async fn keep(arguments: KeepArguments) -> Result<ExitCode, Failure> {
+    let KeepArguments { dir, log, grace_ms, command } = arguments;
+    let order = Keep { dir, log, grace: Duration::from_millis(grace_ms), command };
+    keeper::keep(&order).await.map_err(|error| failure(&error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn state_dir(flags: &Flags) -> Result<PathBuf, Failure> {
+    operate::state_dir(flags).map_err(operated)
+}
+
+fn operated(error: OperateError) -> Failure {
+    let code = match &error {
+        OperateError::Config(_) => MISCONFIGURED,
+        OperateError::Control(ControlError::NotRunning { .. }) => NOT_RUNNING,
+        _ => FAILURE,
+    };
+    Failure { code, message: error_chain(&error) }
 }
 
 fn show_config(arguments: &ShowConfig) -> Result<ExitCode, Failure> {

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use api_client::{ApiError, error_chain};
 use sd_notify::NotifyState;
@@ -72,10 +73,27 @@ impl Status {
         self.say_once("no answer to a claim", key, reason);
     }
 
+    /// The operator wants nothing to be claimed.
+    pub(crate) fn closed(&mut self, why: &str) {
+        if self.trouble.as_deref() != Some(why) {
+            tracing::info!("{why}");
+            tell(NotifyState::Ready, why);
+            self.trouble = Some(why.to_owned());
+        }
+    }
+
     /// The end begins.
-    pub(crate) fn stopping(&mut self) {
-        tell(NotifyState::Stopping, "stopping; containers are left running");
-        tracing::info!("stopping; containers are left running");
+    pub(crate) fn stopping(&mut self, how: &str) {
+        tell(NotifyState::Stopping, how);
+        tracing::info!("{how}");
+    }
+
+    /// Jobs are waited for at the end; the service manager is asked for this much more time.
+    pub(crate) fn draining(&self, jobs: usize, patience: Duration) {
+        let text = format!("{jobs} jobs still run");
+        tracing::info!("{text}");
+        let micros = u32::try_from(patience.as_micros()).unwrap_or(u32::MAX);
+        tell(NotifyState::ExtendTimeoutUsec(micros), &text);
     }
 
     /// Whether nothing can be claimed at present.

@@ -15,6 +15,8 @@ pub(crate) enum Outcome {
     Completed,
     /// It did not.
     Failed(Cause),
+    /// The job is another's by now: there is nothing for us to report.
+    Superseded,
 }
 
 /// Why a job failed.
@@ -31,9 +33,25 @@ pub(crate) enum Cause {
     OutOfMemory,
     /// Nothing could be started, neither a container nor, where allowed, a run on the host.
     NotStarted { problem: String },
+    /// The engine has no image of that name.
+    ImageMissing { problem: String },
+    /// The engine, or the agent by its last words, had no space left.
+    NoSpace { said: String },
+    /// The agent could not start another process.
+    PidsLimit { said: String },
+    /// The engine went away while the agent ran, and ended it.
+    EngineLost { code: i64 },
     /// The container was removed by someone else before its end was seen.
     ContainerGone,
-    /// The coordinator stopped between the claim and the start, or while the job ran on the host.
+    /// The coordinator was away, and when it came back nothing was left of the agent.
+    AdoptedGone,
+    /// It ran longer than it may.
+    Deadline { limit_sec: u64 },
+    /// It printed nothing for longer than it may.
+    Stalled { limit_sec: u64 },
+    /// The app asked for the end.
+    Cancelled,
+    /// The coordinator was stopped, and the agent with it, or before it began.
     Interrupted,
     /// The app handed out a job that cannot be understood.
     Unreadable { problem: String },
@@ -50,6 +68,7 @@ impl Outcome {
             // The kernel may have ended a child of the agent for want of memory, and the agent
             // went on: its own word is worth more.
             Some(AgentExit::Delivered) => return Self::Completed,
+            Some(AgentExit::Cancelled) => Cause::Cancelled,
             Some(exit) => Cause::Agent { exit },
             None if facts.out_of_memory => Cause::OutOfMemory,
             None if (129..=192).contains(&facts.code) => {
@@ -60,9 +79,84 @@ impl Outcome {
         Self::Failed(cause)
     }
 
+    /// The same, with what the agent's last words say about the reason.
+    pub(crate) fn explained_by(self, tail: &str) -> Self {
+        match self {
+            Self::Failed(cause) => Self::Failed(cause.explained_by(tail)),
+            Self::Completed | Self::Superseded => self,
+        }
+    }
+
     /// Whether the job failed.
     pub(crate) const fn is_failure(&self) -> bool {
         matches!(self, Self::Failed(_))
+    }
+}
+
+/// What the C library says for `ENOSPC`, and so nearly every program.
+const NO_SPACE: &str = "No space left on device";
+
+/// What shells and the C library say for `EAGAIN` at a `fork`.
+const NO_PROCESS: [&str; 3] =
+    ["fork: Resource temporarily unavailable", "fork: retry:", "Cannot fork"];
+
+impl Cause {
+    /// Why nothing could be started, from what the engine or the system said.
+    pub(crate) fn of_start_failure(problem: String) -> Self {
+        let said = problem.to_ascii_lowercase();
+        if said.contains("no such image") {
+            Self::ImageMissing { problem }
+        } else if said.contains(&NO_SPACE.to_ascii_lowercase()) {
+            Self::NoSpace { said: problem }
+        } else {
+            Self::NotStarted { problem }
+        }
+    }
+
+    /// Of an end that a number tells about, the reason that the agent's last words tell.
+    fn explained_by(self, tail: &str) -> Self {
+        let unexplained = matches!(
+            self,
+            Self::Agent { .. } | Self::AgentCrashed { .. } | Self::AgentKilled { .. }
+        );
+        let line = |words: &str| {
+            let line = tail.lines().rev().take(50).find(|line| line.contains(words))?;
+            Some(line.trim().chars().take(300).collect())
+        };
+        if !unexplained {
+            return self;
+        }
+        if let Some(said) = line(NO_SPACE) {
+            return Self::NoSpace { said };
+        }
+        match NO_PROCESS.into_iter().find_map(line) {
+            Some(said) => Self::PidsLimit { said },
+            None => self,
+        }
+    }
+
+    /// The cause in one word, for programs. It never changes its meaning.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Agent { .. } => "agent",
+            Self::AgentCrashed { .. } => "agent_crashed",
+            Self::AgentKilled { .. } => "agent_killed",
+            Self::OutOfMemory => "out_of_memory",
+            Self::NotStarted { .. } => "not_started",
+            Self::ImageMissing { .. } => "image_missing",
+            Self::NoSpace { .. } => "no_space",
+            Self::PidsLimit { .. } => "pids_limit",
+            Self::EngineLost { .. } => "engine_lost",
+            Self::ContainerGone => "container_gone",
+            Self::AdoptedGone => "adopted_gone",
+            Self::Deadline { .. } => "deadline",
+            Self::Stalled { .. } => "stalled",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+            Self::Unreadable { .. } => "unreadable",
+            Self::NotRecorded { .. } => "not_recorded",
+            Self::Internal { .. } => "internal",
+        }
     }
 }
 
@@ -71,6 +165,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Completed => f.write_str("completed"),
             Self::Failed(cause) => write!(f, "failed: {cause}"),
+            Self::Superseded => f.write_str("superseded: the app gave it to someone else"),
         }
     }
 }
@@ -85,6 +180,28 @@ impl fmt::Display for Cause {
             Self::AgentKilled { signal } => write!(f, "signal {signal} ended the agent"),
             Self::OutOfMemory => f.write_str("out of memory: the kernel ended the agent"),
             Self::NotStarted { problem } => write!(f, "could not be started: {problem}"),
+            Self::ImageMissing { problem } => {
+                write!(f, "could not be started for want of an image: {problem}")
+            }
+            Self::NoSpace { said } => write!(f, "no space left on a disk: {said}"),
+            Self::PidsLimit { said } => write!(f, "no process could be started any more: {said}"),
+            Self::EngineLost { code } => {
+                write!(
+                    f,
+                    "the Docker Engine stopped while the agent ran, and ended it (exit {code})"
+                )
+            }
+            Self::AdoptedGone => {
+                f.write_str("while the coordinator was away the agent ended, and nothing tells how")
+            }
+            Self::Deadline { limit_sec } => {
+                write!(f, "it was stopped at its deadline, after {limit_sec} s (JOB_TIMEOUT)")
+            }
+            Self::Stalled { limit_sec } => write!(
+                f,
+                "it was stopped: it had printed nothing for {limit_sec} s (STALL_TIMEOUT)"
+            ),
+            Self::Cancelled => f.write_str("cancelled, as the app asked"),
             Self::ContainerGone => {
                 f.write_str("its container was removed by someone else before its end was seen")
             }
@@ -111,7 +228,11 @@ mod tests {
         assert_eq!(Outcome::of_exit(&exit(0)), Outcome::Completed);
         for ending in AgentExit::ALL.into_iter().skip(1) {
             let outcome = Outcome::of_exit(&exit(i64::from(ending.code())));
-            assert_eq!(outcome, Outcome::Failed(Cause::Agent { exit: ending }));
+            let cause = match ending {
+                AgentExit::Cancelled => Cause::Cancelled,
+                exit => Cause::Agent { exit },
+            };
+            assert_eq!(outcome, Outcome::Failed(cause));
         }
     }
 
@@ -123,12 +244,25 @@ mod tests {
         assert_eq!(Outcome::of_exit(&facts), Outcome::Failed(Cause::OutOfMemory));
     }
 
+    #[test]
+    fn the_last_words_explain_a_number_and_nothing_that_is_explained() {
+        let full = "one\nerror: write x: No space left on device (os error 28)\n";
+        let outcome = Outcome::of_exit(&exit(4)).explained_by(full);
+        assert!(matches!(outcome, Outcome::Failed(Cause::NoSpace { .. })), "{outcome}");
+        let forks = "sh: 1: Cannot fork\n";
+        let outcome = Outcome::of_exit(&exit(2)).explained_by(forks);
+        assert!(matches!(outcome, Outcome::Failed(Cause::PidsLimit { .. })), "{outcome}");
+        let cancelled = Outcome::Failed(Cause::Cancelled);
+        assert_eq!(cancelled.clone().explained_by(full), cancelled);
+    }
+
     proptest! {
         #[test]
         fn every_exit_code_has_exactly_one_outcome_that_survives_the_disk(code in any::<i64>(), oom: bool) {
             let facts = ExitFacts { code, out_of_memory: oom, error: String::new() };
             let outcome = Outcome::of_exit(&facts);
             prop_assert_eq!(outcome == Outcome::Completed, code == 0);
+            prop_assert_eq!(outcome.clone().explained_by("No space left on device") == Outcome::Completed, code == 0);
             let text = serde_json::to_string(&outcome).unwrap();
             prop_assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), outcome);
         }

@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use api_client::contract::STARTED_LINE;
 use api_client::{Redactor, StreamRedactor};
@@ -36,6 +38,28 @@ pub(crate) struct Output {
     partial: Vec<u8>,
     tail: VecDeque<u8>,
     head: Head,
+    activity: Activity,
+}
+
+/// When an agent last gave a sign of life. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Activity(Arc<Mutex<Instant>>);
+
+impl Activity {
+    /// It has given one now.
+    pub(crate) fn now() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    /// Notes a sign of life.
+    pub(crate) fn touch(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// How long there was none.
+    pub(crate) fn silence(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
 }
 
 /// Whether the runner was seen to begin.
@@ -61,6 +85,7 @@ impl Output {
             partial: Vec::new(),
             tail: VecDeque::new(),
             head: Head::Unseen(Vec::new()),
+            activity: Activity::now(),
         };
         let opened = output.open_file().await;
         output.keep_file_if(opened);
@@ -75,6 +100,7 @@ impl Output {
 
     /// Takes the next piece.
     pub(crate) async fn push(&mut self, piece: &[u8]) {
+        self.activity.touch();
         let text = self.redactor.push(piece);
         self.store(&text, End::Open).await;
     }
@@ -92,6 +118,11 @@ impl Output {
     /// Whether the runner's first line was seen, or may have been in what was not searched.
     pub(crate) const fn runner_may_have_begun(&self) -> bool {
         !matches!(self.head, Head::Unseen(_))
+    }
+
+    /// When the agent last printed something.
+    pub(crate) fn activity(&self) -> Activity {
+        self.activity.clone()
     }
 
     /// The end of the output.

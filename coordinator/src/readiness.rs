@@ -2,10 +2,13 @@
 //! queue is left alone.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use api_client::{ProjectId, error_chain};
+use nix::sys::statvfs::statvfs;
 
+use crate::breaker::Dependency;
 use crate::config::HostFallback;
 use crate::context::Context;
 use crate::engine::EngineError;
@@ -20,6 +23,17 @@ const PULL_PAUSE: Duration = Duration::from_secs(60);
 pub(crate) enum NotReady {
     #[error("the state directory cannot be written")]
     StateDirectory(#[source] LedgerError),
+    #[error(
+        "{} has {free_mib} MiB free, and DISK_FLOOR_MIB asks for {floor_mib}: make room",
+        path.display()
+    )]
+    Disk { path: PathBuf, free_mib: u64, floor_mib: u64 },
+    #[error("{waiting} outcomes wait for the app, and OUTBOX_MAX allows {max}")]
+    Outbox { waiting: usize, max: usize },
+    #[error("the app has not yet confirmed that the jobs we hold are still ours")]
+    Leases,
+    #[error("{dependency} failed too often; it is tried again in {seconds} s")]
+    Breaker { dependency: Dependency, seconds: u64 },
     #[error("the Docker Engine does not answer")]
     Engine(#[source] EngineError),
     #[error("the images of projects are not known")]
@@ -46,11 +60,23 @@ struct FailedPull {
 impl Readiness {
     /// Whether any job could be run now.
     pub(crate) async fn check(&self, ctx: &Context) -> Result<(), NotReady> {
+        let config = ctx.config();
+        check_disk(&ctx.state_dir, config.limits.disk_floor)?;
         ctx.ledger.probe().await.map_err(NotReady::StateDirectory)?;
-        if ctx.config.host.fallback != HostFallback::Always {
-            ctx.engine.ping().await.map_err(NotReady::Engine)?;
+        let (waiting, max) = (ctx.board.outcomes_waiting(), config.limits.outbox_max.get());
+        if waiting > max {
+            return Err(NotReady::Outbox { waiting, max });
         }
-        Ok(())
+        if !ctx.leases.all_confirmed() {
+            return Err(NotReady::Leases);
+        }
+        if config.host.fallback != HostFallback::Always {
+            ctx.breakers.allow(Dependency::Engine)?;
+            let answer = ctx.engine.ping().await;
+            ctx.breakers.note(Dependency::Engine, &ctx.board, answer.is_ok());
+            answer.map_err(NotReady::Engine)?;
+        }
+        ctx.breakers.allow(Dependency::App)
     }
 
     /// Whether there are the images that a job of this project, or of any, may need.
@@ -59,10 +85,13 @@ impl Readiness {
         ctx: &Context,
         project: Option<ProjectId>,
     ) -> Result<(), NotReady> {
-        if ctx.config.host.fallback == HostFallback::Always {
+        let config = ctx.config();
+        if config.host.fallback == HostFallback::Always {
             return Ok(());
         }
-        for image in ctx.images.needed(project).map_err(NotReady::ProjectImages)? {
+        for image in
+            ctx.images.needed(&config.agent.image, project).map_err(NotReady::ProjectImages)?
+        {
             if ctx.engine.has_image(&image).await.map_err(NotReady::Engine)? {
                 self.failed_pulls.remove(&image);
             } else {
@@ -90,5 +119,34 @@ impl Readiness {
         let failed = FailedPull { at: Instant::now(), problem: problem.clone() };
         self.failed_pulls.insert(image.clone(), failed);
         Err(NotReady::Image { image, problem })
+    }
+}
+
+/// Whether the file system of the state directory has room for what jobs write there.
+fn check_disk(path: &Path, floor: u64) -> Result<(), NotReady> {
+    if floor == 0 {
+        return Ok(());
+    }
+    // One that does not tell is no reason to stand still: the probe finds a disk that is full.
+    let Ok(disk) = statvfs(path) else { return Ok(()) };
+    let free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
+    if free >= floor {
+        return Ok(());
+    }
+    let (free_mib, floor_mib) = (free >> 20, floor >> 20);
+    Err(NotReady::Disk { path: path.to_owned(), free_mib, floor_mib })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_are_held_below_the_disk_floor_and_not_without_one() {
+        let dir = tempfile::tempdir().unwrap();
+        check_disk(dir.path(), 0).unwrap();
+        check_disk(dir.path(), 1).unwrap();
+        let error = check_disk(dir.path(), u64::MAX).unwrap_err();
+        assert!(error.to_string().contains("DISK_FLOOR_MIB"), "{error}");
     }
 }

@@ -3,14 +3,17 @@
 //! The order is fixed: outcome on disk → acknowledged by the app → container removed → forgotten.
 //! Whatever interrupts it, the next start goes on at the same place.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use api_client::wire::{AgentEnv, JobFailure, LogEntry};
+use api_client::wire::{AgentEnv, HeldBy, JobFailure, LogEntry};
 use api_client::{ApiError, delays, error_chain, retry};
 use backon::BackoffBuilder;
+use tokio::fs;
 use tokio::time::sleep;
 
+use crate::board::{JobStage, Trouble};
 use crate::context::{Context, Mode};
 use crate::engine::ContainerName;
 use crate::job::Finished;
@@ -33,14 +36,23 @@ const ONCE_PATIENCE: Duration = Duration::from_secs(10);
 /// A ticket's log is worth this many tries, and no more.
 const LOG_TRIES: usize = 3;
 
-/// Delivers the outcome of a job and forgets it. Returns early when the coordinator stops.
+/// Delivers the outcome of a job and forgets it. Returns early when the coordinator leaves.
 pub(crate) async fn report(ctx: &Context, finished: Finished) {
+    let job = finished.record.job.job_id;
+    ctx.board.job_stage(job, JobStage::Reporting);
+    let superseded = ctx.leases.superseded(job);
     let done = async {
-        deliver(ctx, &finished).await;
+        if finished.outcome == Outcome::Superseded {
+            tracing::warn!(job.id = %job, "not reported: the app gave the job to someone else");
+        } else if superseded.run_until_cancelled(deliver(ctx, &finished)).await.is_none() {
+            let outcome = &finished.outcome;
+            tracing::warn!(job.id = %job, "the job is another's by now; not reported: {outcome}");
+        }
+        ctx.board.outcome_settled(job);
         clean_up(ctx, &finished.record.job).await;
     };
     tokio::select! {
-        () = ctx.stop.cancelled() => {}
+        () = ctx.shutdown.detach.cancelled() => {}
         () = done => {}
     }
 }
@@ -53,13 +65,7 @@ async fn deliver(ctx: &Context, finished: &Finished) {
     let mut waits = delays(7).build();
     let mut not_found = 0;
     loop {
-        let answer = match &finished.outcome {
-            Outcome::Completed => ctx.api.complete_job(job.job_id).await,
-            Outcome::Failed(cause) => {
-                let reason = redacted(ctx, cause);
-                ctx.api.fail_job(job.job_id, &JobFailure { reason }).await
-            }
-        };
+        let answer = tell(ctx, finished).await;
         let wait = match verdict(&answer) {
             Verdict::Settled => return,
             Verdict::SettledOtherwise(error) => {
@@ -73,19 +79,41 @@ async fn deliver(ctx: &Context, finished: &Finished) {
                     tracing::warn!(job.id = %job.job_id, %error, "the app does not know the job");
                     return;
                 }
+                ctx.board.outcome_waits(job.job_id, &error.to_string(), Trouble::Passing);
                 waits.next().unwrap_or(LONGEST_DELAY)
             }
             Verdict::Later(error) => {
                 let wait = waits.next().unwrap_or(LONGEST_DELAY);
                 tracing::warn!(job.id = %job.job_id, %error, "outcome not delivered yet");
+                ctx.board.outcome_waits(job.job_id, &error.to_string(), Trouble::Passing);
                 error.retry_after().map_or(wait, |asked| asked.clamp(wait, LONGEST_RETRY_AFTER))
             }
             Verdict::AfterRepair(error) => {
                 tracing::error!(job.id = %job.job_id, %error, "outcome not delivered");
+                ctx.board.outcome_waits(job.job_id, &error.to_string(), Trouble::Key);
                 LONGEST_DELAY
             }
         };
-        sleep(wait).await;
+        // The settings may bring another key.
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = ctx.live.changed() => {}
+        }
+    }
+}
+
+async fn tell(ctx: &Context, finished: &Finished) -> Result<(), ApiError> {
+    let Finished { record, outcome, .. } = finished;
+    let (job, claim_id) = (record.job.job_id, record.claim_id());
+    match outcome {
+        Outcome::Failed(cause) => {
+            let cause_name = Some(cause.name().to_owned());
+            let failure = JobFailure { reason: redacted(ctx, cause), cause: cause_name, claim_id };
+            ctx.api().fail_job(job, &failure).await
+        }
+        Outcome::Completed | Outcome::Superseded => {
+            ctx.api().complete_job(job, HeldBy { claim_id }).await
+        }
     }
 }
 
@@ -123,7 +151,8 @@ async fn log_failure(ctx: &Context, job: &JobRef, cause: &Cause, tail: &str) {
         summary: redacted(ctx, cause),
         raw_output: (!tail.is_empty()).then(|| tail.to_owned()),
     };
-    let post = || ctx.api.post_log(ticket.project_id, ticket.ticket_id, &entry);
+    let api = ctx.api();
+    let post = || api.post_log(ticket.project_id, ticket.ticket_id, &entry);
     if let Err(error) = retry(LOG_TRIES, post).await {
         tracing::warn!(job.id = %job.job_id, %error, "the ticket's log misses the failure");
     }
@@ -137,6 +166,12 @@ fn redacted(ctx: &Context, cause: &Cause) -> String {
 async fn clean_up(ctx: &Context, job: &JobRef) {
     if job.runs == Runs::InContainer && remove_container(ctx, job).await.is_break() {
         return;
+    }
+    let notes = ctx.host_dir(job.job_id);
+    if let Err(error) = fs::remove_dir_all(&notes).await
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %notes.display(), %error, "the keeper's notes are left");
     }
     if let Err(error) = ctx.ledger.forget(job.job_id).await {
         let error = error_chain(&error);

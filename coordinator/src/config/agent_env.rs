@@ -97,7 +97,7 @@ fn value(reader: &mut Reader<'_>, setting: &'static Setting) -> Option<Option<Se
         Kind::Number => reader.optional(setting, |text| {
             parse::positive_number(text).map(|_number| Secret::from(text))
         }),
-        Kind::Text | Kind::Switch | Kind::List => {
+        Kind::Text | Kind::Switch | Kind::List | Kind::Duration => {
             reader.optional(setting, |text| parse::line(text).map(Secret::from))
         }
     }

@@ -110,14 +110,15 @@ fn lookup<'t>(root: &'t Table, path: &str) -> Option<&'t Value> {
 fn text_of(kind: Kind, value: &Value) -> Result<String, &'static str> {
     match (kind, value) {
         (_, Value::String(text)) => Ok(text.clone()),
-        (Kind::Number, Value::Integer(number)) => Ok(number.to_string()),
-        (Kind::Number, Value::Float(number)) => Ok(number.to_string()),
+        (Kind::Number | Kind::Duration, Value::Integer(number)) => Ok(number.to_string()),
+        (Kind::Number | Kind::Duration, Value::Float(number)) => Ok(number.to_string()),
         (Kind::Switch, Value::Boolean(on)) => Ok(if *on { "1" } else { "0" }.to_owned()),
         (Kind::List, Value::Array(items)) => {
             let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
             Ok(texts.ok_or("an array of strings")?.join(","))
         }
         (Kind::Number, _) => Err("a number"),
+        (Kind::Duration, _) => Err("a number of seconds, or a string such as \"15m\""),
         (Kind::Switch, _) => Err("true or false"),
         (Kind::List, _) => Err("an array of strings"),
         (Kind::Text | Kind::Url | Kind::Secret { .. }, _) => Err("a string, in quotes"),

@@ -7,6 +7,7 @@ use api_client::contract::JobDocument;
 use super::environment::Environment;
 use super::error::ConfigErrors;
 use super::file::ConfigFile;
+use super::limits::{read_breaker, read_keep, read_limits, read_shutdown};
 use super::read::Reader;
 use super::report::Report;
 use super::source::{Flags, Sources};
@@ -52,6 +53,21 @@ pub(super) fn load_from(
     Ok(Loaded { config, notices, report })
 }
 
+/// The state directory alone, for commands that need no more.
+///
+/// # Errors
+/// What is wrong with it, or with the file.
+pub(crate) fn load_state_dir(
+    flags: &Flags,
+    environment: &Environment,
+) -> Result<PathBuf, ConfigErrors> {
+    let file = ConfigFile::read(flags.config.as_deref(), Path::new(USUAL_FILE))
+        .map_err(|problem| ConfigErrors(vec![problem]))?;
+    let mut reader = Reader::new(Sources { flags, environment, file: &file });
+    let dir = read_state_dir(&mut reader, environment);
+    dir.ok_or(ConfigErrors(reader.problems))
+}
+
 /// Every section is read before the first `?`, so that all mistakes are found. The order is that
 /// of the table of settings.
 fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config> {
@@ -61,11 +77,11 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
     let host = reader.optional(&setting::ENGINE_HOST, parse::engine_host);
     let container = read_container(reader);
     let on_host = read_host(reader, environment);
-    let state_dir = reader.path(
-        &setting::STATE_DIR,
-        |text| parse::path(text, environment.home()),
-        || usual_state_dir(environment),
-    );
+    let state_dir = read_state_dir(reader, environment);
+    let limits = read_limits(reader);
+    let breaker = read_breaker(reader);
+    let shutdown = read_shutdown(reader);
+    let keep = read_keep(reader);
     let log = read_log(reader, environment);
     let settings = agent_env::read(reader);
     Some(Config {
@@ -75,9 +91,21 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
         engine: EngineConfig { host: host? },
         agent: AgentConfig { settings: settings?, ..container? },
         host: on_host?,
+        limits: limits?,
+        breaker: breaker?,
+        shutdown: shutdown?,
+        keep: keep?,
         state_dir: state_dir?,
         log: log?,
     })
+}
+
+fn read_state_dir(reader: &mut Reader<'_>, environment: &Environment) -> Option<PathBuf> {
+    reader.path(
+        &setting::STATE_DIR,
+        |text| parse::path(text, environment.home()),
+        || usual_state_dir(environment),
+    )
 }
 
 fn read_app(reader: &mut Reader<'_>) -> Option<AppConfig> {

@@ -158,7 +158,9 @@ impl<'a> Reader<'a> {
         let literal = setting.toml.map(given).transpose()?.flatten();
         let path = match setting.kind {
             Kind::Secret { file } => given(file)?,
-            Kind::Text | Kind::Url | Kind::Number | Kind::Switch | Kind::List => None,
+            Kind::Text | Kind::Url | Kind::Number | Kind::Duration | Kind::Switch | Kind::List => {
+                None
+            }
         };
         Ok((literal, path))
     }

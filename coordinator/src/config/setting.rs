@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     Url,
     /// A number.
     Number,
+    /// A time: a number of seconds, or a number with its unit.
+    Duration,
     /// A boolean; `1` and `0` in the environment.
     Switch,
     /// Values separated by commas; an array in TOML, a repeatable flag. Two environment variables
@@ -118,7 +120,9 @@ impl Setting {
     pub(crate) fn toml_paths(&self) -> impl Iterator<Item = &'static str> {
         let file = match self.kind {
             Kind::Secret { file } => Some(file),
-            Kind::Text | Kind::Url | Kind::Number | Kind::Switch | Kind::List => None,
+            Kind::Text | Kind::Url | Kind::Number | Kind::Duration | Kind::Switch | Kind::List => {
+                None
+            }
         };
         self.toml.into_iter().chain(file)
     }
@@ -220,6 +224,82 @@ settings! {
         Preset::Found("systemd's state directory, else ~/.terarchitect/coordinator"),
         "Directory of everything that must survive a restart.",
     ).flag("state-dir", "PATH");
+
+    JOB_TIMEOUT = Setting::new(
+        "JOB_TIMEOUT", "limits.job_timeout", Kind::Duration, Preset::Value("4h"),
+        "Longest time for one job, counted from when its agent began: seconds, or a number with \
+         s, m, h or d.",
+    ).flag("job-timeout", "TIME");
+
+    STALL_TIMEOUT = Setting::new(
+        "STALL_TIMEOUT", "limits.stall_timeout", Kind::Duration, Preset::Value("15m"),
+        "Longest time for which an agent may print nothing; 0 for no limit.",
+    ).flag("stall-timeout", "TIME");
+
+    STOP_GRACE = Setting::new(
+        "STOP_GRACE", "limits.stop_grace", Kind::Duration, Preset::Value("10s"),
+        "Between the request to an agent to end and its kill.",
+    );
+
+    OUTBOX_MAX = Setting::new(
+        "OUTBOX_MAX", "limits.outbox_max", Kind::Number, Preset::Value("100"),
+        "With more undelivered outcomes than this, nothing is claimed.",
+    );
+
+    DISK_FLOOR = Setting::new(
+        "DISK_FLOOR_MIB", "limits.disk_floor_mib", Kind::Number, Preset::Value("1024"),
+        "With less free disk space than this in the state directory, in MiB, nothing is claimed; \
+         0 for no limit.",
+    );
+
+    BREAKER_FAILURES = Setting::new(
+        "BREAKER_FAILURES", "breaker.failures", Kind::Number, Preset::Value("5"),
+        "After this many failures in a row the engine, or the app, is left alone for a while.",
+    );
+
+    BREAKER_OPEN = Setting::new(
+        "BREAKER_OPEN", "breaker.open", Kind::Duration, Preset::Value("60s"),
+        "How long it is left alone before it is tried again.",
+    );
+
+    BREAKER_SUCCESSES = Setting::new(
+        "BREAKER_SUCCESSES", "breaker.successes", Kind::Number, Preset::Value("2"),
+        "After this many successes in a row it counts as well again.",
+    );
+
+    ON_STOP = Setting::new(
+        "ON_STOP", "shutdown.on_stop", Kind::Text, Preset::Value("detach"),
+        "What a stop of the coordinator does to the agents: detach (they go on, and the next \
+         start adopts them), drain (they are waited for) or stop (they are ended and reported).",
+    ).flag("on-stop", "WHAT");
+
+    DRAIN_TIMEOUT = Setting::new(
+        "DRAIN_TIMEOUT", "shutdown.drain_timeout", Kind::Duration, Preset::Value("300s"),
+        "Longest wait of ON_STOP=drain; agents that still run then go on, and the next start \
+         adopts them.",
+    ).flag("drain-timeout", "TIME");
+
+    ORPHAN_GRACE = Setting::new(
+        "ORPHAN_GRACE", "keep.orphan_grace", Kind::Duration, Preset::Value("5m"),
+        "Containers, networks and volumes of ours that belong to no job are removed after this \
+         time.",
+    );
+
+    LOG_KEEP_AGE = Setting::new(
+        "LOG_KEEP_AGE", "keep.log_age", Kind::Duration, Preset::Value("14d"),
+        "How long the logs of jobs are kept; 0 for ever.",
+    );
+
+    LOG_KEEP_MIB = Setting::new(
+        "LOG_KEEP_MIB", "keep.log_mib", Kind::Number, Preset::Value("1024"),
+        "How much the logs of jobs may take together, in MiB, the oldest removed first; 0 for no \
+         limit.",
+    );
+
+    CACHE_KEEP_MIB = Setting::new(
+        "CACHE_KEEP_MIB", "keep.cache_mib", Kind::Number, Preset::Value("0"),
+        "A cache volume larger than this, in MiB, is removed when no job uses it; 0 for no limit.",
+    );
 
     LOG_LEVEL = Setting::new(
         "LOG_LEVEL", "log.level", Kind::Text, Preset::Value("info"),

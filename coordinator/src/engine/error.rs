@@ -41,6 +41,15 @@ impl EngineError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    pub(super) const fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused { status: 409, .. })
+    }
+
+    pub(super) fn still_there(action: &'static str, object: &str) -> Self {
+        let message = "it says that it did, and still has it".to_owned();
+        Self::Refused { action, object: object.to_owned(), status: 200, message }
+    }
+
     /// Whether the name is taken: 409, or 500 "already in use" from Podman.
     pub(crate) fn is_name_taken(&self) -> bool {
         match self {

@@ -5,6 +5,7 @@ use api_client::wire::Job;
 use super::LaunchError;
 use super::document::job_document;
 use super::spec::{container_spec, view};
+use crate::clock::Moment;
 use crate::context::Context;
 use crate::engine::{ContainerName, ContainerSpec, ContainerState};
 use crate::ledger::{Record, Stage};
@@ -17,14 +18,16 @@ pub(crate) async fn start_container(
     job: &Job,
     record: &Record,
 ) -> Result<(Record, ContainerName), LaunchError> {
-    let image = ctx.images.image_for(job.project_id)?;
-    let document = job_document(job, &ctx.config, view(&ctx.config.agent), None);
-    let spec = container_spec(job, &ctx.config, ctx.id, image.clone(), &document);
+    let config = ctx.config();
+    let image = ctx.images.image_for(&config.agent.image, job.project_id)?;
+    let document = job_document(record, job, &config, view(&config.agent), None);
+    let spec = container_spec(job, &config, ctx.id, image.clone(), &document);
     let name = ContainerName::of(job.job_id);
     create(ctx, &name, spec).await?;
     let input = ctx.engine.attach_input(&name).await?;
     ctx.engine.start(&name).await?;
-    let started = record.at(Stage::InContainer { image });
+    let began = Moment::now();
+    let started = record.at(Stage::InContainer { image, began });
     ctx.ledger.write(&started).await?;
     input.deliver(&document.to_stdin()).await?;
     Ok((started, name))

@@ -9,6 +9,7 @@ use url::{Host, Url};
 
 use crate::alias::{AliasHere, HOST_ALIAS};
 use crate::config::Config;
+use crate::ledger::Record;
 
 /// How the agent sees this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,7 @@ pub(crate) enum View {
 
 /// The document of a job. `run_error` says why it does not run in a container as it should.
 pub(crate) fn job_document(
+    record: &Record,
     job: &Job,
     config: &Config,
     view: View,
@@ -31,6 +33,9 @@ pub(crate) fn job_document(
     let mut document = config.settings_over(&job.agent_env);
     document.set(env::API_URL, config.app.url.as_str());
     document.set(env::JOB_ID, job.job_id.to_string());
+    if let Some(claim) = record.claim_id() {
+        document.set(env::CLAIM_ID, claim.to_string());
+    }
     document.set(env::JOB_KIND, job.kind.name());
     document.set(env::TICKET_ID, job.ticket_id.to_string());
     document.set(env::PROJECT_ID, job.project_id.to_string());
@@ -102,6 +107,12 @@ mod tests {
 
     use super::super::fixture::{config, job};
     use super::*;
+    use crate::ledger::{JobRef, Runs};
+
+    fn document_of(job: &Job, config: &Config, view: View, error: Option<&str>) -> JobDocument {
+        let record = Record::claimed(JobRef::of(job, Runs::InContainer), None, 0);
+        job_document(&record, job, config, view, error)
+    }
 
     const HERE: View = View::Host(AliasHere::Resolves);
 
@@ -118,7 +129,7 @@ mod tests {
                "agent_env":{{"WORKER_LLM_URL":"http://[::1]:4000/v1","GIT_USER_NAME":"localhost"}}"#
         ));
         let config = config(&[("TERARCHITECT_API_URL", "http://localhost:5010/app")]);
-        let document = job_document(&job, &config, View::Container, None);
+        let document = document_of(&job, &config, View::Container, None);
         assert_eq!(text(&document, env::API_URL), "http://host.docker.internal:5010/app");
         assert_eq!(
             text(&document, env::REPO_URL),
@@ -127,7 +138,7 @@ mod tests {
         assert_eq!(text(&document, env::WORKER_LLM_URL), "http://host.docker.internal:4000/v1");
         assert_eq!(text(&document, env::GIT_USER_NAME), "localhost");
         assert_eq!(text(&document, env::COMMENT_BODY), comment);
-        let on_host = job_document(&job, &config, HERE, None);
+        let on_host = document_of(&job, &config, HERE, None);
         assert_eq!(text(&on_host, env::API_URL), "http://localhost:5010/app");
     }
 
@@ -135,7 +146,7 @@ mod tests {
     fn the_operators_settings_override_those_of_the_app() {
         let job = job(r#""kind":"ticket","agent_env":{"GITHUB_TOKEN":"of-the-app","A":"kept"}"#);
         let config = config(&[("GITHUB_TOKEN", "of-the-operator")]);
-        let document = job_document(&job, &config, View::Container, None);
+        let document = document_of(&job, &config, View::Container, None);
         assert_eq!(text(&document, env::GITHUB_TOKEN), "of-the-operator");
         assert_eq!(text(&document, "A"), "kept");
     }
@@ -143,7 +154,7 @@ mod tests {
     #[test]
     fn the_app_cannot_set_facts_of_the_job() {
         let job = job(r#""kind":"ticket","agent_env":{"AGENT_WORKSPACE":"/etc","TASK":"x"}"#);
-        let document = job_document(&job, &config(&[]), HERE, None);
+        let document = document_of(&job, &config(&[]), HERE, None);
         assert_eq!(document.get(env::AGENT_WORKSPACE), None);
         assert_eq!(document.get(env::TASK), None);
     }
@@ -151,9 +162,9 @@ mod tests {
     #[test]
     fn only_local_execution_names_a_path_of_the_host() {
         let path = r#""kind":"ticket","project_path":"/srv/demo","execution_mode""#;
-        let local = job_document(&job(&format!(r#"{path}:"local""#)), &config(&[]), HERE, None);
+        let local = document_of(&job(&format!(r#"{path}:"local""#)), &config(&[]), HERE, None);
         assert_eq!(text(&local, env::AGENT_WORKSPACE), "/srv/demo");
-        let docker = job_document(&job(&format!(r#"{path}:"docker""#)), &config(&[]), HERE, None);
+        let docker = document_of(&job(&format!(r#"{path}:"docker""#)), &config(&[]), HERE, None);
         assert_eq!(docker.get(env::AGENT_WORKSPACE), None);
     }
 
@@ -161,7 +172,7 @@ mod tests {
     fn the_docker_error_is_cut_to_what_the_agent_takes() {
         let error = "é".repeat(9_000);
         let job = job(r#""kind":"ticket""#);
-        let document = job_document(&job, &config(&[]), HERE, Some(&error));
+        let document = document_of(&job, &config(&[]), HERE, Some(&error));
         assert_eq!(text(&document, env::DOCKER_RUN_ERROR).chars().count(), 8_000);
     }
 

@@ -1,59 +1,86 @@
-//! Starting an agent on the host itself: for projects that ask for it, and when Docker failed.
+//! Starting an agent on the host itself: for projects that ask for it, and when Docker failed. The
+//! agent gets a keeper, which stays with it when the coordinator goes.
 
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
 use api_client::wire::{ExecutionMode, Job};
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::LaunchError;
 use super::document::{DOCUMENT_ON_STDIN, View, job_document, runner_command};
+use crate::clock::Moment;
 use crate::context::Context;
-use crate::ledger::{Record, Stage};
+use crate::ledger::{HostProcess, Record, Stage, make_private_dir};
 
-/// The runner reads its document at once; one that does not has other trouble.
+/// The keeper reads the document at once; one that does not has other trouble.
 const DELIVERY: Duration = Duration::from_secs(60);
 
-/// Starts the runner as a process group of its own, with an environment built from nothing, and
-/// delivers the job document to it. `run_error` says why no container could be had.
+/// This very program, even when its file was replaced by a newer version.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Starts the keeper of the runner, with an environment built from nothing, and delivers the job
+/// document to it. `run_error` says why no container could be had.
 pub(crate) async fn start_on_host(
     ctx: &Context,
     job: &Job,
     record: &Record,
     run_error: Option<&str>,
-) -> Result<(Record, Child), LaunchError> {
+) -> Result<(Record, HostProcess), LaunchError> {
     if job.execution_mode == ExecutionMode::Local && job.project_path.is_none() {
         return Err(LaunchError::NoProjectPath);
     }
-    let program = &ctx.config.host.runner;
-    let (name, value) = DOCUMENT_ON_STDIN;
-    let spawned = Command::new(program)
-        .args(runner_command(job))
-        .env_clear()
-        .envs(&ctx.config.host.environment)
-        .env(name, value)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn();
-    let failed = |source| LaunchError::Program { program: program.display().to_string(), source };
-    let mut child = spawned.map_err(failed)?;
-    let started = record.at(Stage::OnHost { pid: child.id().unwrap_or_default() });
-    if let Err(error) = ctx.ledger.write(&started).await {
-        // Without its document the runner ends by itself; it is not waited for here.
-        drop(child.stdin.take());
-        return Err(error.into());
-    }
-    let document = job_document(job, &ctx.config, View::Host(ctx.alias), run_error).to_stdin();
+    let mut child = keeper(ctx, job)?;
+    let pid = child.id().unwrap_or_default().cast_signed();
+    let process = HostProcess::of(pid).ok_or(LaunchError::KeeperGone)?;
+    let stage = Stage::OnHost { keeper: Some(process.clone()), began: Moment::now() };
+    let started = record.at(stage);
+    // Where this fails, the keeper gets no document, and ends by itself.
+    ctx.ledger.write(&started).await?;
+    let document =
+        job_document(record, job, &ctx.config(), View::Host(ctx.alias), run_error).to_stdin();
     if let Some(mut input) = child.stdin.take() {
         let written = timeout(DELIVERY, input.write_all(document.expose().as_bytes())).await;
         if !matches!(written, Ok(Ok(()))) {
-            // It ended already, or will for want of a whole document: its exit code says why.
-            tracing::warn!(job.id = %job.job_id, "the agent did not take its job document");
+            tracing::warn!(job.id = %job.job_id, "the keeper did not take the job document");
         }
     }
-    Ok((started, child))
+    Ok((started, process))
+}
+
+fn keeper(ctx: &Context, job: &Job) -> Result<tokio::process::Child, LaunchError> {
+    let dir = ctx.host_dir(job.job_id);
+    // What an earlier try has left there says nothing about this one.
+    let _absent = fs::remove_dir_all(&dir);
+    make_private_dir(&dir)?;
+    let config = ctx.config();
+    let (name, value) = DOCUMENT_ON_STDIN;
+    let failed = |source| LaunchError::Keeper { source };
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600);
+    let complaints = options.open(dir.join("keeper.err")).map_err(failed)?;
+    Command::new(THIS_PROGRAM)
+        .arg0("coordinator")
+        .arg("keep")
+        .arg("--dir")
+        .arg(&dir)
+        .arg("--log")
+        .arg(ctx.log_path(job.job_id))
+        .arg("--grace-ms")
+        .arg(config.limits.stop_grace.as_millis().to_string())
+        .arg("--")
+        .arg(&config.host.runner)
+        .args(runner_command(job))
+        .env_clear()
+        .envs(&config.host.environment)
+        .env(name, value)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(complaints)
+        .spawn()
+        .map_err(failed)
 }

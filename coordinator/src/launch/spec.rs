@@ -105,12 +105,14 @@ mod tests {
     use super::super::document::job_document;
     use super::super::fixture::{config, job};
     use super::*;
+    use crate::ledger::{JobRef, Record, Runs};
 
     fn spec(fields: &str, variables: &[(&str, &str)]) -> ContainerSpec {
         let dir = tempfile::tempdir().unwrap();
         let id = CoordinatorId::load_or_make(dir.path()).unwrap();
         let (job, config) = (job(fields), config(variables));
-        let document = job_document(&job, &config, view(&config.agent), None);
+        let record = Record::claimed(JobRef::of(&job, Runs::InContainer), None, 0);
+        let document = job_document(&record, &job, &config, view(&config.agent), None);
         container_spec(&job, &config, id, "image:1".to_owned(), &document)
     }
 

@@ -1,13 +1,15 @@
 //! A job as it stands on disk.
 
-use api_client::wire::Job;
-use api_client::{JobId, ProjectId, TicketId};
+use api_client::wire::{Job, Lease};
+use api_client::{ClaimId, JobId, ProjectId, TicketId};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Moment;
 use crate::outcome::Outcome;
 
-/// Version of the record format that this program writes and reads.
-pub(super) const VERSION: u32 = 1;
+/// Version of the record format that this program writes. It reads those before it as well: what
+/// they lack has a default.
+pub(super) const VERSION: u32 = 2;
 
 /// One claimed job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,12 @@ pub(crate) struct Record {
     pub(crate) job: JobRef,
     /// When it was claimed, in seconds since 1970.
     pub(crate) claimed_at: u64,
+    /// How the app hands it out; absent where the app knows no leases.
+    #[serde(default)]
+    pub(crate) lease: Option<Lease>,
+    /// What the app's flag said before the job began.
+    #[serde(default)]
+    pub(crate) cancel_flag: CancelFlag,
     /// How far it is.
     pub(crate) stage: Stage,
 }
@@ -48,6 +56,17 @@ pub(crate) struct TicketRef {
     pub(crate) project_id: ProjectId,
 }
 
+/// Whether the app's cancel flag means this job when it is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CancelFlag {
+    /// It was clear, or the app keeps one for each job: once set, it means this job.
+    Ours,
+    /// It was set, or nobody knows: it means an earlier job of the ticket until it was seen clear.
+    #[default]
+    Unclear,
+}
+
 impl JobRef {
     /// A claimed job.
     pub(crate) fn of(job: &Job, runs: Runs) -> Self {
@@ -65,34 +84,69 @@ impl JobRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case")]
 pub(crate) enum Stage {
-    /// The app gave it to us; nothing was started.
+    /// The app gave it to us; no agent has its job document.
     Claimed,
     /// Its container runs it: the job document was, or is about to be, delivered.
-    InContainer { image: String },
-    /// A process on this host runs it.
-    OnHost { pid: u32 },
+    InContainer {
+        image: String,
+        #[serde(default)]
+        began: Option<Moment>,
+    },
+    /// A keeper on this host runs it.
+    OnHost {
+        #[serde(default)]
+        keeper: Option<HostProcess>,
+        #[serde(default)]
+        began: Option<Moment>,
+    },
     /// It ended; the app may not know yet.
     Ended { outcome: Outcome },
 }
 
+/// A process of this host that cannot be mistaken for a later one with the same number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HostProcess {
+    pub(crate) pid: i32,
+    /// When the kernel started it, in clock ticks since the boot (`proc(5)`, field 22 of `stat`).
+    pub(crate) start_ticks: u64,
+    /// The kernel's id of that boot.
+    pub(crate) boot: String,
+}
+
 impl Record {
     /// The record of a job that was just claimed.
-    pub(crate) const fn claimed(job: JobRef, now: u64) -> Self {
-        Self { version: VERSION, job, claimed_at: now, stage: Stage::Claimed }
+    pub(crate) fn claimed(job: JobRef, lease: Option<Lease>, now: u64) -> Self {
+        // An app with leases has a flag for each job.
+        let cancel_flag = if lease.is_some() { CancelFlag::Ours } else { CancelFlag::Unclear };
+        let stage = Stage::Claimed;
+        Self { version: VERSION, job, claimed_at: now, lease, cancel_flag, stage }
     }
 
     /// Reads a record; a reason in words when it is none of ours.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         let record: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-        if record.version == VERSION {
-            Ok(record)
+        if (1..=VERSION).contains(&record.version) {
+            Ok(Self { version: VERSION, ..record })
         } else {
-            Err(format!("version {} is not {VERSION}", record.version))
+            Err(format!("version {} is none of 1 to {VERSION}", record.version))
         }
     }
 
     /// The same job at another stage.
     pub(crate) fn at(&self, stage: Stage) -> Self {
         Self { stage, ..self.clone() }
+    }
+
+    /// The claim by which the job is held, where the app knows such.
+    pub(crate) fn claim_id(&self) -> Option<ClaimId> {
+        self.lease.map(|lease| lease.claim_id)
+    }
+
+    /// When its agent began; none before that, and where no one knows.
+    pub(crate) const fn began(&self) -> Option<&Moment> {
+        match &self.stage {
+            Stage::InContainer { began, .. } | Stage::OnHost { began, .. } => began.as_ref(),
+            Stage::Claimed | Stage::Ended { .. } => None,
+        }
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
+use super::AgentEnd;
 use crate::context::Context;
 use crate::engine::{ContainerName, ContainerState, EngineError, ExitFacts, LogCursor};
-use crate::output::Output;
+use crate::output::{Activity, Output};
 
 /// Between two looks at an engine that does not answer.
 const ENGINE_RETRY: Duration = Duration::from_secs(2);
@@ -19,22 +20,12 @@ const DRAIN: Duration = Duration::from_secs(60);
 /// The engine may need this long to tell the end of a container whose output has ended.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// How the watch ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ContainerEnd {
-    /// The container's process ended.
-    Exited { facts: ExitFacts, output: Completeness },
-    /// It never began: the engine's reason.
-    NeverStarted(String),
-    /// There is no such container any more.
-    Gone,
-    /// The coordinator stops; the container is left running.
-    Detached,
-}
+/// How much of the last words of a container becomes part of an outcome, in characters.
+const SAID_MAX_CHARS: usize = 2_000;
 
 /// Whether all that a container printed was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Completeness {
+enum Completeness {
     Whole,
     Partial,
 }
@@ -49,44 +40,76 @@ impl Completeness {
 }
 
 /// Follows a container until it ends, across restarts of the engine.
-pub(crate) async fn watch_container(
+pub(super) async fn end_of(
     ctx: &Context,
     name: &ContainerName,
     output: &mut Output,
-) -> ContainerEnd {
-    let mut watch = Watch { ctx, name, cursor: LogCursor::default() };
-    tokio::select! {
-        () = ctx.stop.cancelled() => ContainerEnd::Detached,
-        end = watch.until_end(output) => end,
-    }
+    activity: &Activity,
+) -> AgentEnd {
+    let watch = Watch { ctx, name, cursor: LogCursor::default(), engine: Seen::Always };
+    watch.until_end(output, activity).await
 }
 
 struct Watch<'a> {
     ctx: &'a Context,
     name: &'a ContainerName,
     cursor: LogCursor,
+    engine: Seen,
+}
+
+/// Whether the engine was there the whole time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Always,
+    Lost,
+    Again,
 }
 
 impl Watch<'_> {
-    async fn until_end(&mut self, output: &mut Output) -> ContainerEnd {
-        let mut engine_lost = false;
+    async fn until_end(mut self, output: &mut Output, activity: &Activity) -> AgentEnd {
         loop {
             let completeness = self.follow(output).await;
             match self.ctx.engine.state(self.name).await {
                 Ok(ContainerState::Exited(facts)) => {
-                    let output = completeness.and(self.read_rest(output).await);
-                    return ContainerEnd::Exited { facts, output };
+                    let completeness = completeness.and(self.read_rest(output).await);
+                    output.finish().await;
+                    return self.ended(facts, completeness, output);
                 }
-                Ok(ContainerState::Absent) => return ContainerEnd::Gone,
-                Ok(ContainerState::Created { error }) => return ContainerEnd::NeverStarted(error),
-                Ok(ContainerState::Running) => engine_lost = false,
-                Err(error) if !engine_lost => {
-                    engine_lost = true;
-                    tracing::warn!(container.name = %self.name, %error, "waiting for the engine");
+                Ok(ContainerState::Absent) => return AgentEnd::Gone,
+                Ok(ContainerState::Created { error }) => return AgentEnd::NeverBegan(error),
+                Ok(ContainerState::Running) => {
+                    if self.engine == Seen::Lost {
+                        tracing::info!(container.name = %self.name, "the engine is back");
+                        self.engine = Seen::Again;
+                    }
                 }
-                Err(_) => {}
+                Err(error) => {
+                    if self.engine != Seen::Lost {
+                        tracing::warn!(container.name = %self.name, %error, "waiting for the engine");
+                    }
+                    self.engine = Seen::Lost;
+                    // What it prints meanwhile is not to be seen: that is no silence of its own.
+                    activity.touch();
+                }
             }
             sleep(ENGINE_RETRY).await;
+        }
+    }
+
+    fn ended(&self, facts: ExitFacts, completeness: Completeness, output: &Output) -> AgentEnd {
+        // A container that did what it was made for is not run again, whatever it was.
+        if completeness == Completeness::Whole && !output.runner_may_have_begun() && facts.code != 0
+        {
+            let said = output.tail();
+            return AgentEnd::NeverBegan(format!(
+                "the container ended (exit {}) before the agent began: {}",
+                facts.code,
+                last_chars(said.trim_end(), SAID_MAX_CHARS)
+            ));
+        }
+        match self.engine {
+            Seen::Lost => AgentEnd::ExitedUnseen(facts),
+            Seen::Always | Seen::Again => AgentEnd::Exited(facts),
         }
     }
 
@@ -148,4 +171,10 @@ async fn take_all(
             Completeness::Partial
         }
     }
+}
+
+/// The end of a text.
+fn last_chars(text: &str, count: usize) -> &str {
+    let start = text.char_indices().rev().nth(count.saturating_sub(1));
+    &text[start.map_or(0, |(at, _)| at)..]
 }

@@ -1,0 +1,146 @@
+//! The control socket: how an operator's command reaches the running daemon. One line of JSON asks,
+//! one line of JSON answers; whoever may open the socket (mode 0600) may command.
+
+mod client;
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_client::error_chain;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::board::StatusView;
+use crate::context::Context;
+use crate::gate::GateState;
+use crate::housekeeping::{Deed, Grace, Swept, sweep};
+
+pub(crate) use client::{ControlError, ask};
+
+/// Longest request, in bytes.
+const REQUEST_MAX: u64 = 4 << 10;
+
+/// Longest time for one request to arrive, and for its answer to be taken.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What an operator asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub(crate) enum Request {
+    /// What is going on?
+    Status,
+    /// Claim nothing.
+    Pause,
+    /// Claim again.
+    Resume,
+    /// Claim nothing, and end when the last job has.
+    Drain,
+    /// Remove what belongs to no job.
+    Gc { deed: Deed },
+}
+
+/// What the daemon answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub(crate) enum Answer {
+    Status(StatusView),
+    Done,
+    Swept(Swept),
+    Refused { problem: String },
+}
+
+/// Where the socket is.
+pub(crate) fn socket(state_dir: &Path) -> PathBuf {
+    state_dir.join("control.sock")
+}
+
+/// Opens the socket. One that is there already was left by a coordinator that is gone: the lock on
+/// the state directory is ours.
+pub(crate) fn listen(state_dir: &Path) -> io::Result<UnixListener> {
+    let path = socket(state_dir);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    // The state directory is closed to others, so no one comes before this.
+    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers until it is told to end.
+pub(crate) async fn serve(listener: UnixListener, ctx: Arc<Context>, end: CancellationToken) {
+    let clients = TaskTracker::new();
+    while let Some(accepted) = end.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, _)) => {
+                let (ctx, end) = (Arc::clone(&ctx), end.clone());
+                clients.spawn(async move {
+                    let served = end.run_until_cancelled(converse(stream, &ctx)).await;
+                    if let Some(Err(error)) = served {
+                        tracing::debug!(%error, "a client of the control socket went away");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the control socket takes no client");
+                tokio::time::sleep(PATIENCE).await;
+            }
+        }
+    }
+    clients.close();
+    clients.wait().await;
+    // The next start makes its own.
+    let _removed = fs::remove_file(socket(&ctx.state_dir));
+}
+
+async fn converse(stream: UnixStream, ctx: &Context) -> io::Result<()> {
+    let (from, mut to) = stream.into_split();
+    let mut line = String::new();
+    timeout(PATIENCE, BufReader::new(from.take(REQUEST_MAX)).read_line(&mut line)).await??;
+    let answer = match serde_json::from_str(&line) {
+        Ok(request) => answer(ctx, request).await,
+        Err(error) => Answer::Refused { problem: format!("not a request: {error}") },
+    };
+    let mut text = serde_json::to_vec(&answer)?;
+    text.push(b'\n');
+    timeout(PATIENCE, to.write_all(&text)).await??;
+    Ok(())
+}
+
+async fn answer(ctx: &Context, request: Request) -> Answer {
+    let gate = match request {
+        Request::Status => return Answer::Status(status(ctx)),
+        Request::Gc { deed } => {
+            return match sweep(ctx, Grace::AsConfigured, deed).await {
+                Ok(swept) => Answer::Swept(swept),
+                Err(error) => Answer::Refused { problem: error_chain(&error) },
+            };
+        }
+        Request::Pause => GateState::Paused,
+        Request::Resume => GateState::Open,
+        Request::Drain => GateState::Draining,
+    };
+    tracing::info!("the operator asks: {request:?}");
+    match ctx.gate.set(gate) {
+        Ok(()) => Answer::Done,
+        Err(error) => Answer::Refused { problem: error_chain(&error) },
+    }
+}
+
+fn status(ctx: &Context) -> StatusView {
+    let gate = match ctx.gate.current() {
+        GateState::Open => "open",
+        GateState::Paused => "paused",
+        GateState::Draining => "draining",
+    };
+    StatusView { gate: gate.to_owned(), ..ctx.board.snapshot() }
+}

@@ -1,0 +1,64 @@
+//! The operator's end of the control socket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::{Answer, Request, socket};
+
+/// A sweep asks the engine for several lists.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The daemon was not reached, or did not do it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ControlError {
+    /// There is none.
+    #[error(
+        "no coordinator runs in {}; name another state directory with --state-dir or \
+         COORDINATOR_STATE_DIR",
+        dir.display()
+    )]
+    NotRunning { dir: PathBuf },
+    /// It is there and the talk failed.
+    #[error("the coordinator of {} did not answer", dir.display())]
+    Broken {
+        dir: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// It said no.
+    #[error("the coordinator could not do it: {problem}")]
+    Refused { problem: String },
+}
+
+/// Asks the coordinator of a state directory.
+pub(crate) async fn ask(state_dir: &Path, request: Request) -> Result<Answer, ControlError> {
+    let dir = || state_dir.to_owned();
+    let stream =
+        UnixStream::connect(socket(state_dir)).await.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                ControlError::NotRunning { dir: dir() }
+            }
+            _ => ControlError::Broken { dir: dir(), source: error },
+        })?;
+    let answer = timeout(PATIENCE, talk(stream, request)).await.map_err(io::Error::from);
+    let answer = answer.and_then(|answer| answer);
+    match answer.map_err(|source| ControlError::Broken { dir: dir(), source })? {
+        Answer::Refused { problem } => Err(ControlError::Refused { problem }),
+        answer => Ok(answer),
+    }
+}
+
+async fn talk(stream: UnixStream, request: Request) -> io::Result<Answer> {
+    let (from, mut to) = stream.into_split();
+    let mut text = serde_json::to_vec(&request)?;
+    text.push(b'\n');
+    to.write_all(&text).await?;
+    let mut line = String::new();
+    BufReader::new(from).read_line(&mut line).await?;
+    Ok(serde_json::from_str(&line)?)
+}

@@ -1,0 +1,214 @@
+//! The claim loop: a slot, then a question, then a pause.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use api_client::ApiError;
+use tokio::time::{sleep, timeout};
+
+use super::Daemon;
+use crate::breaker::Dependency;
+use crate::claim::Round;
+use crate::context::Mode;
+use crate::gate::GateState;
+use crate::notify::Load;
+use crate::slot::Slot;
+
+/// The app's settings are asked for again after this long.
+const SETTINGS_AGE: Duration = Duration::from_secs(30);
+
+/// More slots than the configuration allows are not taken from the app either.
+const SLOTS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
+
+/// An app that is in trouble is asked this much more rarely.
+const TROUBLE_FACTOR: u32 = 3;
+
+/// An answer that is on its way when the coordinator is stopped is worth this much of its time.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+
+/// What the claim loop does next.
+enum Next {
+    Again,
+    Pause,
+    End,
+}
+
+impl Daemon {
+    /// Claims until there is to be no more.
+    pub(super) async fn claim_jobs(&mut self) {
+        let stop = self.ctx.shutdown.claims.clone();
+        loop {
+            let Some(Some(slot)) = stop.run_until_cancelled(self.next_slot()).await else { return };
+            let next = match self.round(slot).await {
+                Some(round) => self.act_on(round),
+                None => return,
+            };
+            match next {
+                Next::Again => {}
+                Next::End => return,
+                Next::Pause => {
+                    let pause = jittered(self.pause());
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = self.ctx.gate.changed() => {}
+                        () = self.ctx.live.changed() => self.settings_read = None,
+                        () = sleep(pause) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// One round. When the coordinator is stopped meanwhile, the answer that is on its way is waited
+    /// for a moment; an answer that comes later is had again by the next start, from an app that
+    /// knows claim ids.
+    async fn round(&mut self, slot: Slot) -> Option<Round> {
+        let ctx = Arc::clone(&self.ctx);
+        let round = self.claimer.round(&ctx, slot);
+        tokio::pin!(round);
+        tokio::select! {
+            biased;
+            round = &mut round => return Some(round),
+            () = ctx.shutdown.claims.cancelled() => {}
+        }
+        timeout(LAST_ANSWER, round).await.ok()
+    }
+
+    fn act_on(&mut self, round: Round) -> Next {
+        let once = self.ctx.mode == Mode::Once;
+        self.note_app(&round);
+        match round {
+            Round::Job(claimed) => {
+                self.status.working(self.load());
+                self.ctx.board.hold(None);
+                self.spawn_job(*claimed);
+                if once { Next::End } else { Next::Again }
+            }
+            Round::Lost(finished) => {
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                self.spawn_report(finished, Some(Instant::now()));
+                if once { Next::End } else { Next::Pause }
+            }
+            Round::Nothing => {
+                self.status.idle(self.load());
+                self.ctx.board.hold(None);
+                if once {
+                    tracing::info!("no job waits");
+                    return Next::End;
+                }
+                Next::Pause
+            }
+            Round::Held(reason) => {
+                self.status.held(&reason);
+                self.ctx.board.hold(Some(reason.to_string()));
+                Next::Pause
+            }
+            Round::Trouble(error) => {
+                self.status.trouble(&error);
+                self.ctx.board.hold(Some(error.to_string()));
+                Next::Pause
+            }
+            Round::Stopped => Next::End,
+        }
+    }
+
+    fn note_app(&self, round: &Round) {
+        let answered = match round {
+            Round::Trouble(error) => !matches!(
+                error,
+                ApiError::Unreachable { .. } | ApiError::Busy { .. } | ApiError::Malformed { .. }
+            ),
+            Round::Job(_) | Round::Lost(_) | Round::Nothing => true,
+            Round::Held(_) | Round::Stopped => return,
+        };
+        self.ctx.breakers.note(Dependency::App, &self.ctx.board, answered);
+    }
+
+    /// A free slot, by the limit that the app has set lately: it is asked for that while we wait.
+    /// None when the last job of a drain has ended.
+    async fn next_slot(&mut self) -> Option<Slot> {
+        loop {
+            match self.ctx.gate.current() {
+                GateState::Open => {}
+                GateState::Paused => {
+                    self.status.closed("paused by the operator");
+                    self.ctx.board.hold(Some("paused: `coordinator resume` goes on".to_owned()));
+                    self.ctx.gate.changed().await;
+                    continue;
+                }
+                GateState::Draining => {
+                    self.status.closed("draining: the jobs that run are finished first");
+                    self.ctx.board.hold(Some("draining".to_owned()));
+                    if self.drained().await {
+                        return None;
+                    }
+                    continue;
+                }
+            }
+            if self.settings_read.is_none_or(|at| at.elapsed() > SETTINGS_AGE) {
+                self.follow_app_settings().await;
+            }
+            let changed = self.ctx.gate.changed();
+            tokio::select! {
+                slot = timeout(SETTINGS_AGE, self.slots.reserve()) => {
+                    if let Ok(slot) = slot {
+                        self.ctx.board.slots(self.slots.limit().get());
+                        return Some(slot);
+                    }
+                }
+                () = changed => {}
+            }
+        }
+    }
+
+    /// Waits for the last job to end; false when the operator wants to go on.
+    async fn drained(&self) -> bool {
+        let ended = async {
+            while !self.tasks.is_empty() {
+                sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::select! {
+            () = ended => true,
+            () = self.ctx.gate.changed() => self.ctx.gate.current() == GateState::Draining
+                && self.tasks.is_empty(),
+        }
+    }
+
+    fn load(&self) -> Load {
+        self.ctx.board.slots(self.slots.limit().get());
+        Load {
+            used: self.slots.used(),
+            slots: self.slots.limit().get(),
+            host_runs: self.ctx.host_runs.load(Ordering::Relaxed),
+        }
+    }
+
+    async fn follow_app_settings(&mut self) {
+        self.settings_read = Some(Instant::now());
+        match self.ctx.api().settings().await {
+            Ok(settings) => {
+                let own = self.ctx.config().schedule.max_concurrent;
+                let limit = settings.max_concurrent_agents.unwrap_or(own).min(SLOTS_MAX);
+                if limit != self.slots.limit() {
+                    tracing::info!(limit, "the number of slots is now {limit}");
+                    self.slots.set_limit(limit);
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the app's settings were not read"),
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        let poll = self.ctx.config().schedule.poll_interval;
+        if self.status.in_trouble() { poll * TROUBLE_FACTOR } else { poll }
+    }
+}
+
+/// Between three quarters and five quarters of an interval, so that coordinators that were started
+/// together do not ask together.
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(0.75 + fastrand::f64() / 2.0)
+}

@@ -1,0 +1,61 @@
+//! The end: what runs is waited for, or left, as the operator has chosen.
+
+use std::time::Duration;
+
+use tokio::time::{interval, timeout};
+
+use super::Daemon;
+use crate::gate::GateState;
+
+/// How long tasks may take to put down what they have in hand when everything is left. The end comes
+/// within two seconds of the request, the wait for a last claim included.
+const LAST_WORDS: Duration = Duration::from_millis(700);
+
+/// How often the wait for jobs is told about.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+impl Daemon {
+    /// Waits for the jobs, then ends what goes on beside them.
+    pub(super) async fn end(&mut self) {
+        let shutdown = self.ctx.shutdown.clone();
+        if shutdown.detach.is_cancelled() {
+            self.status.stopping("stopping; agents are left running");
+        } else if shutdown.has_begun() {
+            self.status.stopping("stopping; waiting for the jobs");
+        }
+        self.tasks.close();
+        let left = tokio::select! {
+            biased;
+            () = self.tasks.wait() => 0,
+            () = shutdown.detach.cancelled() => {
+                let _ended = timeout(LAST_WORDS, self.tasks.wait()).await;
+                self.tasks.len()
+            }
+            () = self.tell_progress() => 0,
+        };
+        if left > 0 {
+            tracing::info!("{left} jobs are left as they stand, for the next start");
+        }
+        if self.ctx.gate.current() == GateState::Draining && self.tasks.is_empty() {
+            if let Err(error) = self.ctx.gate.set(GateState::Open) {
+                tracing::warn!(%error, "the next start will think that it is to drain");
+            }
+            tracing::info!("drained");
+        }
+        let (background, end) = &self.background;
+        end.cancel();
+        background.close();
+        let _ended = timeout(LAST_WORDS, background.wait()).await;
+    }
+
+    async fn tell_progress(&self) {
+        let mut ticks = interval(PROGRESS);
+        loop {
+            ticks.tick().await;
+            if self.ctx.shutdown.has_begun() {
+                let jobs = self.tasks.len();
+                self.status.draining(jobs, PROGRESS * 30);
+            }
+        }
+    }
+}

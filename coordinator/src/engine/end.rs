@@ -1,0 +1,48 @@
+//! The end of a container: seen, asked for, forced, and cleaned up after.
+
+use bollard::query_parameters::{
+    KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptions,
+};
+use futures_util::StreamExt;
+use nix::sys::signal::Signal;
+
+use super::{CALL_TIMEOUT, ContainerName, ContainerState, Engine, EngineError, found, limited};
+
+impl Engine {
+    /// Returns when a running container has ended, or when the engine can no longer tell. Either
+    /// way only [`state`](Self::state) says what happened.
+    pub(crate) async fn ended(&self, name: &ContainerName) {
+        let Ok(docker) = self.docker().await else { return };
+        let mut wait = docker.wait_container(&name.0, None::<WaitContainerOptions>);
+        while let Some(Ok(_)) = wait.next().await {}
+    }
+
+    /// Signals the first process of a container; one that does not run takes no signal.
+    pub(crate) async fn signal(
+        &self,
+        name: &ContainerName,
+        signal: Signal,
+    ) -> Result<(), EngineError> {
+        let options = KillContainerOptionsBuilder::default().signal(signal.as_str()).build();
+        let docker = self.docker().await?;
+        let kill = docker.kill_container(&name.0, Some(options));
+        match limited(CALL_TIMEOUT, "signal container", &name.0, kill).await {
+            // Docker says 409 when it does not run, Podman as well.
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Removes a container with its anonymous volumes, and looks whether it is gone. An absent one
+    /// is as good.
+    pub(crate) async fn remove(&self, name: &ContainerName) -> Result<(), EngineError> {
+        let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
+        let docker = self.docker().await?;
+        let remove = docker.remove_container(&name.0, Some(options));
+        found(limited(CALL_TIMEOUT, "remove container", &name.0, remove).await)?;
+        match self.state(name).await? {
+            ContainerState::Absent => Ok(()),
+            _ => Err(EngineError::still_there("remove container", &name.0)),
+        }
+    }
+}

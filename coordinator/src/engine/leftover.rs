@@ -1,0 +1,106 @@
+//! Objects of the engine that carry our label.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use api_client::JobId;
+use bollard::models::VolumeListResponse;
+use bollard::query_parameters::{
+    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions,
+};
+
+use super::{CALL_TIMEOUT, ContainerName, Engine, EngineError, found, limited};
+use crate::identity::CoordinatorId;
+use crate::launch::label;
+
+/// One such object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Leftover {
+    pub(crate) kind: LeftoverKind,
+    /// The engine's id of it, or its name.
+    pub(crate) id: String,
+    /// The job that it was made for, where its label says so.
+    pub(crate) job: Option<JobId>,
+}
+
+/// What it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeftoverKind {
+    Container,
+    Network,
+    Volume,
+}
+
+impl fmt::Display for Leftover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            LeftoverKind::Container => "container",
+            LeftoverKind::Network => "network",
+            LeftoverKind::Volume => "volume",
+        };
+        write!(f, "{kind} {}", self.id)
+    }
+}
+
+impl Engine {
+    /// Everything that carries the label of a coordinator.
+    pub(crate) async fn leftovers(
+        &self,
+        coordinator: CoordinatorId,
+    ) -> Result<Vec<Leftover>, EngineError> {
+        let filter = format!("{}={coordinator}", label::COORDINATOR);
+        let filters = HashMap::from([("label", vec![filter])]);
+        let docker = self.docker().await?;
+        let jobs = self.labelled(label::COORDINATOR, &coordinator.to_string(), label::JOB).await?;
+        let containers = jobs.iter().filter_map(|job| job.parse().ok()).map(|job| Leftover {
+            kind: LeftoverKind::Container,
+            id: ContainerName::of(job).to_string(),
+            job: Some(job),
+        });
+        let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let list = docker.list_networks(Some(options));
+        let networks = limited(CALL_TIMEOUT, "list networks", label::COORDINATOR, list).await?;
+        let networks = networks.into_iter().filter_map(|network| {
+            Some((network.id?, job_of(&network.labels.unwrap_or_default()), LeftoverKind::Network))
+        });
+        let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
+        let list = docker.list_volumes(Some(options));
+        let volumes: VolumeListResponse =
+            limited(CALL_TIMEOUT, "list volumes", label::COORDINATOR, list).await?;
+        let volumes = volumes.volumes.unwrap_or_default().into_iter();
+        let volumes =
+            volumes.map(|volume| (volume.name, job_of(&volume.labels), LeftoverKind::Volume));
+        let others = networks.chain(volumes).map(|(id, job, kind)| Leftover { kind, id, job });
+        Ok(containers.chain(others).collect())
+    }
+
+    /// Removes one; an absent one is as good.
+    pub(crate) async fn remove_leftover(&self, leftover: &Leftover) -> Result<(), EngineError> {
+        let docker = self.docker().await?;
+        let id = &leftover.id;
+        let removed = match leftover.kind {
+            LeftoverKind::Container => return self.remove(&ContainerName(id.clone())).await,
+            LeftoverKind::Network => {
+                limited(CALL_TIMEOUT, "remove network", id, docker.remove_network(id)).await
+            }
+            LeftoverKind::Volume => {
+                let remove = docker.remove_volume(id, None::<RemoveVolumeOptions>);
+                limited(CALL_TIMEOUT, "remove volume", id, remove).await
+            }
+        };
+        found(removed).map(drop)
+    }
+
+    /// Where the engine keeps a volume, as a path of its own host; none when there is no such volume.
+    pub(crate) async fn volume_path(&self, name: &str) -> Result<Option<PathBuf>, EngineError> {
+        let inspect = self.docker().await?;
+        let inspect = inspect.inspect_volume(name);
+        let volume = found(limited(CALL_TIMEOUT, "inspect volume", name, inspect).await)?;
+        Ok(volume.map(|volume| volume.mountpoint.into()))
+    }
+}
+
+fn job_of(labels: &HashMap<String, String>) -> Option<JobId> {
+    labels.get(label::JOB)?.parse().ok()
+}

@@ -1,0 +1,190 @@
+//! Removing what belongs to no job: objects of the engine that carry our label and no record, logs
+//! beyond their bounds, notes of keepers whose job is settled. [`plan`] is pure.
+
+mod cache;
+mod files;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use api_client::{JobId, error_chain};
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::KeepConfig;
+use crate::context::Context;
+use crate::engine::{EngineError, Leftover};
+use crate::ledger::LedgerError;
+pub(crate) use cache::Measured;
+use files::{JobFile, job_files};
+
+/// Between two rounds.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// How long objects of the engine must have been without a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grace {
+    /// As long as the operator says.
+    AsConfigured,
+    /// Not at all: no coordinator runs that could be about to make a record.
+    None,
+}
+
+/// What is done about garbage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Deed {
+    Remove,
+    Show,
+}
+
+/// What is there that may have to go.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Survey {
+    /// Objects of the engine with our label, and for how long each was seen without a record.
+    leftovers: Vec<(Leftover, Duration)>,
+    /// Logs and notes of jobs.
+    files: Vec<JobFile>,
+}
+
+/// What was removed, or would be.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Swept {
+    /// One line each.
+    pub(crate) removed: Vec<String>,
+    /// What could not be removed, and why.
+    pub(crate) failed: Vec<String>,
+    /// Of files, in bytes.
+    pub(crate) bytes: u64,
+}
+
+/// A survey was not possible.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SweepError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// When each object of the engine was first seen without a record.
+#[derive(Debug, Default)]
+pub(crate) struct FirstSeen(Mutex<HashMap<String, Instant>>);
+
+/// What is to go.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Plan {
+    leftovers: Vec<Leftover>,
+    files: Vec<JobFile>,
+}
+
+/// Goes round until it is told to end.
+pub(crate) async fn run(ctx: &Context, end: &CancellationToken) {
+    while end.run_until_cancelled(sleep(PERIOD)).await.is_some() {
+        match end.run_until_cancelled(sweep(ctx, Grace::AsConfigured, Deed::Remove)).await {
+            Some(Ok(swept)) => {
+                for line in swept.removed {
+                    tracing::info!("removed: {line}");
+                }
+                for line in swept.failed {
+                    tracing::warn!("not removed: {line}");
+                }
+            }
+            Some(Err(error)) => {
+                let error = error_chain(&error);
+                tracing::debug!(error, "no housekeeping this time");
+            }
+            None => return,
+        }
+    }
+}
+
+/// One round.
+pub(crate) async fn sweep(ctx: &Context, grace: Grace, deed: Deed) -> Result<Swept, SweepError> {
+    let mut keep = ctx.config().keep.clone();
+    if grace == Grace::None {
+        keep.orphan_grace = Duration::ZERO;
+    }
+    // In this order: a job that is claimed meanwhile has no container in the list.
+    let leftovers = ctx.engine.leftovers(ctx.id).await?;
+    let cache = cache::too_large(ctx, keep.cache_bytes).await?;
+    let held = ctx.ledger.held()?;
+    let survey = Survey {
+        leftovers: ctx.first_seen.ages(leftovers, &held),
+        files: job_files(&ctx.state_dir),
+    };
+    let mut plan = plan(&survey, &held, &keep, SystemTime::now());
+    plan.leftovers.extend(cache);
+    Ok(carry_out(ctx, plan, deed).await)
+}
+
+/// What is to go: never anything of a job that is held; of files the oldest first.
+fn plan(survey: &Survey, held: &HashSet<JobId>, keep: &KeepConfig, now: SystemTime) -> Plan {
+    let orphan = |(leftover, age): &&(Leftover, Duration)| {
+        leftover.job.is_none_or(|job| !held.contains(&job)) && *age >= keep.orphan_grace
+    };
+    let leftovers =
+        survey.leftovers.iter().filter(orphan).map(|(leftover, _)| leftover.clone()).collect();
+    let mut files: Vec<_> =
+        survey.files.iter().filter(|file| !held.contains(&file.job)).cloned().collect();
+    files.sort_by_key(|file| file.modified);
+    let mut bytes: u64 = files.iter().map(|file| file.bytes).sum();
+    files.retain(|file| {
+        let old = keep
+            .log_age
+            .is_some_and(|limit| now.duration_since(file.modified).is_ok_and(|age| age > limit));
+        let much = keep.log_bytes > 0 && bytes > keep.log_bytes;
+        let goes = file.is_note() || old || much;
+        if goes {
+            bytes -= file.bytes;
+        }
+        goes
+    });
+    Plan { leftovers, files }
+}
+
+async fn carry_out(ctx: &Context, plan: Plan, deed: Deed) -> Swept {
+    let mut swept = Swept::default();
+    for leftover in plan.leftovers {
+        let done =
+            if deed == Deed::Show { Ok(()) } else { ctx.engine.remove_leftover(&leftover).await };
+        swept.note(leftover.to_string(), done.map_err(|error| error_chain(&error)));
+    }
+    for file in plan.files {
+        let done = if deed == Deed::Show { Ok(()) } else { file.remove() };
+        swept.bytes += if done.is_ok() { file.bytes } else { 0 };
+        swept.note(file.to_string(), done.map_err(|error| error.to_string()));
+    }
+    swept
+}
+
+impl Swept {
+    fn note(&mut self, what: String, done: Result<(), String>) {
+        match done {
+            Ok(()) => self.removed.push(what),
+            Err(problem) => self.failed.push(format!("{what}: {problem}")),
+        }
+    }
+}
+
+impl FirstSeen {
+    /// How long each was seen without a record; what is gone, or has a record, is forgotten.
+    fn ages(&self, found: Vec<Leftover>, held: &HashSet<JobId>) -> Vec<(Leftover, Duration)> {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let orphans: Vec<_> = found
+            .into_iter()
+            .filter(|leftover| leftover.job.is_none_or(|job| !held.contains(&job)))
+            .collect();
+        seen.retain(|id, _| orphans.iter().any(|leftover| leftover.id == *id));
+        let age = |leftover: Leftover| {
+            let since = *seen.entry(leftover.id.clone()).or_insert_with(Instant::now);
+            (leftover, since.elapsed())
+        };
+        orphans.into_iter().map(age).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

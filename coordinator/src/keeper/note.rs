@@ -1,0 +1,53 @@
+//! What a keeper writes down for whoever supervises the job: the agent's process, and its end. Two
+//! files of one folder, each whole or not there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::{HostProcess, LedgerError, write_json};
+
+/// How an agent on this host ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub(crate) enum HostNote {
+    /// Its process ended; 128 + n for signal n.
+    Ended { code: i64 },
+    /// It never had its job document.
+    NeverBegan { problem: String },
+}
+
+/// Writes down the agent's process.
+pub(super) fn write_runner(dir: &Path, runner: &HostProcess) -> Result<(), LedgerError> {
+    write_json(&runner_file(dir), runner)
+}
+
+/// Writes down how the agent ended.
+pub(super) fn write_end(dir: &Path, end: &HostNote) -> Result<(), LedgerError> {
+    write_json(&end_file(dir), end)
+}
+
+/// The agent's process, once it was started.
+pub(crate) fn read_runner(dir: &Path) -> Option<HostProcess> {
+    read(&runner_file(dir))
+}
+
+/// How the agent ended, once it has.
+pub(crate) fn read_end(dir: &Path) -> Option<HostNote> {
+    read(&end_file(dir))
+}
+
+fn runner_file(dir: &Path) -> PathBuf {
+    dir.join("runner.json")
+}
+
+fn end_file(dir: &Path) -> PathBuf {
+    dir.join("end.json")
+}
+
+/// A note that cannot be read is as good as none: the process tells the rest.
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}

@@ -1,0 +1,118 @@
+//! Keeping the leases of the jobs that we hold, where the app offers such: whoever does not renew one
+//! in time loses the job to someone else, and must not publish or report it any more.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use api_client::wire::Lease;
+use api_client::{ApiError, JobId};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::ledger::Record;
+
+/// A lease is renewed this often while it holds.
+const RENEWALS: u32 = 3;
+
+/// After a renewal that failed, the next follows this soon: the app counts on.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// The leases of one coordinator.
+#[derive(Debug, Default)]
+pub(crate) struct Leases(Mutex<HashMap<JobId, Arc<Held>>>);
+
+/// One lease. It counts as held until this is dropped.
+#[derive(Debug)]
+pub(crate) struct HeldLease {
+    leases: Arc<Leases>,
+    job: JobId,
+    held: Arc<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    term: Option<Duration>,
+    confirmed: Mutex<Option<Instant>>,
+    superseded: CancellationToken,
+}
+
+impl Leases {
+    /// Takes up the lease of a job, if it has one. `confirmed` is when the app last said that it
+    /// holds.
+    pub(crate) fn hold(self: &Arc<Self>, record: &Record, confirmed: Option<Instant>) -> HeldLease {
+        let held = Arc::new(Held {
+            term: record.lease.map(|lease| Duration::from_secs(lease.lease_sec.max(1))),
+            confirmed: Mutex::new(confirmed),
+            superseded: CancellationToken::new(),
+        });
+        let job = record.job.job_id;
+        self.all().insert(job, Arc::clone(&held));
+        HeldLease { leases: Arc::clone(self), job, held }
+    }
+
+    /// Cancelled when the job is another's.
+    pub(crate) fn superseded(&self, job: JobId) -> CancellationToken {
+        self.all().get(&job).map(|held| held.superseded.clone()).unwrap_or_default()
+    }
+
+    /// Whether the app has confirmed every lease lately. While it has not, a claim could bring a job
+    /// that we hold ourselves.
+    pub(crate) fn all_confirmed(&self) -> bool {
+        self.all().values().all(|held| held.is_confirmed())
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<JobId, Arc<Held>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn is_confirmed(&self) -> bool {
+        let Some(term) = self.term else { return true };
+        let confirmed = *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.superseded.is_cancelled() || confirmed.is_some_and(|at| at.elapsed() < term * 2 / 3)
+    }
+
+    fn confirm(&self, at: Instant) {
+        *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+}
+
+impl Drop for HeldLease {
+    fn drop(&mut self) {
+        self.leases.all().remove(&self.job);
+    }
+}
+
+impl HeldLease {
+    /// Renews the lease for ever; when the app says that the job is another's, it tells so by
+    /// [`Leases::superseded`] and rests.
+    pub(crate) async fn keep(&self, ctx: &Context, lease: Option<Lease>) -> Infallible {
+        let Some(lease) = lease else { return pending().await };
+        let period = Duration::from_secs(lease.lease_sec.max(1)) / RENEWALS;
+        let mut wait = if self.held.is_confirmed() { period } else { Duration::ZERO };
+        loop {
+            sleep(wait).await;
+            let asked = Instant::now();
+            match ctx.api().renew_lease(self.job, lease.claim_id).await {
+                Ok(()) => {
+                    self.held.confirm(asked);
+                    wait = period;
+                }
+                Err(error @ (ApiError::Refused { status: 409, .. } | ApiError::Gone { .. })) => {
+                    tracing::warn!(job.id = %self.job, %error, "the job is no longer ours");
+                    self.held.superseded.cancel();
+                    return pending().await;
+                }
+                Err(error) => {
+                    tracing::debug!(job.id = %self.job, %error, "lease not renewed");
+                    wait = RETRY.min(period);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Files of the state directory that are whole or not there, whatever happens: temporary file, fsync,
+//! rename, fsync of the directory.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// The state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}; is the disk full, or the directory not ours?", path.display())]
+pub(crate) struct LedgerError {
+    pub(super) action: &'static str,
+    pub(super) path: PathBuf,
+    #[source]
+    pub(super) source: io::Error,
+}
+
+impl LedgerError {
+    /// A file of the state directory that could not be read.
+    pub(crate) fn read(path: &Path, source: io::Error) -> Self {
+        Self { action: "read", path: path.to_owned(), source }
+    }
+}
+
+/// Makes a directory (and those above it) that only we can read.
+pub(crate) fn make_private_dir(dir: &Path) -> Result<(), LedgerError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| LedgerError { action: "create", path: dir.to_owned(), source })
+}
+
+/// Writes a small JSON file in place of an earlier one.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), LedgerError> {
+    let text = serde_json::to_vec(value).map_err(|error| LedgerError {
+        action: "write",
+        path: path.to_owned(),
+        source: error.into(),
+    })?;
+    write_durably(path.parent().unwrap_or(Path::new(".")), path, &text, Existing::Replace)
+}
+
+/// What becomes of a file that is there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Existing {
+    Keep,
+    Replace,
+}
+
+/// Writes a file of a directory (mode 0600) so that it is whole or not there, whatever happens.
+pub(crate) fn write_durably(
+    dir: &Path,
+    path: &Path,
+    text: &[u8],
+    existing: Existing,
+) -> Result<(), LedgerError> {
+    let write = || -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.write_all(text)?;
+        file.as_file().sync_all()?;
+        match existing {
+            Existing::Keep => file.persist_noclobber(path),
+            Existing::Replace => file.persist(path),
+        }
+        .map_err(|error| error.error)?;
+        sync_dir(dir)
+    };
+    write().map_err(|source| LedgerError { action: "write", path: path.to_owned(), source })
+}
+
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

@@ -1,0 +1,90 @@
+//! A state directory that is written, damaged and read again.
+
+use api_client::{ProjectId, TicketId};
+
+use super::record::{TicketRef, VERSION};
+use super::*;
+
+fn record() -> Record {
+    let ticket = TicketRef { ticket_id: TicketId::random(), project_id: ProjectId::random() };
+    let job = JobRef { ticket: Some(ticket), ..JobRef::unreadable(JobId::random()) };
+    Record::claimed(job, None, 1_700_000_000)
+}
+
+#[tokio::test]
+async fn a_written_record_is_found_again_until_it_is_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path()).unwrap();
+    let record = record();
+    ledger.write(&record).await.unwrap();
+    let later = record.at(Stage::OnHost { keeper: None, began: None });
+    ledger.write(&later).await.unwrap();
+    assert_eq!(ledger.load().unwrap().records, [later]);
+    ledger.forget(record.job.job_id).await.unwrap();
+    ledger.forget(record.job.job_id).await.unwrap();
+    assert!(ledger.load().unwrap().records.is_empty());
+}
+
+#[tokio::test]
+async fn every_truncation_of_a_record_is_set_aside_and_stops_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path()).unwrap();
+    let (good, bad) = (record(), record());
+    ledger.write(&good).await.unwrap();
+    ledger.write(&bad).await.unwrap();
+    let path = ledger.path_of(bad.job.job_id);
+    let whole = fs::read(&path).unwrap();
+    // The last byte is a newline, without which the record is still whole.
+    for length in 0..whole.len() - 1 {
+        fs::write(&path, &whole[..length]).unwrap();
+        let found = ledger.load().unwrap();
+        assert!(found.records.contains(&good), "cut at {length}");
+        let of_bad = found.records.iter().find(|r| r.job.job_id == bad.job.job_id).unwrap();
+        assert!(matches!(of_bad.stage, Stage::InContainer { .. }), "cut at {length}");
+        assert_eq!((found.records.len(), found.set_aside.len()), (2, 1), "cut at {length}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_version_is_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path()).unwrap();
+    let newer = Record { version: VERSION + 1, ..record() };
+    ledger.write(&newer).await.unwrap();
+    let found = ledger.load().unwrap();
+    assert_eq!((found.records.len(), found.set_aside.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_job_that_is_held_is_not_claimed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path()).unwrap();
+    let record = record();
+    assert_eq!(ledger.claim(&record).await.unwrap(), Held::Now);
+    let running = record.at(Stage::OnHost { keeper: None, began: None });
+    ledger.write(&running).await.unwrap();
+    assert_eq!(ledger.claim(&record).await.unwrap(), Held::Before);
+    assert_eq!(ledger.load().unwrap().records, [running]);
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_written_is_noticed_by_the_probe() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path()).unwrap();
+    ledger.probe().await.unwrap();
+    fs::remove_dir_all(dir.path().join("jobs")).unwrap();
+    assert!(ledger.probe().await.is_err());
+}
+
+#[test]
+fn a_record_of_the_version_before_is_read() {
+    let text = r#"{"version":1,"claimed_at":5,
+        "job":{"job_id":"93863a0a-985e-474b-a6b2-40a89654e6bf","ticket":null,"runs":"in_container"},
+        "stage":{"name":"in_container","image":"x"}}"#;
+    let record = Record::parse(text.as_bytes()).unwrap();
+    assert_eq!(record.stage, Stage::InContainer { image: "x".to_owned(), began: None });
+    assert_eq!((record.lease, record.cancel_flag), (None, CancelFlag::Unclear));
+    let on_host = text.replace(r#""in_container","image":"x""#, r#""on_host","pid":7"#);
+    let record = Record::parse(on_host.as_bytes()).unwrap();
+    assert_eq!(record.stage, Stage::OnHost { keeper: None, began: None });
+}

@@ -1,0 +1,85 @@
+//! Processes of this host that are not our children, or not any more. A number alone is not enough:
+//! the kernel gives it to another process later.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+use crate::ledger::HostProcess;
+
+impl HostProcess {
+    /// The process that has this number now.
+    pub(crate) fn of(pid: i32) -> Option<Self> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let (state, start_ticks) = stat(pid)?;
+        let running = !matches!(state, 'Z' | 'X');
+        running.then(|| Self { pid, start_ticks, boot: boot.trim().to_owned() })
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn runs(&self) -> bool {
+        Self::of(self.pid).as_ref() == Some(self)
+    }
+
+    /// Signals it, if it still runs.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if self.runs() {
+            let _gone = kill(Pid::from_raw(self.pid), signal);
+        }
+    }
+
+    /// Signals the group that it leads. The group can outlive its leader, whose number is not given
+    /// to another process while it does; after another boot there is nothing to signal.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        let taken = Self::of(self.pid).is_some_and(|now| now != *self);
+        let same_boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .is_ok_and(|boot| boot.trim() == self.boot);
+        if same_boot && !taken {
+            let _gone = killpg(Pid::from_raw(self.pid), signal);
+        }
+    }
+}
+
+/// State and start of a process: fields 3 and 22 of `stat` (see `proc(5)`). The name, field 2, may
+/// hold anything.
+fn stat(pid: i32) -> Option<(char, u64)> {
+    let text = fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let (_, rest) = text.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    let start = fields.nth(18)?.parse().ok()?;
+    Some((state, start))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_told_from_a_later_one_with_its_number() {
+        let me = HostProcess::of(std::process::id().cast_signed()).unwrap();
+        assert!(me.runs());
+        let earlier = HostProcess { start_ticks: me.start_ticks - 1, ..me.clone() };
+        assert!(!earlier.runs());
+        let before_the_boot = HostProcess { boot: "another".to_owned(), ..me };
+        assert!(!before_the_boot.runs());
+    }
+
+    #[test]
+    fn a_process_that_ended_does_not_run_even_before_it_was_waited_for() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let process = HostProcess::of(child.id().cast_signed()).unwrap();
+        assert!(process.runs());
+        child.kill().unwrap();
+        while process.runs() {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert!(!process.runs());
+    }
+}

@@ -1,0 +1,145 @@
+//! The ways to an end, as three decisions that are each taken once: no more claims, no more agents,
+//! no more waiting. What they leave undone is on disk, and the next start goes on with it.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{OnStop, ShutdownConfig};
+
+/// How long agents that were told to stop, and the reports about them, are waited for beyond the
+/// time between the request to end and the kill.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How far the end has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shutdown {
+    /// Cancelled when nothing more is to be claimed.
+    pub(crate) claims: CancellationToken,
+    /// Cancelled when the agents are to be stopped.
+    pub(crate) agents: CancellationToken,
+    /// Cancelled when everything is to be left as it stands.
+    pub(crate) detach: CancellationToken,
+}
+
+/// A request to stop, by a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Impatient;
+
+impl Shutdown {
+    /// Whether nothing more is to be claimed.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.claims.is_cancelled()
+    }
+
+    /// Follows requests to stop, as the operator has chosen; returns at the one that means "now".
+    /// `stop_grace` is the time between the request to end and the kill of an agent.
+    pub(crate) async fn direct(
+        &self,
+        config: &ShutdownConfig,
+        stop_grace: Duration,
+        mut requested: impl AsyncFnMut(),
+    ) -> Impatient {
+        requested().await;
+        self.claims.cancel();
+        match config.on_stop {
+            OnStop::Detach => self.detach.cancel(),
+            OnStop::Drain => {
+                let until = Instant::now() + config.drain_timeout;
+                if self.unless_detached(until, &mut requested).await {
+                    self.stop_agents(stop_grace, &mut requested).await;
+                }
+            }
+            OnStop::Stop => self.stop_agents(stop_grace, &mut requested).await,
+        }
+        if self.detach.is_cancelled() {
+            requested().await;
+        }
+        Impatient
+    }
+
+    async fn stop_agents(&self, grace: Duration, requested: &mut impl AsyncFnMut()) {
+        self.agents.cancel();
+        let until = Instant::now() + grace + STOP_PATIENCE;
+        self.unless_detached(until, requested).await;
+    }
+
+    /// Waits for a request; when none has come in time, leaves everything as it stands.
+    async fn unless_detached(&self, until: Instant, requested: &mut impl AsyncFnMut()) -> bool {
+        tokio::select! {
+            () = requested() => true,
+            () = sleep_until(until) => {
+                tracing::warn!("not done in time: what is left is left running for the next start");
+                self.detach.cancel();
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::pin::pin;
+
+    use futures_util::poll;
+
+    use super::*;
+
+    /// How far the end has come after some requests, and whether the last one meant "now".
+    async fn after(requests: u32, on_stop: OnStop) -> (bool, bool, bool, bool) {
+        let shutdown = Shutdown::default();
+        let config = ShutdownConfig { on_stop, drain_timeout: Duration::from_secs(300) };
+        let left = Cell::new(requests);
+        let requested = async || {
+            if left.get() == 0 {
+                std::future::pending::<()>().await;
+            }
+            left.set(left.get() - 1);
+        };
+        let mut directed = pin!(shutdown.direct(&config, Duration::from_secs(10), requested));
+        let now = poll!(&mut directed).is_ready();
+        (
+            shutdown.claims.is_cancelled(),
+            shutdown.agents.is_cancelled(),
+            shutdown.detach.is_cancelled(),
+            now,
+        )
+    }
+
+    #[tokio::test]
+    async fn the_default_leaves_the_agents_running_and_a_second_request_ends_at_once() {
+        assert_eq!(after(1, OnStop::Detach).await, (true, false, true, false));
+        assert_eq!(after(2, OnStop::Detach).await, (true, false, true, true));
+    }
+
+    #[tokio::test]
+    async fn a_drain_waits_then_stops_the_agents_then_ends() {
+        assert_eq!(after(1, OnStop::Drain).await, (true, false, false, false));
+        assert_eq!(after(2, OnStop::Drain).await, (true, true, false, false));
+        assert_eq!(after(3, OnStop::Drain).await, (true, true, false, true));
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_the_agents_then_itself() {
+        assert_eq!(after(1, OnStop::Stop).await, (true, true, false, false));
+        assert_eq!(after(2, OnStop::Stop).await, (true, true, false, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_that_takes_too_long_leaves_the_rest_to_the_next_start() {
+        let shutdown = Shutdown::default();
+        let config =
+            ShutdownConfig { on_stop: OnStop::Drain, drain_timeout: Duration::from_secs(3) };
+        let once = Cell::new(false);
+        let requested = async || {
+            if once.replace(true) {
+                std::future::pending::<()>().await;
+            }
+        };
+        let directed = shutdown.direct(&config, Duration::ZERO, requested);
+        assert!(tokio::time::timeout(Duration::from_secs(4), directed).await.is_err());
+        assert!(shutdown.detach.is_cancelled() && !shutdown.agents.is_cancelled());
+    }
+}

@@ -1,0 +1,69 @@
+//! The signals that people and service managers send.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+
+use api_client::error_chain;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::{self, Environment, Flags, Loaded};
+use crate::context::Context;
+use crate::daemon::api_of;
+use crate::logging::LogHandle;
+
+/// Requests to stop.
+#[derive(Debug)]
+pub(crate) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Takes over the signals from now on.
+    pub(crate) fn new() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Takes up changed settings at each SIGHUP. A configuration that is wrong is said so, and the one
+/// before it stays.
+pub(crate) async fn reload_on_hangup(
+    ctx: Arc<Context>,
+    flags: &Flags,
+    log: &LogHandle,
+) -> io::Result<Infallible> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        hangup.recv().await;
+        if let Err(problem) = reload(&ctx, flags, log) {
+            tracing::error!("settings not changed: {problem}");
+        }
+    }
+}
+
+fn reload(ctx: &Context, flags: &Flags, log: &LogHandle) -> Result<(), String> {
+    let Loaded { config, notices, .. } =
+        config::load(flags, &Environment::from_process()).map_err(|errors| errors.to_string())?;
+    let (config, fixed) = config::reloaded(&ctx.config(), config);
+    let api = api_of(&config.app, ctx.alias).map_err(|error| error_chain(&error))?;
+    log.set_filter(&config.log.filter).map_err(|error| error_chain(&error))?;
+    ctx.live.replace(config, api);
+    for notice in notices {
+        tracing::warn!("{notice}");
+    }
+    for name in fixed {
+        tracing::warn!("{name} was changed: it takes effect at a restart");
+    }
+    tracing::info!("settings taken up anew");
+    Ok(())
+}

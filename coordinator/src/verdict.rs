@@ -1,0 +1,149 @@
+//! From how an agent ended, and why it had to, to what the app is told. Pure.
+
+use api_client::contract::AgentExit;
+
+use crate::engine::ExitFacts;
+use crate::outcome::{Cause, Outcome};
+use crate::supervise::{AgentEnd, StopReason};
+
+/// Which coordinator saw the agent begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Began {
+    /// This one.
+    Here,
+    /// One before it.
+    Earlier,
+}
+
+/// What an end amounts to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The job has this outcome.
+    Ended(Outcome),
+    /// No agent ever had it: why.
+    NeverBegan(String),
+}
+
+/// The one rule. What an agent delivered is delivered, whatever it was asked for meanwhile; a job
+/// that is another's is not ours to report; else the reason for which the agent was stopped comes
+/// before the way it ended.
+pub(crate) fn verdict(end: AgentEnd, reason: Option<StopReason>, began: Began) -> Verdict {
+    let outcome = match (end, reason) {
+        (_, Some(StopReason::Superseded)) => Outcome::Superseded,
+        (AgentEnd::Exited(facts) | AgentEnd::ExitedUnseen(facts), _) if superseded(&facts) => {
+            Outcome::Superseded
+        }
+        (AgentEnd::Exited(facts) | AgentEnd::ExitedUnseen(facts), _) if facts.code == 0 => {
+            Outcome::Completed
+        }
+        (_, Some(reason)) => Outcome::Failed(stopped(reason)),
+        (AgentEnd::NeverBegan(problem), None) => return Verdict::NeverBegan(problem),
+        (AgentEnd::Exited(facts), None) => Outcome::of_exit(&facts),
+        (AgentEnd::ExitedUnseen(facts), None) => match Outcome::of_exit(&facts) {
+            // An engine that stops ends its containers by TERM, which the agent obeys, then by KILL.
+            Outcome::Failed(
+                Cause::Cancelled | Cause::AgentKilled { .. } | Cause::AgentCrashed { .. },
+            ) => Outcome::Failed(Cause::EngineLost { code: facts.code }),
+            outcome => outcome,
+        },
+        (AgentEnd::Gone, None) => Outcome::Failed(match began {
+            Began::Here => Cause::ContainerGone,
+            Began::Earlier => Cause::AdoptedGone,
+        }),
+    };
+    Verdict::Ended(outcome)
+}
+
+fn superseded(facts: &ExitFacts) -> bool {
+    AgentExit::from_code(facts.code) == Some(AgentExit::Superseded)
+}
+
+fn stopped(reason: StopReason) -> Cause {
+    match reason {
+        StopReason::Deadline(limit) => Cause::Deadline { limit_sec: limit.as_secs() },
+        StopReason::Stalled(limit) => Cause::Stalled { limit_sec: limit.as_secs() },
+        StopReason::Cancelled => Cause::Cancelled,
+        StopReason::Interrupted => Cause::Interrupted,
+        // Decided before; it has no cause that anyone is told.
+        StopReason::Superseded => Cause::Interrupted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn end() -> impl Strategy<Value = AgentEnd> {
+        let facts = (prop_oneof![0i64..14, 125i64..150, any::<i64>()], any::<bool>()).prop_map(
+            |(code, out_of_memory)| ExitFacts { code, out_of_memory, error: String::new() },
+        );
+        prop_oneof![
+            facts.clone().prop_map(AgentEnd::Exited),
+            facts.prop_map(AgentEnd::ExitedUnseen),
+            Just(AgentEnd::NeverBegan("why".to_owned())),
+            Just(AgentEnd::Gone),
+        ]
+    }
+
+    fn reason() -> impl Strategy<Value = Option<StopReason>> {
+        let limit = Duration::from_secs(9);
+        proptest::option::of(prop_oneof![
+            Just(StopReason::Deadline(limit)),
+            Just(StopReason::Stalled(limit)),
+            Just(StopReason::Cancelled),
+            Just(StopReason::Interrupted),
+            Just(StopReason::Superseded),
+        ])
+    }
+
+    fn began() -> impl Strategy<Value = Began> {
+        prop_oneof![Just(Began::Here), Just(Began::Earlier)]
+    }
+
+    fn delivered(end: &AgentEnd) -> bool {
+        matches!(end, AgentEnd::Exited(facts) | AgentEnd::ExitedUnseen(facts) if facts.code == 0)
+    }
+
+    proptest! {
+        #[test]
+        fn a_job_is_completed_exactly_when_its_agent_delivered_and_it_was_still_ours(
+            end in end(), reason in reason(), began in began(),
+        ) {
+            let expected = delivered(&end) && reason != Some(StopReason::Superseded);
+            let verdict = verdict(end, reason, began);
+            prop_assert_eq!(verdict == Verdict::Ended(Outcome::Completed), expected);
+        }
+
+        #[test]
+        fn an_agent_that_had_to_end_is_never_started_again(
+            end in end(), reason in reason(), began in began(),
+        ) {
+            let never_began = matches!(end, AgentEnd::NeverBegan(_));
+            let again = matches!(verdict(end, reason, began), Verdict::NeverBegan(_));
+            prop_assert_eq!(again, never_began && reason.is_none());
+        }
+
+        #[test]
+        fn a_reason_to_stop_is_told_as_such(end in end(), began in began()) {
+            prop_assume!(!delivered(&end));
+            prop_assume!(!matches!(&end,
+                AgentEnd::Exited(facts) | AgentEnd::ExitedUnseen(facts) if superseded(facts)));
+            let verdict = verdict(end, Some(StopReason::Cancelled), began);
+            prop_assert_eq!(verdict, Verdict::Ended(Outcome::Failed(Cause::Cancelled)));
+        }
+    }
+
+    #[test]
+    fn an_engine_that_took_the_agent_with_it_is_told_from_an_agent_that_failed() {
+        let unseen = |code| AgentEnd::ExitedUnseen(ExitFacts { code, ..ExitFacts::default() });
+        let lost = |code| Verdict::Ended(Outcome::Failed(Cause::EngineLost { code }));
+        assert_eq!(verdict(unseen(137), None, Began::Here), lost(137));
+        assert_eq!(verdict(unseen(7), None, Began::Here), lost(7));
+        let failed = Outcome::Failed(Cause::Agent { exit: AgentExit::CloneFailed });
+        assert_eq!(verdict(unseen(3), None, Began::Here), Verdict::Ended(failed));
+    }
+}
