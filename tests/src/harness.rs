@@ -5,12 +5,14 @@
 //! whether a test passes or panics; every wait is for a condition, with a deadline. What goes wrong
 //! here panics: it is the test that failed.
 
+mod answers;
 mod app;
 mod app_proxy;
 mod coordinator;
 mod engine;
 mod engine_proxy;
 mod full_disk;
+mod interceptor;
 mod process;
 mod program;
 mod starts;
@@ -22,9 +24,10 @@ mod wiretap;
 pub use app::{App, Job, KEY, LogRecord};
 pub use app_proxy::{AppProxy, Exchange};
 pub use coordinator::{Coordinator, Home};
-pub use engine::{Engine, Image};
+pub use engine::{COORDINATOR_LABEL, Engine, Image};
 pub use engine_proxy::{Absence, EngineProxy, Moment};
 pub use full_disk::FullDisk;
+pub use interceptor::{Interceptor, Passage, Step, Watcher};
 pub use process::{ArgvWatch, Memory, cpu_time, memory};
 pub use program::{Running, program};
 pub use starts::Starts;

@@ -49,6 +49,7 @@ pub struct LogRecord {
 #[derive(Debug)]
 pub struct App {
     running: Option<Running>,
+    flags: &'static [&'static str],
     port: u16,
     generation: u32,
     http: Client,
@@ -58,9 +59,18 @@ pub struct App {
 impl App {
     /// Starts an app that containers can reach as well. It wants [`KEY`].
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same without what the original app does not know.
+    pub async fn start_original() -> Self {
+        Self::start_with(&["--original"]).await
+    }
+
+    async fn start_with(flags: &'static [&'static str]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let http = api_client::http::http_client("integration-tests").build().unwrap();
-        let mut app = Self { running: None, port: 0, generation: 0, http, folder };
+        let mut app = Self { running: None, flags, port: 0, generation: 0, http, folder };
         app.restart().await;
         app
     }
@@ -73,6 +83,7 @@ impl App {
         command.env_clear().env("TERARCHITECT_WORKER_API_KEY", KEY);
         command.args(["serve", "--listen", &format!("0.0.0.0:{}", self.port), "--db"]);
         command.arg(self.folder.path().join("app.db")).arg("--port-file").arg(&port_file);
+        command.args(self.flags);
         self.running = Some(Running::start(command, &self.log_path()));
         self.port = eventually("the app's port", async || {
             std::fs::read_to_string(&port_file).ok()?.trim().parse().ok()
@@ -88,6 +99,11 @@ impl App {
     /// Its base URL, as seen from this host.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Adds a project with this repository.

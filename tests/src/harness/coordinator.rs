@@ -46,6 +46,8 @@ impl Home {
             ("AGENT_DOCKER_MODE", "none"),
             ("AGENT_CACHE_VOLUME", ""),
             ("POLL_INTERVAL_SEC", "0.1"),
+            ("BREAKER_OPEN", "0.5"),
+            ("DISK_FLOOR_MIB", "0"),
             ("LOG_FORMAT", "pretty"),
             ("LOG_LEVEL", "debug"),
         ] {
@@ -73,10 +75,23 @@ impl Home {
 
     /// Starts `coordinator run` with further arguments.
     pub fn start_with(&mut self, arguments: &[&str]) -> Coordinator {
+        let mut command = Command::new(program("coordinator"));
+        command.arg("run").args(arguments);
+        self.start_command(command)
+    }
+
+    /// Starts it by a program, given with its arguments, that becomes the one named after them.
+    pub fn start_under(&mut self, wrapper: &[String]) -> Coordinator {
+        let (first, arguments) = wrapper.split_first().expect("a program");
+        let mut command = Command::new(first);
+        command.args(arguments).arg(program("coordinator")).arg("run");
+        self.start_command(command)
+    }
+
+    fn start_command(&mut self, mut command: Command) -> Coordinator {
         self.starts += 1;
         let log = self.dir.path().join(format!("coordinator.{}.log", self.starts));
-        let mut command = Command::new(program("coordinator"));
-        command.env_clear().envs(&self.settings).arg("run").args(arguments);
+        command.env_clear().envs(&self.settings);
         Running::start(command, &log)
     }
 

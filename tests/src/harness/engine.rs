@@ -24,7 +24,7 @@ const SKIP: &str = "TERARCHITECT_TESTS_SKIP_DOCKER";
 const IN_THE_MAKING: Duration = Duration::from_secs(2);
 
 /// Label by which a coordinator's containers are known.
-pub(super) const COORDINATOR_LABEL: &str = "terarchitect.coordinator";
+pub const COORDINATOR_LABEL: &str = "terarchitect.coordinator";
 
 /// The engine of this machine.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use super::wiretap::{EngineRequest, Seen, Wiretap};
 const PIECE: usize = 16 << 10;
 
 /// Where the real engine listens.
-const ENGINE_SOCKET: &str = "/var/run/docker.sock";
+pub(super) const ENGINE_SOCKET: &str = "/var/run/docker.sock";
 
 /// How the engine is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,8 +15,14 @@ use super::wait::eventually;
 /// How long a program may take to end once it was told to.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
+/// Names a folder whose programs are tested instead of those beside the test's own.
+const PROGRAMS: &str = "TERARCHITECT_TESTS_PROGRAMS";
+
 /// The path of one of the workspace's programs, built with the same profile as this one.
 pub fn program(name: &str) -> PathBuf {
+    if let Some(dir) = std::env::var_os(PROGRAMS) {
+        return PathBuf::from(dir).join(name);
+    }
     let own = std::env::current_exe().expect("the path of this program");
     let dir = own.parent().expect("a program is in a folder");
     // A test is in `deps`, a program of its own beside the others.
@@ -47,6 +53,11 @@ impl Running {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("it was not waited for yet")
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child of ours")
     }
 
     /// What it printed so far.

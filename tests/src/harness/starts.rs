@@ -61,6 +61,13 @@ impl Starts {
         starts.find(|event| event.container == name).map(|event| event.at)
     }
 
+    /// How often a container of a job was started.
+    pub fn count_of(&self, job: JobId) -> usize {
+        let name = container_name(job);
+        let events = self.events.lock().unwrap();
+        events.iter().filter(|event| event.kind == "start" && event.container == name).count()
+    }
+
     /// How often containers of a coordinator were started.
     pub fn count(&self, coordinator: &str) -> usize {
         self.of(coordinator).iter().filter(|event| event.kind == "start").count()

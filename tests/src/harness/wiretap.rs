@@ -40,6 +40,15 @@ pub(super) struct Wiretap {
 }
 
 impl Wiretap {
+    /// Whether all of the last request has been taken, as far as it can be told.
+    pub(super) fn complete(&self) -> bool {
+        match self.next {
+            Next::Head => self.held.is_empty(),
+            Next::Body(left) => left == 0,
+            Next::Raw => true,
+        }
+    }
+
     /// Takes the next piece, and tells what is in it.
     pub(super) fn read(&mut self, piece: &[u8]) -> Vec<Seen> {
         let mut seen = Vec::new();

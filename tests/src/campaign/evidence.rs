@@ -1,0 +1,120 @@
+//! What is there when a scene is over.
+
+use std::collections::HashMap;
+use std::fs;
+
+use api_client::JobId;
+use bollard::query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
+
+use super::scene::Scene;
+use crate::harness::{COORDINATOR_LABEL, Engine, Starts, eventually};
+
+/// Files of the directory of records that are no records.
+const NOT_RECORDS: &[&str] = &[".probe"];
+
+/// All that a scene is judged by.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    pub(super) jobs: Vec<JobEvidence>,
+    /// What should be gone, each by a name.
+    pub(super) left: Vec<String>,
+}
+
+/// What became of a job.
+#[derive(Clone, Debug, Default)]
+pub(super) struct JobEvidence {
+    pub(super) job: String,
+    pub(super) status: String,
+    pub(super) reason: Option<String>,
+    /// The statuses of the answers to its reports; none for one whose answer was not seen.
+    pub(super) reports: Vec<Option<u16>>,
+    /// How often a container of it was started, by the engine's own account.
+    pub(super) starts: usize,
+    /// How often its agent ran, by the agent's own account.
+    pub(super) runs: usize,
+    /// Whether a coordinator that was killed had it on record.
+    pub(super) recorded: bool,
+}
+
+impl Evidence {
+    /// Looks at everything. The coordinator has ended by now.
+    pub(super) async fn gather(scene: &Scene, engine: &Engine, starts: &Starts) -> Self {
+        let mut jobs = Vec::new();
+        for job in scene.jobs_now().await {
+            let id = job.job_id;
+            let runs = scene.runs(id);
+            jobs.push(JobEvidence {
+                job: id.to_string(),
+                status: job.status,
+                reason: job.fail_reason,
+                reports: scene.journal.reports(id),
+                starts: starts_of(scene, starts, id, runs).await,
+                runs,
+                recorded: scene.recorded.contains(&id),
+            });
+        }
+        let mut left = leftovers_of_engine(scene, engine).await;
+        left.extend(processes(scene));
+        left.extend(files(scene));
+        Self { jobs, left }
+    }
+}
+
+/// The engine tells a start a little later than the agent that was started.
+async fn starts_of(scene: &Scene, starts: &Starts, job: JobId, runs: usize) -> usize {
+    let on_host = scene.home.host_runs().len();
+    eventually("the engine to tell all starts", async || {
+        let count = starts.count_of(job);
+        (count + on_host >= runs).then_some(count)
+    })
+    .await
+}
+
+async fn leftovers_of_engine(scene: &Scene, engine: &Engine) -> Vec<String> {
+    let Some(id) = scene.home.id() else { return Vec::new() };
+    let docker = engine.docker();
+    let filters = HashMap::from([("label", vec![format!("{COORDINATOR_LABEL}={id}")])]);
+    let mut left: Vec<String> = engine
+        .containers(&id)
+        .await
+        .into_iter()
+        .map(|container| format!("container {}", container.names.unwrap_or_default().concat()))
+        .collect();
+    let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
+    let volumes = docker.list_volumes(Some(options)).await.expect("the engine answers");
+    let volumes = volumes.volumes.unwrap_or_default().into_iter();
+    left.extend(volumes.map(|volume| format!("volume {}", volume.name)));
+    let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+    let networks = docker.list_networks(Some(options)).await.expect("the engine answers");
+    let names = networks.into_iter().map(|network| network.name.unwrap_or_default());
+    left.extend(names.map(|name| format!("network {name}")));
+    left
+}
+
+/// Processes that have the scene's folder among their arguments: agents on the host and what keeps
+/// them.
+fn processes(scene: &Scene) -> Vec<String> {
+    let folder = scene.home.dir().display().to_string();
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let lines = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let line = fs::read(entry.path().join("cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        // What shows the changes of files is the campaign's own.
+        let ours = line.contains(&folder) && !line.starts_with("strace ");
+        ours.then(|| format!("process {} ({})", entry.file_name().display(), line.trim()))
+    });
+    lines.collect()
+}
+
+fn files(scene: &Scene) -> Vec<String> {
+    let mut left = Vec::new();
+    for folder in ["jobs", "host"] {
+        // What was never made holds nothing.
+        let Ok(entries) = fs::read_dir(scene.home.state_dir().join(folder)) else { continue };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let records = names.filter(|name| !NOT_RECORDS.contains(&name.as_str()));
+        left.extend(records.map(|name| format!("file {folder}/{name}")));
+    }
+    left
+}

@@ -1,0 +1,123 @@
+//! What happens in a scene while the coordinator is killed.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The course of the jobs of a scene.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scenario {
+    /// One job, whose agent ends well in its container.
+    Completes,
+    /// One job, whose agent fails in its container.
+    Fails,
+    /// One job, whose agent ends well on the host.
+    Host,
+    /// One job, whose container is left by a first kill and taken up again.
+    Adopted,
+    /// The same with an agent on the host.
+    HostAdopted,
+    /// Two jobs at once, in containers.
+    Two,
+}
+
+/// How the app talks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dialect {
+    /// As ours does, with claim ids and leases.
+    Ours,
+    /// As the original does.
+    Original,
+}
+
+/// A scenario with an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Setting {
+    /// How the app talks.
+    pub dialect: Dialect,
+    /// What happens.
+    pub scenario: Scenario,
+}
+
+/// The exit code of an agent that fails.
+const FAILURE: u8 = 4;
+
+impl Scenario {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Completes, Self::Fails, Self::Host, Self::Adopted, Self::HostAdopted, Self::Two];
+
+    /// How many jobs it has.
+    pub(super) const fn jobs(self) -> usize {
+        match self {
+            Self::Two => 2,
+            Self::Completes | Self::Fails | Self::Host | Self::Adopted | Self::HostAdopted => 1,
+        }
+    }
+
+    /// Whether the agents run on the host.
+    pub(super) const fn on_host(self) -> bool {
+        matches!(self, Self::Host | Self::HostAdopted)
+    }
+
+    /// Whether a first kill finds the agent at work.
+    pub(super) const fn adopts(self) -> bool {
+        matches!(self, Self::Adopted | Self::HostAdopted)
+    }
+
+    /// The exit code of its agents.
+    pub(super) const fn exit_code(self) -> u8 {
+        match self {
+            Self::Fails => FAILURE,
+            Self::Completes | Self::Host | Self::Adopted | Self::HostAdopted | Self::Two => 0,
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Completes => "completes",
+            Self::Fails => "fails",
+            Self::Host => "host",
+            Self::Adopted => "adopted",
+            Self::HostAdopted => "host-adopted",
+            Self::Two => "two",
+        }
+    }
+}
+
+impl Dialect {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ours, Self::Original];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Original => "original",
+        }
+    }
+}
+
+impl Setting {
+    /// Every scenario with every app.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Dialect::ALL.into_iter().flat_map(|dialect| {
+            Scenario::ALL.into_iter().map(move |scenario| Self { dialect, scenario })
+        })
+    }
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.dialect.word(), self.scenario.word())
+    }
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known =
+            || Self::all().map(|setting| setting.to_string()).collect::<Vec<_>>().join(", ");
+        let found = Self::all().find(|setting| setting.to_string() == text);
+        found.ok_or_else(|| format!("no such scene; there are {}", known()))
+    }
+}
