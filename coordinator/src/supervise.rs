@@ -33,6 +33,8 @@ pub(crate) enum AgentEnd {
     ExitedUnseen(ExitFacts),
     /// It never had its job document: why.
     NeverBegan(String),
+    /// Its container ended well and held no agent: why that is known.
+    NoAgent(String),
     /// Nothing is left of it that could tell.
     Gone,
 }

@@ -38,6 +38,7 @@ pub(crate) fn verdict(end: AgentEnd, reason: Option<StopReason>, began: Began) -
         }
         (_, Some(reason)) => Outcome::Failed(stopped(reason)),
         (AgentEnd::NeverBegan(problem), None) => return Verdict::NeverBegan(problem),
+        (AgentEnd::NoAgent(problem), None) => Outcome::Failed(Cause::NotStarted { problem }),
         (AgentEnd::Exited(facts), None) => Outcome::of_exit(&facts),
         (AgentEnd::ExitedUnseen(facts), None) => match Outcome::of_exit(&facts) {
             // An engine that stops ends its containers by TERM, which the agent obeys, then by KILL.
@@ -85,6 +86,7 @@ mod tests {
             facts.clone().prop_map(AgentEnd::Exited),
             facts.prop_map(AgentEnd::ExitedUnseen),
             Just(AgentEnd::NeverBegan("why".to_owned())),
+            Just(AgentEnd::NoAgent("why".to_owned())),
             Just(AgentEnd::Gone),
         ]
     }

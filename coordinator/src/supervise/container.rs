@@ -97,15 +97,19 @@ impl Watch<'_> {
     }
 
     fn ended(&self, facts: ExitFacts, completeness: Completeness, output: &Output) -> AgentEnd {
-        // A container that did what it was made for is not run again, whatever it was.
-        if completeness == Completeness::Whole && !output.runner_may_have_begun() && facts.code != 0
-        {
+        if completeness == Completeness::Whole && !output.runner_may_have_begun() {
             let said = output.tail();
-            return AgentEnd::NeverBegan(format!(
+            let problem = format!(
                 "the container ended (exit {}) before the agent began: {}",
                 facts.code,
                 last_chars(said.trim_end(), SAID_MAX_CHARS)
-            ));
+            );
+            // Whatever it was, where it did what it was made for it is not done again.
+            return if facts.code == 0 {
+                AgentEnd::NoAgent(problem)
+            } else {
+                AgentEnd::NeverBegan(problem)
+            };
         }
         match self.engine {
             Seen::Lost => AgentEnd::ExitedUnseen(facts),

@@ -128,7 +128,7 @@ impl AppProxy {
         let ends = taken.filter_map(|exchange| {
             exchange.path.strip_prefix("/api/worker/jobs/").map(str::to_owned)
         });
-        ends.filter(|end| end != "start").collect()
+        ends.filter(|end| end.ends_with("/complete") || end.ends_with("/fail")).collect()
     }
 
     /// The most claims that were under way at once.

@@ -106,9 +106,11 @@ async fn a_killed_coordinator_loses_no_job_and_leaves_no_container() {
 }
 
 #[tokio::test]
-async fn a_claim_that_was_never_started_is_failed_by_the_next_coordinator() {
+async fn a_job_that_was_claimed_and_never_started_is_started_by_the_next_coordinator() {
     let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
     let (engine, starts) = (EngineProxy::start(), Starts::watch(&scene.engine));
+    let proxy = AppProxy::start(&scene.app.url()).await;
+    scene.home = Home::new(&proxy.url());
     engine.down_at(Moment::Never, "POST", "/start");
     scene.home.set("DOCKER_HOST", &engine.host());
     let job = scene.add_job().await;
@@ -118,32 +120,43 @@ async fn a_claim_that_was_never_started_is_failed_by_the_next_coordinator() {
     assert_eq!(scene.containers().await, 1);
 
     let second = scene.home.start();
-    let ended = scene.app.ended(job.job_id).await;
-    assert_eq!(ended.status, "failed");
-    assert!(ended.fail_reason.unwrap_or_default().contains("stopped before the job ended"));
+    assert_eq!(scene.app.ended(job.job_id).await.status, "completed");
+    assert_eq!(proxy.reported(1).await, [format!("{}/complete", job.job_id)]);
     eventually("the container to be removed", async || {
         (scene.containers().await == 0).then_some(())
     })
     .await;
-    assert_eq!(starts.count(&scene.home.id().unwrap()), 0);
+    assert_eq!(starts.count(&scene.home.id().unwrap()), 1);
+    assert_eq!(scene.app.job(job.job_id).await.attempt, 1);
     second.terminate().await;
 }
 
 #[tokio::test]
-async fn a_stopped_coordinator_ends_its_agents_on_the_host_and_the_next_one_reports_them() {
-    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+async fn an_agent_on_the_host_survives_its_coordinator_and_the_next_one_adopts_it() {
+    let Some(mut scene) = Scene::or_skip(LINES).await else { return };
+    let proxy = AppProxy::start(&scene.app.url()).await;
+    scene.home = Home::new(&proxy.url());
     scene.home.set("HOST_FALLBACK", "always");
     let job = scene.add_job().await;
     let first = scene.home.start();
     let agent =
         eventually("an agent on the host", async || scene.home.host_runs().first().copied()).await;
+    eventually("its pause", async || {
+        scene.home.job_log(job.job_id).ends_with("pausing\n").then_some(())
+    })
+    .await;
     first.terminate().await;
-    assert!(!Path::new(&format!("/proc/{agent}")).exists());
+    assert!(Path::new(&format!("/proc/{agent}")).exists());
 
-    let second = scene.home.start();
+    let mut second = scene.home.start();
+    second.wait_for_log("job adopted").await;
+    let pid = nix::unistd::Pid::from_raw(agent.cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGUSR1).unwrap();
     let ended = scene.app.ended(job.job_id).await;
-    assert_eq!(ended.status, "failed");
+    assert_eq!(ended.status, "completed", "{:?}", ended.fail_reason);
     assert_eq!(scene.home.host_runs(), [agent]);
+    assert_eq!(scene.home.job_log(job.job_id), all_lines());
+    assert_eq!(proxy.reported(1).await, [format!("{}/complete", job.job_id)]);
     second.terminate().await;
 }
 
