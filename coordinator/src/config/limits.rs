@@ -111,11 +111,8 @@ pub(super) fn read_keep(reader: &mut Reader<'_>) -> Option<KeepConfig> {
 fn time(text: &str) -> Result<Duration, Allowed> {
     const UNITS: [(&str, f64); 5] =
         [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
-    let unit = UNITS.into_iter().find(|(name, _)| text.ends_with(name));
-    let (number, factor) = match unit {
-        Some((name, factor)) => (text.trim_end_matches(name).trim_end(), factor),
-        None => (text, 1.0),
-    };
+    let unit = |(name, factor)| Some((text.strip_suffix(name)?.trim_end(), factor));
+    let (number, factor) = UNITS.into_iter().find_map(unit).unwrap_or((text, 1.0));
     let seconds = number.parse::<f64>().ok().map(|number| number * factor);
     seconds
         .filter(|seconds| *seconds <= 10_000.0 * 86_400.0)
@@ -164,7 +161,7 @@ mod tests {
             assert_eq!(time(text), Ok(Duration::from_secs_f64(seconds)), "{text}");
         }
         assert_eq!(time("250ms"), Ok(Duration::from_millis(250)));
-        for text in ["", "h", "-1", "4 hours", "1e99", "NaN"] {
+        for text in ["", "h", "-1", "4 hours", "1e99", "NaN", "5ss", "4hh", "1h30m"] {
             assert!(time(text).is_err(), "{text}");
         }
         assert!(positive_time("0").is_err());
