@@ -34,7 +34,7 @@ pub(crate) use environment::Environment;
 pub(crate) use error::ConfigErrors;
 pub(crate) use limits::{BreakerConfig, KeepConfig, LimitsConfig, OnStop, ShutdownConfig};
 pub(crate) use load::{USUAL_FILE, load, load_state_dir};
-pub(crate) use reload::reloaded;
+pub(crate) use reload::{Reloaded, reloaded};
 pub(crate) use report::{Form, Report, print};
 pub(crate) use setting::{Kind, Preset, Setting, all as settings};
 pub(crate) use source::Flags;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use api_client::error_chain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{self, Environment, Flags, Loaded};
+use crate::config::{self, Environment, Flags, Loaded, Reloaded};
 use crate::context::Context;
 use crate::daemon::api_of;
 use crate::logging::LogHandle;
@@ -54,16 +54,19 @@ pub(crate) async fn reload_on_hangup(
 fn reload(ctx: &Context, flags: &Flags, log: &LogHandle) -> Result<(), String> {
     let Loaded { config, notices, .. } =
         config::load(flags, &Environment::from_process()).map_err(|errors| errors.to_string())?;
-    let (config, fixed) = config::reloaded(&ctx.config(), config);
+    let Reloaded { config, taken_up, at_restart } = config::reloaded(&ctx.config(), config);
     let api = api_of(&config.app, ctx.alias).map_err(|error| error_chain(&error))?;
     log.set_filter(&config.log.filter).map_err(|error| error_chain(&error))?;
     ctx.live.replace(config, api);
     for notice in notices {
         tracing::warn!("{notice}");
     }
-    for name in fixed {
+    for name in at_restart {
         tracing::warn!("{name} was changed: it takes effect at a restart");
     }
-    tracing::info!("settings taken up anew");
+    match taken_up.as_slice() {
+        [] => tracing::info!("settings read again: none to take up"),
+        names => tracing::info!("settings taken up: {}", names.join(", ")),
+    }
     Ok(())
 }
