@@ -181,6 +181,7 @@ impl Board {
         let alarm = |waiting: &&Waiting| waiting.trouble == Trouble::Key;
         let mut alarms: Vec<String> =
             inner.outbox.values().filter(alarm).map(|waiting| waiting.problem.clone()).collect();
+        alarms.sort_unstable();
         alarms.dedup();
         let mut breakers: BTreeMap<String, String> =
             [("app", "closed"), ("engine", "closed")].map(|(a, b)| (a.into(), b.into())).into();
@@ -244,5 +245,14 @@ mod tests {
         assert_eq!(board.outcomes_waiting(), 2);
         board.outcome_settled(job);
         assert!(board.snapshot().alarms.is_empty());
+    }
+
+    #[test]
+    fn an_alarm_is_raised_once_however_many_outcomes_have_it() {
+        let board = Board::default();
+        for problem in ["401", "403"].into_iter().cycle().take(20) {
+            board.outcome_waits(JobId::random(), problem, Trouble::Key);
+        }
+        assert_eq!(board.snapshot().alarms, ["401", "403"]);
     }
 }
