@@ -14,7 +14,7 @@ use api_client::error_chain;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -92,7 +92,7 @@ pub(crate) async fn serve(listener: UnixListener, ctx: Arc<Context>, end: Cancel
             }
             Err(error) => {
                 tracing::warn!(%error, "the control socket takes no client");
-                tokio::time::sleep(PATIENCE).await;
+                let _ended = end.run_until_cancelled(sleep(PATIENCE)).await;
             }
         }
     }
@@ -104,16 +104,24 @@ pub(crate) async fn serve(listener: UnixListener, ctx: Arc<Context>, end: Cancel
 
 async fn converse(stream: UnixStream, ctx: &Context) -> io::Result<()> {
     let (from, mut to) = stream.into_split();
-    let mut line = String::new();
-    timeout(PATIENCE, BufReader::new(from.take(REQUEST_MAX)).read_line(&mut line)).await??;
-    let answer = match serde_json::from_str(&line) {
+    let mut line = Vec::new();
+    // One byte more than is allowed tells that there is too much.
+    let mut from = BufReader::new(from.take(REQUEST_MAX + 1));
+    timeout(PATIENCE, from.read_until(b'\n', &mut line)).await??;
+    let answer = match parse(&line) {
         Ok(request) => answer(ctx, request).await,
-        Err(error) => Answer::Refused { problem: format!("not a request: {error}") },
+        Err(problem) => Answer::Refused { problem },
     };
     let mut text = serde_json::to_vec(&answer)?;
     text.push(b'\n');
-    timeout(PATIENCE, to.write_all(&text)).await??;
-    Ok(())
+    timeout(PATIENCE, to.write_all(&text)).await?
+}
+
+fn parse(line: &[u8]) -> Result<Request, String> {
+    if line.len() as u64 > REQUEST_MAX {
+        return Err(format!("a request has at most {REQUEST_MAX} bytes"));
+    }
+    serde_json::from_slice(line).map_err(|error| format!("not a request: {error}"))
 }
 
 async fn answer(ctx: &Context, request: Request) -> Answer {
@@ -144,3 +152,6 @@ fn status(ctx: &Context) -> StatusView {
     };
     StatusView { gate: gate.to_owned(), ..ctx.board.snapshot() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,8 @@ pub(crate) enum OperateError {
     Control(#[from] ControlError),
     #[error("an answer to another question came")]
     Confused,
+    #[error("the coordinator drains no longer: someone resumed or paused it")]
+    NotDraining,
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("nothing was removed")]
@@ -59,17 +61,18 @@ pub(crate) async fn wait_until_drained(
     state_dir: &Path,
     mut tell: impl FnMut(String),
 ) -> Result<(), OperateError> {
+    let mut broken = false;
     loop {
         match status(state_dir).await {
-            Ok(status) if status.gate != "draining" => {
-                tell("no longer draining: someone resumed or paused it".to_owned());
-                return Ok(());
+            Ok(status) if status.gate != "draining" => return Err(OperateError::NotDraining),
+            Ok(status) => {
+                broken = false;
+                let jobs = status.jobs.len();
+                tell(format!("{jobs} {} left", if jobs == 1 { "job" } else { "jobs" }));
             }
-            Ok(status) => tell(format!("{} jobs left", status.jobs.len())),
-            // It has ended, perhaps in the middle of its answer.
-            Err(OperateError::Control(
-                ControlError::NotRunning { .. } | ControlError::Broken { .. },
-            )) => return Ok(()),
+            Err(OperateError::Control(ControlError::NotRunning { .. })) => return Ok(()),
+            // It ended in the middle of its answer, which the next look tells.
+            Err(OperateError::Control(ControlError::Broken { .. })) if !broken => broken = true,
             Err(error) => return Err(error),
         }
         sleep(LOOK).await;
@@ -87,5 +90,71 @@ pub(crate) async fn gc(flags: &Flags, deed: Deed) -> Result<Swept, OperateError>
             Ok(sweep(&daemon.context(), Grace::None, deed).await?)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+    use super::*;
+    use crate::board::StatusView;
+    use crate::control::listen;
+
+    /// A coordinator that gives these answers, one for each question, and is gone after the last.
+    async fn waited(answers: &[&str]) -> (Result<(), OperateError>, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        let listener = listen(dir.path()).unwrap();
+        let coordinator = async move {
+            for answer in answers {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (from, mut to) = stream.into_split();
+                BufReader::new(from).read_line(&mut String::new()).await.unwrap();
+                to.write_all(answer.as_bytes()).await.unwrap();
+            }
+        };
+        let mut told = Vec::new();
+        let tell = |progress| told.push(progress);
+        let (done, ()) = tokio::join!(wait_until_drained(dir.path(), tell), coordinator);
+        (done, told)
+    }
+
+    fn answer(gate: &str) -> String {
+        let status = StatusView { gate: gate.to_owned(), ..StatusView::default() };
+        serde_json::to_string(&Answer::Status(status)).unwrap() + "\n"
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_is_done_when_the_coordinator_is_gone() {
+        let draining = answer("draining");
+        let (done, told) = waited(&[&draining, &draining]).await;
+        done.unwrap();
+        assert_eq!(told, ["0 jobs left", "0 jobs left"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_coordinator_that_ends_in_the_middle_of_its_answer_is_drained() {
+        let (done, _) = waited(&[&answer("draining"), "{\"answ"]).await;
+        done.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_that_someone_took_back_is_no_success() {
+        for gate in ["open", "paused"] {
+            let (done, _) = waited(&[&answer("draining"), &answer(gate)]).await;
+            assert!(matches!(done, Err(OperateError::NotDraining)), "{done:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_coordinator_that_answers_no_more_is_not_taken_for_drained() {
+        let (done, _) = waited(&["\n", "\n"]).await;
+        assert!(
+            matches!(done, Err(OperateError::Control(ControlError::Broken { .. }))),
+            "{done:?}"
+        );
     }
 }
