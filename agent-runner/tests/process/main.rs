@@ -3,18 +3,20 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod job;
+mod lease;
 mod publishing;
+mod servers;
+mod stopping;
+mod turn;
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use api_client::contract::{AgentExit, STARTED_LINE};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-use crate::job::{JOB, Job, REPO_URL, TOKEN, eventually};
+use crate::job::{JOB, Job, TOKEN, eventually};
 
 fn pid(text: &str) -> i32 {
     text.trim().parse().unwrap()
@@ -68,20 +70,6 @@ fn a_repository_that_cannot_be_had_has_its_exit_code() {
 }
 
 #[test]
-fn sigterm_and_sigint_cancel_the_run() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        let job = Job::start("echo $$ > $HERE/started; exec sleep 1000", None);
-        let git = pid(&job.file("started"));
-        let blocked = status_field(git, "SigBlk");
-        assert_eq!(blocked, "0000000000000000", "what it starts can be ended by signals too");
-        job.signal(signal);
-        let (code, stderr) = job.end();
-        assert_eq!(code, Some(i32::from(AgentExit::Cancelled.code())), "{stderr}");
-        assert!(!exists(git));
-    }
-}
-
-#[test]
 fn it_waits_for_its_children_though_it_was_started_with_sigchld_ignored() {
     let mut program = Command::new("env");
     program.args(["--ignore-signal=CHLD", env!("CARGO_BIN_EXE_agent-runner")]);
@@ -89,22 +77,6 @@ fn it_waits_for_its_children_though_it_was_started_with_sigchld_ignored() {
     let job = Job::start_by(program, folder, "echo 'fatal: no' >&2; exit 128", None);
     let (code, stderr) = job.end();
     assert_eq!(code, Some(i32::from(AgentExit::CloneFailed.code())), "{stderr}");
-}
-
-#[test]
-fn a_signal_before_the_job_document_has_ended_is_not_lost() {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
-    program.env("TERARCHITECT_JOB_DOCUMENT", "stdin").stdin(Stdio::piped()).stderr(Stdio::null());
-    let mut process = program.spawn().unwrap();
-    let pid = process.id().cast_signed();
-    eventually(|| status_field(pid, "SigBlk").ends_with("14003").then_some(()));
-    kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
-    let document = format!(
-        r#"{{"TASK":"x","REPO_URL":"{REPO_URL}","GITHUB_TOKEN":"{TOKEN}","WORKER_MODE":"claude-code","WORKER_API_KEY":"sk-1"}}"#
-    );
-    process.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
-    let status = process.wait().unwrap();
-    assert_eq!(status.code(), Some(i32::from(AgentExit::Cancelled.code())));
 }
 
 #[test]

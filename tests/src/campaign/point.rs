@@ -135,7 +135,7 @@ impl fmt::Display for Point {
 }
 
 /// What the names of temporary files begin with; the rest is random.
-const TEMPORARY: &str = ".tmp";
+pub(super) const TEMPORARY: &str = ".tmp";
 
 /// A path in which every id is replaced by `{}`.
 fn without_ids(path: &str) -> String {
