@@ -96,13 +96,13 @@ impl Job {
     }
 
     /// Exit code and standard error.
-    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(&mut self) -> (Option<i32>, String) {
         let code = self.process.wait().unwrap().code();
         (code, self.log())
     }
 
     /// The same of a run that was told to stop just now, which must not take long.
-    pub(crate) fn end_soon(self) -> (Option<i32>, String) {
+    pub(crate) fn end_soon(&mut self) -> (Option<i32>, String) {
         let told = Instant::now();
         let ended = self.end();
         let took = told.elapsed();

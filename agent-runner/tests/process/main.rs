@@ -74,7 +74,7 @@ fn it_waits_for_its_children_though_it_was_started_with_sigchld_ignored() {
     let mut program = Command::new("env");
     program.args(["--ignore-signal=CHLD", env!("CARGO_BIN_EXE_agent-runner")]);
     let folder = tempfile::tempdir().unwrap();
-    let job = Job::start_by(program, folder, "echo 'fatal: no' >&2; exit 128", None);
+    let mut job = Job::start_by(program, folder, "echo 'fatal: no' >&2; exit 128", None);
     let (code, stderr) = job.end();
     assert_eq!(code, Some(i32::from(AgentExit::CloneFailed.code())), "{stderr}");
 }
@@ -82,7 +82,7 @@ fn it_waits_for_its_children_though_it_was_started_with_sigchld_ignored() {
 #[test]
 fn an_orphan_is_reaped_while_the_job_runs() {
     let orphan = "sh -c 'sh -c \"echo \\$\\$ > $0/orphan; exec sleep 0.2\" &' $HERE";
-    let job = Job::start(&format!("{orphan}\necho up > $HERE/started; exec sleep 1000"), None);
+    let mut job = Job::start(&format!("{orphan}\necho up > $HERE/started; exec sleep 1000"), None);
     let orphan = pid(&job.file("orphan"));
     job.file("started");
     // A zombie would stay until its parent asks for it.
@@ -95,7 +95,7 @@ fn an_orphan_is_reaped_while_the_job_runs() {
 fn what_a_job_leaves_behind_is_ended_with_it() {
     let daemon = "setsid sh -c 'trap \"\" TERM HUP; echo $$ > $0/daemon; exec sleep 1000' $HERE \
         </dev/null >/dev/null 2>&1 &";
-    let job =
+    let mut job =
         Job::start(&format!("{daemon}\nwhile ! [ -s $HERE/daemon ]; do :; done; exit 128"), None);
     let daemon = pid(&job.file("daemon"));
     job.end();
@@ -108,7 +108,7 @@ fn no_secret_is_in_the_environment_or_the_arguments_of_what_the_job_starts() {
     let script = "p=$$; while :; do cat /proc/$p/environ /proc/$p/cmdline; \
         [ $p = $$ ] || timeout 1 cat /proc/$p/fd/0; [ $p = $(cat $HERE/first) ] && break; \
         p=$(awk '/^PPid/ {print $2}' /proc/$p/status); done > $HERE/seen; echo >> $HERE/seen; exit 128";
-    let job = Job::start(script, None);
+    let mut job = Job::start(script, None);
     let seen = fs_text(&job, "seen");
     for part in ["ls-remote", "inner", "outer"] {
         assert!(seen.contains(part), "{part:?} is not in {seen}");

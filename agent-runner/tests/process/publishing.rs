@@ -20,7 +20,7 @@ fn nothing_of_the_worker_runs_while_the_token_is_in_use() {
         echo new > new"#;
     let look = "grep -qa escaped /proc/$(cat $HERE/escaped)/cmdline && echo alive > $HERE/seen \
         || echo gone > $HERE/seen; echo 'fatal: no' >&2; exit 128";
-    let job = start(escaped, look);
+    let mut job = start(escaped, look);
     assert_eq!(job.file("seen"), "gone\n");
     let (code, stderr) = job.end();
     assert_eq!(code, Some(i32::from(AgentExit::PublishFailed.code())), "{stderr}");
@@ -29,7 +29,7 @@ fn nothing_of_the_worker_runs_while_the_token_is_in_use() {
 #[test]
 fn a_pipe_in_the_work_tree_does_not_hold_a_cancelled_run() {
     // Libgit2 opens it for reading, which waits for a writer.
-    let job = start("mkfifo .gitignore; echo $PPID > $HERE/inner", "");
+    let mut job = start("mkfifo .gitignore; echo $PPID > $HERE/inner", "");
     let inner = job.file("inner");
     let waits = |task: &Path| {
         fs::read_to_string(task.join("wchan"))
