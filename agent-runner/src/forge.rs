@@ -81,6 +81,12 @@ pub(crate) enum ForgeError {
         /// Why.
         reason: String,
     },
+    /// The run is to end; what was not begun is not done any more.
+    #[error("cancelled before {attempted}")]
+    Cancelled {
+        /// What was to be attempted.
+        attempted: &'static str,
+    },
     /// The pull request does not show what was pushed.
     #[error("pull request {url} should be open at {expected}, but it is {found}")]
     NotVerified {
@@ -150,7 +156,8 @@ impl PullRequestDraft {
 }
 
 /// One repository on a forge, with the requests that publishing needs. Every request is repeated
-/// where that may help, and is then as good as made once.
+/// where that may help, and is then as good as made once. A cancelled run changes nothing there any
+/// more, except by a request that is under way; it may still look.
 pub(crate) trait Forge {
     /// The open pull request of a branch.
     async fn find_open(&self, head: &BranchName) -> Result<Option<PullRequest>, ForgeError>;

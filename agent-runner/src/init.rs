@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, getppid};
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,6 +31,9 @@ const FORWARDED: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
 
 /// How long leftovers are pursued: a process in an uninterruptible wait cannot be ended.
 const SWEEP_LIMIT: Duration = Duration::from_secs(5);
+/// The same for a run that was told to stop: the inner process may have taken 7 s, and 10 s after
+/// their signal engines kill.
+const STOPPED_SWEEP_LIMIT: Duration = Duration::from_secs(1);
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
 
 /// The inner process could not be started or watched.
@@ -56,15 +60,18 @@ pub(crate) enum InitError {
 ///
 /// SIGCHLD may be inherited as ignored, and then no child can be waited for: a handler takes its
 /// place, and the replacement of this process makes that the default again. The signals that are
-/// passed on wait from here until the outer process takes them; pid 1 would lose them otherwise.
+/// passed on wait from here until the outer process takes them; pid 1 would lose them otherwise. What
+/// is returned shows those that wait, and takes what it shows.
 ///
 /// # Errors
 /// When the system does not allow it.
-pub(crate) fn take_signals() -> io::Result<()> {
+pub(crate) fn take_signals() -> io::Result<SignalFd> {
     waited_for().thread_block()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let _context = runtime.enter();
-    signal(SignalKind::child()).map(drop)
+    drop(signal(SignalKind::child())?);
+    let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+    Ok(SignalFd::with_flags(&FORWARDED.into_iter().collect(), flags)?)
 }
 
 /// Becomes the outer process: the same one, with a clean environment and the settings in memory as
@@ -96,8 +103,13 @@ pub(crate) fn run(kind: Option<Kind>) -> Result<ExitCode, InitError> {
     signals.thread_block().map_err(InitError::Prepare)?;
     let inner = spawn(kind).map_err(|source| InitError::Restart { role: "inner", source })?;
     let inner = Pid::from_raw(inner.id().cast_signed());
-    let code = supervise(inner, &signals).map_err(InitError::Wait)?;
-    end_leftovers();
+    let mut sweep_limit = SWEEP_LIMIT;
+    let mut pass_on = |signal| {
+        sweep_limit = STOPPED_SWEEP_LIMIT;
+        let _gone_already = kill(inner, signal);
+    };
+    let code = supervise(inner, &signals, &mut pass_on).map_err(InitError::Wait)?;
+    end_leftovers(sweep_limit);
     Ok(ExitCode::from(code))
 }
 
@@ -132,7 +144,7 @@ fn again(role: &str, kind: Option<Kind>) -> io::Result<Command> {
 }
 
 /// Waits until the inner process has ended; its exit code, 128 + n for signal n.
-fn supervise(inner: Pid, signals: &SigSet) -> Result<u8, Errno> {
+fn supervise(inner: Pid, signals: &SigSet, pass_on: &mut dyn FnMut(Signal)) -> Result<u8, Errno> {
     loop {
         match signals.wait()? {
             Signal::SIGCHLD => {
@@ -140,9 +152,7 @@ fn supervise(inner: Pid, signals: &SigSet) -> Result<u8, Errno> {
                     return Ok(code);
                 }
             }
-            signal => {
-                let _gone_already = kill(inner, signal);
-            }
+            signal => pass_on(signal),
         }
     }
 }
@@ -168,8 +178,8 @@ fn reap(inner: Pid) -> Result<Option<u8>, Errno> {
 }
 
 /// Kills and reaps whatever still descends from this process.
-fn end_leftovers() {
-    let give_up = Instant::now() + SWEEP_LIMIT;
+fn end_leftovers(limit: Duration) {
+    let give_up = Instant::now() + limit;
     loop {
         let left = ProcessTable::read().descendants(getpid());
         signal_all(&left, Signal::SIGKILL);

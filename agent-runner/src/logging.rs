@@ -2,18 +2,22 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 use crate::redaction::Redaction;
 
+const DEFAULT_FILTER: &str = "info";
+
+/// The target of lines that say that the run goes on. They are shown whatever the filter is, unless it
+/// is about them: a coordinator ends a runner that prints nothing for long.
+pub(crate) const PROGRESS: &str = "progress";
+
 /// Starts the log. `filter` is the text of `RUST_LOG` or `LOG_LEVEL`; what cannot be read in it is
 /// said and left out.
 pub(crate) fn init(filter: Option<&str>, redaction: &Redaction) {
-    let builder = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
-    let (filter, problem) = match builder.parse(filter.unwrap_or_default()) {
+    let (filter, problem) = match with_progress(filter.unwrap_or(DEFAULT_FILTER)).parse() {
         Ok(filter) => (filter, None),
-        Err(error) => (builder.parse_lossy(""), Some(error)),
+        Err(error) => (EnvFilter::new(with_progress(DEFAULT_FILTER)), Some(error)),
     };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -25,4 +29,9 @@ pub(crate) fn init(filter: Option<&str>, redaction: &Redaction) {
     if let Some(error) = problem {
         tracing::warn!(%error, "RUST_LOG or LOG_LEVEL cannot be read; logging at info");
     }
+}
+
+/// The filter with the lines of progress; a directive of its own for them comes later and wins.
+fn with_progress(filter: &str) -> String {
+    format!("{PROGRESS}=info,{filter}")
 }

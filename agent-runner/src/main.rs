@@ -25,7 +25,6 @@ mod run;
 mod settings;
 mod worker;
 
-use std::convert::Infallible;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -40,11 +39,11 @@ use crate::cancel::StopSignals;
 use crate::cli::{Cli, Kind, Role};
 use crate::redaction::Redaction;
 use crate::run::Run;
-use crate::settings::{Handover, Layers};
+use crate::settings::{DocumentError, Handover, Layers};
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().role() {
-        Role::First(kind) => first(kind).map(|never| match never {}),
+        Role::First(kind) => first(kind),
         Role::Outer(kind) => outer(kind),
         Role::Inner(kind) => inner(kind).map_err(Into::into),
         Role::Credential => {
@@ -57,12 +56,22 @@ fn main() -> ExitCode {
     })
 }
 
-/// Takes everything that was given out of the environment.
-fn first(kind: Option<Kind>) -> Result<Infallible, Box<dyn std::error::Error>> {
-    init::take_signals()?;
-    let handover = Handover::from_process()?;
-    log_from(&handover);
-    Ok(init::become_outer(&handover, kind)?)
+/// Takes everything that was given out of the environment, and becomes the outer process.
+fn first(kind: Option<Kind>) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let stop = init::take_signals()?;
+    let handover = Handover::from_process(&stop);
+    match &handover {
+        Ok(handover) => drop(log_from(handover)),
+        Err(_) => logging::init(None, &Redaction::default()),
+    }
+    let handover = match handover {
+        Err(stopped @ DocumentError::Stopped) => {
+            tracing::warn!("{stopped}");
+            return Ok(ExitCode::from(AgentExit::Cancelled.code()));
+        }
+        handover => handover?,
+    };
+    match init::become_outer(&handover, kind)? {}
 }
 
 /// Runs the inner process, and outlives it.

@@ -1,5 +1,7 @@
 //! Why a run ends without a pull request, each reason with its exit code.
 
+use std::fmt;
+
 use api_client::contract::AgentExit;
 use api_client::{ApiError, ClientError};
 
@@ -11,6 +13,43 @@ use crate::publish::PublishError;
 use crate::report::Step;
 use crate::settings::SettingsError;
 use crate::worker::{Ending, WorkerError};
+
+/// How far a run came with what others can see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// Not at all.
+    Nothing,
+    /// The branch of this name is pushed.
+    Branch(String),
+    /// The pull request at this address is open.
+    PullRequest(String),
+}
+
+impl Published {
+    /// What is said of a run that was cancelled here. An interrupted push may have arrived.
+    fn at_cancellation(&self) -> String {
+        match self {
+            Self::Nothing => "cancelled before anything was published".to_owned(),
+            Self::Branch(branch) => format!(
+                "cancelled while the work was published: branch {branch} may be on the remote, \
+                 without a confirmed pull request"
+            ),
+            Self::PullRequest(_) => format!("cancelled; {self}"),
+        }
+    }
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing was published"),
+            Self::Branch(branch) => {
+                write!(f, "branch {branch} is pushed, no pull request was opened or updated")
+            }
+            Self::PullRequest(url) => write!(f, "{url} is open, the ticket was not completed"),
+        }
+    }
+}
 
 /// A run that was not delivered.
 #[derive(Debug, thiserror::Error)]
@@ -99,18 +138,27 @@ pub(crate) enum RunError {
         #[source]
         source: ApiError,
     },
-    /// The app asked for the end, or the runner was told to stop.
-    #[error("cancelled before anything was published")]
-    Cancelled,
-    /// The same, when the push had begun at least.
-    #[error(
-        "cancelled while the work was published: branch {branch} may be on the remote, without a \
-         confirmed pull request"
-    )]
-    CancelledLate {
-        /// The branch.
-        branch: String,
+    /// The lease is over: whoever has the job now is not to be disturbed.
+    #[error("the job was given to someone else or has ended; {published}")]
+    Superseded {
+        /// How far this run came.
+        published: Published,
+        /// What the app answered.
+        #[source]
+        source: ApiError,
     },
+    /// The app did not say whether the job is still ours.
+    #[error("whether the job is still ours could not be had from the app; {published}")]
+    LeaseUnknown {
+        /// How far this run came.
+        published: Published,
+        /// Why.
+        #[source]
+        source: ApiError,
+    },
+    /// The app asked for the end, or the runner was told to stop.
+    #[error("{}", .0.at_cancellation())]
+    Cancelled(Published),
     /// The same, but what was to be brought to an end took too long.
     #[error("cancelled; the run was cut short, the step before this one tells how far it came")]
     CutShort,
@@ -120,16 +168,29 @@ pub(crate) enum RunError {
 }
 
 impl RunError {
-    /// What it means for a run that was cancelled: whatever failed was interrupted. A pull request
-    /// that is open stays what it is.
+    /// Of a lease that was not renewed, so that nothing more may be published.
+    pub(crate) fn of_lease(published: Published, source: ApiError) -> Self {
+        match source {
+            ApiError::Refused { status: 409, .. } | ApiError::Gone { .. } => {
+                Self::Superseded { published, source }
+            }
+            source => Self::LeaseUnknown { published, source },
+        }
+    }
+
+    /// What it means for a run that was cancelled: whatever failed was interrupted. That the job is
+    /// another's stays what it is.
     pub(crate) fn when_cancelled(self) -> Self {
-        match self {
-            Self::Completion { .. } => self,
+        let published = match self {
+            Self::Superseded { .. } => return self,
+            Self::Cancelled(published) | Self::LeaseUnknown { published, .. } => published,
             Self::Push { branch, .. }
             | Self::NotConfirmed { branch, .. }
-            | Self::PullRequest { branch, .. } => Self::CancelledLate { branch },
-            _ => Self::Cancelled,
-        }
+            | Self::PullRequest { branch, .. } => Published::Branch(branch),
+            Self::Completion { url, .. } => Published::PullRequest(url),
+            _ => Published::Nothing,
+        };
+        Self::Cancelled(published)
     }
 
     /// The process exit code that stands for it.
@@ -142,9 +203,11 @@ impl RunError {
             Self::Context(ApiError::Unauthorised { .. } | ApiError::Gone { .. }) => {
                 AgentExit::Misconfigured
             }
-            Self::Context(_) | Self::NoTicket | Self::Completion { .. } => {
-                AgentExit::AppUnreachable
-            }
+            Self::Context(_)
+            | Self::NoTicket
+            | Self::LeaseUnknown { .. }
+            | Self::Completion { .. } => AgentExit::AppUnreachable,
+            Self::Superseded { .. } => AgentExit::Superseded,
             Self::Checkout(_) => AgentExit::CloneFailed,
             Self::Folder { .. }
             | Self::InnerDocker(_)
@@ -156,7 +219,7 @@ impl RunError {
             | Self::Push { .. }
             | Self::NotConfirmed { .. }
             | Self::PullRequest { .. } => AgentExit::PublishFailed,
-            Self::Cancelled | Self::CancelledLate { .. } | Self::CutShort => AgentExit::Cancelled,
+            Self::Cancelled(_) | Self::CutShort => AgentExit::Cancelled,
             Self::ReviewNotSupported => AgentExit::NotSupported,
         }
     }
@@ -171,6 +234,7 @@ impl RunError {
             AgentExit::PublishFailed => Step::PublishFailed,
             AgentExit::AppUnreachable => Step::AppUnreachable,
             AgentExit::NotSupported => Step::NotSupported,
+            AgentExit::Superseded => Step::Superseded,
             AgentExit::Delivered => Step::TaskComplete,
             AgentExit::WorkerFailed | AgentExit::DirectorFailed | AgentExit::BudgetExhausted => {
                 Step::WorkerUnavailable

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use api_client::wire::{LogEntry, TicketCompletion, WorkerContext};
 use api_client::{ApiError, ClientError, WorkerApi, retry};
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::bounded::bounded;
 use crate::redaction::Redaction;
-use crate::settings::AppTicket;
+use crate::settings::{AppTicket, Hold};
 
 /// Longest `raw_output` of a log entry, in bytes; the app has no limit of its own.
 const RAW_OUTPUT_MAX: usize = 64 << 10;
@@ -23,8 +23,9 @@ const SUMMARY_MAX: usize = 2_000;
 
 const CONTEXT_TRIES: usize = 5;
 const LOG_TRIES: usize = 3;
-/// Four minutes of pauses, and the time that the tries themselves take.
-const COMPLETE_TRIES: usize = 10;
+/// For what decides about work that is done: four minutes of pauses, and the time that the tries
+/// themselves take.
+const DECISIVE_TRIES: usize = 10;
 
 /// How long one log entry may hold up the run, tries included.
 const LOG_LIMIT: Duration = Duration::from_secs(20);
@@ -67,6 +68,8 @@ pub(crate) enum Step {
     PublishFailed,
     /// The run was cancelled.
     Cancelled,
+    /// The job is another's by now.
+    Superseded,
     /// This kind of job is for a later version.
     NotSupported,
     /// The app did not answer as it must.
@@ -92,6 +95,7 @@ impl Step {
             Self::NoChanges => "no_changes",
             Self::PublishFailed => "publish_failed",
             Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
             Self::NotSupported => "not_supported",
             Self::AppUnreachable => "app_unreachable",
         }
@@ -114,6 +118,7 @@ impl Step {
             | Self::NoChanges
             | Self::PublishFailed
             | Self::Cancelled
+            | Self::Superseded
             | Self::NotSupported
             | Self::AppUnreachable => true,
         }
@@ -164,7 +169,7 @@ impl AppReporter {
     /// When the app did not send it, after some tries.
     pub(crate) async fn context(&self) -> Result<WorkerContext, ApiError> {
         let AppTicket { project, ticket, .. } = self.at;
-        retry(CONTEXT_TRIES, || self.api.worker_context(project, ticket)).await
+        insist(CONTEXT_TRIES, || self.api.worker_context(project, ticket)).await
     }
 
     /// Whether the app asks for the end of the work.
@@ -182,7 +187,24 @@ impl AppReporter {
 
     async fn complete(&self, completion: &TicketCompletion) -> Result<(), ApiError> {
         let AppTicket { project, ticket, .. } = self.at;
-        retry(COMPLETE_TRIES, || self.api.complete_ticket(project, ticket, completion)).await
+        insist(DECISIVE_TRIES, || self.api.complete_ticket(project, ticket, completion)).await
+    }
+
+    async fn renew_lease(&self) -> Result<(), ApiError> {
+        let Some(Hold { job, claim }) = self.at.hold else { return Ok(()) };
+        insist(DECISIVE_TRIES, || self.api.renew_lease(job, claim)).await
+    }
+
+    /// Returns when a log entry has held up the run for long enough.
+    async fn log_is_late(&self) {
+        let cancelled = async {
+            self.cancel.cancelled().await;
+            sleep(CANCELLED_LOG_LIMIT).await;
+        };
+        tokio::select! {
+            () = sleep(LOG_LIMIT) => {}
+            () = cancelled => {}
+        }
     }
 }
 
@@ -203,13 +225,25 @@ impl Reporter {
             summary,
             raw_output,
         };
-        let limit = if app.cancel.is_cancelled() { CANCELLED_LOG_LIMIT } else { LOG_LIMIT };
-        match timeout(limit, app.post(&entry)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, step = step.name(), "a log entry is lost"),
-            Err(_) => {
+        tokio::select! {
+            posted = app.post(&entry) => if let Err(error) = posted {
+                tracing::warn!(%error, step = step.name(), "a log entry is lost");
+            },
+            () = app.log_is_late() => {
                 tracing::warn!(step = step.name(), "a log entry is lost: the app is too slow");
             }
+        }
+    }
+
+    /// Makes sure that the job is still ours: called before anything that others see. Without a claim
+    /// nobody else can have it.
+    ///
+    /// # Errors
+    /// When it is another's or has ended, or the app does not say, after several tries.
+    pub(crate) async fn renew_lease(&self) -> Result<(), ApiError> {
+        match self {
+            Self::App(app) => app.renew_lease().await,
+            Self::LogOnly { .. } => Ok(()),
         }
     }
 
@@ -239,4 +273,19 @@ impl Reporter {
             Self::LogOnly { redaction, .. } => redaction,
         }
     }
+}
+
+/// Calls until it succeeds, fails for good, or was tried `tries` times. Every failure is a line of
+/// output: an app that asks for long pauses must not make this run look stalled.
+async fn insist<T, F>(tries: usize, mut call: impl FnMut() -> F) -> Result<T, ApiError>
+where
+    F: Future<Output = Result<T, ApiError>>,
+{
+    retry(tries, || {
+        let answer = call();
+        async {
+            answer.await.inspect_err(|error| tracing::warn!(%error, "a call of the app failed"))
+        }
+    })
+    .await
 }

@@ -1,5 +1,6 @@
 //! The run, as an ordered list of steps. No other module knows the order.
 
+mod folder;
 mod job;
 
 use std::convert::Infallible;
@@ -12,6 +13,7 @@ use api_client::{JobId, error_chain};
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
+use self::folder::JobFolder;
 use self::job::Job;
 use crate::cancel;
 use crate::checkout::{self, Checkout};
@@ -19,7 +21,7 @@ use crate::cli::Kind;
 use crate::forge::PullRequest;
 use crate::git::BranchName;
 use crate::inner_docker::InnerDocker;
-use crate::outcome::RunError;
+use crate::outcome::{Published, RunError};
 use crate::prompt::{self, Assignment};
 use crate::redaction::Redaction;
 use crate::report::{AppReporter, Reporter, Step};
@@ -28,7 +30,7 @@ use crate::worker::{Ending, TurnReport};
 
 /// How long a cancelled run may take to come to an end. With one entry in the ticket's log this stays
 /// below the 10 s after which engines end a container.
-const CANCEL_LIMIT: Duration = Duration::from_secs(6);
+const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A run that has its settings' sources and nothing else yet.
 pub(crate) struct Run {
@@ -114,16 +116,13 @@ impl Run {
         }
         let cancel = self.cancel.clone();
         let prepared = cancel.run_until_cancelled(self.prepare(&start, reporter)).await;
-        let job = prepared.unwrap_or(Err(RunError::Cancelled))?;
-        let folder = tempfile::Builder::new().prefix("agent-job-").tempdir().map_err(|source| {
-            RunError::Folder { attempted: "make a folder for the job", source }
+        let job = prepared.unwrap_or(Err(RunError::Cancelled(Published::Nothing)))?;
+        let folder = JobFolder::new().map_err(|source| RunError::Folder {
+            attempted: "make a folder for the job",
+            source,
         })?;
-        let checkout = job.check_out(folder.path(), &branch_of(&start), reporter).await?;
-        let done = deliver(&job, &checkout, folder.path(), start.docker, reporter).await;
-        job.give_back(checkout).await;
-        if let Err(error) = folder.close() {
-            tracing::warn!(%error, "the job's folder could not be removed");
-        }
+        let done = carry_out(&job, &start, folder.path(), reporter).await;
+        folder.remove().await;
         done
     }
 
@@ -172,6 +171,19 @@ impl Run {
     }
 }
 
+/// The job in a folder of its own.
+async fn carry_out(
+    job: &Job,
+    start: &Start,
+    folder: &Path,
+    reporter: &Reporter,
+) -> Result<PullRequest, RunError> {
+    let checkout = job.check_out(folder, &branch_of(start), reporter).await?;
+    let done = deliver(job, &checkout, folder, start.docker, reporter).await;
+    job.give_back(checkout).await;
+    done
+}
+
 /// From a fresh checkout to a pull request that the app knows of.
 async fn deliver(
     job: &Job,
@@ -186,16 +198,26 @@ async fn deliver(
     let work = job.commit(checkout, &turn.answer).await?;
     let publishing = format!("Publishing {}: {}", work.commit, work.stat);
     reporter.step(Step::Finalize, &publishing, None).await;
-    if job.is_cancelled() {
-        return Err(RunError::Cancelled);
-    }
+    job.keep_lease(Published::Nothing, reporter).await?;
     job.push(checkout, &work).await?;
+    job.keep_lease(Published::Branch(checkout.branch().to_string()), reporter).await?;
     let request = job.propose(checkout, &work, &turn.answer).await?;
     let open = format!("Pull request {} is open: {}", request.number, request.url);
     reporter.step(Step::TaskComplete, &open, None).await;
+    complete(&turn, request, reporter).await
+}
+
+/// Tells the app of the pull request. A cancelled run does so as well, if it can in the time it has.
+async fn complete(
+    turn: &TurnReport,
+    request: PullRequest,
+    reporter: &Reporter,
+) -> Result<PullRequest, RunError> {
+    if let Err(source) = reporter.renew_lease().await {
+        return Err(RunError::of_lease(Published::PullRequest(request.url), source));
+    }
     let summary = prompt::accomplished(&turn.answer);
-    let completed = reporter.complete(&summary, &request.url, request.number).await;
-    match completed {
+    match reporter.complete(&summary, &request.url, request.number).await {
         Ok(()) => Ok(request),
         Err(source) => Err(RunError::Completion { url: request.url, source }),
     }
@@ -221,7 +243,7 @@ async fn edit(
     }
     let turn = turn?;
     if job.is_cancelled() {
-        return Err(RunError::Cancelled);
+        return Err(RunError::Cancelled(Published::Nothing));
     }
     let summary = format!("{} ({})", turn.ending, turn.usage);
     reporter.step(Step::WorkerTurn, &summary, Some(&turn.transcript)).await;

@@ -4,19 +4,23 @@
 //! rest, for which the app's own settings count as well. Precedence: environment, job document, the
 //! app's settings, default; a blank value counts as not set.
 
+mod document;
 mod handover;
 mod layers;
+mod origin;
 mod worker;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use api_client::contract::{DOCKER_RUN_ERROR_MAX_CHARS, env};
-use api_client::{JobId, ProjectId, Secret, TicketId};
+use api_client::{JobId, Secret};
 use url::Url;
 
+pub(crate) use self::document::DocumentError;
 pub(crate) use self::handover::{Handover, PLAIN_NAMES};
 pub(crate) use self::layers::{Layer, Layers};
+pub(crate) use self::origin::{AppTicket, Hold, Origin};
 pub(crate) use self::worker::{WORKER_STALL_SEC, WorkerCli, WorkerSettings};
 
 use crate::cli::Kind;
@@ -96,28 +100,6 @@ pub(crate) struct Start {
     pub(crate) docker_run_error: Option<String>,
 }
 
-/// Where the work is described, and the end of it reported.
-#[derive(Debug)]
-pub(crate) enum Origin {
-    /// A ticket of an app.
-    App(AppTicket),
-    /// The text of `TASK`; no app is involved.
-    Task(String),
-}
-
-/// A ticket and the app that has it.
-#[derive(Clone, Debug)]
-pub(crate) struct AppTicket {
-    /// Base URL of the app.
-    pub(crate) url: Url,
-    /// Key of the worker API; an app on its own machine may do without.
-    pub(crate) key: Option<Secret>,
-    /// The project.
-    pub(crate) project: ProjectId,
-    /// The ticket.
-    pub(crate) ticket: TicketId,
-}
-
 /// Which Docker the worker may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DockerMode {
@@ -182,7 +164,7 @@ impl Start {
         Ok(Self {
             job: layers.find(env::JOB_ID).map(|id| id.parse()).transpose()?,
             kind: kind.map(Ok).or(named).transpose()?.unwrap_or(Kind::Ticket),
-            origin: origin(layers)?,
+            origin: Origin::read(layers)?,
             docker: docker_mode(layers)?,
             docker_run_error: layers
                 .find(env::DOCKER_RUN_ERROR)
@@ -232,27 +214,6 @@ pub(crate) fn job_label(layers: &Layers) -> String {
 /// The engine that is handed to the worker.
 pub(crate) fn docker_host(layers: &Layers) -> Option<String> {
     layers.find(DOCKER_HOST).map(|host| host.text())
-}
-
-fn origin(layers: &Layers) -> Result<Origin, SettingsError> {
-    let task = layers.find(env::TASK);
-    let ticket = layers.find(env::TICKET_ID);
-    match (task, ticket) {
-        (Some(task), None) => Ok(Origin::Task(task.verbatim())),
-        (Some(task), Some(_)) => {
-            Err(task.invalid("cannot be used together with TICKET_ID: unset one of them"))
-        }
-        (None, None) => Err(SettingsError::Missing {
-            name: env::TICKET_ID,
-            purpose: "set it with TERARCHITECT_API_URL and PROJECT_ID to work on a ticket, or set TASK to work without an app",
-        }),
-        (None, Some(ticket)) => Ok(Origin::App(AppTicket {
-            url: layers.required(env::API_URL, "the base URL of the app")?.url()?,
-            key: layers.find(env::WORKER_API_KEY).map(|key| key.secret()),
-            project: layers.required(env::PROJECT_ID, "the project of the ticket")?.parse()?,
-            ticket: ticket.parse()?,
-        })),
-    }
 }
 
 /// Without a mode, a given `DOCKER_HOST` is used and nothing else. An engine of its own is for a

@@ -35,10 +35,8 @@ impl Breakers {
 
     /// Whether a dependency may be tried now.
     pub(crate) fn allow(&self, dependency: Dependency) -> Result<(), NotReady> {
-        self.of(dependency)
-            .breaker
-            .allows(Instant::now())
-            .map_err(|wait| NotReady::Breaker { dependency, seconds: wait.as_secs() + 1 })
+        let allowed = self.of(dependency).breaker.allows(Instant::now());
+        allowed.map_err(|_left| NotReady::Breaker { dependency })
     }
 
     /// Notes how a try went.

@@ -62,7 +62,7 @@ pub(crate) struct Live {
 
 impl Live {
     /// These settings, and the client that follows from them.
-    pub(crate) fn new(config: Config, api: WorkerApi) -> Self {
+    pub(crate) fn new(api: WorkerApi, config: Config) -> Self {
         Self { now: RwLock::new((Arc::new(config), api)), changed: Notify::new() }
     }
 

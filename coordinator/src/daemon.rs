@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use api_client::{ClientError, WorkerApi, error_chain};
+use api_client::{ClientError, JobId, WorkerApi, error_chain};
 use futures_util::FutureExt;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,9 @@ const USER_AGENT: &str = concat!("terarchitect-coordinator/", env!("CARGO_PKG_VE
 
 /// At the start the engine is waited for no longer than this.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// No longer is waited for the removal of what is left of jobs that no one knows.
+const REMOVALS: Duration = Duration::from_secs(30);
 
 /// The daemon cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +103,7 @@ impl Daemon {
             host_runs: AtomicUsize::new(0),
             mode,
             shutdown: Shutdown::default(),
-            live: Live::new(config.clone(), api_of(&config.app, alias)?),
+            live: Live::new(api_of(&config.app, alias)?, config),
             state_dir,
         };
         Ok(Self {
@@ -141,14 +144,20 @@ impl Daemon {
         for (record, step) in plan.steps {
             self.take_up(record, step).await;
         }
-        for name in plan.remove.into_iter().map(ContainerName::of) {
+        if timeout(REMOVALS, self.remove(plan.remove)).await.is_err() {
+            tracing::warn!("the engine is slow: what it has left is left to the housekeeping");
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, orphans: Vec<JobId>) {
+        for name in orphans.into_iter().map(ContainerName::of) {
             tracing::warn!(container.name = %name, "removing a container without a record");
             if let Err(error) = self.ctx.engine.remove(&name).await {
                 let error = error_chain(&error);
                 tracing::warn!(container.name = %name, error, "it stays for the housekeeping");
             }
         }
-        Ok(())
     }
 
     async fn take_up(&mut self, record: Record, step: Step) {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use api_client::wire::Lease;
 use api_client::{ApiError, JobId};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +24,10 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// The leases of one coordinator.
 #[derive(Debug, Default)]
-pub(crate) struct Leases(Mutex<HashMap<JobId, Arc<Held>>>);
+pub(crate) struct Leases {
+    held: Mutex<HashMap<JobId, Arc<Held>>>,
+    changed: Notify,
+}
 
 /// One lease. It counts as held until this is dropped.
 #[derive(Debug)]
@@ -59,14 +63,20 @@ impl Leases {
         self.all().get(&job).map(|held| held.superseded.clone()).unwrap_or_default()
     }
 
-    /// Whether the app has confirmed every lease lately. While it has not, a claim could bring a job
-    /// that we hold ourselves.
-    pub(crate) fn all_confirmed(&self) -> bool {
-        self.all().values().all(|held| held.is_confirmed())
+    /// Returns when the app has confirmed every lease lately. While it has not, a claim could bring a
+    /// job that we hold ourselves.
+    pub(crate) async fn confirmed(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.all().values().all(|held| held.is_confirmed()) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<JobId, Arc<Held>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,6 +95,7 @@ impl Held {
 impl Drop for HeldLease {
     fn drop(&mut self) {
         self.leases.all().remove(&self.job);
+        self.leases.changed.notify_waiters();
     }
 }
 
@@ -101,11 +112,13 @@ impl HeldLease {
             match ctx.api().renew_lease(self.job, lease.claim_id).await {
                 Ok(()) => {
                     self.held.confirm(asked);
+                    self.leases.changed.notify_waiters();
                     wait = period;
                 }
                 Err(error @ (ApiError::Refused { status: 409, .. } | ApiError::Gone { .. })) => {
                     tracing::warn!(job.id = %self.job, %error, "the job is no longer ours");
                     self.held.superseded.cancel();
+                    self.leases.changed.notify_waiters();
                     return pending().await;
                 }
                 Err(error) => {

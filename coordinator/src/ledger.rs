@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use api_client::JobId;
 
-use durable::sync_dir;
 pub(crate) use durable::{Existing, LedgerError, make_private_dir, write_durably, write_json};
+use durable::{remove_unfinished, sync_dir};
 pub(crate) use intent::ClaimIntent;
 pub(crate) use lock::{LockError, StateLock};
 pub(crate) use record::{CancelFlag, HostProcess, JobRef, Record, Runs, Stage};
@@ -47,10 +47,12 @@ pub(crate) struct Found {
 }
 
 impl Ledger {
-    /// Opens (and makes, mode 0700) the ledger below a state directory.
+    /// Opens (and makes, mode 0700) the ledger below a state directory, which is locked by us.
     pub(crate) fn open(state_dir: &Path) -> Result<Self, LedgerError> {
         let dir = state_dir.join("jobs");
         make_private_dir(&dir)?;
+        remove_unfinished(state_dir)?;
+        remove_unfinished(&dir)?;
         Ok(Self { dir: dir.into() })
     }
 

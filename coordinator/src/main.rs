@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod activity;
 mod adopt;
 mod alias;
 mod board;
@@ -134,30 +135,34 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
 }
 
 async fn show_status(arguments: &Show) -> Result<ExitCode, Failure> {
-    let status = operate::status(&state_dir(&arguments.settings)?).await.map_err(operated)?;
+    let status = operate::status(&state_dir(&arguments.settings)?)
+        .await
+        .map_err(|error| operated(&error))?;
     let json = arguments.json;
     say(&if json { operate::status_json(&status) } else { operate::status_text(&status) });
     Ok(ExitCode::SUCCESS)
 }
 
 async fn command(arguments: &Plain, request: Request) -> Result<ExitCode, Failure> {
-    operate::command(&state_dir(&arguments.settings)?, request).await.map_err(operated)?;
+    operate::command(&state_dir(&arguments.settings)?, request)
+        .await
+        .map_err(|error| operated(&error))?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn drain(arguments: &Drain) -> Result<ExitCode, Failure> {
     let state_dir = state_dir(&arguments.settings)?;
-    operate::command(&state_dir, Request::Drain).await.map_err(operated)?;
+    operate::command(&state_dir, Request::Drain).await.map_err(|error| operated(&error))?;
     if !arguments.no_wait {
         let tell = |progress: String| say(&progress);
-        operate::wait_until_drained(&state_dir, tell).await.map_err(operated)?;
+        operate::wait_until_drained(&state_dir, tell).await.map_err(|error| operated(&error))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn gc(arguments: &Gc) -> Result<ExitCode, Failure> {
     let deed = if arguments.dry_run { Deed::Show } else { Deed::Remove };
-    let swept = operate::gc(&arguments.settings, deed).await.map_err(operated)?;
+    let swept = operate::gc(&arguments.settings, deed).await.map_err(|error| operated(&error))?;
     say(&if arguments.json {
         operate::swept_json(&swept)
     } else {
@@ -174,16 +179,16 @@ async fn keep(arguments: KeepArguments) -> Result<ExitCode, Failure> {
 }
 
 fn state_dir(flags: &Flags) -> Result<PathBuf, Failure> {
-    operate::state_dir(flags).map_err(operated)
+    operate::state_dir(flags).map_err(|error| operated(&error))
 }
 
-fn operated(error: OperateError) -> Failure {
-    let code = match &error {
+fn operated(error: &OperateError) -> Failure {
+    let code = match error {
         OperateError::Config(_) => MISCONFIGURED,
         OperateError::Control(ControlError::NotRunning { .. }) => NOT_RUNNING,
         _ => FAILURE,
     };
-    Failure { code, message: error_chain(&error) }
+    Failure { code, message: error_chain(error) }
 }
 
 fn show_config(arguments: &ShowConfig) -> Result<ExitCode, Failure> {

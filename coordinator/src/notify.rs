@@ -57,7 +57,7 @@ impl Status {
 
     /// Nothing may be claimed; said once for each reason, however its details change.
     pub(crate) fn held(&mut self, reason: &NotReady) {
-        self.say_once("nothing is claimed", reason.to_string(), reason);
+        self.say_once("nothing is claimed", reason.key(), reason);
     }
 
     /// The app does not answer as it should; said once for each reason, however its details change.

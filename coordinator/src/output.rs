@@ -6,13 +6,13 @@
 use std::collections::VecDeque;
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use api_client::contract::STARTED_LINE;
 use api_client::{Redactor, StreamRedactor};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+
+use crate::activity::Activity;
 
 /// Size at which a log file is rotated, in bytes; one older file is kept.
 const FILE_MAX: u64 = 16 << 20;
@@ -39,27 +39,6 @@ pub(crate) struct Output {
     tail: VecDeque<u8>,
     head: Head,
     activity: Activity,
-}
-
-/// When an agent last gave a sign of life. Clones share it.
-#[derive(Clone, Debug)]
-pub(crate) struct Activity(Arc<Mutex<Instant>>);
-
-impl Activity {
-    /// It has given one now.
-    pub(crate) fn now() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
-    }
-
-    /// Notes a sign of life.
-    pub(crate) fn touch(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    /// How long there was none.
-    pub(crate) fn silence(&self) -> Duration {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
-    }
 }
 
 /// Whether the runner was seen to begin.

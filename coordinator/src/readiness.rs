@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use api_client::{ProjectId, error_chain};
 use nix::sys::statvfs::statvfs;
+use tokio::time::timeout;
 
 use crate::breaker::Dependency;
 use crate::config::HostFallback;
@@ -17,6 +18,9 @@ use crate::ledger::LedgerError;
 
 /// After a pull that failed, the registry is left alone for this long.
 const PULL_PAUSE: Duration = Duration::from_secs(60);
+
+/// After a start the leases of the jobs that were taken up are renewed at once: that is worth waiting.
+const RENEWAL: Duration = Duration::from_secs(2);
 
 /// Why nothing can be claimed.
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +36,8 @@ pub(crate) enum NotReady {
     Outbox { waiting: usize, max: usize },
     #[error("the app has not yet confirmed that the jobs we hold are still ours")]
     Leases,
-    #[error("{dependency} failed too often; it is tried again in {seconds} s")]
-    Breaker { dependency: Dependency, seconds: u64 },
+    #[error("{dependency} failed too often in a row: it is left alone for a while (BREAKER_OPEN)")]
+    Breaker { dependency: Dependency },
     #[error("the Docker Engine does not answer")]
     Engine(#[source] EngineError),
     #[error("the images of projects are not known")]
@@ -43,6 +47,17 @@ pub(crate) enum NotReady {
          `docker build -f Dockerfile.agent -t {image} .`, or set AGENT_IMAGE ({problem})"
     )]
     Image { image: String, problem: String },
+}
+
+impl NotReady {
+    /// The same for the same reason, however its details change.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::Disk { .. } => "disk".to_owned(),
+            Self::Outbox { .. } => "outbox".to_owned(),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// Asks before each claim.
@@ -67,7 +82,7 @@ impl Readiness {
         if waiting > max {
             return Err(NotReady::Outbox { waiting, max });
         }
-        if !ctx.leases.all_confirmed() {
+        if timeout(RENEWAL, ctx.leases.confirmed()).await.is_err() {
             return Err(NotReady::Leases);
         }
         if config.host.fallback != HostFallback::Always {
@@ -129,7 +144,7 @@ fn check_disk(path: &Path, floor: u64) -> Result<(), NotReady> {
     }
     // One that does not tell is no reason to stand still: the probe finds a disk that is full.
     let Ok(disk) = statvfs(path) else { return Ok(()) };
-    let free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
     if free >= floor {
         return Ok(());
     }

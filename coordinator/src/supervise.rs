@@ -11,12 +11,13 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
+use crate::activity::Activity;
 use crate::board::JobStage;
 use crate::context::Context;
 use crate::engine::ExitFacts;
 use crate::job::Place;
 use crate::ledger::Record;
-use crate::output::{Activity, Output};
+use crate::output::Output;
 
 use order::Order;
 pub(crate) use order::{StopReason, first_look};

@@ -43,6 +43,10 @@ enum After {
 /// Runs a claimed job. Nothing is returned when the job was left for the next start.
 pub(crate) async fn carry_out(ctx: &Context, claimed: Claimed) -> Option<Finished> {
     let Claimed { job, mut record, slot } = claimed;
+    if ctx.shutdown.detach.is_cancelled() && record.lease.is_some() {
+        // The next start has it given again; without a lease it is now or never.
+        return None;
+    }
     record.cancel_flag = first_look(ctx, &record).await;
     let (record, after) = if ctx.shutdown.agents.is_cancelled() {
         let outcome = Outcome::Failed(Cause::Interrupted);
@@ -83,7 +87,7 @@ pub(crate) async fn carry_on(ctx: &Context, adopted: Adopted) -> Option<Finished
         // It can be had again from the app, and no agent has acted on it.
         (After::NeverBegan { problem, .. }, Some(_)) => {
             tracing::info!(job.id = %record.job.job_id, "to be started again: {problem}");
-            resume(ctx, record, slot).await
+            Box::pin(resume(ctx, record, slot)).await
         }
         (after, _) => finish_in(ctx, record, after, slot).await,
     }

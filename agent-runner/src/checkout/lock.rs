@@ -5,12 +5,17 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::CheckoutError;
+use crate::logging::PROGRESS;
 
 /// Pause between tries.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// How often the log says that this run waits: it may have to for longer than a coordinator lets a
+/// runner print nothing.
+const SAY_SO: Duration = Duration::from_secs(60);
 
 /// Held until dropped.
 #[derive(Debug)]
@@ -35,7 +40,12 @@ impl RepositoryLock {
         }
         busy().await;
         let waiting = async {
+            let mut said = Instant::now();
             while !lock.try_take()? {
+                if said.elapsed() >= SAY_SO {
+                    said = Instant::now();
+                    tracing::info!(target: PROGRESS, "still waiting for another run from {}", folder.display());
+                }
                 tokio::time::sleep(PAUSE).await;
             }
             Ok(())

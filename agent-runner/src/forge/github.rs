@@ -10,6 +10,8 @@ use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::git::{BranchName, RepoUrl};
@@ -35,11 +37,13 @@ pub(crate) struct GitHub {
     pulls: Url,
     owner: String,
     delays: ExponentialBuilder,
+    cancel: CancellationToken,
 }
 
 impl GitHub {
     /// The repository at `repo`; `api` is the base of the REST API where it is not the usual one:
-    /// `https://api.github.com` for github.com, else `/api/v3` on the repository's host.
+    /// `https://api.github.com` for github.com, else `/api/v3` on the repository's host. `cancel` is
+    /// cancelled when the run is to end.
     ///
     /// # Errors
     /// [`ForgeError::Misconfigured`].
@@ -47,6 +51,7 @@ impl GitHub {
         repo: &RepoUrl,
         api: Option<&Url>,
         token: &Secret,
+        cancel: CancellationToken,
     ) -> Result<Self, ForgeError> {
         let misconfigured = |why: &str| ForgeError::Misconfigured(why.to_owned());
         let (owner, name) = repo.owner_and_name().ok_or_else(|| {
@@ -74,7 +79,7 @@ impl GitHub {
             .with_max_delay(Duration::from_secs(30))
             .with_max_times(TRIES - 1)
             .with_jitter();
-        Ok(Self { http, pulls, owner: owner.to_owned(), delays })
+        Ok(Self { http, pulls, owner: owner.to_owned(), delays, cancel })
     }
 
     fn pull(&self, number: u64) -> Url {
@@ -85,7 +90,8 @@ impl GitHub {
         url
     }
 
-    /// Makes a request until it succeeds, fails for good, or was made [`TRIES`] times.
+    /// Makes a request until it succeeds, fails for good, was made [`TRIES`] times, or the run is to
+    /// end.
     async fn request(
         &self,
         attempted: &'static str,
@@ -93,9 +99,14 @@ impl GitHub {
         url: Url,
         body: Option<Value>,
     ) -> Result<Value, ForgeError> {
+        let cancel = self.cancel.clone();
         let once = || self.once(attempted, method.clone(), url.clone(), body.as_ref());
         once.retry(self.delays.build())
-            .when(worth_waiting_for)
+            .sleep(move |delay| {
+                let cancel = cancel.clone();
+                async move { cancel.run_until_cancelled(sleep(delay)).await.unwrap_or_default() }
+            })
+            .when(|error| worth_waiting_for(error) && !self.cancel.is_cancelled())
             .adjust(|error, delay| delay.map(|delay| delay.max(pause_of(error))))
             .notify(|error, delay| {
                 tracing::warn!(%error, delay_ms = delay.as_millis(), "trying again");
@@ -110,6 +121,9 @@ impl GitHub {
         url: Url,
         body: Option<&Value>,
     ) -> Result<Value, ForgeError> {
+        if method != Method::GET && self.cancel.is_cancelled() {
+            return Err(ForgeError::Cancelled { attempted });
+        }
         let unreachable = |error| ForgeError::Unreachable { attempted, reason: describe(error) };
         let mut request = self.http.request(method, url);
         if let Some(body) = body {

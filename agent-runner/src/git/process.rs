@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 const STDOUT_MAX: usize = 4 << 20;
 /// Most of the messages that is kept, in bytes.
 const STDERR_MAX: usize = 64 << 10;
-/// How long a command may clean up after being told to end.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long a command may clean up after being told to end. A cancelled run has 5 s in all.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// How a command ended by itself.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::checkout::{self, Checkout, CheckoutError, HeldRepository};
 use crate::forge::{self, GitHub, PullRequest, PullRequestDraft};
 use crate::git::{BranchName, CommitId, Git, Source};
-use crate::outcome::RunError;
+use crate::outcome::{Published, RunError};
 use crate::processes;
 use crate::prompt::{self, Assignment};
 use crate::publish::{self, Author, CommitMessage, DiffStat};
@@ -61,7 +61,12 @@ impl Job {
         outer: Pid,
     ) -> Result<Self, RunError> {
         let author = Author::new(&settings.author_name, &settings.author_email);
-        let forge = GitHub::new(&settings.repo_url, settings.forge_api.as_ref(), &settings.token);
+        let forge = GitHub::new(
+            &settings.repo_url,
+            settings.forge_api.as_ref(),
+            &settings.token,
+            cancel.clone(),
+        );
         let source = Source { url: settings.repo_url.clone(), token: Some(settings.token.clone()) };
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let plain: Vec<_> = layers.plain_environment().map(owned).collect();
@@ -122,7 +127,7 @@ impl Job {
         let patience = self.settings.worker.turn_limit + AROUND_A_TURN;
         let held = HeldRepository::take(&self.git, workspace, patience, waits);
         let held = self.cancel.run_until_cancelled(held).await;
-        held.ok_or(RunError::Cancelled)?.map_err(RunError::Checkout)
+        held.ok_or(RunError::Cancelled(Published::Nothing))?.map_err(RunError::Checkout)
     }
 
     /// Ends the use of a checkout. That this failed changes nothing about the work.
@@ -178,6 +183,19 @@ impl Job {
         match stat.files {
             0 => Err(RunError::NoChanges),
             _ => Ok(Work { commit, stat }),
+        }
+    }
+
+    /// Makes sure, before more is published, that the job is still ours and the run is to go on.
+    pub(super) async fn keep_lease(
+        &self,
+        published: Published,
+        reporter: &Reporter,
+    ) -> Result<(), RunError> {
+        match self.cancel.run_until_cancelled(reporter.renew_lease()).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(source)) => Err(RunError::of_lease(published, source)),
+            None => Err(RunError::Cancelled(published)),
         }
     }
 

@@ -11,23 +11,16 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::process;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
 
 use api_client::Secret;
 use api_client::contract::{JobDocument, env, is_secret, is_secret_name};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signalfd::SignalFd;
 use nix::unistd::ftruncate;
 use serde::{Deserialize, Serialize};
 
 use super::SettingsError;
-
-/// Largest job document that is read, in bytes. A review comment is its longest part.
-const DOCUMENT_MAX: usize = 4 << 20;
-
-/// How long standard input may take to hold the whole job document.
-const DOCUMENT_LIMIT: Duration = Duration::from_secs(60);
+use super::document::{self, DOCUMENT_MAX, DocumentError};
 
 /// The value of `TERARCHITECT_JOB_DOCUMENT` that stands for standard input.
 const FROM_STDIN: &str = "stdin";
@@ -63,10 +56,11 @@ pub(crate) const PLAIN_NAMES: [&str; 25] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 30] = [
+pub(super) const SETTING_NAMES: [&str; 31] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
+    env::CLAIM_ID,
     env::JOB_KIND,
     env::TICKET_ID,
     env::PROJECT_ID,
@@ -131,10 +125,11 @@ impl Serialize for Text {
 
 impl Handover {
     /// Reads the environment of this process, and standard input when a job document is announced.
+    /// `stop` shows the signals that end a run.
     ///
     /// # Errors
-    /// When standard input cannot be read.
-    pub(crate) fn from_process() -> io::Result<Self> {
+    /// When the job document cannot be had.
+    pub(crate) fn from_process(stop: &SignalFd) -> Result<Self, DocumentError> {
         let environment: BTreeMap<String, Text> = std::env::vars_os()
             .filter_map(|(name, value)| {
                 let name = name.into_string().ok()?;
@@ -146,7 +141,7 @@ impl Handover {
             .collect();
         let announced =
             environment.get(env::JOB_DOCUMENT).is_some_and(|value| value.0.expose() == FROM_STDIN);
-        let document = announced.then(read_document).transpose()?;
+        let document = announced.then(|| document::read(stop)).transpose()?.map(Text);
         let mut handover = Self { environment, document, outer_is_pid_1: process::id() == 1 };
         handover.take_proxies();
         Ok(handover)
@@ -239,28 +234,6 @@ impl Handover {
 
 fn text(value: String) -> Text {
     Text(Secret::from(value))
-}
-
-/// Reads standard input, but does not wait for ever for its end.
-fn read_document() -> io::Result<Text> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || sender.send(read_stdin()));
-    receiver.recv_timeout(DOCUMENT_LIMIT).unwrap_or_else(|_| {
-        let limit = DOCUMENT_LIMIT.as_secs();
-        let text = format!(
-            "TERARCHITECT_JOB_DOCUMENT is {FROM_STDIN}, but standard input did not end within \
-             {limit} s; write the document to it and close it"
-        );
-        Err(io::Error::new(io::ErrorKind::TimedOut, text))
-    })
-}
-
-/// Reads standard input to its end, at most one byte more than is allowed.
-fn read_stdin() -> io::Result<Text> {
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(DOCUMENT_MAX).unwrap_or(u64::MAX) + 1;
-    io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
-    Ok(text(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 #[cfg(test)]

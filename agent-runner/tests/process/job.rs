@@ -1,8 +1,8 @@
 //! One run of the program, with a `git` of our own at the front of `PATH`: the first thing that a job
 //! starts, so a place from which to see and disturb it.
 
-use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::{self, File, Permissions};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -16,6 +16,9 @@ pub(crate) const JOB: &str = "93863a0a-985e-474b-a6b2-40a89654e6bf";
 pub(crate) const TOKEN: &str = "ghp_topsecret_of_the_forge";
 pub(crate) const REPO_URL: &str = "http://127.0.0.1:1/acme/demo";
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Those who stop a run kill it 10 s later.
+const STOP_LIMIT: Duration = Duration::from_secs(8);
+const LOG: &str = "log";
 
 /// A run with a `git` that is this script. `$0`'s folder is `$HERE`.
 pub(crate) struct Job {
@@ -56,7 +59,7 @@ impl Job {
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(File::create(folder.path().join(LOG)).unwrap())
             .spawn()
             .unwrap();
         fs::write(folder.path().join("first"), format!("{}\n", process.id())).unwrap();
@@ -79,15 +82,32 @@ impl Job {
         eventually(|| fs::read_to_string(&path).ok().filter(|text| text.ends_with('\n')))
     }
 
+    /// Waits until its log has these words.
+    pub(crate) fn logged(&self, words: &str) {
+        eventually(|| self.log().contains(words).then_some(()));
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join(LOG)).unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.process.id().cast_signed()), signal).unwrap();
     }
 
     /// Exit code and standard error.
-    pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let mut stderr = String::new();
-        self.process.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-        (self.process.wait().unwrap().code(), stderr)
+    pub(crate) fn end(&mut self) -> (Option<i32>, String) {
+        let code = self.process.wait().unwrap().code();
+        (code, self.log())
+    }
+
+    /// The same of a run that was told to stop just now, which must not take long.
+    pub(crate) fn end_soon(&mut self) -> (Option<i32>, String) {
+        let told = Instant::now();
+        let ended = self.end();
+        let took = told.elapsed();
+        assert!(took < STOP_LIMIT, "{took:?}: {}", ended.1);
+        ended
     }
 }
 

@@ -3,18 +3,20 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod job;
+mod lease;
 mod publishing;
+mod servers;
+mod stopping;
+mod turn;
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use api_client::contract::{AgentExit, STARTED_LINE};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-use crate::job::{JOB, Job, REPO_URL, TOKEN, eventually};
+use crate::job::{JOB, Job, TOKEN, eventually};
 
 fn pid(text: &str) -> i32 {
     text.trim().parse().unwrap()
@@ -68,49 +70,19 @@ fn a_repository_that_cannot_be_had_has_its_exit_code() {
 }
 
 #[test]
-fn sigterm_and_sigint_cancel_the_run() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        let job = Job::start("echo $$ > $HERE/started; exec sleep 1000", None);
-        let git = pid(&job.file("started"));
-        let blocked = status_field(git, "SigBlk");
-        assert_eq!(blocked, "0000000000000000", "what it starts can be ended by signals too");
-        job.signal(signal);
-        let (code, stderr) = job.end();
-        assert_eq!(code, Some(i32::from(AgentExit::Cancelled.code())), "{stderr}");
-        assert!(!exists(git));
-    }
-}
-
-#[test]
 fn it_waits_for_its_children_though_it_was_started_with_sigchld_ignored() {
     let mut program = Command::new("env");
     program.args(["--ignore-signal=CHLD", env!("CARGO_BIN_EXE_agent-runner")]);
     let folder = tempfile::tempdir().unwrap();
-    let job = Job::start_by(program, folder, "echo 'fatal: no' >&2; exit 128", None);
+    let mut job = Job::start_by(program, folder, "echo 'fatal: no' >&2; exit 128", None);
     let (code, stderr) = job.end();
     assert_eq!(code, Some(i32::from(AgentExit::CloneFailed.code())), "{stderr}");
 }
 
 #[test]
-fn a_signal_before_the_job_document_has_ended_is_not_lost() {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
-    program.env("TERARCHITECT_JOB_DOCUMENT", "stdin").stdin(Stdio::piped()).stderr(Stdio::null());
-    let mut process = program.spawn().unwrap();
-    let pid = process.id().cast_signed();
-    eventually(|| status_field(pid, "SigBlk").ends_with("14003").then_some(()));
-    kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
-    let document = format!(
-        r#"{{"TASK":"x","REPO_URL":"{REPO_URL}","GITHUB_TOKEN":"{TOKEN}","WORKER_MODE":"claude-code","WORKER_API_KEY":"sk-1"}}"#
-    );
-    process.stdin.take().unwrap().write_all(document.as_bytes()).unwrap();
-    let status = process.wait().unwrap();
-    assert_eq!(status.code(), Some(i32::from(AgentExit::Cancelled.code())));
-}
-
-#[test]
 fn an_orphan_is_reaped_while_the_job_runs() {
     let orphan = "sh -c 'sh -c \"echo \\$\\$ > $0/orphan; exec sleep 0.2\" &' $HERE";
-    let job = Job::start(&format!("{orphan}\necho up > $HERE/started; exec sleep 1000"), None);
+    let mut job = Job::start(&format!("{orphan}\necho up > $HERE/started; exec sleep 1000"), None);
     let orphan = pid(&job.file("orphan"));
     job.file("started");
     // A zombie would stay until its parent asks for it.
@@ -123,7 +95,7 @@ fn an_orphan_is_reaped_while_the_job_runs() {
 fn what_a_job_leaves_behind_is_ended_with_it() {
     let daemon = "setsid sh -c 'trap \"\" TERM HUP; echo $$ > $0/daemon; exec sleep 1000' $HERE \
         </dev/null >/dev/null 2>&1 &";
-    let job =
+    let mut job =
         Job::start(&format!("{daemon}\nwhile ! [ -s $HERE/daemon ]; do :; done; exit 128"), None);
     let daemon = pid(&job.file("daemon"));
     job.end();
@@ -136,7 +108,7 @@ fn no_secret_is_in_the_environment_or_the_arguments_of_what_the_job_starts() {
     let script = "p=$$; while :; do cat /proc/$p/environ /proc/$p/cmdline; \
         [ $p = $$ ] || timeout 1 cat /proc/$p/fd/0; [ $p = $(cat $HERE/first) ] && break; \
         p=$(awk '/^PPid/ {print $2}' /proc/$p/status); done > $HERE/seen; echo >> $HERE/seen; exit 128";
-    let job = Job::start(script, None);
+    let mut job = Job::start(script, None);
     let seen = fs_text(&job, "seen");
     for part in ["ls-remote", "inner", "outer"] {
         assert!(seen.contains(part), "{part:?} is not in {seen}");

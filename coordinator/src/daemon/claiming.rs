@@ -26,7 +26,7 @@ const SLOTS_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
 const TROUBLE_FACTOR: u32 = 3;
 
 /// An answer that is on its way when the coordinator is stopped is worth this much of its time.
-const LAST_ANSWER: Duration = Duration::from_secs(1);
+const LAST_ANSWER: Duration = Duration::from_millis(800);
 
 /// What the claim loop does next.
 enum Next {

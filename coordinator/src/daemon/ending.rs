@@ -9,7 +9,7 @@ use crate::gate::GateState;
 
 /// How long tasks may take to put down what they have in hand when everything is left. The end comes
 /// within two seconds of the request, the wait for a last claim included.
-const LAST_WORDS: Duration = Duration::from_millis(700);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How often the wait for jobs is told about.
 const PROGRESS: Duration = Duration::from_secs(1);

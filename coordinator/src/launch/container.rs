@@ -1,6 +1,6 @@
 //! Starting an agent in a container of its own.
 
-use api_client::wire::Job;
+use api_client::wire::{Job, Lease};
 
 use super::LaunchError;
 use super::document::job_document;
@@ -23,7 +23,7 @@ pub(crate) async fn start_container(
     let document = job_document(record, job, &config, view(&config.agent), None);
     let spec = container_spec(job, &config, ctx.id, image.clone(), &document);
     let name = ContainerName::of(job.job_id);
-    create(ctx, &name, spec).await?;
+    create(ctx, &name, spec, record.lease).await?;
     let input = ctx.engine.attach_input(&name).await?;
     ctx.engine.start(&name).await?;
     let began = Moment::now();
@@ -33,19 +33,24 @@ pub(crate) async fn start_container(
     Ok((started, name))
 }
 
-/// Creates the container; one that an earlier try left behind without starting it is replaced.
+/// Creates the container; one that an earlier try left behind without starting it is replaced. So is
+/// one that runs or has run, where the app has just confirmed that the job is ours: it belongs to a
+/// claim that is over, whoever made it.
 async fn create(
     ctx: &Context,
     name: &ContainerName,
     spec: ContainerSpec,
+    lease: Option<Lease>,
 ) -> Result<(), LaunchError> {
     match ctx.engine.create(name, spec.clone()).await {
         Err(error) if error.is_name_taken() => match ctx.engine.state(name).await? {
-            ContainerState::Created { .. } | ContainerState::Absent => {
+            ContainerState::Running | ContainerState::Exited(_) if lease.is_none() => {
+                Err(LaunchError::StartedBefore)
+            }
+            _ => {
                 ctx.engine.remove(name).await?;
                 Ok(ctx.engine.create(name, spec).await?)
             }
-            ContainerState::Running | ContainerState::Exited(_) => Err(LaunchError::StartedBefore),
         },
         created => Ok(created?),
     }

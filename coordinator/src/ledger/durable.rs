@@ -1,12 +1,15 @@
 //! Files of the state directory that are whole or not there, whatever happens: temporary file, fsync,
 //! rename, fsync of the directory.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+/// How the names of files begin that are being written.
+const UNFINISHED: &str = ".tmp";
 
 /// The state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +44,19 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Ledg
     write_durably(path.parent().unwrap_or(Path::new(".")), path, &text, Existing::Replace)
 }
 
+/// Removes what writers that were killed have left of files that were never finished. No one else
+/// may be writing there.
+pub(super) fn remove_unfinished(dir: &Path) -> Result<(), LedgerError> {
+    let failed = |action| move |source| LedgerError { action, path: dir.to_owned(), source };
+    for entry in fs::read_dir(dir).map_err(failed("list"))? {
+        let entry = entry.map_err(failed("list"))?;
+        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            fs::remove_file(entry.path()).map_err(failed("clean"))?;
+        }
+    }
+    Ok(())
+}
+
 /// What becomes of a file that is there already.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
@@ -56,7 +72,7 @@ pub(crate) fn write_durably(
     existing: Existing,
 ) -> Result<(), LedgerError> {
     let write = || -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
         file.write_all(text)?;
         file.as_file().sync_all()?;
         match existing {

@@ -88,3 +88,17 @@ fn a_record_of_the_version_before_is_read() {
     let record = Record::parse(on_host.as_bytes()).unwrap();
     assert_eq!(record.stage, Stage::OnHost { keeper: None, began: None });
 }
+
+#[tokio::test]
+async fn what_a_killed_writer_left_is_removed_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = record();
+    Ledger::open(dir.path()).unwrap().write(&record).await.unwrap();
+    let left = [dir.path().join(".tmpAbC123"), dir.path().join("jobs/.tmpXyZ789")];
+    for path in &left {
+        fs::write(path, "half").unwrap();
+    }
+    let ledger = Ledger::open(dir.path()).unwrap();
+    assert!(!left.iter().any(|path| path.exists()));
+    assert_eq!(ledger.load().unwrap().records, [record]);
+}

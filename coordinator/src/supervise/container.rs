@@ -6,9 +6,10 @@ use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
 use super::AgentEnd;
+use crate::activity::Activity;
 use crate::context::Context;
 use crate::engine::{ContainerName, ContainerState, EngineError, ExitFacts, LogCursor};
-use crate::output::{Activity, Output};
+use crate::output::Output;
 
 /// Between two looks at an engine that does not answer.
 const ENGINE_RETRY: Duration = Duration::from_secs(2);

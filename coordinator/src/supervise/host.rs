@@ -9,10 +9,10 @@ use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
 use super::AgentEnd;
+use crate::activity::Activity;
 use crate::context::Context;
 use crate::job::Keeper;
 use crate::keeper::{HostNote, read_end, read_runner};
-use crate::output::Activity;
 
 /// Between two looks at the notes.
 const LOOK: Duration = Duration::from_millis(100);

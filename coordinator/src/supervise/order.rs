@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::activity::Activity;
 use crate::context::Context;
 use crate::ledger::{CancelFlag, Record};
-use crate::output::Activity;
 
 /// How often the app's cancel flag is asked for.
 const CANCEL_POLL: Duration = Duration::from_secs(4);

@@ -162,6 +162,12 @@ impl Account {
         for problem in &verdict.problems {
             println!("FAIL  {} | {problem}", verdict.course);
         }
+        if verdict.tally.missed > 0 {
+            println!("MISS  {}", verdict.course);
+        }
+        if verdict.tally.not_begun > 0 {
+            println!("NOT   {}", verdict.course);
+        }
         if let Some(kept) = &verdict.kept {
             println!("      logs: {}", kept.display());
         }

@@ -3,6 +3,7 @@
 //! or right after.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -84,15 +85,15 @@ impl Tracer {
 
 async fn follow(mut pipe: pipe::Receiver, state: PathBuf, journal: Arc<Journal>) {
     let mut calls = Calls::default();
-    let mut under_way = HashMap::new();
+    let (mut under_way, mut names) = (HashMap::new(), Names::default());
     let mut piece = vec![0; 16 << 10];
     while let Ok(count) = pipe.read(&mut piece).await {
         for call in calls.read(&String::from_utf8_lossy(&piece[..count])) {
             match call {
                 Call::Begun { thread, call, path } => {
                     let below = path.strip_prefix(&state).ok().and_then(Path::to_str);
-                    if let Some(path) = below.filter(|_| journal.is_of_victim(thread)) {
-                        let event = journal.change(&call, path);
+                    if let Some(below) = below.filter(|_| journal.is_of_victim(thread)) {
+                        let event = journal.change(&call, &names.of(thread, &path, below));
                         under_way.insert(thread, event);
                         journal.reach(event, Moment::Before);
                     }
@@ -104,6 +105,29 @@ async fn follow(mut pipe: pipe::Receiver, state: PathBuf, journal: Arc<Journal>)
                 }
             }
         }
+    }
+}
+
+/// Tells apart what has the same path in every change: a directory is named with what was changed in
+/// it, and the test whether a record could be written, which every round of questions makes, as such.
+#[derive(Debug, Default)]
+struct Names {
+    changed: HashMap<i32, String>,
+}
+
+/// What is written to see whether a record could be.
+const TEST: &[u8] = b"{}\n";
+
+impl Names {
+    fn of(&mut self, thread: i32, path: &Path, below: &str) -> String {
+        if path.is_dir() {
+            let changed = self.changed.remove(&thread).unwrap_or_default();
+            return format!("{below}/ after {changed}");
+        }
+        let is_test = fs::read(path).is_ok_and(|content| content == TEST);
+        let name = if is_test { format!("{below} of .probe") } else { below.to_owned() };
+        self.changed.insert(thread, name.clone());
+        name
     }
 }
 

@@ -2,15 +2,24 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::time::Duration;
 
 use api_client::JobId;
 use bollard::query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
+use tokio::time::{Instant, sleep};
 
+use super::point::TEMPORARY;
 use super::scene::Scene;
 use crate::harness::{COORDINATOR_LABEL, Engine, Starts, eventually};
 
 /// Files of the directory of records that are no records.
 const NOT_RECORDS: &[&str] = &[".probe"];
+
+/// How long a process may take to end once its work is known to be done.
+const LAST_STEPS: Duration = Duration::from_secs(5);
+
+/// Between two looks at processes.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// All that a scene is judged by.
 #[derive(Debug, Default)]
@@ -54,7 +63,7 @@ impl Evidence {
             });
         }
         let mut left = leftovers_of_engine(scene, engine).await;
-        left.extend(processes(scene));
+        left.extend(processes(scene).await);
         left.extend(files(scene));
         Self { jobs, left }
     }
@@ -91,9 +100,21 @@ async fn leftovers_of_engine(scene: &Scene, engine: &Engine) -> Vec<String> {
     left
 }
 
+/// What is still there after a while of the processes that are about to end.
+async fn processes(scene: &Scene) -> Vec<String> {
+    let begun = Instant::now();
+    loop {
+        let left = processes_now(scene);
+        if left.is_empty() || begun.elapsed() > LAST_STEPS {
+            return left;
+        }
+        sleep(LOOK).await;
+    }
+}
+
 /// Processes that have the scene's folder among their arguments: agents on the host and what keeps
 /// them.
-fn processes(scene: &Scene) -> Vec<String> {
+fn processes_now(scene: &Scene) -> Vec<String> {
     let folder = scene.home.dir().display().to_string();
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let lines = entries.filter_map(|entry| {
@@ -111,10 +132,18 @@ fn files(scene: &Scene) -> Vec<String> {
     let mut left = Vec::new();
     for folder in ["jobs", "host"] {
         // What was never made holds nothing.
-        let Ok(entries) = fs::read_dir(scene.home.state_dir().join(folder)) else { continue };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let records = names.filter(|name| !NOT_RECORDS.contains(&name.as_str()));
+        let records = names(scene, folder).into_iter();
+        let records = records.filter(|name| !NOT_RECORDS.contains(&name.as_str()));
         left.extend(records.map(|name| format!("file {folder}/{name}")));
     }
+    let temporary = names(scene, "").into_iter().filter(|name| name.starts_with(TEMPORARY));
+    left.extend(temporary.map(|name| format!("file {name}")));
     left
+}
+
+/// The names in a folder of the state directory.
+fn names(scene: &Scene, folder: &str) -> Vec<String> {
+    // What was never made holds nothing.
+    let Ok(entries) = fs::read_dir(scene.home.state_dir().join(folder)) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
 }

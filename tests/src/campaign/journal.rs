@@ -90,10 +90,11 @@ impl Journal {
         victim.is_some_and(|pid| Path::new(&format!("/proc/{pid}/task/{thread}")).exists())
     }
 
-    /// It is over with this life: nothing is killed any more.
-    pub(super) fn disarm(&self) {
+    /// It is over with this life: nothing is killed any more. Tells whether nothing was.
+    pub(super) fn disarm(&self) -> bool {
         let mut state = self.state();
         (state.trap, state.victim) = (None, None);
+        state.sprung.is_none()
     }
 
     /// Where it was killed in this life.

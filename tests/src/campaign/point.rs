@@ -135,15 +135,10 @@ impl fmt::Display for Point {
 }
 
 /// What the names of temporary files begin with; the rest is random.
-const TEMPORARY: &str = ".tmp";
+pub(super) const TEMPORARY: &str = ".tmp";
 
 /// A path in which every id is replaced by `{}`.
 fn without_ids(path: &str) -> String {
-    if let Some((folder, name)) = path.rsplit_once(TEMPORARY)
-        && !name.contains('/')
-    {
-        return format!("{}{TEMPORARY}{{}}", without_ids(folder));
-    }
     let mut shape = String::new();
     let mut rest = path;
     while let Some(first) = rest.chars().next() {
@@ -159,8 +154,13 @@ fn without_ids(path: &str) -> String {
     shape
 }
 
-/// How long the id is that a text begins with: a UUID, or many hexadecimal digits.
+/// How long the id is that a text begins with: a UUID, many hexadecimal digits, or the name of a
+/// temporary file.
 fn id_length(text: &str) -> usize {
+    if let Some(random) = text.strip_prefix(TEMPORARY) {
+        let letters = random.bytes().take_while(u8::is_ascii_alphanumeric).count();
+        return TEMPORARY.len() + letters;
+    }
     if text.get(..36).is_some_and(|part| Uuid::try_parse(part).is_ok()) {
         return 36;
     }
@@ -188,6 +188,6 @@ mod tests {
         let change = EventName::of_change("rename", &format!("jobs/{job}.json"));
         assert_eq!(change.to_string(), "disk rename jobs/{}.json");
         let change = EventName::of_change("fsync", "jobs/.tmpAb12cD");
-        assert_eq!(change.to_string(), "disk fsync jobs/.tmp{}");
+        assert_eq!(change.to_string(), "disk fsync jobs/{}");
     }
 }

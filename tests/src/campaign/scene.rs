@@ -105,8 +105,8 @@ impl Scene {
             let empty = self.journal.empty_claims();
             if empty > looked_at && self.home.records().is_empty() {
                 looked_at = empty;
-                if self.is_quiet(empty).await {
-                    self.journal.disarm();
+                // The trap may have sprung while we looked.
+                if self.is_quiet(empty).await && self.journal.disarm() {
                     return Life::Quiet(coordinator);
                 }
             }
