@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::board::StatusView;
 use crate::context::Context;
 use crate::gate::GateState;
-use crate::housekeeping::{Deed, Grace, Swept, sweep};
+use crate::housekeeping::{Deed, Occasion, Swept, sweep};
 
 pub(crate) use client::{ControlError, ask};
 
@@ -128,7 +128,7 @@ async fn answer(ctx: &Context, request: Request) -> Answer {
     let gate = match request {
         Request::Status => return Answer::Status(status(ctx)),
         Request::Gc { deed } => {
-            return match sweep(ctx, Grace::AsConfigured, deed).await {
+            return match sweep(ctx, Occasion::Asked, deed).await {
                 Ok(swept) => Answer::Swept(swept),
                 Err(error) => Answer::Refused { problem: error_chain(&error) },
             };

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::KeepConfig;
+use crate::config::{HostFallback, KeepConfig};
 use crate::context::Context;
 use crate::engine::{EngineError, Leftover};
 use crate::ledger::LedgerError;
@@ -23,13 +23,16 @@ use files::{JobFile, job_files};
 /// Between two rounds.
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// How long objects of the engine must have been without a record.
+/// Why it is looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Grace {
-    /// As long as the operator says.
-    AsConfigured,
-    /// Not at all: no coordinator runs that could be about to make a record.
-    None,
+pub(crate) enum Occasion {
+    /// It is time again.
+    Round,
+    /// The operator asks the coordinator.
+    Asked,
+    /// The operator asks and no coordinator runs, so none could be about to make a record: objects
+    /// of the engine without one need no grace.
+    AskedAlone,
 }
 
 /// What is done about garbage.
@@ -60,15 +63,6 @@ pub(crate) struct Swept {
     pub(crate) bytes: u64,
 }
 
-/// A survey was not possible.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SweepError {
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-}
-
 /// When each object of the engine was first seen without a record.
 #[derive(Debug, Default)]
 pub(crate) struct FirstSeen(Mutex<HashMap<String, Instant>>);
@@ -80,17 +74,20 @@ struct Plan {
     files: Vec<JobFile>,
 }
 
-/// Goes round until it is told to end.
+/// Goes round until it is told to end. What cannot be removed is said when it changes.
 pub(crate) async fn run(ctx: &Context, end: &CancellationToken) {
+    let mut failed = Vec::new();
     while end.run_until_cancelled(sleep(PERIOD)).await.is_some() {
-        match end.run_until_cancelled(sweep(ctx, Grace::AsConfigured, Deed::Remove)).await {
+        let round = end.run_until_cancelled(sweep(ctx, Occasion::Round, Deed::Remove)).await;
+        match round {
             Some(Ok(swept)) => {
                 for line in swept.removed {
                     tracing::info!("removed: {line}");
                 }
-                for line in swept.failed {
+                for line in swept.failed.iter().filter(|line| !failed.contains(*line)) {
                     tracing::warn!("not removed: {line}");
                 }
+                failed = swept.failed;
             }
             Some(Err(error)) => {
                 let error = error_chain(&error);
@@ -101,23 +98,38 @@ pub(crate) async fn run(ctx: &Context, end: &CancellationToken) {
     }
 }
 
-/// One round.
-pub(crate) async fn sweep(ctx: &Context, grace: Grace, deed: Deed) -> Result<Swept, SweepError> {
+/// One look, and what follows from it. Files are cleaned up where there is no engine, too.
+///
+/// # Errors
+/// It is not known which jobs are held, so nothing was removed.
+pub(crate) async fn sweep(
+    ctx: &Context,
+    occasion: Occasion,
+    deed: Deed,
+) -> Result<Swept, LedgerError> {
     let mut keep = ctx.config().keep.clone();
-    if grace == Grace::None {
+    if occasion == Occasion::AskedAlone {
         keep.orphan_grace = Duration::ZERO;
     }
     // In this order: a job that is claimed meanwhile has no container in the list.
-    let leftovers = ctx.engine.leftovers(ctx.id).await?;
-    let cache = cache::too_large(ctx, keep.cache_bytes).await?;
+    let leftovers = ctx.engine.leftovers(ctx.id).await;
+    let cache = cache::too_large(ctx, keep.cache_bytes, occasion).await;
     let held = ctx.ledger.held()?;
+    let mut swept = Swept::default();
     let survey = Survey {
-        leftovers: ctx.first_seen.ages(leftovers, &held),
+        leftovers: match leftovers {
+            Ok(found) => ctx.first_seen.ages(found, &held),
+            Err(error) => swept.not_looked_at("containers, networks and volumes", ctx, &error),
+        },
         files: job_files(&ctx.state_dir),
     };
     let mut plan = plan(&survey, &held, &keep, SystemTime::now());
-    plan.leftovers.extend(cache);
-    Ok(carry_out(ctx, plan, deed).await)
+    match cache {
+        Ok(cache) => plan.leftovers.extend(cache),
+        Err(error) => swept.not_looked_at("cache", ctx, &error),
+    }
+    carry_out(ctx, plan, deed, &mut swept).await?;
+    Ok(swept)
 }
 
 /// What is to go: never anything of a job that is held; of files the oldest first.
@@ -145,19 +157,30 @@ fn plan(survey: &Survey, held: &HashSet<JobId>, keep: &KeepConfig, now: SystemTi
     Plan { leftovers, files }
 }
 
-async fn carry_out(ctx: &Context, plan: Plan, deed: Deed) -> Swept {
-    let mut swept = Swept::default();
+/// A job may have been claimed, again perhaps, while something else was removed: what is held is asked
+/// anew before each thing that goes.
+async fn carry_out(
+    ctx: &Context,
+    plan: Plan,
+    deed: Deed,
+    swept: &mut Swept,
+) -> Result<(), LedgerError> {
     for leftover in plan.leftovers {
+        let held = ctx.ledger.held()?;
+        if leftover.job.is_some_and(|job| held.contains(&job)) {
+            continue;
+        }
         let done =
             if deed == Deed::Show { Ok(()) } else { ctx.engine.remove_leftover(&leftover).await };
         swept.note(leftover.to_string(), done.map_err(|error| error_chain(&error)));
     }
-    for file in plan.files {
+    let held = ctx.ledger.held()?;
+    for file in plan.files.into_iter().filter(|file| !held.contains(&file.job)) {
         let done = if deed == Deed::Show { Ok(()) } else { file.remove() };
         swept.bytes += if done.is_ok() { file.bytes } else { 0 };
         swept.note(file.to_string(), done.map_err(|error| error.to_string()));
     }
-    swept
+    Ok(())
 }
 
 impl Swept {
@@ -166,6 +189,14 @@ impl Swept {
             Ok(()) => self.removed.push(what),
             Err(problem) => self.failed.push(format!("{what}: {problem}")),
         }
+    }
+
+    /// The engine did not tell. Where every job runs on this host there need not be one.
+    fn not_looked_at<T: Default>(&mut self, what: &str, ctx: &Context, error: &EngineError) -> T {
+        if ctx.config().host.fallback != HostFallback::Always {
+            self.failed.push(format!("{what}: {}", error_chain(error)));
+        }
+        T::default()
     }
 }
 

@@ -11,7 +11,8 @@ use crate::config::{self, ConfigErrors, Environment, Flags};
 use crate::context::Mode;
 use crate::control::{Answer, ControlError, Request, ask};
 use crate::daemon::{Daemon, StartError};
-use crate::housekeeping::{Deed, Grace, SweepError, Swept, sweep};
+use crate::housekeeping::{Deed, Occasion, Swept, sweep};
+use crate::ledger::LedgerError;
 
 pub(crate) use show::{status_json, status_text, swept_json, swept_text};
 
@@ -32,7 +33,7 @@ pub(crate) enum OperateError {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("nothing was removed")]
-    Sweep(#[from] SweepError),
+    Sweep(#[from] LedgerError),
 }
 
 /// The state directory that these flags and the environment name.
@@ -87,7 +88,7 @@ pub(crate) async fn gc(flags: &Flags, deed: Deed) -> Result<Swept, OperateError>
         Err(ControlError::NotRunning { .. }) => {
             let loaded = config::load(flags, &Environment::from_process())?;
             let daemon = Daemon::new(loaded.config, Mode::Once)?;
-            Ok(sweep(&daemon.context(), Grace::None, deed).await?)
+            Ok(sweep(&daemon.context(), Occasion::AskedAlone, deed).await?)
         }
         Err(error) => Err(error.into()),
     }

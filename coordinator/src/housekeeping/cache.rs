@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::Occasion;
 use crate::context::Context;
 use crate::engine::{EngineError, Leftover, LeftoverKind};
 
@@ -28,10 +29,18 @@ impl Measured {
 }
 
 /// The cache volume, if it is larger than this many bytes. It is looked at while no job runs, and not
-/// at all where the engine is on another host or keeps it where we may not look.
-pub(super) async fn too_large(ctx: &Context, bytes: u64) -> Result<Option<Leftover>, EngineError> {
+/// at all where the engine is on another host or keeps it where we may not look. An operator who asks
+/// is told what is so now.
+pub(super) async fn too_large(
+    ctx: &Context,
+    bytes: u64,
+    occasion: Occasion,
+) -> Result<Option<Leftover>, EngineError> {
     let Some(volume) = ctx.config().agent.cache_volume.clone() else { return Ok(None) };
-    if bytes == 0 || !ctx.board.snapshot().jobs.is_empty() || !ctx.measured.is_due() {
+    if bytes == 0 || !ctx.board.snapshot().jobs.is_empty() {
+        return Ok(None);
+    }
+    if occasion == Occasion::Round && !ctx.measured.is_due() {
         return Ok(None);
     }
     let Some(path) = ctx.engine.volume_path(&volume).await? else { return Ok(None) };

@@ -1,10 +1,18 @@
 //! What may go and what may not.
 
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::files::FileKind;
 use super::*;
+use crate::config::{self, Environment, Flags};
+use crate::context::Mode;
+use crate::daemon::Daemon;
 use crate::engine::LeftoverKind;
+use crate::ledger::{JobRef, Record};
 
 fn keep() -> KeepConfig {
     KeepConfig {
@@ -92,4 +100,78 @@ proptest! {
             prop_assert!(gone <= kept);
         }
     }
+}
+
+/// A daemon without an engine, and the log of a job that is older than logs are kept.
+struct Fixture {
+    log: PathBuf,
+    job: JobId,
+    ctx: Arc<Context>,
+    _daemon: Daemon,
+    _dir: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new(fallback: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = format!("unix://{}/no-engine.sock", dir.path().display());
+        let environment = Environment::of([
+            ("TERARCHITECT_API_URL", "http://localhost:9"),
+            ("COORDINATOR_STATE_DIR", dir.path().to_str().unwrap()),
+            ("DOCKER_HOST", engine.as_str()),
+            ("HOST_FALLBACK", fallback),
+            ("LOG_KEEP_AGE", "1h"),
+        ]);
+        let config = config::load(&Flags::default(), &environment).unwrap().config;
+        let daemon = Daemon::new(config, Mode::Forever).unwrap();
+        let (ctx, job) = (daemon.context(), JobId::random());
+        let log = ctx.log_path(job);
+        let file = File::create(&log).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(7_200)).unwrap();
+        Self { log, job, ctx, _daemon: daemon, _dir: dir }
+    }
+
+    async fn sweep(&self, deed: Deed) -> Swept {
+        sweep(&self.ctx, Occasion::Asked, deed).await.unwrap()
+    }
+
+    async fn hold(&self) {
+        let record = Record::claimed(JobRef::unreadable(self.job), None, 0);
+        self.ctx.ledger.write(&record).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn old_logs_go_while_the_engine_is_away_and_the_operator_is_told_that_it_is() {
+    let fixture = Fixture::new("never");
+    let swept = fixture.sweep(Deed::Remove).await;
+    assert!(!fixture.log.exists());
+    assert_eq!(swept.removed.len(), 1, "{swept:?}");
+    assert!(swept.failed[0].starts_with("containers, networks and volumes: "), "{swept:?}");
+}
+
+#[tokio::test]
+async fn where_no_engine_is_needed_none_is_missed() {
+    let swept = Fixture::new("always").sweep(Deed::Remove).await;
+    assert_eq!((swept.removed.len(), swept.failed.len()), (1, 0), "{swept:?}");
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_would_go_and_leaves_it() {
+    let fixture = Fixture::new("always");
+    let shown = fixture.sweep(Deed::Show).await;
+    assert!(fixture.log.exists());
+    assert_eq!(fixture.sweep(Deed::Remove).await, shown);
+}
+
+#[tokio::test]
+async fn a_job_that_is_claimed_after_the_look_keeps_its_files() {
+    let fixture = Fixture::new("always");
+    let plan = Plan { files: job_files(&fixture.ctx.state_dir), leftovers: Vec::new() };
+    assert_eq!(plan.files.len(), 1);
+    fixture.hold().await;
+    let mut swept = Swept::default();
+    carry_out(&fixture.ctx, plan, Deed::Remove, &mut swept).await.unwrap();
+    assert!(fixture.log.exists());
+    assert_eq!(swept, Swept::default());
 }
