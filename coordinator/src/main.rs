@@ -124,13 +124,16 @@ fn run(arguments: &Run) -> Result<ExitCode, Failure> {
     Ok(if mode == Mode::Once && failed > 0 { JOB_FAILED.into() } else { ExitCode::SUCCESS })
 }
 
-/// One thread: the work is waiting, and idle memory counts on a build host. What still hangs on a
-/// disk at the end is not waited for.
+/// What is being written when everything else has ended may take this long; a disk that hangs is not
+/// waited for.
+const LAST_WRITES: Duration = Duration::from_millis(200);
+
+/// One thread: the work is waiting, and idle memory counts on a build host.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failure(&error))?;
     let done = runtime.block_on(work);
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(LAST_WRITES);
     done
 }
 

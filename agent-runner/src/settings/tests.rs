@@ -129,6 +129,33 @@ fn a_ticket_run_needs_its_app() {
 }
 
 #[test]
+fn a_claim_counts_with_an_app_and_with_the_job_that_it_holds() {
+    let claim = "0b8f4e0e-8f3a-4c5e-9d1e-2f6a7c9b1d00";
+    let app = [
+        ("TERARCHITECT_API_URL", "http://127.0.0.1:5010"),
+        ("PROJECT_ID", PROJECT),
+        ("TICKET_ID", TICKET),
+    ];
+    let hold = |more: &[(&'static str, &'static str)]| {
+        Start::read(&with(&app, more), None).map(|start| match start.origin {
+            Origin::App(app) => app.hold,
+            Origin::Task(_) => None,
+        })
+    };
+    let held = hold(&[("CLAIM_ID", claim), ("JOB_ID", TICKET)]).unwrap();
+    let expected = Hold { job: TICKET.parse().unwrap(), claim: claim.parse().unwrap() };
+    assert_eq!(held, Some(expected));
+    for none in [&[("JOB_ID", TICKET)][..], &[("CLAIM_ID", " "), ("JOB_ID", TICKET)]] {
+        assert_eq!(hold(none).unwrap(), None);
+    }
+    let error = hold(&[("CLAIM_ID", claim)]).unwrap_err().to_string();
+    assert_eq!(error, "JOB_ID is not set: the job that CLAIM_ID holds");
+    let error = hold(&[("CLAIM_ID", "mine"), ("JOB_ID", TICKET)]).unwrap_err().to_string();
+    assert_eq!(error, "CLAIM_ID (from the environment) a claim id must be a UUID, got \"mine\"");
+    assert!(Start::read(&with(&TASK_RUN, &[("CLAIM_ID", claim)]), None).is_ok());
+}
+
+#[test]
 fn a_task_and_a_ticket_cannot_both_be_meant() {
     let error = Start::read(&with(&TASK_RUN, &[("TICKET_ID", TICKET)]), None).unwrap_err();
     assert!(error.to_string().starts_with("TASK (from the environment) cannot"), "{error}");

@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use api_client::contract::AgentExit;
 use nix::sys::signal::Signal;
 
 use crate::job::eventually;
-use crate::turn::start;
+use crate::turn::{start, start_by};
 
 #[test]
 fn nothing_of_the_worker_runs_while_the_token_is_in_use() {
@@ -24,6 +25,19 @@ fn nothing_of_the_worker_runs_while_the_token_is_in_use() {
     assert_eq!(job.file("seen"), "gone\n");
     let (code, stderr) = job.end();
     assert_eq!(code, Some(i32::from(AgentExit::PublishFailed.code())), "{stderr}");
+}
+
+#[test]
+fn a_worker_s_event_is_a_line_of_output_whatever_the_log_s_filter_is() {
+    let event = r#"echo '{"type":"system","subtype":"init","session_id":"1"}'"#;
+    for filter in ["info", "error", "off"] {
+        let mut program = Command::new("env");
+        program.args([&format!("LOG_LEVEL={filter}"), env!("CARGO_BIN_EXE_agent-runner")]);
+        let mut job = start_by(program, &format!("{event}; exec sleep 1000"), "", None);
+        job.logged("the coding CLI is at work");
+        job.signal(Signal::SIGTERM);
+        job.end();
+    }
 }
 
 #[test]

@@ -1,0 +1,218 @@
+//! The app and the forge of a run on one address, as far as a run uses them. Every request is kept, and
+//! a test may answer it itself.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::job::{JOB, Job, REPO_URL, TOKEN, eventually};
+use crate::turn;
+
+pub(crate) const CLAIM: &str = "0b8f4e0e-8f3a-4c5e-9d1e-2f6a7c9b1d00";
+pub(crate) const TICKET: &str = "c1d437f0-01dc-40f1-84f8-cda84d4af8e3";
+const PROJECT: &str = "b0acb5a0-d0bc-4738-89d0-347ecd318506";
+const PULLS: &str = "/api/v3/repos/acme/demo/pulls";
+
+/// A request, and what there was to see when it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// What it is for: `renewal`, `completion`, `open`, …
+    pub(crate) what: &'static str,
+    pub(crate) body: Value,
+    /// The commit of the ticket's branch on the remote.
+    pub(crate) pushed: Option<String>,
+}
+
+/// What a test answers.
+pub(crate) enum Answer {
+    /// This status, with an error in the body.
+    Refusal(u16),
+    /// What is usual.
+    Usual,
+}
+
+/// A job of the app with both servers.
+pub(crate) struct Scene {
+    pub(crate) job: Job,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+type Answers = dyn Fn(&Request, usize) -> Answer + Send + Sync;
+
+struct Servers {
+    /// Answers a request, of which so many of the same kind came before.
+    answers: Box<Answers>,
+    requests: Arc<Mutex<Vec<Request>>>,
+    origin: PathBuf,
+}
+
+impl Scene {
+    /// A job that writes a file, with a claim of the app.
+    pub(crate) fn start(
+        answers: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_with("echo new > new", "", Some(CLAIM), answers)
+    }
+
+    /// A job whose `claude` and `git push` are scripts.
+    pub(crate) fn start_with(
+        claude: &str,
+        on_push: &str,
+        claim: Option<&str>,
+        answers: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let document = document(&url, claim).to_string();
+        let program = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
+        let job = turn::start_by(program, claude, on_push, Some(&document));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let servers = Arc::new(Servers {
+            answers: Box::new(answers),
+            requests: Arc::clone(&requests),
+            origin: job.folder.path().join("origin"),
+        });
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let servers = Arc::clone(&servers);
+                thread::spawn(move || servers.serve(stream));
+            }
+        });
+        Self { job, requests }
+    }
+
+    /// The requests so far, the log's and those about cancelling left out.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        let all = self.requests.lock().unwrap().clone();
+        all.into_iter().filter(|request| !["log", "flag"].contains(&request.what)).collect()
+    }
+
+    /// What the requests were for, in their order.
+    pub(crate) fn course(&self) -> Vec<&'static str> {
+        self.requests().iter().map(|request| request.what).collect()
+    }
+
+    /// The steps in the ticket's log.
+    pub(crate) fn steps(&self) -> Vec<String> {
+        let all = self.requests.lock().unwrap();
+        let entries = all.iter().filter(|request| request.what == "log");
+        entries.map(|entry| entry.body["step"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The commit of the ticket's branch on the remote.
+    pub(crate) fn pushed(&self) -> Option<String> {
+        pushed(&self.job.folder.path().join("origin"))
+    }
+
+    /// Waits for a request.
+    pub(crate) fn asked(&self, what: &str) {
+        eventually(|| self.course().contains(&what).then_some(()));
+    }
+}
+
+fn document(url: &str, claim: Option<&str>) -> Value {
+    json!({
+        "TERARCHITECT_API_URL": url, "PROJECT_ID": PROJECT, "TICKET_ID": TICKET, "JOB_ID": JOB,
+        "CLAIM_ID": claim.unwrap_or_default(), "REPO_URL": REPO_URL, "GITHUB_TOKEN": TOKEN,
+        "FORGE_API_URL": format!("{url}/api/v3"), "WORKER_MODE": "claude-code",
+        "WORKER_API_KEY": "sk-topsecret-of-the-model",
+    })
+}
+
+impl Servers {
+    fn serve(&self, stream: TcpStream) {
+        let mut stream = BufReader::new(stream);
+        let Some((line, body)) = read(&mut stream) else { return };
+        let request = Request { what: kind(&line), body, pushed: self.pushed() };
+        let before = {
+            let mut all = self.requests.lock().unwrap();
+            all.push(request.clone());
+            all.iter().filter(|earlier| earlier.what == request.what).count() - 1
+        };
+        let (status, body) = match (self.answers)(&request, before) {
+            Answer::Refusal(status) => (status, json!({"error": "no", "message": "no"})),
+            Answer::Usual => self.usual(&request),
+        };
+        let body = body.to_string();
+        // A run that was cancelled does not wait for it.
+        let _gone = write!(
+            stream.get_mut(),
+            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+    }
+
+    fn usual(&self, request: &Request) -> (u16, Value) {
+        match request.what {
+            "context" => (200, json!({"current_ticket": {"id": TICKET, "title": "Add it"}})),
+            "flag" => (200, json!({"cancel_requested": false})),
+            "find" => (200, json!([])),
+            "open" => (201, pull(self.pushed().as_deref())),
+            "read" => (200, pull(self.pushed().as_deref())),
+            _ => (200, json!({})),
+        }
+    }
+
+    fn pushed(&self) -> Option<String> {
+        pushed(&self.origin)
+    }
+}
+
+/// The commit of the ticket's branch on the remote.
+fn pushed(origin: &Path) -> Option<String> {
+    let branch = format!("refs/heads/ticket-{TICKET}");
+    let git = ["rev-parse", "--quiet", "--verify", branch.as_str()];
+    let output = Command::new("git").current_dir(origin).args(git).output().unwrap();
+    let commit = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    (!commit.is_empty()).then_some(commit)
+}
+
+fn kind(line: &str) -> &'static str {
+    let path = line.split(' ').nth(1).unwrap();
+    let ends = |end: &str| path.ends_with(end);
+    match line.split(' ').next().unwrap() {
+        "GET" if ends("/worker-context") => "context",
+        "GET" if ends("/cancel-requested") => "flag",
+        "POST" if ends("/logs") => "log",
+        "POST" if path == format!("/api/worker/jobs/{JOB}/heartbeat") => "renewal",
+        "POST" if ends(&format!("/tickets/{TICKET}/complete")) => "completion",
+        "GET" if path.starts_with(&format!("{PULLS}?")) => "find",
+        "POST" if path == PULLS => "open",
+        "GET" if path == format!("{PULLS}/7") => "read",
+        _ => panic!("an unexpected request: {line}"),
+    }
+}
+
+fn pull(commit: Option<&str>) -> Value {
+    let branch = format!("ticket-{TICKET}");
+    json!({
+        "number": 7, "html_url": "http://forge/acme/demo/pull/7", "state": "open",
+        "head": {"ref": branch, "sha": commit, "label": format!("acme:{branch}")},
+    })
+}
+
+/// The request line and the body.
+fn read(stream: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).ok()?;
+        match line.trim() {
+            "" => break,
+            line => head.push(line.to_ascii_lowercase()),
+        }
+    }
+    let length = head.iter().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    stream.read_exact(&mut body).ok()?;
+    let line = head.first()?;
+    let (method, rest) = line.split_once(' ')?;
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    Some((format!("{} {rest}", method.to_ascii_uppercase()), body))
+}
