@@ -9,6 +9,7 @@ use api_client::{ApiError, Claim, JobId, ProjectId, error_chain};
 use crate::clock::now;
 use crate::config::{HostFallback, ProjectFilter};
 use crate::context::Context;
+use crate::gate::GateState;
 use crate::job::{Claimed, Finished};
 use crate::ledger::{ClaimIntent, Held, JobRef, Record, Runs, Stage};
 use crate::outcome::{Cause, Outcome};
@@ -40,6 +41,8 @@ pub(crate) enum Round {
     Held(NotReady),
     /// The app did not answer as it should.
     Trouble(ApiError),
+    /// The operator closed the gate meanwhile.
+    Closed,
     /// The coordinator stops.
     Stopped,
 }
@@ -83,6 +86,7 @@ impl Claimer {
                 // The projects with another image are not kept waiting.
                 Some(Err(reason @ NotReady::Image { .. })) => held = Some(reason),
                 Some(Err(reason)) => return Round::Held(reason),
+                Some(Ok(())) if ctx.gate.current() != GateState::Open => return Round::Closed,
                 Some(Ok(())) => match ctx.api().claim(project, Some(claim)).await {
                     Ok(Claim::Empty) => {}
                     Ok(Claim::Job(job)) => {

@@ -110,6 +110,7 @@ impl Daemon {
                 self.ctx.board.hold(Some(error.to_string()));
                 Next::Pause
             }
+            Round::Closed => Next::Again,
             Round::Stopped => Next::End,
         }
     }
@@ -121,7 +122,7 @@ impl Daemon {
                 ApiError::Unreachable { .. } | ApiError::Busy { .. } | ApiError::Malformed { .. }
             ),
             Round::Job(_) | Round::Lost(_) | Round::Nothing => true,
-            Round::Held(_) | Round::Stopped => return,
+            Round::Held(_) | Round::Closed | Round::Stopped => return,
         };
         self.ctx.breakers.note(Dependency::App, &self.ctx.board, answered);
     }
