@@ -10,6 +10,7 @@ mod spec;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -109,6 +110,13 @@ impl Engine {
         let docker = self.docker().await?;
         let answer = limited(PING_TIMEOUT, "ping", "the engine", docker.ping()).await;
         self.forget_if_failed(answer).map(drop)
+    }
+
+    /// Where the engine keeps what it has, as a path of its own host.
+    pub(crate) async fn folder(&self) -> Result<Option<PathBuf>, EngineError> {
+        let docker = self.docker().await?;
+        let info = limited(CALL_TIMEOUT, "ask for the folder of", "the engine", docker.info());
+        Ok(info.await?.docker_root_dir.map(PathBuf::from))
     }
 
     /// Whether the engine has an image.

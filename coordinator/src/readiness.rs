@@ -64,6 +64,8 @@ impl NotReady {
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
     failed_pulls: HashMap<String, FailedPull>,
+    /// Asked for once; none in it when it is on another host.
+    engine_folder: Option<Option<PathBuf>>,
 }
 
 #[derive(Debug)]
@@ -74,9 +76,10 @@ struct FailedPull {
 
 impl Readiness {
     /// Whether any job could be run now.
-    pub(crate) async fn check(&self, ctx: &Context) -> Result<(), NotReady> {
+    pub(crate) async fn check(&mut self, ctx: &Context) -> Result<(), NotReady> {
         let config = ctx.config();
-        check_disk(&ctx.state_dir, config.limits.disk_floor)?;
+        let floor = config.limits.disk_floor;
+        check_disk(&ctx.state_dir, floor)?;
         ctx.ledger.probe().await.map_err(NotReady::StateDirectory)?;
         let (waiting, max) = (ctx.board.outcomes_waiting(), config.limits.outbox_max.get());
         if waiting > max {
@@ -90,6 +93,11 @@ impl Readiness {
             let answer = ctx.engine.ping().await;
             ctx.breakers.note(Dependency::Engine, &ctx.board, answer.is_ok());
             answer.map_err(NotReady::Engine)?;
+            if floor > 0
+                && let Some(folder) = self.engine_folder(ctx).await
+            {
+                check_disk(folder, floor)?;
+            }
         }
         ctx.breakers.allow(Dependency::App)
     }
@@ -114,6 +122,15 @@ impl Readiness {
             }
         }
         Ok(())
+    }
+
+    /// Where the engine keeps images and containers, if that is on this host.
+    async fn engine_folder(&mut self, ctx: &Context) -> Option<&Path> {
+        if self.engine_folder.is_none() {
+            let folder = ctx.engine.folder().await.ok()?;
+            self.engine_folder = Some(folder.filter(|folder| folder.is_dir()));
+        }
+        self.engine_folder.as_ref()?.as_deref()
     }
 
     async fn pull(&mut self, ctx: &Context, image: String) -> Result<(), NotReady> {

@@ -248,8 +248,8 @@ settings! {
 
     DISK_FLOOR = Setting::new(
         "DISK_FLOOR_MIB", "limits.disk_floor_mib", Kind::Number, Preset::Value("1024"),
-        "With less free disk space than this in the state directory, in MiB, nothing is claimed; \
-         0 for no limit.",
+        "With less free disk space than this, in MiB, for the state directory or an engine on this \
+         host, nothing is claimed; 0 for no limit.",
     );
 
     BREAKER_FAILURES = Setting::new(
