@@ -1,17 +1,22 @@
 //! Reasons to stop early, all of them into one token: the app's flag, and the signals by which
 //! engines, service managers and people end a process.
 
+use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::report::AppReporter;
 
 /// How often the app is asked.
 const POLL: Duration = Duration::from_secs(5);
+
+/// How long a cancelled run may take to come to an end. With one entry in the ticket's log, and the end
+/// of what is left running, this stays below the 10 s after which engines end a container.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// The app's flag over time.
 ///
@@ -57,6 +62,14 @@ pub(crate) async fn watch_app(app: &AppReporter, cancel: &CancellationToken) {
             Err(error) => tracing::debug!(%error, "whether to cancel is not known"),
         }
     }
+}
+
+/// Says when a cancelled run has had its time to come to an end.
+pub(crate) async fn hurry(cancel: &CancellationToken, late: &CancellationToken) -> Infallible {
+    cancel.cancelled().await;
+    sleep(LIMIT).await;
+    late.cancel();
+    std::future::pending().await
 }
 
 /// The signals that end a run.

@@ -6,7 +6,6 @@ mod job;
 use std::convert::Infallible;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use api_client::contract::AgentExit;
 use api_client::{JobId, error_chain};
@@ -27,10 +26,6 @@ use crate::redaction::Redaction;
 use crate::report::{AppReporter, Reporter, Step};
 use crate::settings::{DockerMode, Layers, Origin, Settings, SettingsError, Start};
 use crate::worker::{Ending, TurnReport};
-
-/// How long a cancelled run may take to come to an end. With one entry in the ticket's log this stays
-/// below the 10 s after which engines end a container.
-const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A run that has its settings' sources and nothing else yet.
 pub(crate) struct Run {
@@ -94,10 +89,11 @@ impl Run {
             reporter.step(Step::DockerRunFallback, summary, Some(error)).await;
         }
         let cancel = self.cancel.clone();
+        let late = CancellationToken::new();
         let ended = tokio::select! {
-            ended = self.work(start, reporter) => ended,
+            ended = self.work(start, reporter, &late) => ended,
             never = watch(reporter, &cancel) => match never {},
-            () = too_late(&cancel) => Err(RunError::CutShort),
+            never = cancel::hurry(&cancel, &late) => match never {},
         };
         let ended = match ended {
             Err(RunError::CutShort) => Err(RunError::CutShort),
@@ -110,7 +106,13 @@ impl Run {
         ended
     }
 
-    async fn work(&mut self, start: Start, reporter: &Reporter) -> Result<PullRequest, RunError> {
+    /// The job, in a folder of its own. From when it is `late`, it is cut short wherever it is.
+    async fn work(
+        &mut self,
+        start: Start,
+        reporter: &Reporter,
+        late: &CancellationToken,
+    ) -> Result<PullRequest, RunError> {
         if start.kind == Kind::Review {
             return Err(RunError::ReviewNotSupported);
         }
@@ -121,8 +123,9 @@ impl Run {
             attempted: "make a folder for the job",
             source,
         })?;
-        let done = carry_out(&job, &start, folder.path(), reporter).await;
-        folder.remove().await;
+        let done = carry_out(&job, &start, folder.path(), reporter, late).await;
+        // What is done stays done, whatever becomes of the files.
+        late.run_until_cancelled(folder.remove()).await;
         done
     }
 
@@ -171,16 +174,20 @@ impl Run {
     }
 }
 
-/// The job in a folder of its own.
+/// The work on a checkout, and the end of its use.
 async fn carry_out(
     job: &Job,
     start: &Start,
     folder: &Path,
     reporter: &Reporter,
+    late: &CancellationToken,
 ) -> Result<PullRequest, RunError> {
-    let checkout = job.check_out(folder, &branch_of(start), reporter).await?;
-    let done = deliver(job, &checkout, folder, start.docker, reporter).await;
-    job.give_back(checkout).await;
+    let branch = branch_of(start);
+    let checkout = late.run_until_cancelled(job.check_out(folder, &branch, reporter)).await;
+    let checkout = checkout.unwrap_or(Err(RunError::CutShort))?;
+    let delivery = deliver(job, &checkout, folder, start.docker, reporter);
+    let done = late.run_until_cancelled(delivery).await.unwrap_or(Err(RunError::CutShort));
+    late.run_until_cancelled(job.give_back(checkout)).await;
     done
 }
 
@@ -267,12 +274,6 @@ fn branch_of(start: &Start) -> BranchName {
         Origin::App(at) => BranchName::for_ticket(at.ticket),
         Origin::Task(_) => BranchName::for_task(start.job.unwrap_or_else(JobId::random)),
     }
-}
-
-/// When a cancelled run has had its time to come to an end.
-async fn too_late(cancel: &CancellationToken) {
-    cancel.cancelled().await;
-    tokio::time::sleep(CANCEL_LIMIT).await;
 }
 
 /// Watches the app's cancel flag. A cancelled run ends when its work sees the token, not here.

@@ -2,7 +2,7 @@
 
 use api_client::contract::AgentExit;
 
-use crate::servers::{Answer, CLAIM, Scene};
+use crate::servers::{Answer, CLAIM, Plan, Scene};
 
 /// Refuses the renewals from this one on, counted from 0, with this status.
 fn refusing(from: usize, status: u16) -> Scene {
@@ -33,7 +33,8 @@ fn the_lease_is_renewed_before_the_push_the_pull_request_and_the_completion() {
 
 #[test]
 fn a_run_without_a_claim_renews_nothing() {
-    let mut scene = Scene::start_with("echo new > new", "", None, |_, _| Answer::Usual);
+    let plan = Plan { setting: ("CLAIM_ID", ""), ..Plan::default() };
+    let mut scene = Scene::of(plan, |_, _| Answer::Usual);
     let (ended, log) = scene.job.end();
     assert_eq!(ended, code(AgentExit::Delivered), "{log}");
     assert_eq!(scene.course(), ["context", "find", "open", "read", "completion"]);

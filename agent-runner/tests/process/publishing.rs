@@ -9,7 +9,7 @@ use api_client::contract::AgentExit;
 use nix::sys::signal::Signal;
 
 use crate::job::eventually;
-use crate::turn::{start, start_by};
+use crate::turn::{NOTHING, folder, start, start_by};
 
 #[test]
 fn nothing_of_the_worker_runs_while_the_token_is_in_use() {
@@ -33,7 +33,8 @@ fn a_worker_s_event_is_a_line_of_output_whatever_the_log_s_filter_is() {
     for filter in ["info", "error", "off"] {
         let mut program = Command::new("env");
         program.args([&format!("LOG_LEVEL={filter}"), env!("CARGO_BIN_EXE_agent-runner")]);
-        let mut job = start_by(program, &format!("{event}; exec sleep 1000"), "", None);
+        let mut job =
+            start_by(program, folder(), &format!("{event}; exec sleep 1000"), NOTHING, None);
         job.logged("the coding CLI is at work");
         job.signal(Signal::SIGTERM);
         job.end();

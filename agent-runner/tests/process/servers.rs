@@ -11,7 +11,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::job::{JOB, Job, REPO_URL, TOKEN, eventually};
-use crate::turn;
+use crate::turn::{self, NOTHING};
 
 pub(crate) const CLAIM: &str = "0b8f4e0e-8f3a-4c5e-9d1e-2f6a7c9b1d00";
 pub(crate) const TICKET: &str = "c1d437f0-01dc-40f1-84f8-cda84d4af8e3";
@@ -42,6 +42,24 @@ pub(crate) struct Scene {
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
+/// What is special about a job.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    /// The script that is the coding CLI.
+    pub(crate) claude: &'static str,
+    /// A subcommand of git, and what is run in its place.
+    pub(crate) on_git: (&'static str, &'static str),
+    /// One more setting; `$HERE` is the test's folder.
+    pub(crate) setting: (&'static str, &'static str),
+}
+
+impl Default for Plan {
+    /// A job that adds a file, with a claim of the app.
+    fn default() -> Self {
+        Self { claude: "echo new > new", on_git: NOTHING, setting: ("CLAIM_ID", CLAIM) }
+    }
+}
+
 type Answers = dyn Fn(&Request, usize) -> Answer + Send + Sync;
 
 struct Servers {
@@ -52,25 +70,27 @@ struct Servers {
 }
 
 impl Scene {
-    /// A job that writes a file, with a claim of the app.
+    /// A job that adds a file, with a claim of the app.
     pub(crate) fn start(
         answers: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        Self::start_with("echo new > new", "", Some(CLAIM), answers)
+        Self::of(Plan::default(), answers)
     }
 
-    /// A job whose `claude` and `git push` are scripts.
-    pub(crate) fn start_with(
-        claude: &str,
-        on_push: &str,
-        claim: Option<&str>,
+    /// A job as planned.
+    pub(crate) fn of(
+        plan: Plan,
         answers: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let document = document(&url, claim).to_string();
+        let folder = turn::folder();
+        let mut document = document(&url);
+        let (name, value) = plan.setting;
+        document[name] = value.replace("$HERE", folder.path().to_str().unwrap()).into();
         let program = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
-        let job = turn::start_by(program, claude, on_push, Some(&document));
+        let document = document.to_string();
+        let job = turn::start_by(program, folder, plan.claude, plan.on_git, Some(&document));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let servers = Arc::new(Servers {
             answers: Box::new(answers),
@@ -115,10 +135,10 @@ impl Scene {
     }
 }
 
-fn document(url: &str, claim: Option<&str>) -> Value {
+fn document(url: &str) -> Value {
     json!({
         "TERARCHITECT_API_URL": url, "PROJECT_ID": PROJECT, "TICKET_ID": TICKET, "JOB_ID": JOB,
-        "CLAIM_ID": claim.unwrap_or_default(), "REPO_URL": REPO_URL, "GITHUB_TOKEN": TOKEN,
+        "CLAIM_ID": CLAIM, "REPO_URL": REPO_URL, "GITHUB_TOKEN": TOKEN,
         "FORGE_API_URL": format!("{url}/api/v3"), "WORKER_MODE": "claude-code",
         "WORKER_API_KEY": "sk-topsecret-of-the-model",
     })

@@ -1,7 +1,7 @@
 //! SIGTERM to the first process at every phase: the end comes within 8 s, and says how far the run came.
 
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, PoisonError};
 
 use api_client::contract::AgentExit;
@@ -9,20 +9,18 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::job::{Job, eventually};
-use crate::servers::{Answer, CLAIM, Request, Scene};
+use crate::servers::{Answer, Plan, Request, Scene};
 use crate::{exists, pid, status_field, turn};
 
 const CANCELLED: Option<i32> = Some(7);
 
-/// A worker, and a server of its, that TERM does not end.
+/// A worker that TERM does not end.
 const STUBBORN: &str = "trap '' TERM; echo up > $HERE/up; while :; do sleep 1; done";
 
-/// Requests of one kind are not answered before the test says so.
-struct Held {
-    release: mpsc::Sender<()>,
-}
-
-fn held(what: &'static str) -> (Held, impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) {
+/// Answers as usual, but requests of one kind not before there is a word on the channel.
+fn held(
+    what: &'static str,
+) -> (Sender<()>, impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) {
     let (release, released) = mpsc::channel();
     let released = Mutex::new(released);
     let answers = move |request: &Request, _: usize| {
@@ -32,7 +30,7 @@ fn held(what: &'static str) -> (Held, impl Fn(&Request, usize) -> Answer + Send 
         }
         Answer::Usual
     };
-    (Held { release }, answers)
+    (release, answers)
 }
 
 #[test]
@@ -79,7 +77,7 @@ fn a_worker_that_ignores_the_signal_is_killed_though_the_app_is_away_too() {
         "log" if before < 4 => Answer::Usual,
         _ => answers(request, before),
     };
-    let mut scene = Scene::start_with(STUBBORN, "", Some(CLAIM), answers);
+    let mut scene = Scene::of(Plan { claude: STUBBORN, ..Plan::default() }, answers);
     scene.job.file("up");
     scene.job.signal(Signal::SIGTERM);
     let (code, log) = scene.job.end_soon();
@@ -123,7 +121,8 @@ fn a_run_that_is_cancelled_while_it_pushes_does_not_claim_that_nothing_was_publi
 fn a_push_that_arrives_in_spite_of_the_signal_gets_no_pull_request() {
     let push = "trap '' TERM; echo up > $HERE/pushing; \
         while ! [ -e $HERE/go ]; do sleep 0.05; done; real \"$@\"; exit";
-    let mut scene = Scene::start_with("echo new > new", push, Some(CLAIM), |_, _| Answer::Usual);
+    let mut scene =
+        Scene::of(Plan { on_git: ("push", push), ..Plan::default() }, |_, _| Answer::Usual);
     scene.job.file("pushing");
     scene.job.signal(Signal::SIGTERM);
     scene.job.logged("told to stop");
@@ -136,12 +135,12 @@ fn a_push_that_arrives_in_spite_of_the_signal_gets_no_pull_request() {
 
 #[test]
 fn no_pull_request_is_opened_by_a_run_that_was_cancelled_before() {
-    let (held, answers) = held("find");
+    let (release, answers) = held("find");
     let mut scene = Scene::start(answers);
     scene.asked("find");
     scene.job.signal(Signal::SIGTERM);
     scene.job.logged("told to stop");
-    held.release.send(()).unwrap();
+    release.send(()).unwrap();
     let (code, log) = scene.job.end_soon();
     assert_eq!(code, CANCELLED, "{log}");
     assert_eq!(scene.course().last(), Some(&"find"));
@@ -150,12 +149,12 @@ fn no_pull_request_is_opened_by_a_run_that_was_cancelled_before() {
 
 #[test]
 fn a_pull_request_that_is_being_opened_is_delivered() {
-    let (held, answers) = held("open");
+    let (release, answers) = held("open");
     let mut scene = Scene::start(answers);
     scene.asked("open");
     scene.job.signal(Signal::SIGTERM);
     scene.job.logged("told to stop");
-    held.release.send(()).unwrap();
+    release.send(()).unwrap();
     let (code, log) = scene.job.end_soon();
     assert_eq!(code, Some(i32::from(AgentExit::Delivered.code())), "{log}");
     assert_eq!(scene.course().last(), Some(&"completion"));
@@ -170,4 +169,18 @@ fn an_app_that_does_not_take_the_completion_does_not_hold_a_cancelled_run() {
     let (code, log) = scene.job.end_soon();
     assert_eq!(code, CANCELLED, "{log}");
     assert!(log.contains("Pull request 7 is open"), "{log}");
+}
+
+#[test]
+fn what_is_delivered_stays_delivered_though_there_is_no_time_to_clean_up() {
+    let plan = Plan {
+        on_git: ("worktree remove", "echo up > $HERE/cleaning; exec sleep 1000"),
+        setting: ("AGENT_WORKSPACE", "$HERE/seed"),
+        ..Plan::default()
+    };
+    let mut scene = Scene::of(plan, |_, _| Answer::Usual);
+    scene.job.file("cleaning");
+    scene.job.signal(Signal::SIGTERM);
+    let (code, log) = scene.job.end_soon();
+    assert_eq!(code, Some(i32::from(AgentExit::Delivered.code())), "{log}");
 }

@@ -9,36 +9,43 @@ use crate::job::{Job, REPO_URL, write_script};
 /// The last event of a good turn.
 const DONE: &str = r#"echo '{"type":"result","is_error":false,"result":"All done."}'"#;
 
+/// No disturbance of git.
+pub(crate) const NOTHING: (&str, &str) = ("push", "");
+
 /// A run without an app in which `claude` is a script, and `on_push` is run in the place of `git push`.
 pub(crate) fn start(claude: &str, on_push: &str) -> Job {
-    start_by(Command::new(env!("CARGO_BIN_EXE_agent-runner")), claude, on_push, None)
+    let program = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
+    start_by(program, folder(), claude, ("push", on_push), None)
 }
 
-/// The same by another command, of the job that a document describes.
+/// The same by another command, of the job that a document describes, in a folder with an origin;
+/// `on_git` is a subcommand of git and the script that is run in its place. It finds the real thing
+/// as `real "$@"`.
 pub(crate) fn start_by(
     program: Command,
+    folder: TempDir,
     claude: &str,
-    on_push: &str,
+    on_git: (&str, &str),
     document: Option<&str>,
 ) -> Job {
-    let folder = tempfile::tempdir().unwrap();
-    make_origin(&folder);
     write_script(folder.path(), "claude", &format!("cat > /dev/null\n{claude}\n{DONE}"));
-    let real = format!(
-        "GIT_ALLOW_PROTOCOL=file /usr/bin/git -c url.$HERE/origin.insteadOf={REPO_URL} \"$@\""
-    );
+    let (subcommand, instead) = on_git;
     let git = format!(
-        "real() {{ {real}; }}\ncase \"$*\" in *' push '*)\n{on_push}\n;; esac\nreal \"$@\""
+        "real() {{ GIT_ALLOW_PROTOCOL=file \
+           /usr/bin/git -c url.$HERE/origin.insteadOf={REPO_URL} \"$@\"; }}\n\
+         case \"$*\" in *' {subcommand} '*)\n{instead}\n;; esac\nreal \"$@\""
     );
     Job::start_by(program, folder, &git, document)
 }
 
-/// A repository with one commit, to be cloned from and pushed to.
-fn make_origin(folder: &TempDir) {
+/// A folder with a repository of one commit, `origin`, and a clone of it, `seed`.
+pub(crate) fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
     let script = "git init -q --bare -b main origin && git clone -q origin seed 2>/dev/null && \
         cd seed && git checkout -q -b main && echo hello > README && git add README && \
         git -c user.name=P -c user.email=p@example.org commit -q -m first && \
         git push -q origin main";
     let made = Command::new("sh").args(["-c", script]).current_dir(folder.path()).status();
     assert!(made.unwrap().success());
+    folder
 }
