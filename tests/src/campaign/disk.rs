@@ -44,7 +44,7 @@ pub fn tracer_missing() -> Option<String> {
 #[derive(Debug)]
 pub(super) struct Tracer {
     fifo: PathBuf,
-    hold_up: Option<Moment>,
+    hold_up: Moment,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -54,7 +54,7 @@ impl Tracer {
         fifo: PathBuf,
         state: PathBuf,
         journal: Arc<Journal>,
-        moment: Option<Moment>,
+        moment: Moment,
     ) -> Self {
         mkfifo(&fifo, Mode::S_IRWXU).expect("a pipe in a folder of ours");
         // Opened for writing too: the pipe is there before strace is, and never at its end.
@@ -70,14 +70,8 @@ impl Tracer {
             ["strace", "-D", "-f", "--seccomp-bpf", "-y", "-qq"].map(String::from).to_vec();
         words.extend(["-e", "signal=none", "-e"].map(String::from));
         words.push(format!("trace={CALLS}"));
-        let when = match self.hold_up {
-            None => None,
-            Some(Moment::Before) => Some("delay_enter"),
-            Some(_) => Some("delay_exit"),
-        };
-        if let Some(when) = when {
-            words.extend(["-e".to_owned(), format!("inject={CALLS}:{when}={HOLD_UP}")]);
-        }
+        let when = if self.hold_up == Moment::Before { "delay_enter" } else { "delay_exit" };
+        words.extend(["-e".to_owned(), format!("inject={CALLS}:{when}={HOLD_UP}")]);
         words.extend(["-o".to_owned(), self.fifo.display().to_string()]);
         words
     }
@@ -124,7 +118,8 @@ impl Names {
             let changed = self.changed.remove(&thread).unwrap_or_default();
             return format!("{below}/ after {changed}");
         }
-        let is_test = fs::read(path).is_ok_and(|content| content == TEST);
+        let is_test =
+            !below.ends_with(".probe") && fs::read(path).is_ok_and(|content| content == TEST);
         let name = if is_test { format!("{below} of .probe") } else { below.to_owned() };
         self.changed.insert(thread, name.clone());
         name

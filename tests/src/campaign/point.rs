@@ -85,7 +85,7 @@ impl EventName {
     pub(super) fn is_of_every_round(&self) -> bool {
         self.what.ends_with("/_ping")
             || self.what.starts_with("GET /images/")
-            || self.what.ends_with("/.probe")
+            || self.what.contains(".probe")
     }
 
     /// Whether it asks the app for a job.

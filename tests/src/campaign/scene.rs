@@ -12,7 +12,7 @@ use super::agents::Agents;
 use super::course::{Course, Kill};
 use super::disk::Tracer;
 use super::journal::Journal;
-use super::point::{Point, Side};
+use super::point::{Moment, Point, Side};
 use super::scenario::Dialect;
 use crate::harness::{App, Coordinator, Home, Interceptor, Job};
 
@@ -25,6 +25,9 @@ const LIFE_LIMIT: Duration = Duration::from_secs(60);
 /// So often a coordinator must have been told that there is no job, in its last life, before what it
 /// has not reported by then counts as forgotten.
 const EMPTY_CLAIMS: usize = 3;
+
+/// For so many more of those a trap is given a chance when all is done.
+const LAST_CLAIMS: usize = 4;
 
 /// The scene of one point. The home is dropped first: it removes its containers.
 #[derive(Debug)]
@@ -88,6 +91,8 @@ impl Scene {
         let mut coordinator = self.start();
         self.journal.victim(coordinator.pid());
         let begun = Instant::now();
+        // What comes last is still to come when all seems done.
+        let mut patience = if kill.is_some() { LAST_CLAIMS } else { 0 };
         let mut looked_at = 0;
         loop {
             if self.is_killed(kill.as_ref()) {
@@ -105,9 +110,12 @@ impl Scene {
             let empty = self.journal.empty_claims();
             if empty > looked_at && self.home.records().is_empty() {
                 looked_at = empty;
-                // The trap may have sprung while we looked.
-                if self.is_quiet(empty).await && self.journal.disarm() {
-                    return Life::Quiet(coordinator);
+                if self.is_quiet(empty).await {
+                    // The trap may have sprung while we looked.
+                    if patience == 0 && self.journal.disarm() {
+                        return Life::Quiet(coordinator);
+                    }
+                    patience = patience.saturating_sub(1);
                 }
             }
             if begun.elapsed() > LIFE_LIMIT {
@@ -146,8 +154,8 @@ impl Scene {
             return self.home.start();
         }
         let moment = match self.course.kills.get(life - 1) {
-            Some(Kill::At(point)) => Some(point.moment),
-            Some(Kill::AgentsAtWork | Kill::Event(..)) | None => None,
+            Some(Kill::At(point)) => point.moment,
+            Some(Kill::AgentsAtWork | Kill::Event(..)) | None => Moment::Before,
         };
         let fifo = self.home.dir().join(format!("strace.{life}"));
         let tracer = Tracer::new(fifo, self.home.state_dir(), Arc::clone(&self.journal), moment);
