@@ -106,6 +106,7 @@ impl Daemon {
             live: Live::new(api_of(&config.app, alias)?, config),
             state_dir,
         };
+        ctx.board.slots(slots.limit().get());
         Ok(Self {
             slots,
             claimer,

@@ -59,6 +59,8 @@ pub(crate) struct Keep {
 pub(crate) async fn keep(order: &Keep) -> io::Result<()> {
     // A session of its own: neither the terminal nor a signal to the coordinator's group ends it.
     nix::unistd::setsid()?;
+    // Not that of the link by which it was started.
+    nix::sys::prctl::set_name(c"agent-keeper")?;
     let mut text = String::new();
     // There is nothing else to do until it is there.
     io::stdin().read_to_string(&mut text)?;

@@ -153,7 +153,6 @@ async fn in_container(ctx: &Context, job: &Job, record: Record) -> (Record, Afte
     let problem = match start_container(ctx, job, &record).await {
         Ok((started, name)) => {
             tracing::info!(job.id = %job.job_id, container.name = %name, "agent started");
-            ctx.board.job_stage(job.job_id, JobStage::InContainer);
             let output =
                 Output::open(ctx.log_path(job.job_id), &ctx.redactor(&job.agent_env)).await;
             match watch(ctx, &started, Place::Container(name), output, Began::Here).await {
@@ -202,7 +201,6 @@ async fn on_host(
     match start_on_host(ctx, job, &record, no_container).await {
         Ok((started, process)) => {
             tracing::info!(job.id = %job.job_id, pid = process.pid, "agent started on the host");
-            ctx.board.job_stage(job.job_id, JobStage::OnHost);
             let keeper = Keeper { dir: ctx.host_dir(job.job_id), process: Some(process) };
             let output =
                 Output::open(ctx.log_path(job.job_id), &ctx.redactor(&job.agent_env)).await;
@@ -229,6 +227,11 @@ async fn watch(
     began: Began,
 ) -> After {
     let _counted = matches!(place, Place::Host(_)).then(|| Counted::one(&ctx.host_runs));
+    let stage = match place {
+        Place::Container(_) => JobStage::InContainer,
+        Place::Host(_) => JobStage::OnHost,
+    };
+    ctx.board.job_stage(record.job.job_id, stage);
     let watched = supervise(ctx, record, &place, &mut output).await;
     output.finish().await;
     let (end, reason) = match watched {
