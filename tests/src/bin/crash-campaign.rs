@@ -42,7 +42,7 @@ struct Arguments {
     #[arg(long)]
     list: bool,
     /// How many scenes there are at once.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 8)]
     at_once: usize,
     /// Fails where changes of the state directory cannot be seen, instead of leaving them out.
     #[arg(long)]
@@ -183,7 +183,7 @@ impl Account {
 
     fn close(self) -> ExitCode {
         self.progress();
-        let Tally { missed, not_begun, lost_replies, .. } = self.tally;
+        let Tally { missed, not_begun, lost_replies, swept, .. } = self.tally;
         println!(
             "{} scenes in {} s, {} failed",
             self.taken,
@@ -194,6 +194,9 @@ impl Account {
             "kills that did not happen, because the event did not come or had passed: {missed}"
         );
         println!("jobs reported as failed whose agent had never begun: {not_begun}");
+        println!(
+            "containers made after a restart by a request from before it, then swept: {swept}"
+        );
         println!(
             "allowed: lost claim replies={lost_replies} (the original app knows no claim ids)"
         );

@@ -27,6 +27,8 @@ pub(super) struct Evidence {
     pub(super) jobs: Vec<JobEvidence>,
     /// What should be gone, each by a name.
     pub(super) left: Vec<String>,
+    /// What was there and went by `coordinator gc`.
+    pub(super) swept: Vec<String>,
 }
 
 /// What became of a job.
@@ -47,7 +49,7 @@ pub(super) struct JobEvidence {
 
 impl Evidence {
     /// Looks at everything. The coordinator has ended by now.
-    pub(super) async fn gather(scene: &Scene, engine: &Engine, starts: &Starts) -> Self {
+    pub(super) async fn gather(scene: &mut Scene, engine: &Engine, starts: &Starts) -> Self {
         let mut jobs = Vec::new();
         for job in scene.jobs_now().await {
             let id = job.job_id;
@@ -62,10 +64,16 @@ impl Evidence {
                 recorded: scene.recorded.contains(&id),
             });
         }
-        let mut left = leftovers_of_engine(scene, engine).await;
+        let found = leftovers_of_engine(scene, engine).await;
+        let mut left = found.clone();
+        if !found.is_empty() {
+            scene.home.command(&["gc"]).await;
+            left = leftovers_of_engine(scene, engine).await;
+        }
+        let swept = found.into_iter().filter(|name| !left.contains(name)).collect();
         left.extend(processes(scene).await);
         left.extend(files(scene));
-        Self { jobs, left }
+        Self { jobs, left, swept }
     }
 }
 

@@ -40,6 +40,15 @@ pub(super) struct Event {
     pub(super) at: f64,
 }
 
+/// Whether the engine was about to make a container when a coordinator was killed: it may do so at
+/// any time after that, and no one waits for its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Creation {
+    #[default]
+    Settled,
+    UnderWay,
+}
+
 /// The journal of one scene.
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -55,6 +64,7 @@ struct State {
     trap: Option<Trap>,
     victim: Option<Pid>,
     sprung: Option<Point>,
+    creation: Creation,
 }
 
 impl Journal {
@@ -122,6 +132,7 @@ impl Journal {
         if hit {
             state.trap = None;
             state.sprung = Some(point);
+            state.look_at_creations(event);
             state.kill();
         }
         hit
@@ -136,6 +147,11 @@ impl Journal {
     /// Everything that it did.
     pub(super) fn all_events(&self) -> Vec<Event> {
         self.state().events.clone()
+    }
+
+    /// Whether any kill left a container in the making.
+    pub(super) fn creation(&self) -> Creation {
+        self.state().creation
     }
 
     /// The life of now.
@@ -183,6 +199,18 @@ impl Journal {
 }
 
 impl State {
+    /// Called for the event that the coordinator is killed at.
+    fn look_at_creations(&mut self, killed_at: usize) {
+        let mut of_life = self.events.iter().enumerate().skip(self.first_of_life);
+        let under_way = of_life.any(|(number, event)| {
+            let cut = number == killed_at && event.moment == Moment::Before;
+            event.name.is_creation() && event.status.is_none() && !cut
+        });
+        if under_way {
+            self.creation = Creation::UnderWay;
+        }
+    }
+
     fn kill(&self) {
         if let Some(victim) = self.victim {
             kill(victim, Signal::SIGKILL).expect("it was not waited for yet");

@@ -88,6 +88,11 @@ impl EventName {
             || self.what.contains(".probe")
     }
 
+    /// Whether it has the engine make a container.
+    pub(super) fn is_creation(&self) -> bool {
+        self.side == Side::Engine && self.what == "POST /containers/create"
+    }
+
     /// Whether it asks the app for a job.
     pub(super) fn is_claim(&self) -> bool {
         self.side == Side::App && self.what == "POST /api/worker/jobs/start"

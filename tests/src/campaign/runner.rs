@@ -96,12 +96,12 @@ impl Campaign {
     async fn play(&self, course: Course) -> Taken {
         // A client belongs to the runtime that it was made in.
         let engine = Engine::or_skip().await.expect("it was there before");
-        let run = self.run(&course).await;
+        let mut run = self.run(&course).await;
         let record = match course.origin {
             Origin::Recording(side) => Some(record(course.setting, side, &run.scene.journal)),
             Origin::Listed(_) | Origin::Drawn(_) => None,
         };
-        let evidence = Evidence::gather(&run.scene, &engine, &self.starts).await;
+        let evidence = Evidence::gather(&mut run.scene, &engine, &self.starts).await;
         Taken { verdict: self.judge(&course, &run, &evidence), record }
     }
 
@@ -125,7 +125,8 @@ impl Campaign {
     }
 
     fn judge(&self, course: &Course, run: &Run, evidence: &Evidence) -> Verdict {
-        let (mut tally, mut problems) = judge(course.setting, evidence);
+        let (mut tally, mut problems) =
+            judge(course.setting, run.scene.journal.creation(), evidence);
         if let Some(problem) = &run.problem {
             tally.lost = tally.lost.max(1);
             problems.insert(0, problem.clone());

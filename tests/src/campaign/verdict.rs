@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use std::path::PathBuf;
 
 use super::evidence::{Evidence, JobEvidence};
+use super::journal::Creation;
 use super::scenario::{Dialect, Setting};
 
 /// What was counted.
@@ -24,6 +25,9 @@ pub struct Tally {
     pub lost_replies: usize,
     /// Jobs that were reported as failed, whose agent had never begun.
     pub not_begun: usize,
+    /// Objects of the engine made by a request that was under way at a kill, and was carried out
+    /// after the next coordinator had looked; housekeeping has removed them.
+    pub swept: usize,
     /// Kills that did not happen: the event did not come, or had passed.
     pub missed: usize,
 }
@@ -57,6 +61,7 @@ impl AddAssign for Tally {
         self.orphans += other.orphans;
         self.lost_replies += other.lost_replies;
         self.not_begun += other.not_begun;
+        self.swept += other.swept;
         self.missed += other.missed;
     }
 }
@@ -69,7 +74,11 @@ impl fmt::Display for Tally {
 }
 
 /// Counts what the evidence says, and tells what is wrong.
-pub(super) fn judge(setting: Setting, evidence: &Evidence) -> (Tally, Vec<String>) {
+pub(super) fn judge(
+    setting: Setting,
+    creation: Creation,
+    evidence: &Evidence,
+) -> (Tally, Vec<String>) {
     let mut tally = Tally { jobs: evidence.jobs.len(), ..Tally::default() };
     let mut problems = Vec::new();
     for job in &evidence.jobs {
@@ -87,8 +96,13 @@ pub(super) fn judge(setting: Setting, evidence: &Evidence) -> (Tally, Vec<String
             problems.push(format!("doubled: {why}: {job}"));
         }
     }
-    tally.orphans = evidence.left.len();
-    problems.extend(evidence.left.iter().map(|name| format!("left: {name}")));
+    let (late, orphans) = match creation {
+        Creation::UnderWay => (evidence.swept.as_slice(), [].as_slice()),
+        Creation::Settled => ([].as_slice(), evidence.swept.as_slice()),
+    };
+    tally.swept = late.len();
+    tally.orphans = evidence.left.len() + orphans.len();
+    problems.extend(evidence.left.iter().chain(orphans).map(|name| format!("left: {name}")));
     (tally, problems)
 }
 
@@ -160,8 +174,8 @@ mod tests {
     }
 
     fn tally(dialect: Dialect, scenario: Scenario, job: JobEvidence) -> Tally {
-        let evidence = Evidence { jobs: vec![job], left: Vec::new() };
-        judge(Setting { dialect, scenario }, &evidence).0
+        let evidence = Evidence { jobs: vec![job], ..Evidence::default() };
+        judge(Setting { dialect, scenario }, Creation::Settled, &evidence).0
     }
 
     #[test]
@@ -194,6 +208,21 @@ mod tests {
         {
             assert_eq!(tally(Dialect::Ours, Scenario::Completes, job.clone()).doubled, 1, "{job}");
         }
+    }
+
+    #[test]
+    fn what_is_left_is_an_orphan_unless_a_request_was_under_way_and_housekeeping_found_it() {
+        let setting = Setting { dialect: Dialect::Ours, scenario: Scenario::Completes };
+        let found = || vec!["container".to_owned()];
+        let swept = Evidence { swept: found(), ..Evidence::default() };
+        let left = Evidence { left: found(), ..Evidence::default() };
+        let count = |creation, evidence| {
+            let tally = judge(setting, creation, evidence).0;
+            (tally.orphans, tally.swept)
+        };
+        assert_eq!(count(Creation::UnderWay, &swept), (0, 1));
+        assert_eq!(count(Creation::Settled, &swept), (1, 0));
+        assert_eq!(count(Creation::UnderWay, &left), (1, 0));
     }
 
     #[test]

@@ -88,6 +88,16 @@ impl Home {
         self.start_command(command)
     }
 
+    /// Runs another command of the program with these settings, and returns its exit code and what
+    /// it printed.
+    pub async fn command(&mut self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(program("coordinator"));
+        command.args(arguments);
+        let mut running = self.start_command(command);
+        let status = running.wait().await;
+        (status.code(), running.log())
+    }
+
     fn start_command(&mut self, mut command: Command) -> Coordinator {
         self.starts += 1;
         let log = self.dir.path().join(format!("coordinator.{}.log", self.starts));
