@@ -13,11 +13,12 @@ use crate::alias::AliasHere;
 use crate::board::Board;
 use crate::breakers::Breakers;
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{ContainerRef, Engine, EngineError};
 use crate::gate::Gate;
 use crate::housekeeping::{FirstSeen, Measured};
 use crate::identity::CoordinatorId;
 use crate::images::ProjectImages;
+use crate::launch::label;
 use crate::lease::Leases;
 use crate::ledger::Ledger;
 use crate::shutdown::Shutdown;
@@ -102,5 +103,11 @@ impl Context {
     /// Hides the coordinator's own secrets, and those of the app's settings for a job.
     pub(crate) fn redactor(&self, of_app: &AgentEnv) -> Redactor {
         Redactor::new(self.config().settings_over(of_app).secrets())
+    }
+
+    /// Removes a job's container, if it is one of ours.
+    pub(crate) async fn remove_container(&self, job: JobId) -> Result<(), EngineError> {
+        let name = ContainerRef::of(job);
+        self.engine.remove_labelled(&name, label::COORDINATOR, &self.id.to_string()).await
     }
 }

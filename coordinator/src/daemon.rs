@@ -22,7 +22,7 @@ use crate::claim::Claimer;
 use crate::config::{AppConfig, Config};
 use crate::context::{Context, Live, Mode};
 use crate::control;
-use crate::engine::{ContainerName, Engine};
+use crate::engine::Engine;
 use crate::gate::Gate;
 use crate::housekeeping::{self, FirstSeen, Measured};
 use crate::identity::CoordinatorId;
@@ -152,11 +152,11 @@ impl Daemon {
     }
 
     async fn remove(&self, orphans: Vec<JobId>) {
-        for name in orphans.into_iter().map(ContainerName::of) {
-            tracing::warn!(container.name = %name, "removing a container without a record");
-            if let Err(error) = self.ctx.engine.remove(&name).await {
+        for job in orphans {
+            tracing::warn!(job.id = %job, "removing a container without a record");
+            if let Err(error) = self.ctx.remove_container(job).await {
                 let error = error_chain(&error);
-                tracing::warn!(container.name = %name, error, "it stays for the housekeeping");
+                tracing::warn!(job.id = %job, error, "it stays for the housekeeping");
             }
         }
     }

@@ -40,19 +40,21 @@ const PULL_TIMEOUT: Duration = Duration::from_secs(1800);
 /// The default socket of an engine on this host.
 pub(crate) const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
-/// Name of a job's container; derived from the job, so that a second create is refused.
+/// What the engine knows a container by: the name that follows from its job, so that a second create
+/// is refused, or the id that it gave to one container alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct ContainerName(String);
+pub(crate) struct ContainerRef(String);
 
-impl ContainerName {
-    /// The container of a job.
+impl ContainerRef {
+    /// The container of a job, by name. Another coordinator on the same engine uses the same name for
+    /// the same job.
     pub(crate) fn of(job: JobId) -> Self {
         Self(format!("terarchitect-{job}"))
     }
 }
 
-impl fmt::Display for ContainerName {
+impl fmt::Display for ContainerRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -136,22 +138,23 @@ impl Engine {
         limited(PULL_TIMEOUT, "pull image", image, done).await
     }
 
-    /// Creates a container. One of that name from an earlier try is an error.
+    /// Creates a container, and tells its id. One of that name from an earlier try is an error.
     pub(crate) async fn create(
         &self,
-        name: &ContainerName,
+        name: &ContainerRef,
         spec: ContainerSpec,
-    ) -> Result<(), EngineError> {
+    ) -> Result<ContainerRef, EngineError> {
         let options = CreateContainerOptionsBuilder::default().name(&name.0).build();
         let docker = self.docker().await?;
         let create = docker.create_container(Some(options), spec.into());
-        limited(CALL_TIMEOUT, "create container", &name.0, create).await.map(drop)
+        let created = limited(CALL_TIMEOUT, "create container", &name.0, create).await?;
+        Ok(ContainerRef(created.id))
     }
 
     /// Opens the standard input of a container that is created and not yet started.
     pub(crate) async fn attach_input(
         &self,
-        name: &ContainerName,
+        name: &ContainerRef,
     ) -> Result<ContainerInput, EngineError> {
         let options = AttachContainerOptionsBuilder::default().stdin(true).stream(true).build();
         let docker = self.docker().await?;
@@ -161,14 +164,14 @@ impl Engine {
     }
 
     /// Starts a created container.
-    pub(crate) async fn start(&self, name: &ContainerName) -> Result<(), EngineError> {
+    pub(crate) async fn start(&self, name: &ContainerRef) -> Result<(), EngineError> {
         let docker = self.docker().await?;
         let start = docker.start_container(&name.0, None::<StartContainerOptions>);
         limited(START_TIMEOUT, "start container", &name.0, start).await
     }
 
     /// What became of a container.
-    pub(crate) async fn state(&self, name: &ContainerName) -> Result<ContainerState, EngineError> {
+    pub(crate) async fn state(&self, name: &ContainerRef) -> Result<ContainerState, EngineError> {
         let docker = self.docker().await?;
         let inspect = docker.inspect_container(&name.0, None::<InspectContainerOptions>);
         let answer = found(limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use api_client::wire::Job;
 
-use crate::engine::ContainerName;
+use crate::engine::ContainerRef;
 use crate::ledger::{HostProcess, Record};
 use crate::outcome::Outcome;
 use crate::slot::Slot;
@@ -27,7 +27,7 @@ pub(crate) struct Adopted {
 /// Where an agent runs.
 #[derive(Debug)]
 pub(crate) enum Place {
-    Container(ContainerName),
+    Container(ContainerRef),
     Host(Keeper),
 }
 

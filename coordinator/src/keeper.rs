@@ -1,7 +1,7 @@
 //! The keeper of one agent on this host: a process of its own that outlives the coordinator, keeps
 //! the agent's log and writes down how it ended.
 //!
-//! Its order: document read → agent started → agent's number on disk → document delivered → end on
+//! Its order: its own number on disk → document read → agent started → agent's number on disk → document delivered → end on
 //! disk. It acts for one job and ends with it.
 
 mod note;
@@ -26,7 +26,7 @@ use crate::engine::ExitFacts;
 use crate::ledger::HostProcess;
 use crate::output::Output;
 
-pub(crate) use note::{HostNote, read_end, read_runner};
+pub(crate) use note::{HostNote, read_end, read_keeper, read_runner};
 
 /// Output that a left-over child holds open is waited for no longer than this.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -61,6 +61,7 @@ pub(crate) async fn keep(order: &Keep) -> io::Result<()> {
     nix::unistd::setsid()?;
     // Not that of the link by which it was started.
     nix::sys::prctl::set_name(c"agent-keeper")?;
+    note::write_keeper(&order.dir).map_err(io::Error::other)?;
     let mut text = String::new();
     // There is nothing else to do until it is there.
     io::stdin().read_to_string(&mut text)?;

@@ -22,6 +22,9 @@ const RENEWALS: u32 = 3;
 /// After a renewal that failed, the next follows this soon: the app counts on.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// The job counts as gone when the app has said this often that it does not know it.
+const NOT_FOUND_TRIES: u32 = 5;
+
 /// The leases of one coordinator.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
@@ -106,14 +109,21 @@ impl HeldLease {
         let Some(lease) = lease else { return pending().await };
         let period = Duration::from_secs(lease.lease_sec.max(1)) / RENEWALS;
         let mut wait = if self.held.is_confirmed() { period } else { Duration::ZERO };
+        let mut not_found = 0;
         loop {
             sleep(wait).await;
             let asked = Instant::now();
             match ctx.api().renew_lease(self.job, lease.claim_id).await {
                 Ok(()) => {
+                    not_found = 0;
                     self.held.confirm(asked);
                     self.leases.changed.notify_waiters();
                     wait = period;
+                }
+                // A proxy says 404 as well while the app behind it is away.
+                Err(ApiError::Gone { .. }) if not_found + 1 < NOT_FOUND_TRIES => {
+                    not_found += 1;
+                    wait = RETRY.min(period);
                 }
                 Err(error @ (ApiError::Refused { status: 409, .. } | ApiError::Gone { .. })) => {
                     tracing::warn!(job.id = %self.job, %error, "the job is no longer ours");

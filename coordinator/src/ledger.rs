@@ -164,10 +164,16 @@ impl Ledger {
     }
 }
 
-/// The record of a job whose own record cannot be read.
+/// The record of a job whose own record cannot be read. A keeper's notes tell that it runs on the
+/// host.
 fn stand_in(path: &Path) -> Option<Record> {
-    let job = path.file_stem()?.to_str()?.parse().ok()?;
-    let stage = Stage::InContainer { image: String::new(), began: None };
+    let job: JobId = path.file_stem()?.to_str()?.parse().ok()?;
+    let notes = path.parent()?.parent()?.join("host").join(job.to_string());
+    let stage = if notes.exists() {
+        Stage::OnHost { keeper: None, began: None }
+    } else {
+        Stage::InContainer { image: String::new(), began: None }
+    };
     Some(Record::claimed(JobRef::unreadable(job), None, 0).at(stage))
 }
 

@@ -15,7 +15,6 @@ use tokio::time::sleep;
 
 use crate::board::{JobStage, Trouble};
 use crate::context::{Context, Mode};
-use crate::engine::ContainerName;
 use crate::job::Finished;
 use crate::ledger::{JobRef, Runs};
 use crate::outcome::{Cause, Outcome};
@@ -182,15 +181,14 @@ async fn clean_up(ctx: &Context, job: &JobRef) {
 /// Removes the job's container, however long the engine takes to come back; a coordinator of one
 /// job leaves it to the next start after [`ONCE_PATIENCE`].
 async fn remove_container(ctx: &Context, job: &JobRef) -> ControlFlow<()> {
-    let name = ContainerName::of(job.job_id);
     let mut waits = delays(7).build();
     let begun = Instant::now();
-    while let Err(error) = ctx.engine.remove(&name).await {
+    while let Err(error) = ctx.remove_container(job.job_id).await {
         if ctx.mode == Mode::Once && begun.elapsed() > ONCE_PATIENCE {
-            tracing::warn!(container.name = %name, %error, "container left to the next start");
+            tracing::warn!(job.id = %job.job_id, %error, "container left to the next start");
             return ControlFlow::Break(());
         }
-        tracing::debug!(container.name = %name, %error, "container not removed yet");
+        tracing::debug!(job.id = %job.job_id, %error, "container not removed yet");
         sleep(waits.next().unwrap_or(LONGEST_DELAY)).await;
     }
     ControlFlow::Continue(())

@@ -11,7 +11,6 @@ use tokio::time::sleep;
 
 use crate::clock::now;
 use crate::context::Context;
-use crate::engine::ContainerName;
 use crate::job::{Claimed, Finished};
 use crate::ledger::{JobRef, Record, Runs, Stage};
 use crate::outcome::{Cause, Outcome};
@@ -54,7 +53,7 @@ async fn ask_again(ctx: &Context, record: &Record) -> Again {
             Ok(()) => match ctx.api().claim(None, record.claim_id()).await {
                 Ok(Claim::Job(given)) if given.job_id == job => return Again::Job(given),
                 Ok(Claim::Job(other)) => {
-                    give_back(ctx, &other).await;
+                    Box::pin(give_back(ctx, &other)).await;
                     return Again::Ended(Outcome::Failed(Cause::Interrupted));
                 }
                 Ok(Claim::Empty) | Err(ApiError::Refused { status: 409, .. }) => {
@@ -82,8 +81,7 @@ async fn clear(ctx: &Context, record: &Record) -> Result<(), String> {
     if record.job.runs == Runs::OnHost {
         return Ok(());
     }
-    let name = ContainerName::of(record.job.job_id);
-    ctx.engine.remove(&name).await.map_err(|error| error_chain(&error))
+    ctx.remove_container(record.job.job_id).await.map_err(|error| error_chain(&error))
 }
 
 /// An app that knew claim ids and does not any more has given another job: it is told so at once.

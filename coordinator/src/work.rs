@@ -5,15 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use api_client::wire::{AgentEnv, ExecutionMode, Job};
-use api_client::{ApiError, Redactor, delays, error_chain};
+use api_client::{ApiError, JobId, Redactor, delays, error_chain};
 use backon::BackoffBuilder;
 use tokio::time::sleep;
 
 use crate::board::JobStage;
 use crate::config::HostFallback;
 use crate::context::Context;
-use crate::engine::ContainerName;
+use crate::engine::ContainerRef;
 use crate::job::{Adopted, Claimed, Finished, Keeper, Place};
+use crate::keeper::read_keeper;
 use crate::launch::{LaunchError, start_container, start_on_host};
 use crate::ledger::{Record, Runs, Stage};
 use crate::outcome::{Cause, Outcome};
@@ -72,9 +73,13 @@ pub(crate) async fn carry_on(ctx: &Context, adopted: Adopted) -> Option<Finished
     let place = match &record.stage {
         Stage::OnHost { keeper, .. } => {
             let dir = ctx.host_dir(record.job.job_id);
-            Place::Host(Keeper { dir, process: keeper.clone() })
+            let process = keeper.clone().or_else(|| read_keeper(&dir));
+            Place::Host(Keeper { dir, process })
         }
-        _ => Place::Container(ContainerName::of(record.job.job_id)),
+        _ => {
+            let name = || ContainerRef::of(record.job.job_id);
+            Place::Container(record.container.clone().unwrap_or_else(name))
+        }
     };
     let detached = ctx.shutdown.detach.clone();
     let redactor = detached.run_until_cancelled(redactor_again(ctx, &record, &place)).await?;
@@ -152,7 +157,8 @@ async fn in_container(ctx: &Context, job: &Job, record: Record) -> (Record, Afte
     ctx.board.job_stage(job.job_id, JobStage::Launching);
     let problem = match start_container(ctx, job, &record).await {
         Ok((started, name)) => {
-            tracing::info!(job.id = %job.job_id, container.name = %name, "agent started");
+            let shown = ContainerRef::of(job.job_id);
+            tracing::info!(job.id = %job.job_id, container.name = %shown, "agent started");
             let output =
                 Output::open(ctx.log_path(job.job_id), &ctx.redactor(&job.agent_env)).await;
             match watch(ctx, &started, Place::Container(name), output, Began::Here).await {
@@ -170,7 +176,7 @@ async fn in_container(ctx: &Context, job: &Job, record: Record) -> (Record, Afte
         }
         Err(error) => error_chain(&error),
     };
-    discard(ctx, &ContainerName::of(job.job_id)).await;
+    discard(ctx, job.job_id).await;
     match ctx.config().host.fallback {
         HostFallback::Never => {
             let tail = tail_of_file(&ctx.log_path(job.job_id)).await;
@@ -266,8 +272,8 @@ impl Drop for Counted<'_> {
 
 /// Removes a container whose agent never got its document. Where the engine cannot, the clean-up
 /// after the report will.
-async fn discard(ctx: &Context, name: &ContainerName) {
-    if let Err(error) = ctx.engine.remove(name).await {
-        tracing::debug!(container.name = %name, %error, "removed later");
+async fn discard(ctx: &Context, job: JobId) {
+    if let Err(error) = ctx.remove_container(job).await {
+        tracing::debug!(job.id = %job, %error, "container removed later");
     }
 }

@@ -1,17 +1,18 @@
 //! The end of a container: seen, asked for, forced, and cleaned up after.
 
 use bollard::query_parameters::{
-    KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptions,
+    InspectContainerOptions, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+    WaitContainerOptions,
 };
 use futures_util::StreamExt;
 use nix::sys::signal::Signal;
 
-use super::{CALL_TIMEOUT, ContainerName, ContainerState, Engine, EngineError, found, limited};
+use super::{CALL_TIMEOUT, ContainerRef, ContainerState, Engine, EngineError, found, limited};
 
 impl Engine {
     /// Returns when a running container has ended, or when the engine can no longer tell. Either
     /// way only [`state`](Self::state) says what happened.
-    pub(crate) async fn ended(&self, name: &ContainerName) {
+    pub(crate) async fn ended(&self, name: &ContainerRef) {
         let Ok(docker) = self.docker().await else { return };
         let mut wait = docker.wait_container(&name.0, None::<WaitContainerOptions>);
         while let Some(Ok(_)) = wait.next().await {}
@@ -20,7 +21,7 @@ impl Engine {
     /// Signals the first process of a container; one that does not run takes no signal.
     pub(crate) async fn signal(
         &self,
-        name: &ContainerName,
+        name: &ContainerRef,
         signal: Signal,
     ) -> Result<(), EngineError> {
         let options = KillContainerOptionsBuilder::default().signal(signal.as_str()).build();
@@ -35,7 +36,7 @@ impl Engine {
 
     /// Removes a container with its anonymous volumes, and looks whether it is gone. An absent one
     /// is as good.
-    pub(crate) async fn remove(&self, name: &ContainerName) -> Result<(), EngineError> {
+    pub(crate) async fn remove(&self, name: &ContainerRef) -> Result<(), EngineError> {
         let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
         let docker = self.docker().await?;
         let remove = docker.remove_container(&name.0, Some(options));
@@ -43,6 +44,26 @@ impl Engine {
         match self.state(name).await? {
             ContainerState::Absent => Ok(()),
             _ => Err(EngineError::still_there("remove container", &name.0)),
+        }
+    }
+
+    /// Removes a container by its name, if it carries `label=value`: it may be another's.
+    pub(crate) async fn remove_labelled(
+        &self,
+        name: &ContainerRef,
+        label: &str,
+        value: &str,
+    ) -> Result<(), EngineError> {
+        let docker = self.docker().await?;
+        let inspect = docker.inspect_container(&name.0, None::<InspectContainerOptions>);
+        let found = found(limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await)?;
+        let Some(container) = found else { return Ok(()) };
+        let labels = container.config.and_then(|config| config.labels).unwrap_or_default();
+        match container.id {
+            Some(id) if labels.get(label).is_some_and(|found| found == value) => {
+                self.remove(&ContainerRef(id)).await
+            }
+            _ => Ok(()),
         }
     }
 }

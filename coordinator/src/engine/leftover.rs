@@ -10,7 +10,7 @@ use bollard::query_parameters::{
     ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions,
 };
 
-use super::{CALL_TIMEOUT, ContainerName, Engine, EngineError, found, limited};
+use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, found, limited};
 use crate::identity::CoordinatorId;
 use crate::launch::label;
 
@@ -55,7 +55,7 @@ impl Engine {
         let jobs = self.labelled(label::COORDINATOR, &coordinator.to_string(), label::JOB).await?;
         let containers = jobs.iter().filter_map(|job| job.parse().ok()).map(|job| Leftover {
             kind: LeftoverKind::Container,
-            id: ContainerName::of(job).to_string(),
+            id: ContainerRef::of(job).to_string(),
             job: Some(job),
         });
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
@@ -80,7 +80,7 @@ impl Engine {
         let docker = self.docker().await?;
         let id = &leftover.id;
         let removed = match leftover.kind {
-            LeftoverKind::Container => return self.remove(&ContainerName(id.clone())).await,
+            LeftoverKind::Container => return self.remove(&ContainerRef(id.clone())).await,
             LeftoverKind::Network => {
                 limited(CALL_TIMEOUT, "remove network", id, docker.remove_network(id)).await
             }

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
-use super::{ContainerName, Engine, EngineError};
+use super::{ContainerRef, Engine, EngineError};
 
 /// Lengths of an RFC 3339 time, from whole seconds in UTC to nanoseconds with a zone.
 const STAMP_MIN: usize = 20;
@@ -119,7 +119,7 @@ impl Engine {
     /// [`LogCursor::advance`].
     pub(crate) async fn follow_output(
         &self,
-        name: &ContainerName,
+        name: &ContainerRef,
     ) -> Result<BoxStream<'static, Result<Piece, EngineError>>, EngineError> {
         let name = name.to_string();
         let options =

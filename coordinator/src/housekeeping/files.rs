@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use api_client::JobId;
+use nix::sys::signal::Signal;
+
+use crate::keeper::read_runner;
 
 /// A log of a job, or the folder of its keeper's notes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +38,13 @@ impl JobFile {
     pub(super) fn remove(&self) -> io::Result<()> {
         match self.kind {
             FileKind::Log => fs::remove_file(&self.path),
-            FileKind::Notes => fs::remove_dir_all(&self.path),
+            FileKind::Notes => {
+                // An agent that no record knows of is no one's any more.
+                if let Some(agent) = read_runner(&self.path) {
+                    agent.signal_group(Signal::SIGKILL);
+                }
+                fs::remove_dir_all(&self.path)
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What a keeper writes down for whoever supervises the job: the agent's process, and its end. Two
-//! files of one folder, each whole or not there.
+//! What a keeper writes down for whoever supervises the job: its own
+//! process, the agent's, and its end. Three files of one folder, each whole or not there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,14 @@ pub(crate) enum HostNote {
     NeverBegan { problem: String },
 }
 
+/// Writes down the keeper's own process, for whoever has lost the job's record.
+pub(super) fn write_keeper(dir: &Path) -> Result<(), LedgerError> {
+    match HostProcess::of(std::process::id().cast_signed()) {
+        Some(keeper) => write_json(&keeper_file(dir), &keeper),
+        None => Ok(()),
+    }
+}
+
 /// Writes down the agent's process.
 pub(super) fn write_runner(dir: &Path, runner: &HostProcess) -> Result<(), LedgerError> {
     write_json(&runner_file(dir), runner)
@@ -29,6 +37,11 @@ pub(super) fn write_end(dir: &Path, end: &HostNote) -> Result<(), LedgerError> {
     write_json(&end_file(dir), end)
 }
 
+/// The keeper's process, once it has begun.
+pub(crate) fn read_keeper(dir: &Path) -> Option<HostProcess> {
+    read(&keeper_file(dir))
+}
+
 /// The agent's process, once it was started.
 pub(crate) fn read_runner(dir: &Path) -> Option<HostProcess> {
     read(&runner_file(dir))
@@ -37,6 +50,10 @@ pub(crate) fn read_runner(dir: &Path) -> Option<HostProcess> {
 /// How the agent ended, once it has.
 pub(crate) fn read_end(dir: &Path) -> Option<HostNote> {
     read(&end_file(dir))
+}
+
+fn keeper_file(dir: &Path) -> PathBuf {
+    dir.join("keeper.json")
 }
 
 fn runner_file(dir: &Path) -> PathBuf {

@@ -7,7 +7,7 @@ use super::document::job_document;
 use super::spec::{container_spec, view};
 use crate::clock::Moment;
 use crate::context::Context;
-use crate::engine::{ContainerName, ContainerSpec, ContainerState};
+use crate::engine::{ContainerRef, ContainerSpec, ContainerState};
 use crate::ledger::{Record, Stage};
 
 /// Creates and starts the container of a job, and delivers the job document to it.
@@ -17,20 +17,21 @@ pub(crate) async fn start_container(
     ctx: &Context,
     job: &Job,
     record: &Record,
-) -> Result<(Record, ContainerName), LaunchError> {
+) -> Result<(Record, ContainerRef), LaunchError> {
     let config = ctx.config();
     let image = ctx.images.image_for(&config.agent.image, job.project_id)?;
     let document = job_document(record, job, &config, view(&config.agent), None);
     let spec = container_spec(job, &config, ctx.id, image.clone(), &document);
-    let name = ContainerName::of(job.job_id);
-    create(ctx, &name, spec, record.lease).await?;
-    let input = ctx.engine.attach_input(&name).await?;
-    ctx.engine.start(&name).await?;
+    let name = ContainerRef::of(job.job_id);
+    let container = create(ctx, &name, spec, record.lease).await?;
+    let input = ctx.engine.attach_input(&container).await?;
+    ctx.engine.start(&container).await?;
     let began = Moment::now();
-    let started = record.at(Stage::InContainer { image, began });
+    let mut started = record.at(Stage::InContainer { image, began });
+    started.container = Some(container.clone());
     ctx.ledger.write(&started).await?;
     input.deliver(&document.to_stdin()).await?;
-    Ok((started, name))
+    Ok((started, container))
 }
 
 /// Creates the container; one that an earlier try left behind without starting it is replaced. So is
@@ -38,10 +39,10 @@ pub(crate) async fn start_container(
 /// claim that is over, whoever made it.
 async fn create(
     ctx: &Context,
-    name: &ContainerName,
+    name: &ContainerRef,
     spec: ContainerSpec,
     lease: Option<Lease>,
-) -> Result<(), LaunchError> {
+) -> Result<ContainerRef, LaunchError> {
     match ctx.engine.create(name, spec.clone()).await {
         Err(error) if error.is_name_taken() => match ctx.engine.state(name).await? {
             ContainerState::Running | ContainerState::Exited(_) if lease.is_none() => {

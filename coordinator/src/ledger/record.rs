@@ -5,6 +5,7 @@ use api_client::{ClaimId, JobId, ProjectId, TicketId};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
+use crate::engine::ContainerRef;
 use crate::outcome::Outcome;
 
 /// Version of the record format that this program writes. It reads those before it as well: what
@@ -25,6 +26,9 @@ pub(crate) struct Record {
     /// What the app's flag said before the job began.
     #[serde(default)]
     pub(crate) cancel_flag: CancelFlag,
+    /// The engine's id of its container, once it has one.
+    #[serde(default)]
+    pub(crate) container: Option<ContainerRef>,
     /// How far it is.
     pub(crate) stage: Stage,
 }
@@ -119,7 +123,7 @@ impl Record {
         // An app with leases has a flag for each job.
         let cancel_flag = if lease.is_some() { CancelFlag::Ours } else { CancelFlag::Unclear };
         let stage = Stage::Claimed;
-        Self { version: VERSION, job, claimed_at: now, lease, cancel_flag, stage }
+        Self { version: VERSION, job, claimed_at: now, lease, cancel_flag, container: None, stage }
     }
 
     /// Reads a record; a reason in words when it is none of ours.

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use super::AgentEnd;
 use crate::activity::Activity;
 use crate::context::Context;
-use crate::engine::{ContainerName, ContainerState, EngineError, ExitFacts, LogCursor};
+use crate::engine::{ContainerRef, ContainerState, EngineError, ExitFacts, LogCursor};
 use crate::output::Output;
 
 /// Between two looks at an engine that does not answer.
@@ -43,7 +43,7 @@ impl Completeness {
 /// Follows a container until it ends, across restarts of the engine.
 pub(super) async fn end_of(
     ctx: &Context,
-    name: &ContainerName,
+    name: &ContainerRef,
     output: &mut Output,
     activity: &Activity,
 ) -> AgentEnd {
@@ -53,7 +53,7 @@ pub(super) async fn end_of(
 
 struct Watch<'a> {
     ctx: &'a Context,
-    name: &'a ContainerName,
+    name: &'a ContainerRef,
     cursor: LogCursor,
     engine: Seen,
 }
@@ -156,7 +156,7 @@ impl Watch<'_> {
 
 async fn take_all(
     ctx: &Context,
-    name: &ContainerName,
+    name: &ContainerRef,
     cursor: &mut LogCursor,
     output: &mut Output,
 ) -> Completeness {
