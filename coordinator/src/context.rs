@@ -108,6 +108,7 @@ impl Context {
     /// Removes a job's container, if it is one of ours.
     pub(crate) async fn remove_container(&self, job: JobId) -> Result<(), EngineError> {
         let name = ContainerRef::of(job);
-        self.engine.remove_labelled(&name, label::COORDINATOR, &self.id.to_string()).await
+        let id = self.id.to_string();
+        Box::pin(self.engine.remove_labelled(&name, label::COORDINATOR, &id)).await
     }
 }

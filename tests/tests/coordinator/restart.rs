@@ -95,7 +95,8 @@ async fn a_killed_coordinator_loses_no_job_and_leaves_no_container() {
     let reports = proxy.reported(3).await;
     let reported: BTreeSet<&str> = reports.iter().map(|end| &end[..36]).collect();
     assert_eq!((reports.len(), reported.len()), (3, 3), "{reports:?}");
-    assert!(starts.count(&scene.home.id().unwrap()) <= 3);
+    // A container that never got its document may have been started in vain.
+    assert!(starts.count(&scene.home.id().unwrap()) <= 6);
     assert!(scene.home.host_runs().is_empty());
     eventually("all records to be forgotten", async || {
         scene.home.records().is_empty().then_some(())
