@@ -10,6 +10,7 @@ mod course;
 mod disk;
 mod evidence;
 mod journal;
+mod parse;
 mod plan;
 mod point;
 mod runner;

@@ -38,6 +38,12 @@ struct Arguments {
     /// Only points whose name contains this, as they are listed.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Only this course, as a line that told of it has it.
+    #[arg(long = "repeat", value_name = "COURSE", conflicts_with_all = ["points", "rounds", "only"])]
+    repeated: Vec<Course>,
+    /// Every course this often.
+    #[arg(long, default_value_t = 1)]
+    times: usize,
     /// Lists the points, and kills at none.
     #[arg(long)]
     list: bool,
@@ -72,8 +78,13 @@ async fn main() -> ExitCode {
     let keep = arguments.keep.join(std::process::id().to_string());
     let campaign = Arc::new(Campaign::new(&engine, keep).await);
     let mut account = Account::new();
-    let records = record(&campaign, &arguments, sides, &mut account).await;
-    let courses = choose(&arguments, &records);
+    let courses = if arguments.repeated.is_empty() {
+        let records = record(&campaign, &arguments, sides, &mut account).await;
+        choose(&arguments, &records)
+    } else {
+        arguments.repeated.clone()
+    };
+    let courses = vec![courses; arguments.times].concat();
     if arguments.list {
         for course in courses {
             println!("{course}");
@@ -165,11 +176,8 @@ impl Account {
         if verdict.tally.missed > 0 {
             println!("MISS  {}", verdict.course);
         }
-        if verdict.tally.not_begun > 0 {
-            println!("NOT   {}", verdict.course);
-        }
         if let Some(kept) = &verdict.kept {
-            println!("      logs: {}", kept.display());
+            println!("      logs: {}; again: --repeat '{}'", kept.display(), verdict.course);
         }
         if !verdict.problems.is_empty() {
             self.failed.insert(verdict.course.clone());

@@ -47,7 +47,7 @@ impl Course {
     /// The scenario as it is, without a kill but those that belong to it. Changes of the state
     /// directory are seen only where they are asked for.
     pub(super) fn recording(setting: Setting, side: Side) -> Self {
-        let kills = if setting.scenario.adopts() { vec![Kill::AgentsAtWork] } else { Vec::new() };
+        let kills = setting.scenario.first_kill().into_iter().collect();
         let jobs = setting.scenario.jobs();
         Self { setting, jobs, slots: jobs + 1, kills, origin: Origin::Recording(side) }
     }
@@ -74,9 +74,9 @@ impl Course {
         self.kills.len() + 1
     }
 
-    /// How often kills of interest are planned.
-    pub(super) fn points(&self) -> usize {
-        self.kills.iter().filter(|kill| **kill != Kill::AgentsAtWork).count()
+    /// How many kills there are that only prepare the others.
+    pub(super) fn preparing(&self) -> usize {
+        usize::from(self.setting.scenario.first_kill().is_some())
     }
 }
 

@@ -113,10 +113,9 @@ fn random_course(records: &[Record], seed: u64) -> Course {
     let record = &records[rng.usize(..records.len())];
     let setting = record.setting;
     let jobs = rng.usize(1..=JOBS_MAX).max(setting.scenario.jobs());
-    let mut kills = Vec::new();
+    let mut kills: Vec<_> = setting.scenario.first_kill().into_iter().collect();
     let mut slots = rng.usize(1..=jobs + 1);
-    if setting.scenario.adopts() {
-        kills.push(Kill::AgentsAtWork);
+    if kills.contains(&Kill::AgentsAtWork) {
         // One stays free: a question for a job is what lets the agents go on.
         slots = jobs + 1;
     }

@@ -100,6 +100,8 @@ impl EventName {
 }
 
 impl Side {
+    pub(super) const ALL: [Self; 3] = [Self::Engine, Self::App, Self::Disk];
+
     const fn word(self) -> &'static str {
         match self {
             Self::Engine => "engine",
@@ -110,6 +112,9 @@ impl Side {
 }
 
 impl Moment {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Before, Self::Sent, Self::Unanswered, Self::After, Self::Ended];
+
     const fn word(self) -> &'static str {
         match self {
             Self::Before => "before",
@@ -121,9 +126,15 @@ impl Moment {
     }
 }
 
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
 impl fmt::Display for EventName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.side.word(), self.what)
+        write!(f, "{} {}", self.side, self.what)
     }
 }
 

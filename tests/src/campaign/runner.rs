@@ -131,9 +131,11 @@ impl Campaign {
             tally.lost = tally.lost.max(1);
             problems.insert(0, problem.clone());
         }
-        let late = run.killed.iter().filter(|(life, point)| is_late(&run.scene, *life, point));
-        tally.points = run.killed.len() - late.count();
-        tally.missed = course.points() - tally.points;
+        let killed = run.killed.iter().filter(|(life, point)| {
+            *life > course.preparing() && !is_late(&run.scene, *life, point)
+        });
+        tally.points = killed.count();
+        tally.missed = course.kills.len() - course.preparing() - tally.points;
         let kept = (!problems.is_empty()).then(|| self.keep(course, run));
         Verdict { course: course.to_string(), tally, problems, kept }
     }

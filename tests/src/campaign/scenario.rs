@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::course::Kill;
+use super::point::{EventName, Moment, Point, Side};
+
 /// The course of the jobs of a scene.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scenario {
@@ -16,6 +19,10 @@ pub enum Scenario {
     Adopted,
     /// The same with an agent on the host.
     HostAdopted,
+    /// One job, of which a first kill leaves a container that was not started.
+    Resumed,
+    /// One job, whose outcome a first kill leaves unreported.
+    Unreported,
     /// Two jobs at once, in containers.
     Two,
 }
@@ -43,15 +50,20 @@ const FAILURE: u8 = 4;
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Completes, Self::Fails, Self::Host, Self::Adopted, Self::HostAdopted, Self::Two];
+    pub const ALL: [Self; 8] = [
+        Self::Completes,
+        Self::Fails,
+        Self::Host,
+        Self::Adopted,
+        Self::HostAdopted,
+        Self::Resumed,
+        Self::Unreported,
+        Self::Two,
+    ];
 
     /// How many jobs it has.
     pub(super) const fn jobs(self) -> usize {
-        match self {
-            Self::Two => 2,
-            Self::Completes | Self::Fails | Self::Host | Self::Adopted | Self::HostAdopted => 1,
-        }
+        if matches!(self, Self::Two) { 2 } else { 1 }
     }
 
     /// Whether the agents run on the host.
@@ -59,17 +71,23 @@ impl Scenario {
         matches!(self, Self::Host | Self::HostAdopted)
     }
 
-    /// Whether a first kill finds the agent at work.
-    pub(super) const fn adopts(self) -> bool {
-        matches!(self, Self::Adopted | Self::HostAdopted)
+    /// The kill that comes before those of interest.
+    pub(super) fn first_kill(self) -> Option<Kill> {
+        let at = |side, what: &str, moment| {
+            let name = EventName { side, what: what.to_owned() };
+            Some(Kill::At(Point { name, nth: 1, moment }))
+        };
+        match self {
+            Self::Completes | Self::Fails | Self::Host | Self::Two => None,
+            Self::Adopted | Self::HostAdopted => Some(Kill::AgentsAtWork),
+            Self::Resumed => at(Side::Engine, "POST /containers/create", Moment::After),
+            Self::Unreported => at(Side::App, "POST /api/worker/jobs/{}/complete", Moment::Before),
+        }
     }
 
     /// The exit code of its agents.
     pub(super) const fn exit_code(self) -> u8 {
-        match self {
-            Self::Fails => FAILURE,
-            Self::Completes | Self::Host | Self::Adopted | Self::HostAdopted | Self::Two => 0,
-        }
+        if matches!(self, Self::Fails) { FAILURE } else { 0 }
     }
 
     const fn word(self) -> &'static str {
@@ -79,6 +97,8 @@ impl Scenario {
             Self::Host => "host",
             Self::Adopted => "adopted",
             Self::HostAdopted => "host-adopted",
+            Self::Resumed => "resumed",
+            Self::Unreported => "unreported",
             Self::Two => "two",
         }
     }
