@@ -67,7 +67,8 @@ impl App {
         Self::start_with(&["--original"]).await
     }
 
-    async fn start_with(flags: &'static [&'static str]) -> Self {
+    /// The same with these flags of `terarchitect-app serve`.
+    pub async fn start_with(flags: &'static [&'static str]) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let http = api_client::http::http_client("integration-tests").build().unwrap();
         let mut app = Self { running: None, flags, port: 0, generation: 0, http, folder };
@@ -142,6 +143,25 @@ impl App {
         let path = format!("/api/projects/{project}/tickets/{ticket}/reviews");
         let body = json!({ "pr_number": 7, "comment_body": comment, "github_comment_id": 70 });
         self.call(Method::POST, &path, Some(body)).await
+    }
+
+    /// Asks for the end of a job's ticket.
+    pub async fn cancel(&self, job: &Job) {
+        let (project, ticket) = (job.project_id, job.ticket_id);
+        let path = format!("/api/projects/{project}/tickets/{ticket}/cancel");
+        let _answer: Value = self.call(Method::POST, &path, None).await;
+    }
+
+    /// Puts a job of a ticket that has had one in the queue.
+    pub async fn add_job_again(&self, before: &Job) -> Job {
+        let (project, ticket) = (before.project_id, before.ticket_id);
+        let path = format!("/api/projects/{project}/tickets/{ticket}");
+        for column in ["backlog", "in_progress"] {
+            let _moved: Value =
+                self.call(Method::PATCH, &path, Some(json!({ "column_id": column }))).await;
+        }
+        let ticket: Value = self.call(Method::GET, &path, None).await;
+        self.job(field(&ticket["job"], "job_id")).await
     }
 
     /// A job.

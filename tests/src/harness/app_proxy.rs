@@ -61,6 +61,8 @@ struct Records {
     exchanges: Vec<Exchange>,
     refusals: Vec<Refusal>,
     slow: Option<(String, Duration)>,
+    /// Requests whose path contains this: so many answers are lost.
+    lost: Option<(String, usize)>,
     claims_in_flight: usize,
     most_claims_in_flight: usize,
 }
@@ -94,6 +96,17 @@ impl AppProxy {
         let status = StatusCode::from_u16(status).unwrap();
         let refusal = Refusal { path_part: path_part.to_owned(), status, left: count };
         self.records().refusals.push(refusal);
+    }
+
+    /// Loses the answers to the next `count` requests whose path contains a text and to which the
+    /// app answers 200: it has acted, and the one who asked does not know.
+    pub fn lose(&self, path_part: &str, count: usize) {
+        self.records().lost = Some((path_part.to_owned(), count));
+    }
+
+    /// Whether all such answers were lost.
+    pub fn has_lost(&self) -> bool {
+        self.records().lost.as_ref().is_none_or(|(_, left)| *left == 0)
     }
 
     /// Has the answers to requests whose path contains a text take this much longer.
@@ -163,6 +176,17 @@ impl Records {
         Some(refusal.status)
     }
 
+    fn loses(&mut self, path: &str, status: StatusCode) -> bool {
+        let like = |(part, left): &&mut (String, usize)| *left > 0 && path.contains(part.as_str());
+        match self.lost.as_mut().filter(like) {
+            Some((_, left)) if status == StatusCode::OK => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn slowness(&self, path: &str) -> Duration {
         let slow = self.slow.as_ref().filter(|(part, _)| path.contains(part));
         slow.map_or(Duration::ZERO, |(_, by)| *by)
@@ -201,6 +225,11 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     tokio::time::sleep(slowness).await;
     // An app that is down answers nothing; the nearest that can be said over HTTP.
     let (status, answer) = answer.unwrap_or((StatusCode::BAD_GATEWAY, Vec::new()));
+    let (status, answer) = if shared.records().loses(&path, status) {
+        (StatusCode::GATEWAY_TIMEOUT, Vec::new())
+    } else {
+        (status, answer)
+    };
     shared.records().exchanges.push(Exchange {
         method: head.method,
         path,

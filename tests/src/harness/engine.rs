@@ -106,6 +106,12 @@ impl Engine {
         }
     }
 
+    /// Removes a job's container, as someone else would.
+    pub async fn remove(&self, job: JobId) {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        self.docker.remove_container(&container_name(job), Some(options)).await.expect("removed");
+    }
+
     /// Ends the `pause` of a job's container.
     pub async fn release(&self, job: JobId) {
         self.signal(job, stub::release().as_str()).await;

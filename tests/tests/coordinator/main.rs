@@ -3,9 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod custody;
 mod document;
+mod ending;
 mod fallback;
 mod once;
+mod operating;
 mod output;
 mod readiness;
 mod restart;
