@@ -16,3 +16,4 @@ mod scene;
 mod secrets;
 mod several;
 mod slots;
+mod upgrading;
