@@ -91,7 +91,7 @@ mod tests {
         prop_oneof![
             Just(Stage::Claimed),
             Just(Stage::InContainer { image: "x".to_owned(), began: None }),
-            Just(Stage::OnHost { keeper: None, began: None }),
+            Just(Stage::OnHost { keeper: None, notes: None, began: None }),
             Just(Stage::Ended { outcome: Outcome::Completed }),
             Just(Stage::Ended { outcome: Outcome::Failed(Cause::OutOfMemory) }),
         ]

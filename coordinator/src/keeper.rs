@@ -26,7 +26,7 @@ use crate::engine::ExitFacts;
 use crate::ledger::HostProcess;
 use crate::output::Output;
 
-pub(crate) use note::{HostNote, read_end, read_keeper, read_runner};
+pub(crate) use note::{HostNote, folders, latest, read_end, read_keeper, read_runner};
 
 /// Output that a left-over child holds open is waited for no longer than this.
 const DRAIN: Duration = Duration::from_secs(2);

@@ -170,7 +170,7 @@ fn stand_in(path: &Path) -> Option<Record> {
     let job: JobId = path.file_stem()?.to_str()?.parse().ok()?;
     let notes = path.parent()?.parent()?.join("host").join(job.to_string());
     let stage = if notes.exists() {
-        Stage::OnHost { keeper: None, began: None }
+        Stage::OnHost { keeper: None, notes: None, began: None }
     } else {
         Stage::InContainer { image: String::new(), began: None }
     };

@@ -14,7 +14,7 @@ use crate::config::HostFallback;
 use crate::context::Context;
 use crate::engine::ContainerRef;
 use crate::job::{Adopted, Claimed, Finished, Keeper, Place};
-use crate::keeper::read_keeper;
+use crate::keeper::{latest, read_keeper};
 use crate::launch::{LaunchError, start_container, start_on_host};
 use crate::ledger::{Record, Runs, Stage};
 use crate::outcome::{Cause, Outcome};
@@ -71,8 +71,8 @@ pub(crate) async fn carry_out(ctx: &Context, claimed: Claimed) -> Option<Finishe
 pub(crate) async fn carry_on(ctx: &Context, adopted: Adopted) -> Option<Finished> {
     let Adopted { record, slot } = adopted;
     let place = match &record.stage {
-        Stage::OnHost { keeper, .. } => {
-            let dir = ctx.host_dir(record.job.job_id);
+        Stage::OnHost { keeper, notes, .. } => {
+            let dir = notes.clone().unwrap_or_else(|| latest(&ctx.host_dir(record.job.job_id)));
             let process = keeper.clone().or_else(|| read_keeper(&dir));
             Place::Host(Keeper { dir, process })
         }
@@ -205,9 +205,9 @@ async fn on_host(
         );
     }
     match start_on_host(ctx, job, &record, no_container).await {
-        Ok((started, process)) => {
-            tracing::info!(job.id = %job.job_id, pid = process.pid, "agent started on the host");
-            let keeper = Keeper { dir: ctx.host_dir(job.job_id), process: Some(process) };
+        Ok((started, keeper)) => {
+            let pid = keeper.process.as_ref().map(|process| process.pid);
+            tracing::info!(job.id = %job.job_id, pid, "agent started on the host");
             let output =
                 Output::open(ctx.log_path(job.job_id), &ctx.redactor(&job.agent_env)).await;
             let after = watch(ctx, &started, Place::Host(keeper), output, Began::Here).await;

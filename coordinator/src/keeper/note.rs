@@ -52,6 +52,18 @@ pub(crate) fn read_end(dir: &Path) -> Option<HostNote> {
     read(&end_file(dir))
 }
 
+/// The folders of all keepers that a job has had.
+pub(crate) fn folders(of_job: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(of_job) else { return Vec::new() };
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+/// The folder that was written to last; that of the job itself where there is none.
+pub(crate) fn latest(of_job: &Path) -> PathBuf {
+    let written = |path: &PathBuf| fs::metadata(path).and_then(|about| about.modified()).ok();
+    folders(of_job).into_iter().max_by_key(written).unwrap_or_else(|| of_job.to_owned())
+}
+
 fn keeper_file(dir: &Path) -> PathBuf {
     dir.join("keeper.json")
 }

@@ -3,18 +3,21 @@
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use api_client::JobId;
 use api_client::wire::{ExecutionMode, Job};
 use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::LaunchError;
 use super::document::{DOCUMENT_ON_STDIN, View, job_document, runner_command};
 use crate::clock::Moment;
 use crate::context::Context;
+use crate::job::Keeper;
 use crate::ledger::{HostProcess, Record, Stage, make_private_dir};
 
 /// The keeper reads the document at once; one that does not has other trouble.
@@ -30,15 +33,19 @@ pub(crate) async fn start_on_host(
     job: &Job,
     record: &Record,
     run_error: Option<&str>,
-) -> Result<(Record, HostProcess), LaunchError> {
+) -> Result<(Record, Keeper), LaunchError> {
     if job.execution_mode == ExecutionMode::Local && job.project_path.is_none() {
         return Err(LaunchError::NoProjectPath);
     }
-    let mut child = keeper(ctx, job)?;
+    let notes = notes(ctx, job.job_id)?;
+    let mut child = keeper(ctx, job, &notes)?;
     let pid = child.id().unwrap_or_default().cast_signed();
     let process = HostProcess::of(pid).ok_or(LaunchError::KeeperGone)?;
-    let stage = Stage::OnHost { keeper: Some(process.clone()), began: Moment::now() };
-    let started = record.at(stage);
+    let started = record.at(Stage::OnHost {
+        keeper: Some(process.clone()),
+        notes: Some(notes.clone()),
+        began: Moment::now(),
+    });
     // Where this fails, the keeper gets no document, and ends by itself.
     ctx.ledger.write(&started).await?;
     let document =
@@ -49,14 +56,20 @@ pub(crate) async fn start_on_host(
             tracing::warn!(job.id = %job.job_id, "the keeper did not take the job document");
         }
     }
-    Ok((started, process))
+    Ok((started, Keeper { dir: notes, process: Some(process) }))
 }
 
-fn keeper(ctx: &Context, job: &Job) -> Result<tokio::process::Child, LaunchError> {
-    let dir = ctx.host_dir(job.job_id);
-    // What an earlier try has left there says nothing about this one.
-    let _absent = fs::remove_dir_all(&dir);
-    make_private_dir(&dir)?;
+/// A folder for one keeper's notes. A keeper of an earlier try, whose coordinator was killed, may
+/// still be about to write that it got no document: it must not be heard as this one.
+fn notes(ctx: &Context, job: JobId) -> Result<PathBuf, LaunchError> {
+    let of_job = ctx.host_dir(job);
+    let _absent = fs::remove_dir_all(&of_job);
+    let notes = of_job.join(format!("{:08x}", fastrand::u32(..)));
+    make_private_dir(&notes)?;
+    Ok(notes)
+}
+
+fn keeper(ctx: &Context, job: &Job, dir: &Path) -> Result<Child, LaunchError> {
     let config = ctx.config();
     let (name, value) = DOCUMENT_ON_STDIN;
     let failed = |source| LaunchError::Keeper { source };
@@ -67,7 +80,7 @@ fn keeper(ctx: &Context, job: &Job) -> Result<tokio::process::Child, LaunchError
         .arg0("coordinator")
         .arg("keep")
         .arg("--dir")
-        .arg(&dir)
+        .arg(dir)
         .arg("--log")
         .arg(ctx.log_path(job.job_id))
         .arg("--grace-ms")

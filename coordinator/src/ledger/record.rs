@@ -1,5 +1,7 @@
 //! A job as it stands on disk.
 
+use std::path::PathBuf;
+
 use api_client::wire::{Job, Lease};
 use api_client::{ClaimId, JobId, ProjectId, TicketId};
 use serde::{Deserialize, Serialize};
@@ -100,6 +102,9 @@ pub(crate) enum Stage {
     OnHost {
         #[serde(default)]
         keeper: Option<HostProcess>,
+        /// Where that keeper keeps its notes; each has a folder of its own.
+        #[serde(default)]
+        notes: Option<PathBuf>,
         #[serde(default)]
         began: Option<Moment>,
     },

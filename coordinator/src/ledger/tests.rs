@@ -17,7 +17,7 @@ async fn a_written_record_is_found_again_until_it_is_forgotten() {
     let ledger = Ledger::open(dir.path()).unwrap();
     let record = record();
     ledger.write(&record).await.unwrap();
-    let later = record.at(Stage::OnHost { keeper: None, began: None });
+    let later = record.at(Stage::OnHost { keeper: None, notes: None, began: None });
     ledger.write(&later).await.unwrap();
     assert_eq!(ledger.load().unwrap().records, [later]);
     ledger.forget(record.job.job_id).await.unwrap();
@@ -61,7 +61,7 @@ async fn a_job_that_is_held_is_not_claimed_over() {
     let ledger = Ledger::open(dir.path()).unwrap();
     let record = record();
     assert_eq!(ledger.claim(&record).await.unwrap(), Held::Now);
-    let running = record.at(Stage::OnHost { keeper: None, began: None });
+    let running = record.at(Stage::OnHost { keeper: None, notes: None, began: None });
     ledger.write(&running).await.unwrap();
     assert_eq!(ledger.claim(&record).await.unwrap(), Held::Before);
     assert_eq!(ledger.load().unwrap().records, [running]);
@@ -86,7 +86,7 @@ fn a_record_of_the_version_before_is_read() {
     assert_eq!((record.lease, record.cancel_flag), (None, CancelFlag::Unclear));
     let on_host = text.replace(r#""in_container","image":"x""#, r#""on_host","pid":7"#);
     let record = Record::parse(on_host.as_bytes()).unwrap();
-    assert_eq!(record.stage, Stage::OnHost { keeper: None, began: None });
+    assert_eq!(record.stage, Stage::OnHost { keeper: None, notes: None, began: None });
 }
 
 #[tokio::test]
