@@ -27,7 +27,7 @@ pub(crate) async fn resume(ctx: &Context, record: Record, slot: Slot) -> Option<
     let detach = ctx.shutdown.detach.clone();
     let record = record.at(Stage::Claimed);
     match detach.run_until_cancelled(ask_again(ctx, &record)).await? {
-        Again::Job(job) => carry_out(ctx, Claimed { job: *job, record, slot }).await,
+        Again::Job(job) => Box::pin(carry_out(ctx, Claimed { job: *job, record, slot })).await,
         Again::Ended(outcome) => Some(ended(&record, outcome)),
     }
 }
