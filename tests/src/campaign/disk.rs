@@ -87,7 +87,7 @@ async fn follow(mut pipe: pipe::Receiver, state: PathBuf, journal: Arc<Journal>)
                 Call::Begun { thread, call, path } => {
                     let below = path.strip_prefix(&state).ok().and_then(Path::to_str);
                     if let Some(below) = below.filter(|_| journal.is_of_victim(thread)) {
-                        let event = journal.change(&call, &names.of(thread, &path, below));
+                        let event = journal.change(&call, &names.of(&call, thread, &path, below));
                         under_way.insert(thread, event);
                         journal.reach(event, Moment::Before);
                     }
@@ -113,8 +113,8 @@ struct Names {
 const TEST: &[u8] = b"{}\n";
 
 impl Names {
-    fn of(&mut self, thread: i32, path: &Path, below: &str) -> String {
-        if path.is_dir() {
+    fn of(&mut self, call: &str, thread: i32, path: &Path, below: &str) -> String {
+        if call.contains("sync") && path.is_dir() {
             let changed = self.changed.remove(&thread).unwrap_or_default();
             return format!("{below}/ after {changed}");
         }
