@@ -6,10 +6,14 @@ use std::time::Duration;
 use api_client::JobId;
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, ContainerSummary};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerSummary, ContainerUpdateBody,
+    VolumeCreateRequest,
+};
 use bollard::query_parameters::{
-    InspectContainerOptions, KillContainerOptionsBuilder, ListContainersOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder,
+    CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
+    ListContainersOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions, TagImageOptionsBuilder,
 };
 use futures_util::StreamExt;
 use tokio::runtime;
@@ -25,6 +29,9 @@ const IN_THE_MAKING: Duration = Duration::from_secs(2);
 
 /// Label by which a coordinator's containers are known.
 pub const COORDINATOR_LABEL: &str = "terarchitect.coordinator";
+
+/// Label that names the job of a container.
+const JOB_LABEL: &str = "terarchitect.job";
 
 /// The engine of this machine.
 #[derive(Clone, Debug)]
@@ -104,6 +111,50 @@ impl Engine {
             Ok(()) | Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => {}
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Bounds the memory of a job's container that runs, where this engine can: nothing is returned
+    /// where it cannot.
+    pub async fn bound_memory(&self, job: JobId, bytes: i64) -> Option<()> {
+        let (memory, memory_swap) = (Some(bytes), Some(bytes));
+        let bounds = ContainerUpdateBody { memory, memory_swap, ..Default::default() };
+        match self.docker.update_container(&container_name(job), bounds).await {
+            Ok(()) => Some(()),
+            Err(error) => {
+                eprintln!("SKIPPED: this engine bounds no memory: {error}");
+                None
+            }
+        }
+    }
+
+    /// Makes a container and a volume that look as if this coordinator had lost them.
+    pub async fn lose_objects(&self, coordinator: &str) -> [String; 2] {
+        let job = JobId::random();
+        let (name, volume) = (container_name(job), format!("terarchitect-lost-{job}"));
+        let labels = |more: &[(&str, String)]| {
+            let own = [(COORDINATOR_LABEL, coordinator.to_owned())];
+            let all = own.iter().chain(more);
+            Some(all.map(|(label, value)| ((*label).to_owned(), value.clone())).collect())
+        };
+        let body = ContainerCreateBody {
+            image: Some(STUB_IMAGE.to_owned()),
+            labels: labels(&[(JOB_LABEL, job.to_string())]),
+            ..Default::default()
+        };
+        let options = CreateContainerOptionsBuilder::default().name(&name).build();
+        self.docker.create_container(Some(options), body).await.expect("a container");
+        let body = VolumeCreateRequest {
+            name: Some(volume.clone()),
+            labels: labels(&[]),
+            ..Default::default()
+        };
+        self.docker.create_volume(body).await.expect("a volume");
+        [name, volume]
+    }
+
+    /// The volumes of a coordinator.
+    pub async fn volumes(&self, coordinator: &str) -> Vec<String> {
+        volumes(&self.docker, coordinator).await
     }
 
     /// Removes a job's container, as someone else would.
@@ -186,6 +237,18 @@ async fn remove_all(docker: &Docker, coordinator: &str) {
         // One that is being removed is as good as gone.
         let _gone = docker.remove_container(&id, Some(options)).await;
     }
+    for volume in volumes(docker, coordinator).await {
+        let _gone = docker.remove_volume(&volume, None::<RemoveVolumeOptions>).await;
+    }
+}
+
+async fn volumes(docker: &Docker, coordinator: &str) -> Vec<String> {
+    let label = format!("{COORDINATOR_LABEL}={coordinator}");
+    let filters = HashMap::from([("label", vec![label])]);
+    let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
+    let found = docker.list_volumes(Some(options)).await.ok();
+    let volumes = found.and_then(|found| found.volumes).unwrap_or_default();
+    volumes.into_iter().map(|volume| volume.name).collect()
 }
 
 async fn containers(docker: &Docker, coordinator: &str) -> Vec<ContainerSummary> {
