@@ -43,6 +43,8 @@ pub(crate) enum Cause {
     EngineLost { code: i64 },
     /// The container was removed by someone else before its end was seen.
     ContainerGone,
+    /// The keeper of the agent on this host was ended by someone else, and the agent with it.
+    KeeperGone,
     /// The coordinator was away, and when it came back nothing was left of the agent.
     AdoptedGone,
     /// It ran longer than it may.
@@ -148,6 +150,7 @@ impl Cause {
             Self::PidsLimit { .. } => "pids_limit",
             Self::EngineLost { .. } => "engine_lost",
             Self::ContainerGone => "container_gone",
+            Self::KeeperGone => "keeper_gone",
             Self::AdoptedGone => "adopted_gone",
             Self::Deadline { .. } => "deadline",
             Self::Stalled { .. } => "stalled",
@@ -205,6 +208,9 @@ impl fmt::Display for Cause {
             Self::ContainerGone => {
                 f.write_str("its container was removed by someone else before its end was seen")
             }
+            Self::KeeperGone => f.write_str(
+                "its keeper on this host was ended by someone else, and so the agent was",
+            ),
             Self::Interrupted => f.write_str("the coordinator was stopped before the job ended"),
             Self::Unreadable { problem } => write!(f, "the claimed job cannot be read: {problem}"),
             Self::NotRecorded { problem } => write!(f, "the claim was not recorded: {problem}"),

@@ -36,8 +36,10 @@ pub(crate) enum AgentEnd {
     NeverBegan(String),
     /// Its container ended well and held no agent: why that is known.
     NoAgent(String),
-    /// Nothing is left of it that could tell.
+    /// Nothing is left of its container that could tell.
     Gone,
+    /// Its keeper on this host is gone without a word.
+    KeeperGone,
 }
 
 /// How the watch ended.

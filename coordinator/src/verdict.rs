@@ -47,7 +47,8 @@ pub(crate) fn verdict(end: AgentEnd, reason: Option<StopReason>, began: Began) -
             ) => Outcome::Failed(Cause::EngineLost { code: facts.code }),
             outcome => outcome,
         },
-        (AgentEnd::Gone, None) => Outcome::Failed(match began {
+        (gone @ (AgentEnd::Gone | AgentEnd::KeeperGone), None) => Outcome::Failed(match began {
+            Began::Here if gone == AgentEnd::KeeperGone => Cause::KeeperGone,
             Began::Here => Cause::ContainerGone,
             Began::Earlier => Cause::AdoptedGone,
         }),
@@ -88,6 +89,7 @@ mod tests {
             Just(AgentEnd::NeverBegan("why".to_owned())),
             Just(AgentEnd::NoAgent("why".to_owned())),
             Just(AgentEnd::Gone),
+            Just(AgentEnd::KeeperGone),
         ]
     }
 

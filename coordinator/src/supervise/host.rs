@@ -35,7 +35,7 @@ pub(super) async fn end_of(
             None if keeps => {}
             None => {
                 kill_agent(keeper);
-                return AgentEnd::Gone;
+                return AgentEnd::KeeperGone;
             }
         }
         let now = fs::metadata(&log).map_or(0, |log| log.len());
