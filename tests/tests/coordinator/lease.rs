@@ -178,7 +178,8 @@ async fn a_keeper_that_is_killed_costs_the_job_and_leaves_no_agent() {
     let (coordinator, agent) = agent_on_host(&mut scene.home, job.job_id).await;
     signal_process(scene.home.keeper().unwrap(), Signal::SIGKILL);
     ends(agent).await;
-    assert_eq!(scene.app.ended(job.job_id).await.status, "failed");
+    let reason = scene.app.ended(job.job_id).await.fail_reason.unwrap_or_default();
+    assert!(reason.contains("its keeper on this host was ended"), "{reason}");
     assert_eq!(proxy.reported(1).await, [format!("{}/fail", job.job_id)]);
     forgets_all(&scene.home).await;
     coordinator.terminate().await;

@@ -111,14 +111,26 @@ async fn an_agent_that_the_kernel_ends_for_want_of_memory_is_told_as_such() {
     let Some(mut scene) = Scene::or_skip("pause; hog=$(yes)").await else { return };
     let proxy = scene.through_proxy().await;
     let job = scene.add_job().await;
-    let coordinator = scene.home.start();
+    let first = scene.home.start();
     scene.engine.pausing(job.job_id).await;
+    // So that the container stays until the test has seen what the engine tells.
+    first.kill().await;
     if scene.engine.bound_memory(job.job_id, 32 << 20).await.is_none() {
         return;
     }
     scene.engine.release(job.job_id).await;
-    assert_eq!(cause(&proxy).await, "out_of_memory");
-    coordinator.terminate().await;
+    let ended = eventually("its end", async || {
+        let state = scene.engine.inspect(job.job_id).await?.state?;
+        (state.running == Some(false)).then_some(state)
+    })
+    .await;
+    assert_eq!(ended.exit_code, Some(137));
+
+    // Not every runtime tells the engine why.
+    let told = ended.oom_killed == Some(true);
+    let second = scene.home.start();
+    assert_eq!(cause(&proxy).await, if told { "out_of_memory" } else { "agent_killed" });
+    second.terminate().await;
 }
 
 #[tokio::test]
