@@ -78,6 +78,11 @@ impl Leases {
         }
     }
 
+    /// Whether the app has confirmed the lease of a job lately, or there is none.
+    pub(crate) fn is_confirmed(&self, job: JobId) -> bool {
+        self.all().get(&job).is_none_or(|held| held.is_confirmed())
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<JobId, Arc<Held>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

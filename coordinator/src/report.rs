@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use crate::board::{JobStage, Trouble};
 use crate::context::{Context, Mode};
 use crate::job::Finished;
-use crate::ledger::{JobRef, Runs};
+use crate::ledger::{JobRef, Record, Runs};
 use crate::outcome::{Cause, Outcome};
 
 /// Between two tries once the growing delays are used up, and after a refusal that only a mended
@@ -43,6 +43,9 @@ pub(crate) async fn report(ctx: &Context, finished: Finished) {
     let done = async {
         if finished.outcome == Outcome::Superseded {
             tracing::warn!(job.id = %job, "not reported: the app gave the job to someone else");
+        } else if is_over(ctx, &finished.record).await {
+            let outcome = &finished.outcome;
+            tracing::warn!(job.id = %job, "our claim is over by now; not reported: {outcome}");
         } else if superseded.run_until_cancelled(deliver(ctx, &finished)).await.is_none() {
             let outcome = &finished.outcome;
             tracing::warn!(job.id = %job, "the job is another's by now; not reported: {outcome}");
@@ -53,6 +56,19 @@ pub(crate) async fn report(ctx: &Context, finished: Finished) {
     tokio::select! {
         () = ctx.shutdown.detach.cancelled() => {}
         () = done => {}
+    }
+}
+
+/// Whether our claim is over, so that nothing must be put on the ticket any more; asked where the app
+/// has not said lately that it holds. Where the app does not answer, it says so to the report.
+async fn is_over(ctx: &Context, record: &Record) -> bool {
+    let job = record.job.job_id;
+    match record.claim_id() {
+        Some(claim) if !ctx.leases.is_confirmed(job) => {
+            let renewed = ctx.api().renew_lease(job, claim).await;
+            matches!(renewed, Err(ApiError::Refused { status: 409, .. }))
+        }
+        _ => false,
     }
 }
 
