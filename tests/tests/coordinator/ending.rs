@@ -64,8 +64,12 @@ async fn an_agent_that_falls_silent_is_ended_and_one_that_prints_is_not() {
 async fn a_cancelled_agent_is_asked_first_and_the_app_knows_that_it_was_cancelled() {
     let Some(mut scene) = Scene::or_skip(OBEDIENT).await else { return };
     let job = scene.add_job().await;
-    let mut coordinator = scene.home.start();
-    coordinator.wait_for_log("agent started").await;
+    let coordinator = scene.home.start();
+    // From then on it listens.
+    eventually("its first line", async || {
+        scene.home.job_log(job.job_id).contains("x\n").then_some(())
+    })
+    .await;
     scene.app.cancel(&job).await;
     let ended = scene.app.ended(job.job_id).await;
     assert_eq!(ended.status, "cancelled", "{:?}", ended.fail_reason);
