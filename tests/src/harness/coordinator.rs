@@ -160,6 +160,7 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
+        self.end_host_runs();
         if let Some(id) = self.id() {
             remove_containers(id);
         }

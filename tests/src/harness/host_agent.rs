@@ -22,6 +22,18 @@ impl Home {
         self.note("end.json").is_some()
     }
 
+    /// Kills the agents that a failed test has left; their keepers end with them.
+    pub(super) fn end_host_runs(&self) {
+        let own = self.dir().to_string_lossy().into_owned();
+        for agent in self.host_runs() {
+            // Its number may be another's by now.
+            let line = fs::read(format!("/proc/{agent}/cmdline")).unwrap_or_default();
+            if String::from_utf8_lossy(&line).contains(&own) {
+                let _gone = kill(Pid::from_raw(agent.cast_signed()), Signal::SIGKILL);
+            }
+        }
+    }
+
     fn note(&self, name: &str) -> Option<Vec<u8>> {
         let named = |path: &Path| path.file_name().is_some_and(|file| file == name);
         self.files().into_iter().find(|(path, _)| named(path)).map(|(_, content)| content)
