@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::point::TEMPORARY;
 use super::scene::Scene;
-use crate::harness::{COORDINATOR_LABEL, Engine, Starts, eventually};
+use crate::harness::{COORDINATOR_LABEL, Engine, Starts};
 
 /// Files of the directory of records that are no records.
 const NOT_RECORDS: &[&str] = &[".probe"];
@@ -77,14 +77,17 @@ impl Evidence {
     }
 }
 
-/// The engine tells a start a little later than the agent that was started.
+/// The engine tells a start a little later than the agent that was started; one that was stopped
+/// meanwhile never does.
 async fn starts_of(scene: &Scene, starts: &Starts, job: JobId, runs: usize) -> usize {
-    let on_host = scene.home.host_runs().len();
-    eventually("the engine to tell all starts", async || {
+    let (begun, on_host) = (Instant::now(), scene.home.host_runs().len());
+    loop {
         let count = starts.count_of(job);
-        (count + on_host >= runs).then_some(count)
-    })
-    .await
+        if count + on_host >= runs || begun.elapsed() > LAST_STEPS {
+            return count;
+        }
+        sleep(LOOK).await;
+    }
 }
 
 async fn leftovers_of_engine(scene: &Scene, engine: &Engine) -> Vec<String> {

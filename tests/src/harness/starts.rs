@@ -2,15 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use api_client::JobId;
+use bollard::Docker;
 use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
+use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::engine::{COORDINATOR_LABEL, Engine, container_name};
+
+/// Between two tries to reach an engine that has gone away.
+const ENGINE_AWAY: Duration = Duration::from_millis(500);
 
 /// A watch on the starts and ends of all containers that have a coordinator.
 #[derive(Debug)]
@@ -19,7 +24,7 @@ pub struct Starts {
     _task: AbortOnDropHandle<()>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Event {
     kind: String,
     container: String,
@@ -33,17 +38,12 @@ impl Starts {
     pub fn watch(engine: &Engine) -> Self {
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let (docker, kept) = (engine.docker().clone(), Arc::clone(&events));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().to_string();
-        let kinds = HashMap::from([
-            ("type", vec!["container"]),
-            ("event", vec!["start", "die"]),
-            ("label", vec![COORDINATOR_LABEL]),
-        ]);
-        let options = EventsOptionsBuilder::default().since(&now).filters(&kinds).build();
+        let begun = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let task = tokio::spawn(async move {
-            let mut stream = docker.events(Some(options)).boxed();
-            while let Some(Ok(message)) = stream.next().await {
-                kept.lock().unwrap().extend(event(message));
+            loop {
+                take(&docker, begun, &kept).await;
+                // The engine was stopped. It is asked again for all that it still knows.
+                sleep(ENGINE_AWAY).await;
             }
         });
         Self { events, _task: AbortOnDropHandle::new(task) }
@@ -93,6 +93,23 @@ impl Starts {
             events.iter().filter(|event| event.coordinator == coordinator).cloned().collect();
         of.sort_by_key(|event| event.at);
         of
+    }
+}
+
+/// Takes events until the engine ends the stream; those that were taken before are left out.
+async fn take(docker: &Docker, since: u64, kept: &Mutex<Vec<Event>>) {
+    let kinds = HashMap::from([
+        ("type", vec!["container"]),
+        ("event", vec!["start", "die"]),
+        ("label", vec![COORDINATOR_LABEL]),
+    ]);
+    let options = EventsOptionsBuilder::default().since(&since.to_string()).filters(&kinds).build();
+    let mut stream = docker.events(Some(options)).boxed();
+    let known = kept.lock().unwrap().len();
+    while let Some(Ok(message)) = stream.next().await {
+        let mut kept = kept.lock().unwrap();
+        let new = event(message).filter(|event| !kept[..known].contains(event));
+        kept.extend(new);
     }
 }
 
