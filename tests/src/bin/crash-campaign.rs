@@ -18,6 +18,8 @@ use integration_tests::campaign::{
     recordings, spread, tracer_missing,
 };
 use integration_tests::harness::Engine;
+use integration_tests::server::stop_signal;
+use tokio_util::sync::CancellationToken;
 
 /// Kills the coordinator at every point of a job's way, and checks what became of the job.
 #[derive(Debug, Parser)]
@@ -78,8 +80,10 @@ async fn main() -> ExitCode {
     let keep = arguments.keep.join(std::process::id().to_string());
     let campaign = Arc::new(Campaign::new(&engine, keep).await);
     let mut account = Account::new();
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(stop_at_signal(stop.clone()));
     let courses = if arguments.repeated.is_empty() {
-        let records = record(&campaign, &arguments, sides, &mut account).await;
+        let records = record(&campaign, &arguments, sides, &stop, &mut account).await;
         choose(&arguments, &records)
     } else {
         arguments.repeated.clone()
@@ -92,8 +96,30 @@ async fn main() -> ExitCode {
         return account.exit_code();
     }
     account.planned = courses.len();
-    campaign.take(courses, arguments.at_once, |taken| account.take(&taken.verdict)).await;
+    campaign.take(courses, arguments.at_once, &stop, |taken| account.take(&taken.verdict)).await;
+    signals.abort();
+    if stop.is_cancelled() {
+        account.close();
+        return ExitCode::FAILURE;
+    }
     account.close()
+}
+
+/// Lets the scenes of now end at the first signal; a second one ends all at once.
+async fn stop_at_signal(stop: CancellationToken) {
+    for _ in 0..2 {
+        if let Err(error) = stop_signal().await {
+            eprintln!("signals are not seen: {error}");
+            return;
+        }
+        if stop.is_cancelled() {
+            std::process::abort();
+        }
+        eprintln!(
+            "the scenes of now are ended; once more ends all at once and leaves what there is"
+        );
+        stop.cancel();
+    }
 }
 
 /// Records every scene once, and once more with the changes of its state directory.
@@ -101,6 +127,7 @@ async fn record(
     campaign: &Arc<Campaign>,
     arguments: &Arguments,
     sides: &[Side],
+    stop: &CancellationToken,
     account: &mut Account,
 ) -> Vec<Record> {
     let chosen =
@@ -109,7 +136,7 @@ async fn record(
     let mut records = Vec::new();
     let courses = recordings(&settings, sides);
     campaign
-        .take(courses, arguments.at_once, |taken| {
+        .take(courses, arguments.at_once, stop, |taken| {
             account.check(&taken.verdict);
             records.extend(taken.record);
         })

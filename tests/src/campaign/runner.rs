@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nix::sys::signal::Signal;
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::agents::Agents;
 use super::course::{Course, Origin};
@@ -55,15 +56,20 @@ impl Campaign {
         Self { starts, agents, keep, kept: AtomicUsize::new(0) }
     }
 
-    /// Takes all courses, so many at once, and tells of each as it ends.
+    /// Takes all courses, so many at once, and tells of each as it ends. Told to stop, it begins no
+    /// more of them, so that nothing is left behind.
     pub async fn take(
         self: &Arc<Self>,
         courses: Vec<Course>,
         at_once: usize,
+        stop: &CancellationToken,
         mut tell: impl FnMut(Taken),
     ) {
         let mut scenes = JoinSet::new();
         for course in courses {
+            if stop.is_cancelled() {
+                break;
+            }
             if scenes.len() >= at_once
                 && let Some(ended) = scenes.join_next().await
             {
