@@ -90,7 +90,7 @@ pub const STARTED_LINE: &str = "agent-runner: started";
 
 /// Settings of a job that must not be seen in `docker inspect`: one JSON object, written to the
 /// runner's standard input and closed. Keys are environment names.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct JobDocument(BTreeMap<String, Secret>);
 
@@ -146,10 +146,16 @@ pub fn is_secret(name: &str, value: &Secret) -> bool {
     is_secret_name(name) || has_credentials(value.expose())
 }
 
+/// Names that sound like one of a secret, and are of a number and of a program.
+const NOT_SECRET: [&str; 2] = ["WORKER_TOKEN_BUDGET", "SECRET_COMMAND"];
+
 /// Whether the value of an environment name is to be treated as a secret.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
+    if NOT_SECRET.contains(&name.as_str()) {
+        return false;
+    }
     ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|part| name.contains(part))
         || name.ends_with("KEY")
         || name.ends_with("KEYS")
@@ -278,7 +284,14 @@ mod tests {
         for name in ["GITHUB_TOKEN", "GH_TOKEN", "AGENT_API_KEY", "github_agent_token"] {
             assert!(is_secret_name(name), "{name}");
         }
-        for name in ["WORKER_MODE", "AGENT_LLM_URL", "GIT_USER_NAME", "REPO_URL", "COMMENT_BODY"] {
+        for name in [
+            "WORKER_MODE",
+            "AGENT_LLM_URL",
+            "GIT_USER_NAME",
+            "REPO_URL",
+            "COMMENT_BODY",
+            "WORKER_TOKEN_BUDGET",
+        ] {
             assert!(!is_secret_name(name), "{name}");
         }
     }

@@ -146,6 +146,7 @@ impl Args for Flags {
                 | Kind::Url
                 | Kind::Number
                 | Kind::Duration
+                | Kind::Size
                 | Kind::Switch
                 | Kind::Secret { .. } => ArgAction::Set,
             };

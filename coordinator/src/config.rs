@@ -3,6 +3,7 @@
 //! Sources, the strongest first: flag, environment variable, TOML file, default. What is wrong is
 //! collected, so that one start names every mistake. [`setting`] declares the settings.
 
+mod agent;
 mod agent_env;
 mod environment;
 mod error;
@@ -22,14 +23,19 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
+use std::iter;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api_client::contract::JobDocument;
 use api_client::{ProjectId, Secret};
 use url::Url;
 
+pub(crate) use agent::{
+    AgentConfig, CacheScope, ContainerLimits, DockerMode, DoodUse, Egress, EgressPolicy,
+    ImageChoice, InnerLayers, JobNetwork, ModelGateway, OtherHosts, PullPolicy, RootFolder,
+    SocketMount,
+};
 pub(crate) use environment::Environment;
 pub(crate) use error::ConfigErrors;
 pub(crate) use limits::{BreakerConfig, KeepConfig, LimitsConfig, OnStop, ShutdownConfig};
@@ -50,10 +56,16 @@ pub(crate) struct Config {
     pub(crate) schedule: ScheduleConfig,
     /// The Docker Engine.
     pub(crate) engine: EngineConfig,
-    /// The agent's container.
+    /// The agent's container, where the project has no table of its own.
     pub(crate) agent: AgentConfig,
+    /// The same for the projects that have one.
+    pub(crate) of_projects: BTreeMap<ProjectId, AgentConfig>,
     /// Runs on this host.
     pub(crate) host: HostConfig,
+    /// The GitHub App, where there is one.
+    pub(crate) github_app: Option<GithubAppConfig>,
+    /// The command that is asked for secrets, where there is one.
+    pub(crate) secret_command: Option<String>,
     /// Limits of jobs, and of what may wait.
     pub(crate) limits: LimitsConfig,
     /// When something that fails is left alone.
@@ -66,6 +78,24 @@ pub(crate) struct Config {
     pub(crate) state_dir: PathBuf,
     /// The log.
     pub(crate) log: LogConfig,
+}
+
+impl Config {
+    /// The agent's container for a project's jobs.
+    pub(crate) fn agent_for(&self, project: ProjectId) -> &AgentConfig {
+        self.of_projects.get(&project).unwrap_or(&self.agent)
+    }
+
+    /// Whether only one agent may run at a time: it has the host's engine.
+    pub(crate) fn is_for_one_agent(&self) -> bool {
+        self.agents()
+            .any(|agent| agent.docker_mode == DockerMode::Dood && agent.dood == DoodUse::One)
+    }
+
+    /// All that there are, the general one first.
+    pub(crate) fn agents(&self) -> impl Iterator<Item = &AgentConfig> {
+        iter::once(&self.agent).chain(self.of_projects.values())
+    }
 }
 
 /// The app.
@@ -102,73 +132,29 @@ pub(crate) struct EngineConfig {
     pub(crate) host: Option<String>,
 }
 
-/// The agent's container.
-#[derive(Clone, Debug)]
-pub(crate) struct AgentConfig {
-    /// Its image.
-    pub(crate) image: ImageChoice,
-    /// Which Docker it may use.
-    pub(crate) docker_mode: DockerMode,
-    /// Whether [`DockerMode::Dood`] mounts the engine's socket.
-    pub(crate) socket: SocketMount,
-    /// The volume at `/cache`.
-    pub(crate) cache_volume: Option<String>,
-    /// Its network; none for the engine's default.
-    pub(crate) network: Option<String>,
-    /// Settings that are handed on to every agent under their own names.
-    pub(crate) settings: JobDocument,
-}
-
-/// The image of the agent's container, and whether somebody chose it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ImageChoice {
-    /// The default: a project's own image comes before it.
-    Default(String),
-    /// Given by flag, environment or file: it comes before a project's own image.
-    Explicit(String),
-}
-
-/// Which Docker the agent may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DockerMode {
-    /// A daemon of its own in its container, which is privileged for that.
-    Dind,
-    /// The daemon of this host.
-    Dood,
-    /// None.
-    None,
-}
-
-impl DockerMode {
-    /// Its name as a setting.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Dind => "dind",
-            Self::Dood => "dood",
-            Self::None => "none",
-        }
-    }
-}
-
-/// Whether the engine's socket is mounted in [`DockerMode::Dood`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SocketMount {
-    /// It is.
-    Mount,
-    /// It is not: the agent is told a `DOCKER_HOST`.
-    Leave,
-}
-
 /// Runs on this host.
 #[derive(Clone, Debug)]
 pub(crate) struct HostConfig {
     /// When a job that was meant for a container runs here.
     pub(crate) fallback: HostFallback,
+    /// The user as whom agents run, where that is another.
+    pub(crate) user: Option<String>,
+    /// Whether they get a systemd scope.
+    pub(crate) scope: HostScope,
     /// The agent-runner program. Where it was found nowhere, the path where it is expected.
     pub(crate) runner: PathBuf,
     /// What a run on this host keeps of the coordinator's environment: where programs, home,
     /// temporary files and certificates are, and the language. Never a secret.
     pub(crate) environment: BTreeMap<OsString, OsString>,
+}
+
+/// Whether an agent on this host gets a systemd scope with the limits of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostScope {
+    /// Where systemd runs.
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// When a job that was meant for a container runs on the host.
@@ -180,6 +166,17 @@ pub(crate) enum HostFallback {
     Always,
     /// Never: the job fails.
     Never,
+}
+
+/// The GitHub App whose tokens the agents get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GithubAppConfig {
+    /// Its id.
+    pub(crate) id: NonZeroU64,
+    /// Its installation; looked up for each repository where it is not given.
+    pub(crate) installation: Option<NonZeroU64>,
+    /// Its private key, as PEM.
+    pub(crate) key: Secret,
 }
 
 /// The log.

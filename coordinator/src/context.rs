@@ -102,7 +102,7 @@ impl Context {
 
     /// Hides the coordinator's own secrets, and those of the app's settings for a job.
     pub(crate) fn redactor(&self, of_app: &AgentEnv) -> Redactor {
-        Redactor::new(self.config().settings_over(of_app).secrets())
+        Redactor::new(self.config().secrets(of_app))
     }
 
     /// Removes a job's container, if it is one of ours.

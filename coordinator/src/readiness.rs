@@ -1,7 +1,7 @@
 //! Whether a job could be run if we claimed one now. Nothing is claimed while it could not: the
 //! queue is left alone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -112,9 +112,16 @@ impl Readiness {
         if config.host.fallback == HostFallback::Always {
             return Ok(());
         }
-        for image in
-            ctx.images.needed(&config.agent.image, project).map_err(NotReady::ProjectImages)?
-        {
+        let agents: Vec<_> = match project {
+            Some(project) => vec![config.agent_for(project)],
+            None => config.agents().collect(),
+        };
+        let mut images = BTreeSet::new();
+        for agent in agents {
+            let needed = ctx.images.needed(&agent.image, project);
+            images.extend(needed.map_err(NotReady::ProjectImages)?);
+        }
+        for image in images {
             if ctx.engine.has_image(&image).await.map_err(NotReady::Engine)? {
                 self.failed_pulls.remove(&image);
             } else {

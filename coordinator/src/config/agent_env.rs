@@ -46,6 +46,10 @@ agent_env! {
     Secret "WORKER_API_KEY" "Key of the worker's model endpoint.",
     Number "WORKER_TIMEOUT_SEC" "Longest time for one turn of the worker, in seconds.",
     Number "WORKER_STALL_SEC" "Longest silence of the worker within a turn, in seconds.",
+    Number "WORKER_TOKEN_BUDGET" "Most tokens, in and out together, that the model may take in one job.",
+    Number "WORKER_MONEY_BUDGET" "Most money that the model may cost in one job, in US dollars.",
+    Number "WORKER_PRICE_INPUT" "Price of a million tokens that the model reads, in US dollars.",
+    Number "WORKER_PRICE_OUTPUT" "Price of a million tokens that the model writes, in US dollars.",
     Text "AGENT_PROVIDER" "Provider of the Director's model.",
     Url "AGENT_LLM_URL" "Base URL of the Director's model endpoint.",
     Text "AGENT_MODEL" "Model of the Director.",
@@ -97,7 +101,7 @@ fn value(reader: &mut Reader<'_>, setting: &'static Setting) -> Option<Option<Se
         Kind::Number => reader.optional(setting, |text| {
             parse::positive_number(text).map(|_number| Secret::from(text))
         }),
-        Kind::Text | Kind::Switch | Kind::List | Kind::Duration => {
+        Kind::Text | Kind::Switch | Kind::List | Kind::Duration | Kind::Size => {
             reader.optional(setting, |text| parse::line(text).map(Secret::from))
         }
     }

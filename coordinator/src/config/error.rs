@@ -33,6 +33,14 @@ pub(crate) enum Problem {
         /// What is allowed, as the end of "must be …".
         allowed: String,
     },
+    /// Settings that cannot hold together.
+    #[error("{names}: {why}")]
+    Contradiction {
+        /// The settings.
+        names: &'static str,
+        /// Why, and what to do.
+        why: String,
+    },
     /// A setting that must be given.
     #[error("{name} is not set: give {ways} ({doc})")]
     Missing {

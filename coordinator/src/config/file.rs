@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use api_client::ProjectId;
 use toml::{Table, Value};
 
 use super::error::Problem;
@@ -13,6 +14,9 @@ use super::source::{Given, Origin};
 
 /// How alike two names must be for one to be offered in place of the other, from 0 to 1.
 const ALIKE: f64 = 0.8;
+
+/// The table of the projects' own tables.
+const PROJECT: &str = "project";
 
 /// What the configuration file holds; empty where there is none.
 #[derive(Default)]
@@ -60,12 +64,12 @@ impl ConfigFile {
     pub(super) fn get(
         &self,
         setting: &'static Setting,
-        path: &'static str,
+        path: &str,
     ) -> Result<Option<Given>, Problem> {
         let (Some(file), Some(value)) = (&self.path, lookup(&self.root, path)) else {
             return Ok(None);
         };
-        let origin = Origin::File { file: file.clone(), path };
+        let origin = Origin::File { file: file.clone(), path: path.to_owned() };
         match text_of(setting.kind, value) {
             Ok(text) => Ok(Some(Given { text: text.trim().to_owned(), origin })),
             Err(allowed) if setting.is_secret() => Err(Problem::SecretValue {
@@ -82,15 +86,52 @@ impl ConfigFile {
         }
     }
 
+    /// The projects that have a table of their own.
+    pub(super) fn projects(&self) -> Vec<ProjectId> {
+        let tables = self.root.get(PROJECT).and_then(Value::as_table);
+        tables.into_iter().flatten().filter_map(|(id, _)| id.parse().ok()).collect()
+    }
+
     /// A problem for each table and key that belongs to no setting.
     pub(super) fn unknown(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if let Some(file) = &self.path {
-            let paths: Vec<&str> = setting::all().flat_map(Setting::toml_paths).collect();
-            find_unknown(file, &self.root, "", &paths, &mut problems);
+        let Some(file) = &self.path else { return problems };
+        let paths: Vec<&str> = setting::all().flat_map(Setting::toml_paths).collect();
+        let mut root = self.root.clone();
+        let projects = root.remove(PROJECT);
+        find_unknown(file, &root, "", &paths, &mut problems);
+        let tables = match &projects {
+            Some(Value::Table(tables)) => tables,
+            Some(_) => return Self::no_project(file, PROJECT, problems),
+            None => return problems,
+        };
+        for (id, table) in tables {
+            let (Ok(project), Value::Table(table)) = (id.parse(), table) else {
+                problems = Self::no_project(file, &join(PROJECT, id), problems);
+                continue;
+            };
+            let own: Vec<String> =
+                paths.iter().filter_map(|path| of_project(project, path)).collect();
+            let own: Vec<&str> = own.iter().map(String::as_str).collect();
+            find_unknown(file, table, &join(PROJECT, &project.to_string()), &own, &mut problems);
         }
         problems
     }
+
+    fn no_project(file: &Path, at: &str, mut problems: Vec<Problem>) -> Vec<Problem> {
+        problems.push(Problem::Unknown {
+            path: file.to_owned(),
+            what: format!("table [{at}]"),
+            hint: "(a project's table is [project.\"<its id, a UUID>\"])".to_owned(),
+        });
+        problems
+    }
+}
+
+/// The path at which a project's own table has what is at this path for all; none for what a project
+/// cannot have of its own.
+pub(super) fn of_project(project: ProjectId, path: &str) -> Option<String> {
+    path.strip_prefix("agent.").map(|key| format!("{PROJECT}.{project}.{key}"))
 }
 
 /// Whether every user of the machine may read a file.
@@ -110,7 +151,9 @@ fn lookup<'t>(root: &'t Table, path: &str) -> Option<&'t Value> {
 fn text_of(kind: Kind, value: &Value) -> Result<String, &'static str> {
     match (kind, value) {
         (_, Value::String(text)) => Ok(text.clone()),
-        (Kind::Number | Kind::Duration, Value::Integer(number)) => Ok(number.to_string()),
+        (Kind::Number | Kind::Duration | Kind::Size, Value::Integer(number)) => {
+            Ok(number.to_string())
+        }
         (Kind::Number | Kind::Duration, Value::Float(number)) => Ok(number.to_string()),
         (Kind::Switch, Value::Boolean(on)) => Ok(if *on { "1" } else { "0" }.to_owned()),
         (Kind::List, Value::Array(items)) => {
@@ -119,6 +162,7 @@ fn text_of(kind: Kind, value: &Value) -> Result<String, &'static str> {
         }
         (Kind::Number, _) => Err("a number"),
         (Kind::Duration, _) => Err("a number of seconds, or a string such as \"15m\""),
+        (Kind::Size, _) => Err("a whole number of bytes, or a string such as \"4g\""),
         (Kind::Switch, _) => Err("true or false"),
         (Kind::List, _) => Err("an array of strings"),
         (Kind::Text | Kind::Url | Kind::Secret { .. }, _) => Err("a string, in quotes"),

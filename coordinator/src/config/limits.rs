@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::parse::Allowed;
 use super::read::Reader;
-use super::setting;
+use super::setting::service;
 
 /// Limits of jobs, and of what may wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +67,11 @@ pub(crate) struct KeepConfig {
 }
 
 pub(super) fn read_limits(reader: &mut Reader<'_>) -> Option<LimitsConfig> {
-    let job_timeout = reader.value(&setting::JOB_TIMEOUT, positive_time);
-    let stall_timeout = reader.value(&setting::STALL_TIMEOUT, time);
-    let stop_grace = reader.value(&setting::STOP_GRACE, time);
-    let outbox_max = reader.value(&setting::OUTBOX_MAX, count);
-    let disk_floor = reader.value(&setting::DISK_FLOOR, mebibytes);
+    let job_timeout = reader.value(&service::JOB_TIMEOUT, positive_time);
+    let stall_timeout = reader.value(&service::STALL_TIMEOUT, time);
+    let stop_grace = reader.value(&service::STOP_GRACE, time);
+    let outbox_max = reader.value(&service::OUTBOX_MAX, count);
+    let disk_floor = reader.value(&service::DISK_FLOOR, mebibytes);
     Some(LimitsConfig {
         job_timeout: job_timeout?,
         stall_timeout: stall_timeout.map(none_if_zero)?,
@@ -82,23 +82,23 @@ pub(super) fn read_limits(reader: &mut Reader<'_>) -> Option<LimitsConfig> {
 }
 
 pub(super) fn read_breaker(reader: &mut Reader<'_>) -> Option<BreakerConfig> {
-    let failures = reader.value(&setting::BREAKER_FAILURES, count);
-    let open = reader.value(&setting::BREAKER_OPEN, time);
-    let successes = reader.value(&setting::BREAKER_SUCCESSES, count);
+    let failures = reader.value(&service::BREAKER_FAILURES, count);
+    let open = reader.value(&service::BREAKER_OPEN, time);
+    let successes = reader.value(&service::BREAKER_SUCCESSES, count);
     Some(BreakerConfig { failures: failures?, open: open?, successes: successes? })
 }
 
 pub(super) fn read_shutdown(reader: &mut Reader<'_>) -> Option<ShutdownConfig> {
-    let on_stop = reader.value(&setting::ON_STOP, on_stop);
-    let drain_timeout = reader.value(&setting::DRAIN_TIMEOUT, time);
+    let on_stop = reader.value(&service::ON_STOP, on_stop);
+    let drain_timeout = reader.value(&service::DRAIN_TIMEOUT, time);
     Some(ShutdownConfig { on_stop: on_stop?, drain_timeout: drain_timeout? })
 }
 
 pub(super) fn read_keep(reader: &mut Reader<'_>) -> Option<KeepConfig> {
-    let orphan_grace = reader.value(&setting::ORPHAN_GRACE, time);
-    let log_age = reader.value(&setting::LOG_KEEP_AGE, time);
-    let log_bytes = reader.value(&setting::LOG_KEEP_MIB, mebibytes);
-    let cache_bytes = reader.value(&setting::CACHE_KEEP_MIB, mebibytes);
+    let orphan_grace = reader.value(&service::ORPHAN_GRACE, time);
+    let log_age = reader.value(&service::LOG_KEEP_AGE, time);
+    let log_bytes = reader.value(&service::LOG_KEEP_MIB, mebibytes);
+    let cache_bytes = reader.value(&service::CACHE_KEEP_MIB, mebibytes);
     Some(KeepConfig {
         orphan_grace: orphan_grace?,
         log_age: log_age.map(none_if_zero)?,
@@ -129,7 +129,7 @@ fn none_if_zero(time: Duration) -> Option<Duration> {
     Some(time).filter(|time| !time.is_zero())
 }
 
-fn count<T: std::str::FromStr>(text: &str) -> Result<T, Allowed> {
+pub(super) fn count<T: std::str::FromStr>(text: &str) -> Result<T, Allowed> {
     text.parse().map_err(|_| "a whole number above 0".to_owned())
 }
 

@@ -1,19 +1,21 @@
 //! From the sources to a [`Config`]: each setting is read once, with its parse.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use api_client::contract::JobDocument;
-
+use super::agent::read_agent;
 use super::environment::Environment;
-use super::error::ConfigErrors;
+use super::error::{ConfigErrors, Problem};
 use super::file::ConfigFile;
-use super::limits::{read_breaker, read_keep, read_limits, read_shutdown};
+use super::limits::{count, read_breaker, read_keep, read_limits, read_shutdown};
 use super::read::Reader;
 use super::report::Report;
+use super::setting::service;
 use super::source::{Flags, Sources};
 use super::{
-    AgentConfig, AppConfig, Config, DockerMode, EngineConfig, HostConfig, ImageChoice, Loaded,
-    LogConfig, LogFormat, ProjectFilter, ScheduleConfig, agent_env, parse, runner, setting,
+    AppConfig, Config, DockerMode, DoodUse, EgressPolicy, EngineConfig, GithubAppConfig,
+    HostConfig, JobNetwork, Loaded, LogConfig, LogFormat, ModelGateway, ProjectFilter,
+    ScheduleConfig, parse, runner,
 };
 
 /// The file that is read where none is named.
@@ -37,9 +39,30 @@ pub(super) fn load_from(
         Ok(file) => (file, None),
         Err(problem) => (ConfigFile::default(), Some(problem)),
     };
-    let mut reader = Reader::new(Sources { flags, environment, file: &file });
-    let config = read_all(&mut reader, environment);
+    let sources = Sources { flags, environment, file: &file, project: None };
+    let mut reader = Reader::new(sources);
+    let mut config = read_all(&mut reader, environment);
     let mut problems = reader.problems;
+    let mut notices = reader.notices;
+    let mut entries = reader.entries;
+    if let Some(config) = config.as_mut() {
+        for project in file.projects() {
+            let mut reader = Reader::new(Sources { project: Some(project), ..sources });
+            reader.problems.clear();
+            let agent = read_agent(&mut reader);
+            config.of_projects.extend(agent.map(|agent| (project, agent)));
+            problems.extend(reader.problems);
+            notices.extend(
+                reader
+                    .notices
+                    .into_iter()
+                    .filter(|line| !notices.contains(line))
+                    .collect::<Vec<_>>(),
+            );
+            entries.extend(reader.entries.into_iter().filter(|entry| entry.is_of(project)));
+        }
+        problems.extend(contradictions(config));
+    }
     if let Some(problem) = problem {
         problems.insert(0, problem);
     }
@@ -47,9 +70,8 @@ pub(super) fn load_from(
         Some(config) if problems.is_empty() => config,
         Some(_) | None => return Err(ConfigErrors(problems)),
     };
-    let mut notices = reader.notices;
     notices.extend(advice(&config, environment));
-    let report = Report { file: file.path().map(Path::to_owned), entries: reader.entries };
+    let report = Report { file: file.path().map(Path::to_owned), entries };
     Ok(Loaded { config, notices, report })
 }
 
@@ -63,7 +85,7 @@ pub(crate) fn load_state_dir(
 ) -> Result<PathBuf, ConfigErrors> {
     let file = ConfigFile::read(flags.config.as_deref(), Path::new(USUAL_FILE))
         .map_err(|problem| ConfigErrors(vec![problem]))?;
-    let mut reader = Reader::new(Sources { flags, environment, file: &file });
+    let mut reader = Reader::new(Sources { flags, environment, file: &file, project: None });
     let dir = read_state_dir(&mut reader, environment);
     dir.ok_or(ConfigErrors(reader.problems))
 }
@@ -72,10 +94,9 @@ pub(crate) fn load_state_dir(
 /// of the table of settings.
 fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config> {
     let app = read_app(reader);
-    let projects = reader.optional(&setting::PROJECTS, parse::projects);
+    let projects = reader.optional(&service::PROJECTS, parse::projects);
     let schedule = read_schedule(reader);
-    let host = reader.optional(&setting::ENGINE_HOST, parse::engine_host);
-    let container = read_container(reader);
+    let host = reader.optional(&service::ENGINE_HOST, parse::engine_host);
     let on_host = read_host(reader, environment);
     let state_dir = read_state_dir(reader, environment);
     let limits = read_limits(reader);
@@ -83,72 +104,62 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
     let shutdown = read_shutdown(reader);
     let keep = read_keep(reader);
     let log = read_log(reader, environment);
-    let settings = agent_env::read(reader);
+    let github_app = read_github_app(reader);
+    let secret_command =
+        reader.optional(&service::SECRET_COMMAND, |text| parse::line(text).map(str::to_owned));
+    let agent = read_agent(reader);
     Some(Config {
         app: app?,
         projects: projects?.unwrap_or(ProjectFilter::All),
         schedule: schedule?,
         engine: EngineConfig { host: host? },
-        agent: AgentConfig { settings: settings?, ..container? },
+        agent: agent?,
+        of_projects: BTreeMap::new(),
         host: on_host?,
         limits: limits?,
         breaker: breaker?,
         shutdown: shutdown?,
         keep: keep?,
         state_dir: state_dir?,
+        github_app: github_app?,
+        secret_command: secret_command?,
         log: log?,
     })
 }
 
 fn read_state_dir(reader: &mut Reader<'_>, environment: &Environment) -> Option<PathBuf> {
     reader.path(
-        &setting::STATE_DIR,
+        &service::STATE_DIR,
         |text| parse::path(text, environment.home()),
         || usual_state_dir(environment),
     )
 }
 
 fn read_app(reader: &mut Reader<'_>) -> Option<AppConfig> {
-    let url = reader.value(&setting::API_URL, parse::base_url);
-    let key = reader.secret(&setting::API_KEY);
+    let url = reader.value(&service::API_URL, parse::base_url);
+    let key = reader.secret(&service::API_KEY);
     Some(AppConfig { url: url?, key: key? })
 }
 
 fn read_schedule(reader: &mut Reader<'_>) -> Option<ScheduleConfig> {
-    let max_concurrent = reader.value(&setting::MAX_CONCURRENT, parse::max_concurrent);
-    let poll_interval = reader.value(&setting::POLL_INTERVAL, parse::poll_interval);
+    let max_concurrent = reader.value(&service::MAX_CONCURRENT, parse::max_concurrent);
+    let poll_interval = reader.value(&service::POLL_INTERVAL, parse::poll_interval);
     Some(ScheduleConfig { max_concurrent: max_concurrent?, poll_interval: poll_interval? })
 }
 
-fn read_container(reader: &mut Reader<'_>) -> Option<AgentConfig> {
-    let image = reader.optional(&setting::IMAGE, parse::image);
-    let image = match image {
-        Some(None) => reader.value(&setting::IMAGE, parse::image).map(ImageChoice::Default),
-        given => given.flatten().map(ImageChoice::Explicit),
-    };
-    let docker_mode = reader.value(&setting::DOCKER_MODE, parse::docker_mode);
-    let socket = reader.value(&setting::SOCKET, parse::socket_mount);
-    let cache_volume = reader.value(&setting::CACHE_VOLUME, parse::volume);
-    let network = reader.optional(&setting::NETWORK, parse::network);
-    Some(AgentConfig {
-        image: image?,
-        docker_mode: docker_mode?,
-        socket: socket?,
-        cache_volume: cache_volume?,
-        network: network?,
-        settings: JobDocument::default(),
-    })
-}
-
 fn read_host(reader: &mut Reader<'_>, environment: &Environment) -> Option<HostConfig> {
-    let fallback = reader.value(&setting::HOST_FALLBACK, parse::host_fallback);
+    let fallback = reader.value(&service::HOST_FALLBACK, parse::host_fallback);
     let runner = reader.path(
-        &setting::RUNNER,
+        &service::RUNNER,
         |text| runner::given(text, environment.home()),
         || Some(runner::find(environment)),
     );
+    let user = reader.optional(&service::HOST_USER, |text| parse::line(text).map(str::to_owned));
+    let scope = reader.value(&service::HOST_SCOPE, parse::host_scope);
     Some(HostConfig {
         fallback: fallback?,
+        user: user?,
+        scope: scope?,
         runner: runner?,
         environment: runner::environment(environment),
     })
@@ -160,9 +171,66 @@ fn read_log(reader: &mut Reader<'_>, environment: &Environment) -> Option<LogCon
         Some(_) => LogFormat::Journald,
         None => LogFormat::Pretty,
     };
-    let filter = reader.value(&setting::LOG_LEVEL, parse::log_filter);
-    let format = reader.value(&setting::LOG_FORMAT, |text| parse::log_format(text, automatic));
+    let filter = reader.value(&service::LOG_LEVEL, parse::log_filter);
+    let format = reader.value(&service::LOG_FORMAT, |text| parse::log_format(text, automatic));
     Some(LogConfig { filter: filter?, format: format? })
+}
+
+fn read_github_app(reader: &mut Reader<'_>) -> Option<Option<GithubAppConfig>> {
+    let id = reader.optional(&service::GITHUB_APP_ID, count);
+    let installation = reader.optional(&service::GITHUB_APP_INSTALLATION, count);
+    let key = reader.secret(&service::GITHUB_APP_KEY);
+    match (id?, key?) {
+        (Some(id), Some(key)) => {
+            Some(Some(GithubAppConfig { id, installation: installation?, key }))
+        }
+        (None, None) => Some(None),
+        (Some(_), None) => {
+            reader.missing(&service::GITHUB_APP_KEY);
+            None
+        }
+        (None, Some(_)) => {
+            reader.missing(&service::GITHUB_APP_ID);
+            None
+        }
+    }
+}
+
+/// Settings of which each is good and which cannot hold together.
+fn contradictions(config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut contradict = |names: &'static str, why: String| {
+        if !problems.iter().any(|known: &Problem| known.to_string().contains(&why)) {
+            problems.push(Problem::Contradiction { names, why });
+        }
+    };
+    for agent in config.agents() {
+        let at_once = config.schedule.max_concurrent.get();
+        if agent.docker_mode == DockerMode::Dood && agent.dood == DoodUse::One && at_once > 1 {
+            let why = format!(
+                "MAX_CONCURRENT_AGENTS is {at_once}, and agents that share one Docker daemon can \
+                 disturb each other's containers, ports and networks: set it to 1, or say \
+                 AGENT_DOOD_SHARED=1"
+            );
+            contradict("AGENT_DOCKER_MODE=dood", why);
+        }
+        let gateway = agent.model_gateway == ModelGateway::Outside;
+        if agent.egress.policy == EgressPolicy::Open && !gateway {
+            continue;
+        }
+        if agent.network != JobNetwork::Own {
+            let why = "the gateway needs a network of the job's own: leave DOCKER_NETWORK unset";
+            contradict("AGENT_EGRESS or AGENT_MODEL_GATEWAY", why.to_owned());
+        }
+        let proxy = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"]
+            .into_iter()
+            .find(|name| agent.settings.get(name).is_some());
+        if let Some(name) = proxy.filter(|_| agent.egress.policy != EgressPolicy::Open) {
+            let why = format!("the gateway is the proxy of the agent: leave {name} unset");
+            contradict("AGENT_EGRESS", why);
+        }
+    }
+    problems
 }
 
 /// systemd may name several directories; the first is the unit's own.
@@ -178,7 +246,7 @@ fn usual_state_dir(environment: &Environment) -> Option<PathBuf> {
 fn advice(config: &Config, environment: &Environment) -> Vec<String> {
     let mut notices = Vec::new();
     let at_once = config.schedule.max_concurrent.get();
-    if config.agent.docker_mode == DockerMode::Dood && at_once > 1 {
+    if config.agents().any(|agent| agent.docker_mode == DockerMode::Dood) && at_once > 1 {
         notices.push(format!(
             "AGENT_DOCKER_MODE=dood with MAX_CONCURRENT_AGENTS={at_once}: the agents share one \
              Docker daemon and can disturb each other's containers, ports and networks"

@@ -1,7 +1,8 @@
 //! The settings of an agent: those of the app, overridden by those of the operator. Pure.
 
-use api_client::contract::{JobDocument, env};
+use api_client::contract::{JobDocument, env, is_secret};
 use api_client::wire::AgentEnv;
+use api_client::{ProjectId, Secret};
 
 use super::Config;
 
@@ -24,14 +25,26 @@ const FACTS: [&str; 13] = [
 
 impl Config {
     /// What an agent is told beside the facts of its job.
-    pub(crate) fn settings_over(&self, of_app: &AgentEnv) -> JobDocument {
+    pub(crate) fn settings_over(&self, project: ProjectId, of_app: &AgentEnv) -> JobDocument {
         let mut settings = JobDocument::default();
         let of_app = of_app.iter().filter(|(name, _)| !FACTS.contains(name));
         settings.extend(of_app.map(|(name, value)| (name, value.clone())));
-        settings.extend(self.agent.settings.iter().map(|(name, value)| (name, value.clone())));
+        settings.extend(
+            self.agent_for(project).settings.iter().map(|(name, value)| (name, value.clone())),
+        );
         if let Some(key) = &self.app.key {
             settings.set(env::WORKER_API_KEY, key.clone());
         }
         settings
+    }
+
+    /// Every secret that the coordinator knows: its own, those of all agents, and those of the app's
+    /// settings for a job.
+    pub(crate) fn secrets<'s>(&'s self, of_app: &'s AgentEnv) -> impl Iterator<Item = &'s Secret> {
+        let secret = |(name, value): &(&str, &Secret)| is_secret(name, value);
+        let of_app = of_app.iter().filter(secret).map(|(_, value)| value);
+        let app = self.github_app.as_ref().map(|app| &app.key);
+        let of_agents = self.agents().flat_map(|agent| agent.settings.secrets());
+        of_agents.chain(of_app).chain(&self.app.key).chain(app)
     }
 }

@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{DockerMode, HostFallback, LogFormat, ProjectFilter, SocketMount};
+use super::{HostFallback, HostScope, LogFormat, ProjectFilter};
 
 /// What is allowed, for a text that is not.
 pub(super) type Allowed = String;
@@ -127,26 +127,6 @@ pub(super) fn network(text: &str) -> Result<String, Allowed> {
         .ok_or_else(|| "a network name (letters, digits, '.', '_', '-')".to_owned())
 }
 
-pub(super) fn docker_mode(text: &str) -> Result<DockerMode, Allowed> {
-    match text.to_ascii_lowercase().as_str() {
-        "dind" => Ok(DockerMode::Dind),
-        "dood" => Ok(DockerMode::Dood),
-        "none" => Ok(DockerMode::None),
-        _ => {
-            Err("dind, dood or none (dind-caps and dind-rootless are not in this version)"
-                .to_owned())
-        }
-    }
-}
-
-pub(super) fn socket_mount(text: &str) -> Result<SocketMount, Allowed> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "on" => Ok(SocketMount::Mount),
-        "0" | "false" | "no" | "off" => Ok(SocketMount::Leave),
-        _ => Err("1 or 0 (true or false)".to_owned()),
-    }
-}
-
 pub(super) fn host_fallback(text: &str) -> Result<HostFallback, Allowed> {
     match text.to_ascii_lowercase().as_str() {
         "on-start-failure" => Ok(HostFallback::OnStartFailure),
@@ -154,6 +134,18 @@ pub(super) fn host_fallback(text: &str) -> Result<HostFallback, Allowed> {
         "never" => Ok(HostFallback::Never),
         _ => Err("on-start-failure, always or never".to_owned()),
     }
+}
+
+pub(super) fn host_scope(text: &str) -> Result<HostScope, Allowed> {
+    match text.to_ascii_lowercase().as_str() {
+        "auto" => Ok(HostScope::Auto),
+        "off" => Ok(HostScope::Off),
+        _ => Err("auto or off".to_owned()),
+    }
+}
+
+pub(super) fn whole_number(text: &str) -> Result<u32, Allowed> {
+    text.parse().map_err(|_| "a whole number, or 0".to_owned())
 }
 
 pub(super) fn log_format(text: &str, automatic: LogFormat) -> Result<LogFormat, Allowed> {
@@ -279,19 +271,6 @@ mod tests {
             assert!(image(text).is_err(), "{text:?}");
         }
         assert!(image("registry.example:5000/team/agent@sha256:0123").is_ok());
-    }
-
-    #[test]
-    fn the_docker_modes_of_later_versions_are_named_as_such() {
-        let allowed = docker_mode("dind-caps").unwrap_err();
-        assert!(allowed.contains("dind-caps and dind-rootless are not in this version"));
-    }
-
-    #[test]
-    fn the_docker_modes_are_read_by_the_names_they_give_themselves() {
-        for mode in [DockerMode::Dind, DockerMode::Dood, DockerMode::None] {
-            assert_eq!(docker_mode(mode.name()), Ok(mode));
-        }
     }
 
     #[test]

@@ -123,6 +123,10 @@ impl<'a> Reader<'a> {
         &mut self,
         setting: &'static Setting,
     ) -> Result<Option<(Secret, Origin)>, Problem> {
+        let (literal, path) = self.secret_of_project(setting)?;
+        if let Some(found) = self.one_of(setting, literal, path)? {
+            return Ok(Some(found));
+        }
         let (literal, path) = self.secret_in_environment(setting)?;
         if let Some(found) = self.one_of(setting, literal, path)? {
             return Ok(Some(found));
@@ -147,6 +151,17 @@ impl<'a> Reader<'a> {
         Ok((literal, path))
     }
 
+    fn secret_of_project(
+        &self,
+        setting: &'static Setting,
+    ) -> Result<(Option<Given>, Option<Given>), Problem> {
+        let given = |path: &'static str| {
+            let given = self.sources.of_project(setting, path)?;
+            Ok(given.filter(|given| !given.text.is_empty()))
+        };
+        Self::secret_at(setting, given)
+    }
+
     fn secret_in_file(
         &self,
         setting: &'static Setting,
@@ -155,12 +170,24 @@ impl<'a> Reader<'a> {
             let given = self.sources.file.get(setting, path)?;
             Ok(given.filter(|given| !given.text.is_empty()))
         };
-        let literal = setting.toml.map(given).transpose()?.flatten();
+        Self::secret_at(setting, given)
+    }
+
+    /// A secret and the path of its file, at the two paths that a TOML file has for them.
+    fn secret_at(
+        setting: &'static Setting,
+        given: impl Fn(&'static str) -> Result<Option<Given>, Problem>,
+    ) -> Result<(Option<Given>, Option<Given>), Problem> {
+        let literal = setting.toml.map(&given).transpose()?.flatten();
         let path = match setting.kind {
             Kind::Secret { file } => given(file)?,
-            Kind::Text | Kind::Url | Kind::Number | Kind::Duration | Kind::Switch | Kind::List => {
-                None
-            }
+            Kind::Text
+            | Kind::Url
+            | Kind::Number
+            | Kind::Duration
+            | Kind::Size
+            | Kind::Switch
+            | Kind::List => None,
         };
         Ok((literal, path))
     }
@@ -225,7 +252,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn missing(&mut self, setting: &'static Setting) {
+    pub(super) fn missing(&mut self, setting: &'static Setting) {
         let mut ways = format!("environment variable {}", setting.name);
         if let Some(flag) = setting.flag {
             ways.push_str(&format!(", flag --{}", flag.name));

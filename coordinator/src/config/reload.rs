@@ -1,6 +1,6 @@
 //! Taking up a changed configuration while the coordinator runs.
 
-use super::setting::{self, Setting};
+use super::setting::{Setting, container, service};
 use super::{Config, agent_env};
 
 /// The configuration that holds from now on, and what was changed, by the names of the settings.
@@ -16,48 +16,85 @@ pub(crate) struct Reloaded {
 /// What a setting decides in a configuration, compared between two of them.
 type Differs = fn(&Config, &Config) -> bool;
 
+/// A key of the App, like its id, is looked at by itself, so that each has its name.
+static APP: &[(&Setting, Differs)] = &[
+    (&service::GITHUB_APP_ID, |now, new| {
+        now.github_app.as_ref().map(|app| app.id) != new.github_app.as_ref().map(|app| app.id)
+    }),
+    (&service::GITHUB_APP_INSTALLATION, |now, new| {
+        let installation = |config: &Config| config.github_app.as_ref()?.installation;
+        installation(now) != installation(new)
+    }),
+    (&service::GITHUB_APP_KEY, |now, new| {
+        now.github_app.as_ref().map(|app| &app.key) != new.github_app.as_ref().map(|app| &app.key)
+    }),
+];
+
+/// What the tables of projects are called together.
+const PROJECT_TABLES: &str = "[project]";
+
 macro_rules! differ {
-    ($($name:ident: $($field:ident).+;)*) => {
-        &[$((&setting::$name, |now, new| now.$($field).+ != new.$($field).+)),*]
+    ($($table:ident::$name:ident: $($field:ident).+;)*) => {
+        &[$((&$table::$name, |now, new| now.$($field).+ != new.$($field).+)),*]
     };
 }
 
 /// What is read once, at the start.
 static FIXED: &[(&Setting, Differs)] = differ! {
-    API_URL: app.url;
-    ENGINE_HOST: engine.host;
-    STATE_DIR: state_dir;
-    BREAKER_FAILURES: breaker.failures;
-    BREAKER_OPEN: breaker.open;
-    BREAKER_SUCCESSES: breaker.successes;
-    ON_STOP: shutdown.on_stop;
-    DRAIN_TIMEOUT: shutdown.drain_timeout;
-    LOG_FORMAT: log.format;
+    service::API_URL: app.url;
+    service::ENGINE_HOST: engine.host;
+    service::STATE_DIR: state_dir;
+    service::BREAKER_FAILURES: breaker.failures;
+    service::BREAKER_OPEN: breaker.open;
+    service::BREAKER_SUCCESSES: breaker.successes;
+    service::ON_STOP: shutdown.on_stop;
+    service::DRAIN_TIMEOUT: shutdown.drain_timeout;
+    service::LOG_FORMAT: log.format;
 };
 
 /// What is read whenever it is used.
 static LIVE: &[(&Setting, Differs)] = differ! {
-    API_KEY: app.key;
-    PROJECTS: projects;
-    MAX_CONCURRENT: schedule.max_concurrent;
-    POLL_INTERVAL: schedule.poll_interval;
-    IMAGE: agent.image;
-    DOCKER_MODE: agent.docker_mode;
-    SOCKET: agent.socket;
-    CACHE_VOLUME: agent.cache_volume;
-    NETWORK: agent.network;
-    HOST_FALLBACK: host.fallback;
-    RUNNER: host.runner;
-    JOB_TIMEOUT: limits.job_timeout;
-    STALL_TIMEOUT: limits.stall_timeout;
-    STOP_GRACE: limits.stop_grace;
-    OUTBOX_MAX: limits.outbox_max;
-    DISK_FLOOR: limits.disk_floor;
-    ORPHAN_GRACE: keep.orphan_grace;
-    LOG_KEEP_AGE: keep.log_age;
-    LOG_KEEP_MIB: keep.log_bytes;
-    CACHE_KEEP_MIB: keep.cache_bytes;
-    LOG_LEVEL: log.filter;
+    service::API_KEY: app.key;
+    service::PROJECTS: projects;
+    service::MAX_CONCURRENT: schedule.max_concurrent;
+    service::POLL_INTERVAL: schedule.poll_interval;
+    container::IMAGE: agent.image;
+    container::DOCKER_MODE: agent.docker_mode;
+    container::SOCKET: agent.socket;
+    container::CACHE_VOLUME: agent.cache_volume;
+    container::NETWORK: agent.network;
+    container::PULL: agent.pull;
+    container::DOOD_SHARED: agent.dood;
+    container::RUNTIME: agent.runtime;
+    container::MEMORY: agent.limits.memory;
+    container::MEMORY_SWAP: agent.limits.swap;
+    container::CPUS: agent.limits.nano_cpus;
+    container::PIDS: agent.limits.pids;
+    container::SHM: agent.limits.shm;
+    container::DISK: agent.limits.disk;
+    container::NOFILE: agent.limits.nofile;
+    container::READ_ONLY: agent.root;
+    container::EGRESS: agent.egress.policy;
+    container::EGRESS_ALLOW: agent.egress.allow;
+    container::EGRESS_LEARN: agent.egress.others;
+    container::MODEL_GATEWAY: agent.model_gateway;
+    container::CACHE_SCOPE: agent.cache_scope;
+    container::CACHE_DOCKER: agent.inner_layers;
+    service::HOST_FALLBACK: host.fallback;
+    service::RUNNER: host.runner;
+    service::HOST_USER: host.user;
+    service::HOST_SCOPE: host.scope;
+    service::SECRET_COMMAND: secret_command;
+    service::JOB_TIMEOUT: limits.job_timeout;
+    service::STALL_TIMEOUT: limits.stall_timeout;
+    service::STOP_GRACE: limits.stop_grace;
+    service::OUTBOX_MAX: limits.outbox_max;
+    service::DISK_FLOOR: limits.disk_floor;
+    service::ORPHAN_GRACE: keep.orphan_grace;
+    service::LOG_KEEP_AGE: keep.log_age;
+    service::LOG_KEEP_MIB: keep.log_bytes;
+    service::CACHE_KEEP_MIB: keep.cache_bytes;
+    service::LOG_LEVEL: log.filter;
 };
 
 /// Puts a new configuration in the place of the present one, as far as that is possible.
@@ -67,6 +104,8 @@ pub(crate) fn reloaded(now: &Config, new: Config) -> Reloaded {
         changed.map(|(setting, _)| setting.name).collect()
     };
     let (mut taken_up, at_restart) = (changed(LIVE), changed(FIXED));
+    taken_up.extend(changed(APP));
+    taken_up.extend((now.of_projects != new.of_projects).then_some(PROJECT_TABLES));
     let of_agent = agent_env::ALL.iter().map(|setting| setting.name);
     taken_up.extend(
         of_agent.filter(|name| now.agent.settings.get(name) != new.agent.settings.get(name)),
@@ -96,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_setting_is_known_as_one_that_changes_now_or_at_a_restart() {
-        let own = FIXED.iter().chain(LIVE).map(|(setting, _)| setting.name);
+        let own = FIXED.iter().chain(LIVE).chain(APP).map(|(setting, _)| setting.name);
         let known: Vec<_> = own.chain(agent_env::ALL.iter().map(|setting| setting.name)).collect();
         let unique: HashSet<_> = known.iter().copied().collect();
         assert_eq!(unique.len(), known.len());

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::iter;
 use std::path::PathBuf;
 
+use api_client::ProjectId;
 use serde::Serialize;
 
 use super::setting::Setting;
@@ -118,6 +119,11 @@ struct JsonEntry<'a> {
 }
 
 impl Entry {
+    /// Whether it stands in the table of a project.
+    pub(super) fn is_of(&self, project: ProjectId) -> bool {
+        matches!(&self.origin, Origin::File { path, .. } if path.starts_with(&format!("project.{project}.")))
+    }
+
     fn text(&self) -> String {
         match &self.shown {
             Shown::Value(text) => text.clone(),

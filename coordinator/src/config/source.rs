@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use api_client::ProjectId;
+
 use super::environment::Environment;
 use super::error::Problem;
-use super::file::ConfigFile;
+use super::file::{ConfigFile, of_project};
 use super::setting::{Kind, Setting, table_and_key};
 
 /// The values of the flags that were given, by the names of the flags.
@@ -30,7 +32,7 @@ pub(crate) enum Origin {
         /// The file.
         file: PathBuf,
         /// Table and key.
-        path: &'static str,
+        path: String,
     },
     /// The program itself.
     Default,
@@ -65,12 +67,20 @@ pub(super) struct Sources<'a> {
     pub(super) flags: &'a Flags,
     pub(super) environment: &'a Environment,
     pub(super) file: &'a ConfigFile,
+    /// The project whose own table comes before all but the flags.
+    pub(super) project: Option<ProjectId>,
 }
 
 impl Sources<'_> {
     /// The value of the first source that gives one.
     pub(super) fn find(&self, setting: &'static Setting) -> Result<Option<Given>, Problem> {
         if let Some(given) = self.in_flags(setting) {
+            return Ok(Some(given));
+        }
+        if let Some(path) = setting.toml
+            && let Some(given) = self.of_project(setting, path)?
+            && counts(setting, &given.text)
+        {
             return Ok(Some(given));
         }
         if let Some(given) = self.in_environment(setting)? {
@@ -81,6 +91,16 @@ impl Sources<'_> {
         };
         let given = self.file.get(setting, path)?;
         Ok(given.filter(|given| counts(setting, &given.text)))
+    }
+
+    /// What the project's own table has in the place of this path.
+    pub(super) fn of_project(
+        &self,
+        setting: &'static Setting,
+        path: &str,
+    ) -> Result<Option<Given>, Problem> {
+        let path = self.project.and_then(|project| of_project(project, path));
+        path.map_or(Ok(None), |path| self.file.get(setting, &path))
     }
 
     /// The text of one environment variable, unless it is blank.

@@ -191,8 +191,10 @@ impl Daemon {
         self.settings_read = Some(Instant::now());
         match self.ctx.api().settings().await {
             Ok(settings) => {
-                let own = self.ctx.config().schedule.max_concurrent;
-                let limit = settings.max_concurrent_agents.unwrap_or(own).min(SLOTS_MAX);
+                let config = self.ctx.config();
+                let own = config.schedule.max_concurrent;
+                let most = if config.is_for_one_agent() { NonZeroUsize::MIN } else { SLOTS_MAX };
+                let limit = settings.max_concurrent_agents.unwrap_or(own).min(most);
                 if limit != self.slots.limit() {
                     tracing::info!(limit, "the number of slots is now {limit}");
                     self.slots.set_limit(limit);

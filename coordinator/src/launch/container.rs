@@ -19,8 +19,9 @@ pub(crate) async fn start_container(
     record: &Record,
 ) -> Result<(Record, ContainerRef), LaunchError> {
     let config = ctx.config();
-    let image = ctx.images.image_for(&config.agent.image, job.project_id)?;
-    let document = job_document(record, job, &config, view(&config.agent), None);
+    let agent = config.agent_for(job.project_id);
+    let image = ctx.images.image_for(&agent.image, job.project_id)?;
+    let document = job_document(record, job, &config, view(agent), None);
     let spec = container_spec(job, &config, ctx.id, image.clone(), &document);
     let name = ContainerRef::of(job.job_id);
     let container = create(ctx, &name, spec, record.lease).await?;

@@ -30,7 +30,7 @@ pub(crate) fn job_document(
     view: View,
     run_error: Option<&str>,
 ) -> JobDocument {
-    let mut document = config.settings_over(&job.agent_env);
+    let mut document = config.settings_over(job.project_id, &job.agent_env);
     document.set(env::API_URL, config.app.url.as_str());
     document.set(env::JOB_ID, job.job_id.to_string());
     if let Some(claim) = record.claim_id() {

@@ -7,7 +7,7 @@ use api_client::wire::Job;
 
 use super::document::{DOCUMENT_ON_STDIN, VISIBLE, View, runner_command};
 use crate::alias::HOST_ALIAS;
-use crate::config::{AgentConfig, Config, DockerMode, SocketMount};
+use crate::config::{AgentConfig, Config, DockerMode, JobNetwork, SocketMount};
 use crate::engine::{ContainerSpec, DEFAULT_SOCKET, MountSpec, Privilege};
 use crate::identity::CoordinatorId;
 
@@ -24,9 +24,9 @@ pub(crate) mod label {
 
 /// How the containers of this configuration see the host.
 pub(crate) fn view(agent: &AgentConfig) -> View {
-    match agent.network.as_deref() {
-        Some("host") => View::HostNetwork,
-        _ => View::Container,
+    match &agent.network {
+        JobNetwork::Named(name) if name == "host" => View::HostNetwork,
+        JobNetwork::Named(_) | JobNetwork::Own => View::Container,
     }
 }
 
@@ -38,13 +38,16 @@ pub(crate) fn container_spec(
     image: String,
     document: &JobDocument,
 ) -> ContainerSpec {
-    let agent = &config.agent;
+    let agent = config.agent_for(job.project_id);
     let mut spec = ContainerSpec {
         image,
         command: runner_command(job),
         env: visible_env(agent, document),
         labels: labels(job, id),
-        network: agent.network.clone(),
+        network: match &agent.network {
+            JobNetwork::Named(name) => Some(name.clone()),
+            JobNetwork::Own => None,
+        },
         ..ContainerSpec::default()
     };
     if view(agent) == View::Container {
@@ -60,16 +63,17 @@ pub(crate) fn container_spec(
             // overlay2 does not work on top of the container's own overlay.
             spec.scratch_volumes.push("/var/lib/docker".to_owned());
         }
-        DockerMode::Dood => share_engine(&mut spec, config),
+        DockerMode::DindCaps | DockerMode::DindRootless => {}
+        DockerMode::Dood => share_engine(&mut spec, agent, config),
         DockerMode::None => {}
     }
     spec
 }
 
 /// Gives the container the engine that runs it.
-fn share_engine(spec: &mut ContainerSpec, config: &Config) {
+fn share_engine(spec: &mut ContainerSpec, agent: &AgentConfig, config: &Config) {
     let host = config.engine.host.as_deref();
-    match config.agent.socket {
+    match agent.socket {
         SocketMount::Mount => {
             let socket = host.and_then(|host| host.strip_prefix("unix://"));
             spec.mounts.push(MountSpec::Bind {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{APP, ID, OTHER_ID, Sandbox, setting_value};
 use crate::config::{
-    Config, DockerMode, ImageChoice, ProjectFilter, Setting, SocketMount, setting::table_and_key,
-    settings,
+    Config, DockerMode, ImageChoice, JobNetwork, ProjectFilter, Setting, SocketMount,
+    setting::table_and_key, settings,
 };
 
 const TOML_EXAMPLE: &str = include_str!("../../../../packaging/coordinator.example.toml");
@@ -86,6 +86,8 @@ fn an_environment_file_of_the_original_works_unchanged() {
         ("POLL_INTERVAL_SEC", "0.2"),
         ("AGENT_CACHE_VOLUME", ""),
         ("AGENT_DOCKER_MODE", "dood"),
+        // The one line that has to be added: several agents share the engine.
+        ("AGENT_DOOD_SHARED", "1"),
         ("AGENT_MOUNT_DOCKER_SOCKET", "0"),
         ("DOCKER_HOST", "tcp://sidecar:2375"),
         ("DOCKER_NETWORK", "agents"),
@@ -108,7 +110,7 @@ fn an_environment_file_of_the_original_works_unchanged() {
     assert_eq!(config.agent.docker_mode, DockerMode::Dood);
     assert_eq!(config.agent.socket, SocketMount::Leave);
     assert_eq!(config.engine.host.as_deref(), Some("tcp://sidecar:2375"));
-    assert_eq!(config.agent.network.as_deref(), Some("agents"));
+    assert_eq!(config.agent.network, JobNetwork::Named("agents".to_owned()));
     assert_eq!(config.state_dir, Path::new("/srv/coordinator"));
     assert_eq!(setting_value(&loaded, "WORKER_API_KEY"), Some("dummy"));
     assert_eq!(setting_value(&loaded, "GITHUB_TOKEN"), Some("ghp_original"));

@@ -19,7 +19,7 @@ fn a_file_that_is_named_must_be_there() {
 fn every_mistake_is_named_at_once_with_its_source_and_what_is_allowed() {
     let sandbox = Sandbox::new([
         ("MAX_CONCURRENT_AGENTS", "abc"),
-        ("AGENT_DOCKER_MODE", "dind-rootless"),
+        ("AGENT_DOCKER_MODE", "rootless"),
         ("WORKER_LLM_URL", "localhost:8080"),
     ])
     .flag("poll-interval", &["0"])
@@ -39,9 +39,6 @@ fn every_mistake_is_named_at_once_with_its_source_and_what_is_allowed() {
             "POLL_INTERVAL_SEC = \"0\" (flag --poll-interval): must be a number of seconds from \
              0.05 to 3600"
                 .to_owned(),
-            "AGENT_DOCKER_MODE = \"dind-rootless\" (environment variable AGENT_DOCKER_MODE): must \
-             be dind, dood or none (dind-caps and dind-rootless are not in this version)"
-                .to_owned(),
             format!(
                 "HOST_FALLBACK = \"true\" ({file}, [host] fallback): must be a string, in quotes"
             ),
@@ -49,6 +46,9 @@ fn every_mistake_is_named_at_once_with_its_source_and_what_is_allowed() {
                 "LOG_FORMAT = \"xml\" ({file}, [log] format): must be auto, pretty, json or \
                  journald"
             ),
+            "AGENT_DOCKER_MODE = \"rootless\" (environment variable AGENT_DOCKER_MODE): must be \
+             dind, dind-caps, dind-rootless, dood or none"
+                .to_owned(),
             "WORKER_LLM_URL = \"localhost:8080\" (environment variable WORKER_LLM_URL): must be \
              an http:// or https:// URL without user name and password"
                 .to_owned(),
@@ -135,4 +135,34 @@ fn what_is_not_a_project_id_is_named() {
     assert!(error.ends_with("not an id: \"one\", \"two\""), "{error}");
     let error = Sandbox::new([APP, ("PROJECT_IDS", ",")]).error();
     assert!(error.contains("not set at all for every project"), "{error}");
+}
+
+#[test]
+fn settings_that_cannot_hold_together_are_named_with_the_way_out() {
+    let dood = [APP, ("AGENT_DOCKER_MODE", "dood"), ("MAX_CONCURRENT_AGENTS", "2")];
+    let error = Sandbox::new(dood).error();
+    assert!(error.contains("or say AGENT_DOOD_SHARED=1"), "{error}");
+    let network = [APP, ("AGENT_EGRESS", "allowlist"), ("DOCKER_NETWORK", "agents")];
+    let error = Sandbox::new(network).error();
+    assert!(error.contains("leave DOCKER_NETWORK unset"), "{error}");
+    let proxy = [APP, ("AGENT_EGRESS", "none"), ("HTTPS_PROXY", "http://proxy.example:3128")];
+    let error = Sandbox::new(proxy).error();
+    assert!(error.contains("leave HTTPS_PROXY unset"), "{error}");
+}
+
+#[test]
+fn a_mistake_in_a_projects_table_is_named_with_its_place() {
+    let table = format!("[project.\"{ID}\"]\n");
+    for (text, expected) in [
+        (format!("{table}imag = 'x'"), "unknown key imag in [project.b0acb5a0"),
+        (
+            format!("{table}docker_mode = 'x'"),
+            "[project.b0acb5a0-d0bc-4738-89d0-347ecd318506] docker_mode",
+        ),
+        ("[project.mine]\nimage = 'x'".to_owned(), "unknown table [project.mine]"),
+        ("project = 1".to_owned(), "unknown table [project]"),
+    ] {
+        let error = Sandbox::new([APP]).file(&text).error();
+        assert!(error.contains(expected), "{error}");
+    }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{APP, ID, OTHER_ID, Sandbox, setting_value};
 use crate::config::{
-    DockerMode, Flags, HostFallback, ImageChoice, LogFormat, ProjectFilter, Setting, SocketMount,
-    load::load_from, settings,
+    AgentConfig, DockerMode, Flags, HostFallback, ImageChoice, JobNetwork, LogFormat,
+    ProjectFilter, Setting, SocketMount, load::load_from, settings,
 };
 
 fn explicit(image: &str) -> ImageChoice {
@@ -31,7 +31,7 @@ fn only_the_app_must_be_named() {
     assert_eq!(config.agent.socket, SocketMount::Mount);
     let cache = config.agent.cache_volume.as_deref();
     assert_eq!(cache, Some("terarchitect-agent-cache"));
-    assert_eq!(config.agent.network, None);
+    assert_eq!(config.agent.network, JobNetwork::Own);
     assert_eq!(config.agent.settings.iter().count(), 0);
     assert_eq!(config.host.fallback, HostFallback::OnStartFailure);
     let state = Path::new("/home/op/.terarchitect/coordinator");
@@ -179,7 +179,8 @@ fn combinations_that_are_rarely_meant_are_noticed() {
     };
     let dood = ("AGENT_DOCKER_MODE", "dood");
     assert!(!notices(&[dood]).contains("dood"));
-    assert!(notices(&[dood, ("MAX_CONCURRENT_AGENTS", "2")]).contains("share one Docker daemon"));
+    let shared = [dood, ("MAX_CONCURRENT_AGENTS", "2"), ("AGENT_DOOD_SHARED", "1")];
+    assert!(notices(&shared).contains("share one Docker daemon"));
     let root = notices(&[("COORDINATOR_REPO_ROOT", "/opt/terarchitect")]);
     assert!(root.contains("COORDINATOR_REPO_ROOT is ignored"));
     assert!(root.contains("AGENT_RUNNER_PATH"));
@@ -194,4 +195,26 @@ fn the_log_goes_to_the_journal_where_the_service_manager_set_one_up() {
     };
     assert_eq!(of(&[("JOURNAL_STREAM", "8:1234")]), LogFormat::Journald);
     assert_eq!(of(&[("JOURNAL_STREAM", "8:1234"), ("LOG_FORMAT", "json")]), LogFormat::Json);
+}
+
+#[test]
+fn a_projects_own_table_wins_over_all_but_a_flag_and_holds_for_that_project_alone() {
+    let text = format!(
+        "[agent]\nmemory = '1g'\n[project.\"{ID}\"]\nimage = 'own:1'\ndocker_mode = 'none'\n\
+         [project.\"{ID}\".env]\nWORKER_MODEL = 'big'\n\
+         WORKER_API_KEY = 'own-key'"
+    );
+    let variables = [APP, ("AGENT_IMAGE", "all:1"), ("WORKER_API_KEY", "key-of-all")];
+    let sandbox = Sandbox::new(variables).flag("docker-mode", &["dood"]).file(&text);
+    let config = sandbox.load().config;
+    let (id, other) = (ID.parse().unwrap(), OTHER_ID.parse().unwrap());
+    let (own, general) = (config.agent_for(id), config.agent_for(other));
+    assert_eq!((&own.image, &general.image), (&explicit("own:1"), &explicit("all:1")));
+    assert_eq!(own.docker_mode, DockerMode::Dood);
+    assert_eq!(own.limits.memory, general.limits.memory);
+    assert!(own.limits.memory.is_some());
+    let key = |agent: &AgentConfig| agent.settings.get("WORKER_API_KEY").cloned();
+    assert_eq!(key(own), Some("own-key".into()));
+    assert_eq!(key(general), Some("key-of-all".into()));
+    assert!(general.settings.get("WORKER_MODEL").is_none());
 }

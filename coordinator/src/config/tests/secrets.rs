@@ -93,7 +93,8 @@ fn no_secret_is_printed_in_any_form() {
     let secrets = settings().filter(|setting| setting.is_secret());
     let given: Vec<_> = secrets.map(|setting| (setting.name, "hunter2-secret")).collect();
     let proxy = ("HTTP_PROXY", "http://me:hunter2-secret@proxy:3128");
-    let loaded = Sandbox::new(given.iter().copied().chain([APP, proxy])).load();
+    let app = ("GITHUB_APP_ID", "1");
+    let loaded = Sandbox::new(given.iter().copied().chain([APP, proxy, app])).load();
     let texts = [printed(&loaded, Form::Text), printed(&loaded, Form::Json), format!("{loaded:?}")];
     for text in &texts {
         assert!(!text.contains("hunter2"), "{text}");

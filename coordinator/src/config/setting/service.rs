@@ -1,0 +1,183 @@
+//! Settings of the coordinator itself, and of what it depends on.
+
+use super::{Kind, Preset, Setting, settings};
+
+settings! {
+    API_URL = Setting::new(
+        "TERARCHITECT_API_URL", "app.url", Kind::Url, Preset::Required,
+        "Base URL of the app, as reached from this host.",
+    ).flag("api-url", "URL");
+
+    API_KEY = Setting {
+        toml: None,
+        ..Setting::new(
+            "TERARCHITECT_WORKER_API_KEY", "",
+            Kind::Secret { file: "app.worker_api_key_file" },
+            Preset::Unset("no key is sent"),
+            "Key of the app's worker API.",
+        )
+    };
+
+    PROJECTS = Setting::new(
+        "PROJECT_IDS", "schedule.projects", Kind::List, Preset::Unset("every project"),
+        "Ids of the projects whose jobs are claimed, separated by commas.",
+    ).also("PROJECT_ID").flag("project", "ID");
+
+    MAX_CONCURRENT = Setting::new(
+        "MAX_CONCURRENT_AGENTS", "schedule.max_concurrent", Kind::Number, Preset::Value("1"),
+        "How many jobs may run at once (1 to 1000); the app's own setting overrides it.",
+    ).flag("max-concurrent", "N");
+
+    POLL_INTERVAL = Setting::new(
+        "POLL_INTERVAL_SEC", "schedule.poll_interval_sec", Kind::Number, Preset::Value("10"),
+        "How often an idle coordinator asks for jobs, in seconds (0.05 to 3600).",
+    ).flag("poll-interval", "SECONDS");
+
+    ENGINE_HOST = Setting::new(
+        "DOCKER_HOST", "engine.host", Kind::Text, Preset::Unset("the engine's usual socket"),
+        "Address of the Docker Engine: unix:///path, tcp://host:port or http://host:port.",
+    ).flag("docker-host", "ADDRESS");
+
+    HOST_FALLBACK = Setting::new(
+        "HOST_FALLBACK", "host.fallback", Kind::Text, Preset::Value("on-start-failure"),
+        "When a job that is meant for a container runs on this host, without isolation: \
+         on-start-failure (of its container), always or never.",
+    ).flag("host-fallback", "WHEN");
+
+    RUNNER = Setting::new(
+        "AGENT_RUNNER_PATH", "host.runner", Kind::Text,
+        Preset::Found("agent-runner beside the coordinator, else in PATH"),
+        "Path of the agent-runner program for runs on this host.",
+    ).flag("agent-runner", "PATH");
+
+    HOST_USER = Setting::new(
+        "HOST_USER", "host.user", Kind::Text, Preset::Unset("the coordinator's own"),
+        "User as whom agents run on this host, where the coordinator is root.",
+    );
+
+    HOST_SCOPE = Setting::new(
+        "HOST_SCOPE", "host.scope", Kind::Text, Preset::Value("auto"),
+        "Whether an agent on this host gets a systemd scope with the limits of a container: auto \
+         (where systemd runs) or off.",
+    );
+
+    STATE_DIR = Setting::new(
+        "COORDINATOR_STATE_DIR", "state.dir", Kind::Text,
+        Preset::Found("systemd's state directory, else ~/.terarchitect/coordinator"),
+        "Directory of everything that must survive a restart.",
+    ).flag("state-dir", "PATH");
+
+    JOB_TIMEOUT = Setting::new(
+        "JOB_TIMEOUT", "limits.job_timeout", Kind::Duration, Preset::Value("4h"),
+        "Longest time for one job, counted from when its agent began: seconds, or a number with \
+         s, m, h or d.",
+    ).flag("job-timeout", "TIME");
+
+    STALL_TIMEOUT = Setting::new(
+        "STALL_TIMEOUT", "limits.stall_timeout", Kind::Duration, Preset::Value("15m"),
+        "Longest time for which an agent may print nothing; 0 for no limit.",
+    ).flag("stall-timeout", "TIME");
+
+    STOP_GRACE = Setting::new(
+        "STOP_GRACE", "limits.stop_grace", Kind::Duration, Preset::Value("10s"),
+        "Between the request to an agent to end and its kill.",
+    );
+
+    OUTBOX_MAX = Setting::new(
+        "OUTBOX_MAX", "limits.outbox_max", Kind::Number, Preset::Value("100"),
+        "With more undelivered outcomes than this, nothing is claimed.",
+    );
+
+    DISK_FLOOR = Setting::new(
+        "DISK_FLOOR_MIB", "limits.disk_floor_mib", Kind::Number, Preset::Value("1024"),
+        "With less free disk space than this, in MiB, for the state directory or an engine on this \
+         host, nothing is claimed; 0 for no limit.",
+    );
+
+    BREAKER_FAILURES = Setting::new(
+        "BREAKER_FAILURES", "breaker.failures", Kind::Number, Preset::Value("5"),
+        "After this many failures in a row the engine, or the app, is left alone for a while.",
+    );
+
+    BREAKER_OPEN = Setting::new(
+        "BREAKER_OPEN", "breaker.open", Kind::Duration, Preset::Value("60s"),
+        "How long it is left alone before it is tried again.",
+    );
+
+    BREAKER_SUCCESSES = Setting::new(
+        "BREAKER_SUCCESSES", "breaker.successes", Kind::Number, Preset::Value("2"),
+        "After this many successes in a row it counts as well again.",
+    );
+
+    ON_STOP = Setting::new(
+        "ON_STOP", "shutdown.on_stop", Kind::Text, Preset::Value("detach"),
+        "What a stop of the coordinator does to the agents: detach (they go on, and the next \
+         start adopts them), drain (they are waited for) or stop (they are ended and reported).",
+    ).flag("on-stop", "WHAT");
+
+    DRAIN_TIMEOUT = Setting::new(
+        "DRAIN_TIMEOUT", "shutdown.drain_timeout", Kind::Duration, Preset::Value("300s"),
+        "Longest wait of ON_STOP=drain; agents that still run then go on, and the next start \
+         adopts them.",
+    ).flag("drain-timeout", "TIME");
+
+    ORPHAN_GRACE = Setting::new(
+        "ORPHAN_GRACE", "keep.orphan_grace", Kind::Duration, Preset::Value("5m"),
+        "Containers, networks and volumes of ours that belong to no job are removed after this \
+         time.",
+    );
+
+    LOG_KEEP_AGE = Setting::new(
+        "LOG_KEEP_AGE", "keep.log_age", Kind::Duration, Preset::Value("14d"),
+        "How long the logs of jobs are kept; 0 for ever.",
+    );
+
+    LOG_KEEP_MIB = Setting::new(
+        "LOG_KEEP_MIB", "keep.log_mib", Kind::Number, Preset::Value("1024"),
+        "How much the logs of jobs may take together, in MiB, the oldest removed first; 0 for no \
+         limit.",
+    );
+
+    CACHE_KEEP_MIB = Setting::new(
+        "CACHE_KEEP_MIB", "keep.cache_mib", Kind::Number, Preset::Value("0"),
+        "A cache volume larger than this, in MiB, is removed when no job uses it; 0 for no limit.",
+    );
+
+    LOG_LEVEL = Setting::new(
+        "LOG_LEVEL", "log.level", Kind::Text, Preset::Value("info"),
+        "What is logged: error, warn, info, debug or trace, or directives such as \
+         info,coordinator=debug.",
+    ).also("RUST_LOG").flag("log-level", "LEVEL");
+
+    LOG_FORMAT = Setting::new(
+        "LOG_FORMAT", "log.format", Kind::Text, Preset::Value("auto"),
+        "Form of the log: auto, pretty, json or journald.",
+    ).flag("log-format", "FORMAT");
+
+    GITHUB_APP_ID = Setting::new(
+        "GITHUB_APP_ID", "github_app.id", Kind::Number, Preset::Unset("no GitHub App"),
+        "Id of the GitHub App whose one-hour tokens the agents get in place of GITHUB_TOKEN.",
+    );
+
+    GITHUB_APP_INSTALLATION = Setting::new(
+        "GITHUB_APP_INSTALLATION_ID", "github_app.installation", Kind::Number,
+        Preset::Unset("that of each repository is looked up"),
+        "Id of the installation of the GitHub App.",
+    );
+
+    GITHUB_APP_KEY = Setting {
+        toml: None,
+        ..Setting::new(
+            "GITHUB_APP_PRIVATE_KEY", "",
+            Kind::Secret { file: "github_app.private_key_file" },
+            Preset::Unset("no GitHub App"),
+            "Private key of the GitHub App, as PEM.",
+        )
+    };
+
+    SECRET_COMMAND = Setting::new(
+        "SECRET_COMMAND", "secrets.command", Kind::Text, Preset::Unset("no command is asked"),
+        "Command that is asked for each secret that is given nowhere else: its words, and after them \
+         the secret's name.",
+    );
+}
