@@ -1,6 +1,8 @@
 //! The command line. Everything else is a setting (see [`settings`](crate::settings)), so that a
 //! container and a shell start the runner in the same way.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Runs one job: clones a repository, drives a coding CLI in it, opens a pull request, reports.
@@ -31,6 +33,9 @@ enum Command {
     /// Answer git's question for a credential
     #[command(hide = true)]
     Credential { operation: Option<String> },
+    /// Carry a new token of the forge, on standard input, to the run that listens at this socket
+    #[command(hide = true)]
+    Refresh { socket: PathBuf },
 }
 
 /// What kind of job is run.
@@ -56,7 +61,7 @@ impl Kind {
 }
 
 /// What this process is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The process that was started from outside: takes the settings and becomes the outer one.
     First(Option<Kind>),
@@ -66,6 +71,8 @@ pub(crate) enum Role {
     Inner(Option<Kind>),
     /// A helper that git starts.
     Credential,
+    /// A helper that the coordinator starts.
+    Refresh(PathBuf),
 }
 
 impl Cli {
@@ -78,6 +85,7 @@ impl Cli {
             Some(Command::Outer { kind }) => Role::Outer(*kind),
             Some(Command::Inner { kind }) => Role::Inner(*kind),
             Some(Command::Credential { .. }) => Role::Credential,
+            Some(Command::Refresh { socket }) => Role::Refresh(socket.clone()),
         }
     }
 }

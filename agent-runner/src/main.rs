@@ -20,12 +20,15 @@ mod processes;
 mod prompt;
 mod publish;
 mod redaction;
+mod refresh;
 mod report;
 mod run;
 mod settings;
+mod token;
 mod worker;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use api_client::contract::{AgentExit, STARTED_LINE};
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Role::Credential => {
             git::credential::answer().map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
+        Role::Refresh(socket) => refresh(&socket),
     };
     ended.unwrap_or_else(|error: Box<dyn std::error::Error>| {
         tracing::error!("{}", error_chain(error.as_ref()));
@@ -72,6 +76,13 @@ fn first(kind: Option<Kind>) -> Result<ExitCode, Box<dyn std::error::Error>> {
         handover => handover?,
     };
     match init::become_outer(&handover, kind)? {}
+}
+
+/// Carries a new token to the run that listens there.
+fn refresh(socket: &Path) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    logging::init(None, &Redaction::default());
+    refresh::carry(socket)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs the inner process, and outlives it.

@@ -120,6 +120,8 @@ pub(crate) struct Settings {
     pub(crate) workspace: Option<PathBuf>,
     /// Token of the forge.
     pub(crate) token: Secret,
+    /// Where a new token may come, while the run lasts.
+    pub(crate) refresh_socket: Option<PathBuf>,
     /// Base URL of the forge's REST API, where it is not the public one.
     pub(crate) forge_api: Option<Url>,
     /// Name of the author of commits.
@@ -188,6 +190,7 @@ impl Settings {
             repo_url: repo_url(layers, app_repo_url)?,
             workspace: workspace.map(|path| path.directory()).transpose()?,
             token: forge_token(layers)?,
+            refresh_socket: layers.handed_over(env::REFRESH_SOCKET).map(|path| path.text().into()),
             forge_api: layers.find(env::FORGE_API_URL).map(|url| url.url()).transpose()?,
             author_name: or_default(env::GIT_USER_NAME, DEFAULT_AUTHOR_NAME),
             author_email: or_default(env::GIT_USER_EMAIL, DEFAULT_AUTHOR_EMAIL),

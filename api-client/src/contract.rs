@@ -34,6 +34,10 @@ pub mod env {
     pub const GITHUB_TOKEN: &str = "GITHUB_TOKEN";
     /// The other name of [`GITHUB_TOKEN`].
     pub const GH_TOKEN: &str = "GH_TOKEN";
+    /// Path of the Unix socket at which the runner takes a new [`GITHUB_TOKEN`] while it runs, in a
+    /// folder of its own that it makes (mode 0700). What is written there, and answered, is one line:
+    /// a [`JobDocument`](super::JobDocument), and [`REFRESHED_LINE`](super::REFRESHED_LINE).
+    pub const REFRESH_SOCKET: &str = "AGENT_REFRESH_SOCKET";
     /// Base URL of the forge's REST API, where it is not the public one.
     pub const FORGE_API_URL: &str = "FORGE_API_URL";
     /// Number of the pull request of a review job.
@@ -87,6 +91,12 @@ pub const DOCKER_RUN_ERROR_MAX_CHARS: usize = 8_000;
 /// The first line that the runner writes to standard output. The coordinator repeats a job on the
 /// host only while this line has not been seen: what began is never run twice.
 pub const STARTED_LINE: &str = "agent-runner: started";
+
+/// What the runner answers to a new token that it has taken.
+pub const REFRESHED_LINE: &str = "taken";
+
+/// The [`env::REFRESH_SOCKET`] of a run in a container.
+pub const REFRESH_SOCKET_IN_CONTAINER: &str = "/run/agent-runner/refresh";
 
 /// Settings of a job that must not be seen in `docker inspect`: one JSON object, written to the
 /// runner's standard input and closed. Keys are environment names.

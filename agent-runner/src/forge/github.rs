@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::git::{BranchName, RepoUrl};
+use crate::token::TokenSource;
 
 use super::{BODY_MAX_CHARS, Forge, ForgeError, PullRequest, PullRequestDraft, cut};
 
@@ -36,6 +37,7 @@ pub(crate) struct GitHub {
     /// `…/repos/{owner}/{name}/pulls`
     pulls: Url,
     owner: String,
+    token: TokenSource,
     delays: ExponentialBuilder,
     cancel: CancellationToken,
 }
@@ -50,7 +52,7 @@ impl GitHub {
     pub(crate) fn new(
         repo: &RepoUrl,
         api: Option<&Url>,
-        token: &Secret,
+        token: TokenSource,
         cancel: CancellationToken,
     ) -> Result<Self, ForgeError> {
         let misconfigured = |why: &str| ForgeError::Misconfigured(why.to_owned());
@@ -67,8 +69,10 @@ impl GitHub {
             .map_err(|()| misconfigured("FORGE_API_URL must be an http or https URL"))?
             .pop_if_empty()
             .extend(["repos", owner, name, "pulls"]);
+        // A token that no header can carry is found before any work is done.
+        authorization(&token.current())?;
         let http = http_client(concat!("agent-runner/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers(token)?)
+            .default_headers(headers())
             .timeout(TIMEOUT)
             // Repositories are renamed: GitHub then answers with their new address.
             .redirect(reqwest::redirect::Policy::limited(3))
@@ -79,7 +83,7 @@ impl GitHub {
             .with_max_delay(Duration::from_secs(30))
             .with_max_times(TRIES - 1)
             .with_jitter();
-        Ok(Self { http, pulls, owner: owner.to_owned(), delays, cancel })
+        Ok(Self { http, pulls, owner: owner.to_owned(), token, delays, cancel })
     }
 
     fn pull(&self, number: u64) -> Url {
@@ -125,7 +129,8 @@ impl GitHub {
             return Err(ForgeError::Cancelled { attempted });
         }
         let unreachable = |error| ForgeError::Unreachable { attempted, reason: describe(error) };
-        let mut request = self.http.request(method, url);
+        let authorization = authorization(&self.token.current())?;
+        let mut request = self.http.request(method, url).header(AUTHORIZATION, authorization);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -195,15 +200,18 @@ fn usual_api(repo: &RepoUrl) -> Option<Url> {
     Url::parse(&base).ok()
 }
 
-fn headers(token: &Secret) -> Result<HeaderMap, ForgeError> {
+fn authorization(token: &Secret) -> Result<HeaderValue, ForgeError> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose().trim()))
         .map_err(|_| ForgeError::Misconfigured("GITHUB_TOKEN is not a token".to_owned()))?;
     value.set_sensitive(true);
+    Ok(value)
+}
+
+fn headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, value);
     headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
     headers.insert("x-github-api-version", HeaderValue::from_static(API_VERSION));
-    Ok(headers)
+    headers
 }
 
 fn worth_waiting_for(error: &ForgeError) -> bool {

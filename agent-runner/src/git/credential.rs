@@ -22,6 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{RepoUrl, Source, private_folder};
 use crate::processes::ProcessTable;
+use crate::token::TokenSource;
 
 /// The environment name by which the helper finds the socket. It is not secret.
 pub(crate) const SOCKET_ENV: &str = "AGENT_RUNNER_CREDENTIAL_SOCKET";
@@ -114,12 +115,12 @@ fn socket_in(folder: &Path) -> PathBuf {
     folder.join("socket")
 }
 
-async fn serve(listener: UnixListener, url: RepoUrl, token: Secret) {
+async fn serve(listener: UnixListener, url: RepoUrl, token: TokenSource) {
     loop {
         let served = async {
             let (stream, _) = listener.accept().await?;
             check(stream.peer_cred()?.pid())?;
-            tokio::time::timeout(PATIENCE, converse(stream, &url, &token)).await?
+            tokio::time::timeout(PATIENCE, converse(stream, &url, &token.current())).await?
         };
         if let Err(error) = served.await {
             tracing::warn!(%error, "a question of git for the token was not answered");
@@ -173,13 +174,13 @@ mod tests {
     fn source() -> Source {
         Source {
             url: "https://forge.example:8443/acme/shop".parse().unwrap(),
-            token: Some(Secret::from("ghp_secret")),
+            token: Some(TokenSource::fixed("ghp_secret")),
         }
     }
 
     fn reply_to(question: &str) -> String {
         let source = source();
-        reply(question, &source.url, &source.token.unwrap()).expose().to_owned()
+        reply(question, &source.url, &source.token.unwrap().current()).expose().to_owned()
     }
 
     #[test]

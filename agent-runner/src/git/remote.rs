@@ -12,6 +12,7 @@ use super::credential::CredentialServer;
 use super::parse::{self, Advertised};
 use super::process::Ended;
 use super::{BranchName, Call, CommitId, Git, GitError, Operation, PushAnswer, Source};
+use crate::token::TokenSource;
 
 /// Where a fetch puts what it gets.
 #[derive(Clone, Copy, Debug)]
@@ -159,7 +160,8 @@ impl Git {
         let start = |source| GitError::Start { operation: call.operation, source };
         let server = CredentialServer::start(self.scratch.path(), source).map_err(start)?;
         let socket = server.as_ref().map(CredentialServer::socket);
-        let redactor = Redactor::new(source.token.as_ref());
+        let token = source.token.as_ref().map(TokenSource::current);
+        let redactor = Redactor::new(token.as_ref());
         let ended = self.end(call, socket.as_deref(), &redactor).await;
         if let Some(server) = server {
             server.stop().await;

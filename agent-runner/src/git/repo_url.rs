@@ -5,8 +5,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use api_client::Secret;
 use url::Url;
+
+use crate::token::TokenSource;
 
 /// Where a repository is fetched from and pushed to, and with which token.
 #[derive(Clone, Debug)]
@@ -14,7 +15,7 @@ pub(crate) struct Source {
     /// The address.
     pub(crate) url: RepoUrl,
     /// The forge's token; without one only what is public works.
-    pub(crate) token: Option<Secret>,
+    pub(crate) token: Option<TokenSource>,
 }
 
 /// The text is not an address that can be used.

@@ -1,7 +1,7 @@
 //! A job whose settings are all known, and what can be done with it.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api_client::error_chain;
@@ -16,8 +16,10 @@ use crate::processes;
 use crate::prompt::{self, Assignment};
 use crate::publish::{self, Author, CommitMessage, DiffStat};
 use crate::redaction::Redaction;
+use crate::refresh::RefreshServer;
 use crate::report::{Reporter, Step};
 use crate::settings::{self, DockerMode, Layers, Settings};
+use crate::token::{TokenSink, TokenSource};
 use crate::worker::{Place, TurnReport, Worker};
 
 /// What a run may take beyond its turn: fetching, pushing, the pull request.
@@ -36,6 +38,7 @@ pub(super) struct Job {
     git: Git,
     plain: Vec<(String, String)>,
     docker_host: Option<String>,
+    _refresh: Option<RefreshServer>,
 }
 
 /// What is to be published.
@@ -61,13 +64,16 @@ impl Job {
         outer: Pid,
     ) -> Result<Self, RunError> {
         let author = Author::new(&settings.author_name, &settings.author_email);
+        let (token, sink) = TokenSource::new(settings.token.clone(), redaction.clone());
+        let refresh =
+            settings.refresh_socket.clone().and_then(|socket| listen(socket, sink, outer));
         let forge = GitHub::new(
             &settings.repo_url,
             settings.forge_api.as_ref(),
-            &settings.token,
+            token.clone(),
             cancel.clone(),
         );
-        let source = Source { url: settings.repo_url.clone(), token: Some(settings.token.clone()) };
+        let source = Source { url: settings.repo_url.clone(), token: Some(token) };
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let plain: Vec<_> = layers.plain_environment().map(owned).collect();
         Ok(Self {
@@ -82,6 +88,7 @@ impl Job {
             outer,
             source,
             plain,
+            _refresh: refresh,
         })
     }
 
@@ -235,6 +242,18 @@ impl Job {
 
     fn title(&self) -> String {
         self.redaction.redact(self.assignment.title())
+    }
+}
+
+/// Takes new tokens there. Most jobs end before their token does, so that this is no reason to fail.
+fn listen(socket: PathBuf, sink: TokenSink, outer: Pid) -> Option<RefreshServer> {
+    let shown = socket.display().to_string();
+    match RefreshServer::start(socket, sink, outer) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            tracing::warn!(%error, "the forge's token cannot be renewed at {shown}");
+            None
+        }
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) const PLAIN_NAMES: [&str; 25] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 31] = [
+pub(super) const SETTING_NAMES: [&str; 32] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -69,6 +69,7 @@ pub(super) const SETTING_NAMES: [&str; 31] = [
     env::GITHUB_TOKEN,
     env::GH_TOKEN,
     env::FORGE_API_URL,
+    env::REFRESH_SOCKET,
     env::PR_NUMBER,
     env::COMMENT_BODY,
     env::GITHUB_COMMENT_ID,

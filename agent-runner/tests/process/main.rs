@@ -5,6 +5,7 @@
 mod job;
 mod lease;
 mod publishing;
+mod refreshing;
 mod servers;
 mod stopping;
 mod turn;

@@ -24,6 +24,8 @@ pub(crate) struct Request {
     /// What it is for: `renewal`, `completion`, `open`, …
     pub(crate) what: &'static str,
     pub(crate) body: Value,
+    /// The header of that name, in lower case.
+    pub(crate) authorization: String,
     /// The commit of the ticket's branch on the remote.
     pub(crate) pushed: Option<String>,
 }
@@ -147,8 +149,8 @@ fn document(url: &str) -> Value {
 impl Servers {
     fn serve(&self, stream: TcpStream) {
         let mut stream = BufReader::new(stream);
-        let Some((line, body)) = read(&mut stream) else { return };
-        let request = Request { what: kind(&line), body, pushed: self.pushed() };
+        let Some((line, authorization, body)) = read(&mut stream) else { return };
+        let request = Request { what: kind(&line), body, authorization, pushed: self.pushed() };
         let before = {
             let mut all = self.requests.lock().unwrap();
             all.push(request.clone());
@@ -217,8 +219,8 @@ fn pull(commit: Option<&str>) -> Value {
     })
 }
 
-/// The request line and the body.
-fn read(stream: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
+/// The request line, the authorization and the body.
+fn read(stream: &mut BufReader<TcpStream>) -> Option<(String, String, Value)> {
     let mut head = Vec::new();
     loop {
         let mut line = String::new();
@@ -231,8 +233,10 @@ fn read(stream: &mut BufReader<TcpStream>) -> Option<(String, Value)> {
     let length = head.iter().find_map(|line| line.strip_prefix("content-length: "));
     let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
     stream.read_exact(&mut body).ok()?;
+    let authorization = head.iter().find_map(|line| line.strip_prefix("authorization: "));
+    let authorization = authorization.unwrap_or_default().to_owned();
     let line = head.first()?;
     let (method, rest) = line.split_once(' ')?;
     let body = serde_json::from_slice(&body).unwrap_or_default();
-    Some((format!("{} {rest}", method.to_ascii_uppercase()), body))
+    Some((format!("{} {rest}", method.to_ascii_uppercase()), authorization, body))
 }

@@ -26,7 +26,7 @@ async fn server(answers: Vec<Answer>) -> (GitHub, JoinHandle<Vec<String>>) {
     });
     let repo = format!("http://{host}/acme/shop.git").parse().unwrap();
     let mut github =
-        GitHub::new(&repo, None, &Secret::from("tok-123"), CancellationToken::new()).unwrap();
+        GitHub::new(&repo, None, TokenSource::fixed("tok-123"), CancellationToken::new()).unwrap();
     github.delays = ExponentialBuilder::new()
         .with_min_delay(Duration::from_millis(1))
         .with_max_times(TRIES - 1);
@@ -171,8 +171,8 @@ async fn a_forge_that_does_not_answer_is_unreachable() {
 fn the_api_of_a_repository_is_where_its_forge_has_it() {
     let pulls = |repo: &str, api: Option<&str>| {
         let api = api.map(|api| Url::parse(api).unwrap());
-        let token = Secret::from("t");
-        GitHub::new(&repo.parse().unwrap(), api.as_ref(), &token, CancellationToken::new())
+        let token = TokenSource::fixed("t");
+        GitHub::new(&repo.parse().unwrap(), api.as_ref(), token, CancellationToken::new())
             .map(|g| g.pulls.to_string())
     };
     for (repo, api, expected) in [
@@ -189,8 +189,9 @@ fn the_api_of_a_repository_is_where_its_forge_has_it() {
 #[test]
 fn a_token_that_no_header_can_carry_is_refused_without_being_shown() {
     let repo = "https://github.com/o/r".parse().unwrap();
-    let error = GitHub::new(&repo, None, &Secret::from("ghp_bad\nvalue"), CancellationToken::new())
-        .unwrap_err();
+    let error =
+        GitHub::new(&repo, None, TokenSource::fixed("ghp_bad\nvalue"), CancellationToken::new())
+            .unwrap_err();
     assert!(!error.to_string().contains("ghp_bad"), "{error}");
     assert!(!format!("{error:?}").contains("ghp_bad"));
 }
