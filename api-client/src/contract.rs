@@ -9,6 +9,8 @@ use url::Url;
 
 use crate::Secret;
 
+pub use crate::hosts::{DEFAULT_REGISTRIES, default_model_hosts};
+
 /// Names of the environment variables of a job, as the original agent reads them.
 pub mod env {
     /// Base URL of the app, as seen from where the agent runs.
@@ -56,6 +58,16 @@ pub mod env {
     pub const WORKER_MODEL: &str = "WORKER_MODEL";
     /// Key of the worker's model endpoint (secret).
     pub const WORKER_LLM_KEY: &str = "WORKER_API_KEY";
+    /// Tokens that the worker's model may read and write in one job.
+    pub const WORKER_TOKEN_BUDGET: &str = "WORKER_TOKEN_BUDGET";
+    /// What the worker's model may cost in one job, in US dollars.
+    pub const WORKER_MONEY_BUDGET: &str = "WORKER_MONEY_BUDGET";
+    /// Price of a million tokens that the worker's model reads, in US dollars.
+    pub const WORKER_PRICE_INPUT: &str = "WORKER_PRICE_INPUT";
+    /// Price of a million tokens that the worker's model writes, in US dollars.
+    pub const WORKER_PRICE_OUTPUT: &str = "WORKER_PRICE_OUTPUT";
+    /// What callers of a model gateway show in the place of the real key (secret).
+    pub const MODEL_GATEWAY_KEY: &str = "MODEL_GATEWAY_KEY";
     /// Longest time for one turn of the worker, in seconds.
     pub const WORKER_TIMEOUT_SEC: &str = "WORKER_TIMEOUT_SEC";
     /// Base URL of the Director's model endpoint.
@@ -68,6 +80,14 @@ pub mod env {
     pub const DOCKER_RUN_ERROR: &str = "TERARCHITECT_DOCKER_RUN_ERROR";
     /// `dind`, `dood` or `none`: which Docker the agent may use.
     pub const AGENT_DOCKER_MODE: &str = "AGENT_DOCKER_MODE";
+    /// `open`, `allowlist` or `none`: what a gateway lets through.
+    pub const AGENT_EGRESS: &str = "AGENT_EGRESS";
+    /// The hosts that a gateway lets through, separated by commas: `name`, `name:port`, `.name`.
+    pub const AGENT_EGRESS_ALLOW: &str = "AGENT_EGRESS_ALLOW";
+    /// Those of them that may have private addresses: the job's own.
+    pub const AGENT_EGRESS_TRUSTED: &str = "AGENT_EGRESS_TRUSTED";
+    /// `1` where a gateway lets everything through, and lists it.
+    pub const AGENT_EGRESS_LEARN: &str = "AGENT_EGRESS_LEARN";
     /// `stdin` when a [`JobDocument`](super::JobDocument) is to be read from standard input.
     pub const JOB_DOCUMENT: &str = "TERARCHITECT_JOB_DOCUMENT";
 }
@@ -97,6 +117,19 @@ pub const REFRESHED_LINE: &str = "taken";
 
 /// The [`env::REFRESH_SOCKET`] of a run in a container.
 pub const REFRESH_SOCKET_IN_CONTAINER: &str = "/run/agent-runner/refresh";
+
+/// The first line that a gateway writes to standard output: all that it offers can be had.
+pub const GATEWAY_READY_LINE: &str = "agent-runner: gateway ready";
+
+/// Ports of a gateway.
+pub mod gateway_port {
+    /// The HTTP proxy.
+    pub const PROXY: u16 = 3128;
+    /// Host names, by UDP and TCP.
+    pub const NAMES: u16 = 53;
+    /// The model.
+    pub const MODEL: u16 = 8088;
+}
 
 /// Settings of a job that must not be seen in `docker inspect`: one JSON object, written to the
 /// runner's standard input and closed. Keys are environment names.

@@ -6,6 +6,7 @@ pub mod wire;
 
 mod client;
 mod error;
+mod hosts;
 mod id;
 mod retry;
 mod secret;

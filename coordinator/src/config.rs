@@ -86,6 +86,15 @@ impl Config {
         self.of_projects.get(&project).unwrap_or(&self.agent)
     }
 
+    /// Whether a project's job may run on this host when its container could not be started: not where
+    /// its way out is to be guarded, which nothing does here.
+    pub(crate) fn fallback_for(&self, project: ProjectId) -> HostFallback {
+        match self.agent_for(project).egress.policy {
+            EgressPolicy::Open => self.host.fallback,
+            EgressPolicy::AllowList | EgressPolicy::None => HostFallback::Never,
+        }
+    }
+
     /// Whether only one agent may run at a time: it has the host's engine.
     pub(crate) fn is_for_one_agent(&self) -> bool {
         self.agents()

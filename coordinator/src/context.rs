@@ -18,7 +18,7 @@ use crate::gate::Gate;
 use crate::housekeeping::{FirstSeen, Measured};
 use crate::identity::CoordinatorId;
 use crate::images::ProjectImages;
-use crate::launch::label;
+use crate::launch::{gateway_name, label};
 use crate::lease::Leases;
 use crate::ledger::Ledger;
 use crate::shutdown::Shutdown;
@@ -105,10 +105,27 @@ impl Context {
         Redactor::new(self.config().secrets(of_app))
     }
 
-    /// Removes a job's container, if it is one of ours.
+    /// Removes a job's container and what was made for it, as far as it is ours.
     pub(crate) async fn remove_container(&self, job: JobId) -> Result<(), EngineError> {
-        let name = ContainerRef::of(job);
+        self.remove_ours(&ContainerRef::of(job)).await?;
+        self.remove_surroundings(job).await
+    }
+
+    /// Removes what was made for a job's container: the gateway, then the network.
+    pub(crate) async fn remove_surroundings(&self, job: JobId) -> Result<(), EngineError> {
+        self.remove_ours(&Self::gateway_of(job)).await?;
+        let labels =
+            [format!("{}={}", label::COORDINATOR, self.id), format!("{}={job}", label::JOB)];
+        Box::pin(self.engine.remove_networks(&labels)).await
+    }
+
+    /// The gateway beside a job's container.
+    pub(crate) fn gateway_of(job: JobId) -> ContainerRef {
+        ContainerRef::named(gateway_name(job))
+    }
+
+    async fn remove_ours(&self, name: &ContainerRef) -> Result<(), EngineError> {
         let id = self.id.to_string();
-        Box::pin(self.engine.remove_labelled(&name, label::COORDINATOR, &id)).await
+        Box::pin(self.engine.remove_labelled(name, label::COORDINATOR, &id)).await
     }
 }

@@ -2,15 +2,19 @@
 //!
 //! Every call has a time limit. Nothing here decides anything about jobs.
 
+mod disk;
 mod end;
 mod error;
 mod leftover;
 mod logs;
+mod network;
+mod rights;
 mod spec;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,10 +30,13 @@ use tokio::io::AsyncWriteExt;
 
 use api_client::{JobId, Secret};
 
+pub(crate) use disk::DiskUse;
 pub(crate) use error::EngineError;
 pub(crate) use leftover::{Leftover, LeftoverKind};
 pub(crate) use logs::LogCursor;
-pub(crate) use spec::{ContainerSpec, MountSpec, Privilege};
+pub(crate) use network::{NetworkId, Reach};
+pub(crate) use rights::Rights;
+pub(crate) use spec::{ContainerSpec, MountSpec};
 
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -51,6 +58,11 @@ impl ContainerRef {
     /// the same job.
     pub(crate) fn of(job: JobId) -> Self {
         Self(format!("terarchitect-{job}"))
+    }
+
+    /// A container by its name.
+    pub(crate) const fn named(name: String) -> Self {
+        Self(name)
     }
 }
 
@@ -94,6 +106,8 @@ pub(crate) struct Engine {
     host: String,
     /// The client, once the engine was reached; never held across an await.
     docker: Mutex<Option<Docker>>,
+    /// Whether its storage was seen to give containers no limit.
+    no_disk_limits: AtomicBool,
 }
 
 /// The writing end of a container's standard input.
@@ -104,7 +118,7 @@ impl Engine {
     /// socket.
     pub(crate) fn new(host: Option<&str>) -> Self {
         let host = host.map_or_else(|| format!("unix://{DEFAULT_SOCKET}"), str::to_owned);
-        Self { host, docker: Mutex::new(None) }
+        Self { host, docker: Mutex::new(None), no_disk_limits: AtomicBool::new(false) }
     }
 
     /// Whether the engine answers.
@@ -140,6 +154,24 @@ impl Engine {
 
     /// Creates a container, and tells its id. One of that name from an earlier try is an error.
     pub(crate) async fn create(
+        &self,
+        name: &ContainerRef,
+        spec: ContainerSpec,
+    ) -> Result<ContainerRef, EngineError> {
+        if spec.limits.disk.is_none() || self.no_disk_limits.load(Ordering::Relaxed) {
+            return self.create_as_it_is(name, spec.without_disk_limit()).await;
+        }
+        match self.create_as_it_is(name, spec.clone()).await {
+            Err(error) if error.is_about_disk_limits() => {
+                tracing::info!(%error, "disk space of agents is watched, not limited");
+                self.no_disk_limits.store(true, Ordering::Relaxed);
+                self.create_as_it_is(name, spec.without_disk_limit()).await
+            }
+            created => created,
+        }
+    }
+
+    async fn create_as_it_is(
         &self,
         name: &ContainerRef,
         spec: ContainerSpec,

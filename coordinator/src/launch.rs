@@ -7,14 +7,17 @@ mod container;
 mod document;
 #[cfg(test)]
 mod fixture;
+mod gateway;
 mod host;
 mod spec;
+mod surroundings;
 
 use crate::engine::EngineError;
 use crate::images::ImagesError;
 use crate::ledger::LedgerError;
 
 pub(crate) use container::start_container;
+pub(crate) use gateway::{gateway_name, has_gateway};
 pub(crate) use host::start_on_host;
 pub(crate) use spec::label;
 
@@ -30,6 +33,9 @@ pub(crate) enum LaunchError {
     /// There is a container of this job that was started before: its agent may have acted.
     #[error("a container of this job was started before")]
     StartedBefore,
+    /// The gateway beside the agent's container did not come up.
+    #[error("the gateway beside the agent's container is of no use: {problem}")]
+    Gateway { problem: String },
     /// The agent's keeper could not be started.
     #[error("cannot start a keeper for an agent on the host")]
     Keeper {

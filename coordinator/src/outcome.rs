@@ -37,6 +37,8 @@ pub(crate) enum Cause {
     ImageMissing { problem: String },
     /// The engine, or the agent by its last words, had no space left.
     NoSpace { said: String },
+    /// It took more disk space than it may.
+    DiskLimit { limit_mib: u64 },
     /// The agent could not start another process.
     PidsLimit { said: String },
     /// The engine went away while the agent ran, and ended it.
@@ -147,6 +149,7 @@ impl Cause {
             Self::NotStarted { .. } => "not_started",
             Self::ImageMissing { .. } => "image_missing",
             Self::NoSpace { .. } => "no_space",
+            Self::DiskLimit { .. } => "disk_limit",
             Self::PidsLimit { .. } => "pids_limit",
             Self::EngineLost { .. } => "engine_lost",
             Self::ContainerGone => "container_gone",
@@ -187,6 +190,10 @@ impl fmt::Display for Cause {
                 write!(f, "could not be started for want of an image: {problem}")
             }
             Self::NoSpace { said } => write!(f, "no space left on a disk: {said}"),
+            Self::DiskLimit { limit_mib } => write!(
+                f,
+                "it was stopped: it took more than {limit_mib} MiB of disk space (AGENT_DISK)"
+            ),
             Self::PidsLimit { said } => write!(f, "no process could be started any more: {said}"),
             Self::EngineLost { code } => {
                 write!(

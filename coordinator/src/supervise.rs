@@ -2,6 +2,8 @@
 //! trusted: how an agent ended is read from the engine or from its keeper's note alone.
 
 mod container;
+mod disk;
+mod gateway;
 mod host;
 mod order;
 
@@ -19,6 +21,7 @@ use crate::job::Place;
 use crate::ledger::Record;
 use crate::output::Output;
 
+pub(crate) use gateway::last_words_of_gateway;
 use order::Order;
 pub(crate) use order::{StopReason, first_look};
 
@@ -65,7 +68,7 @@ pub(crate) async fn supervise(
     let order = tokio::select! {
         biased;
         end = &mut ending => return Watched::Ended(end, None),
-        order = order::next(ctx, record, &activity) => order,
+        order = order::next(ctx, record, place, &activity) => order,
     };
     let reason = match order {
         Order::Detach => return Watched::Detached,

@@ -64,6 +64,7 @@ fn stopped(reason: StopReason) -> Cause {
     match reason {
         StopReason::Deadline(limit) => Cause::Deadline { limit_sec: limit.as_secs() },
         StopReason::Stalled(limit) => Cause::Stalled { limit_sec: limit.as_secs() },
+        StopReason::DiskLimit(limit) => Cause::DiskLimit { limit_mib: limit >> 20 },
         StopReason::Cancelled => Cause::Cancelled,
         StopReason::Interrupted => Cause::Interrupted,
         // Decided before; it has no cause that anyone is told.

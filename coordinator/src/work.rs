@@ -21,7 +21,7 @@ use crate::outcome::{Cause, Outcome};
 use crate::output::{Output, tail_of_file};
 use crate::resume::resume;
 use crate::slot::Slot;
-use crate::supervise::{Watched, first_look, supervise};
+use crate::supervise::{Watched, first_look, last_words_of_gateway, supervise};
 use crate::verdict::{Began, Verdict, verdict};
 
 /// Between two questions to the app once the growing delays are used up.
@@ -177,7 +177,7 @@ async fn in_container(ctx: &Context, job: &Job, record: Record) -> (Record, Afte
         Err(error) => error_chain(&error),
     };
     discard(ctx, job.job_id).await;
-    match ctx.config().host.fallback {
+    match ctx.config().fallback_for(job.project_id) {
         HostFallback::Never => {
             let tail = tail_of_file(&ctx.log_path(job.job_id)).await;
             (record, After::NeverBegan { problem, tail })
@@ -239,6 +239,9 @@ async fn watch(
     };
     ctx.board.job_stage(record.job.job_id, stage);
     let watched = supervise(ctx, record, &place, &mut output).await;
+    if let (Watched::Ended(..), Place::Container(_)) = (&watched, &place) {
+        last_words_of_gateway(ctx, record, &mut output).await;
+    }
     output.finish().await;
     let (end, reason) = match watched {
         Watched::Ended(end, reason) => (end, reason),

@@ -14,8 +14,8 @@ use super::setting::service;
 use super::source::{Flags, Sources};
 use super::{
     AppConfig, Config, DockerMode, DoodUse, EgressPolicy, EngineConfig, GithubAppConfig,
-    HostConfig, JobNetwork, Loaded, LogConfig, LogFormat, ModelGateway, ProjectFilter,
-    ScheduleConfig, parse, runner,
+    HostConfig, HostFallback, JobNetwork, Loaded, LogConfig, LogFormat, ModelGateway,
+    ProjectFilter, ScheduleConfig, parse, runner,
 };
 
 /// The file that is read where none is named.
@@ -217,6 +217,12 @@ fn contradictions(config: &Config) -> Vec<Problem> {
         let gateway = agent.model_gateway == ModelGateway::Outside;
         if agent.egress.policy == EgressPolicy::Open && !gateway {
             continue;
+        }
+        if config.host.fallback == HostFallback::Always && agent.egress.policy != EgressPolicy::Open
+        {
+            let why =
+                "HOST_FALLBACK=always runs jobs on this host, where nothing guards their way out";
+            contradict("AGENT_EGRESS", why.to_owned());
         }
         if agent.network != JobNetwork::Own {
             let why = "the gateway needs a network of the job's own: leave DOCKER_NETWORK unset";

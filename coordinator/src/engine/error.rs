@@ -11,6 +11,13 @@ pub(crate) enum EngineError {
     /// The engine answered with an error.
     #[error("the engine could not {action} {object}: {message} (HTTP {status})")]
     Refused { action: &'static str, object: String, status: u16, message: String },
+    /// The engine has no addresses left for one more network.
+    #[error(
+        "the engine has no address range left for one more network ({message}): remove networks that \
+         nobody uses (`docker network prune`), or give it more by default-address-pools in its \
+         daemon.json"
+    )]
+    NoAddresses { message: String },
     /// The engine was not reached, or the connection broke.
     #[error("the engine could not be reached to {action} {object}: {problem}; is Docker running?")]
     Unreachable { action: &'static str, object: String, problem: String },
@@ -35,6 +42,27 @@ impl EngineError {
     pub(super) fn timed_out(action: &'static str, object: &str, limit: Duration) -> Self {
         let problem = format!("no answer within {} s", limit.as_secs());
         Self::Unreachable { action, object: object.to_owned(), problem }
+    }
+
+    /// Whether the engine's storage cannot limit what a container takes of the disk.
+    pub(super) fn is_about_disk_limits(&self) -> bool {
+        match self {
+            Self::Refused { message, .. } => {
+                let message = message.to_ascii_lowercase();
+                ["storage-opt", "storage opt", "pquota"].iter().any(|part| message.contains(part))
+            }
+            Self::NoAddresses { .. } | Self::Unreachable { .. } => false,
+        }
+    }
+
+    /// What the engine says of a network that it did not make.
+    pub(super) fn of_network(self) -> Self {
+        match self {
+            Self::Refused { message, .. } if message.contains("address pool") => {
+                Self::NoAddresses { message }
+            }
+            other => other,
+        }
     }
 
     pub(super) fn is_not_found(&self) -> bool {
@@ -77,6 +105,16 @@ mod tests {
         assert!(refused(409, "Conflict").is_name_taken());
         assert!(refused(500, "the container name is already in use").is_name_taken());
         assert!(!refused(500, "no space left on device").is_name_taken());
+    }
+
+    #[test]
+    fn a_want_of_addresses_is_told_with_its_cure() {
+        let message = "could not find an available, non-overlapping IPv4 address pool among the \
+                       defaults to assign to the network";
+        let error = refused(404, message).of_network().to_string();
+        assert!(error.contains("default-address-pools"), "{error}");
+        let other = refused(403, "no").of_network();
+        assert!(matches!(other, EngineError::Refused { status: 403, .. }));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use api_client::JobId;
 use bollard::models::VolumeListResponse;
 use bollard::query_parameters::{
-    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptions,
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    RemoveVolumeOptions,
 };
 
 use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, found, limited};
@@ -52,11 +53,12 @@ impl Engine {
         let filter = format!("{}={coordinator}", label::COORDINATOR);
         let filters = HashMap::from([("label", vec![filter])]);
         let docker = self.docker().await?;
-        let jobs = self.labelled(label::COORDINATOR, &coordinator.to_string(), label::JOB).await?;
-        let containers = jobs.iter().filter_map(|job| job.parse().ok()).map(|job| Leftover {
-            kind: LeftoverKind::Container,
-            id: ContainerRef::of(job).to_string(),
-            job: Some(job),
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let list = docker.list_containers(Some(options));
+        let containers = limited(CALL_TIMEOUT, "list containers", label::COORDINATOR, list).await?;
+        let containers = containers.into_iter().filter_map(|container| {
+            let job = job_of(&container.labels.unwrap_or_default())?;
+            Some(Leftover { kind: LeftoverKind::Container, id: container.id?, job: Some(job) })
         });
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
         let list = docker.list_networks(Some(options));
@@ -102,5 +104,5 @@ impl Engine {
 }
 
 fn job_of(labels: &HashMap<String, String>) -> Option<JobId> {
-    labels.get(label::JOB)?.parse().ok()
+    labels.get(label::JOB).or_else(|| labels.get(label::GATEWAY))?.parse().ok()
 }

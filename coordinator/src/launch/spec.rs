@@ -7,20 +7,47 @@ use api_client::wire::Job;
 
 use super::document::{DOCUMENT_ON_STDIN, VISIBLE, View, runner_command};
 use crate::alias::HOST_ALIAS;
-use crate::config::{AgentConfig, Config, DockerMode, JobNetwork, SocketMount};
-use crate::engine::{ContainerSpec, DEFAULT_SOCKET, MountSpec, Privilege};
+use crate::config::{AgentConfig, Config, DockerMode, JobNetwork, RootFolder, SocketMount};
+use crate::engine::{ContainerSpec, DEFAULT_SOCKET, MountSpec, NetworkId, Rights};
 use crate::identity::CoordinatorId;
 
-/// Labels by which containers are found again.
+/// Labels by which containers, networks and volumes are found again.
 pub(crate) mod label {
     /// Id of the coordinator.
     pub(crate) const COORDINATOR: &str = "terarchitect.coordinator";
-    /// Id of the job.
+    /// Id of the job; of an agent's container and of its network.
     pub(crate) const JOB: &str = "terarchitect.job";
+    /// Id of the job; of the gateway beside the agent's container.
+    pub(crate) const GATEWAY: &str = "terarchitect.gateway";
     pub(super) const TICKET: &str = "terarchitect.ticket";
     pub(super) const PROJECT: &str = "terarchitect.project";
     pub(super) const KIND: &str = "terarchitect.kind";
 }
+
+/// What was made for a container before itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    /// A network of the job's own.
+    pub(crate) network: Option<NetworkId>,
+    /// The address of the gateway on it, where that is the only way out.
+    pub(crate) way_out: Option<String>,
+}
+
+/// Where an agent's own Docker daemon keeps what it has. A volume: overlay2 does not work on top of
+/// the container's own overlay.
+const INNER_DOCKER: &str = "/var/lib/docker";
+/// The same of a daemon without rights, which runs as the worker's user.
+const ROOTLESS_DOCKER: &str = "/home/agent/.local";
+
+/// Folders that programs expect to write to, where the root is read-only. Whatever is run from them
+/// must be allowed to: package managers do that.
+const WRITABLE: [(&str, &str); 5] = [
+    ("/home/agent", "exec,mode=0755,uid=1000,gid=1000"),
+    ("/root", "exec,mode=0700"),
+    ("/run", "mode=0755"),
+    ("/tmp", "exec,mode=1777"),
+    ("/var/tmp", "exec,mode=1777"),
+];
 
 /// How the containers of this configuration see the host.
 pub(crate) fn view(agent: &AgentConfig) -> View {
@@ -37,37 +64,67 @@ pub(crate) fn container_spec(
     id: CoordinatorId,
     image: String,
     document: &JobDocument,
+    surroundings: Surroundings,
 ) -> ContainerSpec {
     let agent = config.agent_for(job.project_id);
+    let network = match (&agent.network, surroundings.network) {
+        (JobNetwork::Named(name), _) => Some(name.clone()),
+        (JobNetwork::Own, own) => own.map(|network| network.as_str().to_owned()),
+    };
     let mut spec = ContainerSpec {
         image,
         command: runner_command(job),
         env: visible_env(agent, document),
         labels: labels(job, id),
-        network: match &agent.network {
-            JobNetwork::Named(name) => Some(name.clone()),
-            JobNetwork::Own => None,
-        },
-        ..ContainerSpec::default()
+        user: None,
+        rights: rights(agent.docker_mode),
+        runtime: agent.runtime.clone(),
+        limits: agent.limits.clone(),
+        root: agent.root,
+        in_memory: in_memory(agent.root),
+        scratch_volumes: Vec::new(),
+        mounts: Vec::new(),
+        network,
+        extra_hosts: Vec::new(),
+        name_servers: surroundings.way_out.iter().cloned().collect(),
     };
-    if view(agent) == View::Container {
+    if view(agent) == View::Container && surroundings.way_out.is_none() {
         spec.extra_hosts.push(format!("{HOST_ALIAS}:host-gateway"));
     }
     if let Some(volume) = &agent.cache_volume {
-        let target = "/cache".to_owned();
-        spec.mounts.push(MountSpec::Volume { name: volume.clone(), target });
+        let (name, target) = (volume.clone(), "/cache".to_owned());
+        spec.mounts.push(MountSpec::Volume { name, target, labels: BTreeMap::new() });
     }
     match agent.docker_mode {
-        DockerMode::Dind => {
-            spec.privilege = Privilege::Privileged;
-            // overlay2 does not work on top of the container's own overlay.
-            spec.scratch_volumes.push("/var/lib/docker".to_owned());
+        DockerMode::Dind | DockerMode::DindCaps => {
+            spec.scratch_volumes.push(INNER_DOCKER.to_owned());
         }
-        DockerMode::DindCaps | DockerMode::DindRootless => {}
+        DockerMode::DindRootless => spec.scratch_volumes.push(ROOTLESS_DOCKER.to_owned()),
         DockerMode::Dood => share_engine(&mut spec, agent, config),
         DockerMode::None => {}
     }
     spec
+}
+
+/// What the container may do on the host, by what its Docker needs.
+pub(crate) const fn rights(mode: DockerMode) -> Rights {
+    match mode {
+        DockerMode::Dind => Rights::Privileged,
+        DockerMode::DindCaps => Rights::MountsAndNetworks,
+        DockerMode::DindRootless => Rights::UserNamespaces,
+        DockerMode::Dood | DockerMode::None => Rights::ChangeUser,
+    }
+}
+
+/// What is in memory where the root cannot be written.
+pub(super) fn in_memory(root: RootFolder) -> BTreeMap<String, String> {
+    match root {
+        RootFolder::Writable => BTreeMap::new(),
+        RootFolder::ReadOnly => WRITABLE
+            .into_iter()
+            .map(|(path, options)| (path.to_owned(), format!("rw,nosuid,nodev,{options}")))
+            .collect(),
+    }
 }
 
 /// Gives the container the engine that runs it.
@@ -111,13 +168,21 @@ mod tests {
     use super::*;
     use crate::ledger::{JobRef, Record, Runs};
 
-    fn spec(fields: &str, variables: &[(&str, &str)]) -> ContainerSpec {
+    fn spec_in(
+        fields: &str,
+        variables: &[(&str, &str)],
+        surroundings: Surroundings,
+    ) -> ContainerSpec {
         let dir = tempfile::tempdir().unwrap();
         let id = CoordinatorId::load_or_make(dir.path()).unwrap();
         let (job, config) = (job(fields), config(variables));
         let record = Record::claimed(JobRef::of(&job, Runs::InContainer), None, 0);
         let document = job_document(&record, &job, &config, view(&config.agent), None);
-        container_spec(&job, &config, id, "image:1".to_owned(), &document)
+        container_spec(&job, &config, id, "image:1".to_owned(), &document, surroundings)
+    }
+
+    fn spec(fields: &str, variables: &[(&str, &str)]) -> ContainerSpec {
+        spec_in(fields, variables, Surroundings::default())
     }
 
     const TICKET: &str = r#""kind":"ticket","agent_env":{"WORKER_API_KEY":"sk-very-secret"}"#;
@@ -144,20 +209,23 @@ mod tests {
     }
 
     #[test]
-    fn dind_is_privileged_with_a_volume_of_its_own() {
-        let spec = spec(TICKET, &[]);
-        assert_eq!(spec.privilege, Privilege::Privileged);
-        assert_eq!(spec.scratch_volumes, ["/var/lib/docker"]);
-        let cache = MountSpec::Volume {
-            name: "terarchitect-agent-cache".to_owned(),
-            target: "/cache".to_owned(),
-        };
-        assert_eq!(spec.mounts, [cache]);
-        assert_eq!(spec.extra_hosts, ["host.docker.internal:host-gateway"]);
+    fn each_mode_gets_the_rights_and_the_volume_that_its_docker_needs_and_no_more() {
+        for (mode, rights, volume) in [
+            ("dind", Rights::Privileged, Some(INNER_DOCKER)),
+            ("dind-caps", Rights::MountsAndNetworks, Some(INNER_DOCKER)),
+            ("dind-rootless", Rights::UserNamespaces, Some(ROOTLESS_DOCKER)),
+            ("dood", Rights::ChangeUser, None),
+            ("none", Rights::ChangeUser, None),
+        ] {
+            let spec = spec(TICKET, &[("AGENT_DOCKER_MODE", mode)]);
+            assert_eq!(spec.rights, rights, "{mode}");
+            assert_eq!(spec.scratch_volumes, Vec::from_iter(volume), "{mode}");
+            assert_eq!(spec.extra_hosts, ["host.docker.internal:host-gateway"], "{mode}");
+        }
     }
 
     #[test]
-    fn dood_shares_the_engine_and_needs_no_privilege() {
+    fn dood_shares_the_engine() {
         let mode = ("AGENT_DOCKER_MODE", "dood");
         let no_cache = ("AGENT_CACHE_VOLUME", "");
         let spec_of = |more: &[(&str, &str)]| {
@@ -166,7 +234,6 @@ mod tests {
             spec(TICKET, &variables)
         };
         let mounted = spec_of(&[("DOCKER_HOST", "unix:///run/other.sock")]);
-        assert_eq!(mounted.privilege, Privilege::Default);
         let bind = MountSpec::Bind {
             source: "/run/other.sock".to_owned(),
             target: "/var/run/docker.sock".to_owned(),
@@ -183,5 +250,22 @@ mod tests {
         let spec = spec(TICKET, &[("DOCKER_NETWORK", "host")]);
         assert!(spec.extra_hosts.is_empty());
         assert_eq!(spec.network.as_deref(), Some("host"));
+    }
+
+    #[test]
+    fn an_agent_behind_a_gateway_asks_it_for_names_and_knows_no_other_way_out() {
+        let way_out = Some("172.30.0.2".to_owned());
+        let surroundings = Surroundings { network: None, way_out };
+        let spec = spec_in(TICKET, &[("AGENT_EGRESS", "allowlist")], surroundings);
+        assert_eq!(spec.name_servers, ["172.30.0.2"]);
+        assert!(spec.extra_hosts.is_empty());
+    }
+
+    #[test]
+    fn a_read_only_root_leaves_what_programs_write_to_in_memory() {
+        let spec = spec(TICKET, &[("AGENT_READ_ONLY", "1")]);
+        assert_eq!(spec.root, RootFolder::ReadOnly);
+        assert!(spec.in_memory["/tmp"].contains("exec"));
+        assert!(spec.in_memory.contains_key("/run"));
     }
 }

@@ -26,7 +26,7 @@ const SAID_MAX_CHARS: usize = 2_000;
 
 /// Whether all that a container printed was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Completeness {
+pub(super) enum Completeness {
     Whole,
     Partial,
 }
@@ -154,7 +154,7 @@ impl Watch<'_> {
     }
 }
 
-async fn take_all(
+pub(super) async fn take_all(
     ctx: &Context,
     name: &ContainerRef,
     cursor: &mut LogCursor,

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::disk;
 use crate::activity::Activity;
 use crate::context::Context;
+use crate::job::Place;
 use crate::ledger::{CancelFlag, Record};
 
 /// How often the app's cancel flag is asked for.
@@ -29,6 +31,8 @@ pub(crate) enum StopReason {
     Deadline(Duration),
     /// It has printed nothing for as long as it may.
     Stalled(Duration),
+    /// It takes more disk space than it may: the limit, in bytes.
+    DiskLimit(u64),
     /// The app asked for it.
     Cancelled,
     /// The coordinator is to stop, and the agents with it.
@@ -44,6 +48,9 @@ impl fmt::Display for StopReason {
             Self::Stalled(limit) => {
                 write!(f, "it has printed nothing for {} s", limit.as_secs_f64())
             }
+            Self::DiskLimit(limit) => {
+                write!(f, "it takes more than {} MiB of disk space", limit >> 20)
+            }
             Self::Cancelled => f.write_str("the app asked for the end"),
             Self::Interrupted => f.write_str("the coordinator stops"),
             Self::Superseded => f.write_str("the app gave the job to someone else"),
@@ -52,7 +59,12 @@ impl fmt::Display for StopReason {
 }
 
 /// Waits for what comes first.
-pub(super) async fn next(ctx: &Context, record: &Record, activity: &Activity) -> Order {
+pub(super) async fn next(
+    ctx: &Context,
+    record: &Record,
+    place: &Place,
+    activity: &Activity,
+) -> Order {
     let superseded = ctx.leases.superseded(record.job.job_id);
     let reason = tokio::select! {
         biased;
@@ -62,6 +74,7 @@ pub(super) async fn next(ctx: &Context, record: &Record, activity: &Activity) ->
         () = ctx.shutdown.agents.cancelled() => StopReason::Interrupted,
         limit = deadline(ctx, record) => StopReason::Deadline(limit),
         limit = stall(ctx, activity) => StopReason::Stalled(limit),
+        limit = disk::exceeded(ctx, record, place) => StopReason::DiskLimit(limit),
     };
     Order::Stop(reason)
 }

@@ -1,0 +1,52 @@
+//! The hosts that an agent may need though none of its settings names them.
+
+/// Where the package managers of the agent's image fetch from: what an allow-list of hosts holds by
+/// default. `.name` stands for every host below it.
+pub const DEFAULT_REGISTRIES: [&str; 22] = [
+    // npm and what it redirects to.
+    "registry.npmjs.org",
+    "registry.yarnpkg.com",
+    "nodejs.org",
+    // Python.
+    "pypi.org",
+    "files.pythonhosted.org",
+    // Rust.
+    "crates.io",
+    "index.crates.io",
+    "static.crates.io",
+    "static.rust-lang.org",
+    // Go.
+    "proxy.golang.org",
+    "sum.golang.org",
+    // Debian.
+    "deb.debian.org",
+    "security.debian.org",
+    // Ruby, Java.
+    "rubygems.org",
+    "repo.maven.apache.org",
+    // Dependencies by git, and archives of them.
+    "github.com",
+    "codeload.github.com",
+    "raw.githubusercontent.com",
+    "objects.githubusercontent.com",
+    // Docker Hub, for an agent with a Docker daemon of its own.
+    "registry-1.docker.io",
+    "auth.docker.io",
+    "production.cloudflare.docker.com",
+];
+
+/// Where a worker CLI finds its model when no setting says so; all of them for a CLI that is not known
+/// by this name, since the default decides.
+#[must_use]
+pub fn default_model_hosts(worker_mode: &str) -> &'static [&'static str] {
+    match worker_mode {
+        "claude-code" => &["api.anthropic.com:443"],
+        "codex" => &["api.openai.com:443"],
+        "gemini" => &["generativelanguage.googleapis.com:443"],
+        _ => &[
+            "api.anthropic.com:443",
+            "api.openai.com:443",
+            "generativelanguage.googleapis.com:443",
+        ],
+    }
+}

@@ -1,0 +1,40 @@
+//! How much of the engine's disk a container takes.
+
+use std::path::PathBuf;
+
+use bollard::query_parameters::InspectContainerOptionsBuilder;
+
+use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, limited};
+
+/// What a container takes of the engine's disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DiskUse {
+    /// The container's own layer, in bytes.
+    pub(crate) layer: u64,
+    /// The folders of volumes that are the container's alone, on the engine's host.
+    pub(crate) volumes: Vec<PathBuf>,
+}
+
+impl Engine {
+    /// What a container takes of the engine's disk.
+    pub(crate) async fn disk_use(&self, name: &ContainerRef) -> Result<DiskUse, EngineError> {
+        let docker = self.docker().await?;
+        let options = InspectContainerOptionsBuilder::default().size(true).build();
+        let inspect = docker.inspect_container(&name.0, Some(options));
+        let found = limited(CALL_TIMEOUT, "measure container", &name.0, inspect).await?;
+        let mounts = found.mounts.unwrap_or_default().into_iter();
+        let own = mounts.filter(|mount| {
+            mount.typ.as_deref() == Some("volume")
+                && mount.name.as_deref().is_some_and(is_anonymous)
+        });
+        Ok(DiskUse {
+            layer: found.size_rw.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+            volumes: own.filter_map(|mount| mount.source).map(PathBuf::from).collect(),
+        })
+    }
+}
+
+/// Whether a volume has a name that the engine made up: it was made for one container.
+fn is_anonymous(volume: &str) -> bool {
+    volume.len() == 64 && volume.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

@@ -1,0 +1,103 @@
+//! Networks of jobs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::models::{NetworkConnectRequest, NetworkCreateRequest};
+use bollard::query_parameters::{InspectContainerOptions, ListNetworksOptionsBuilder};
+use serde::{Deserialize, Serialize};
+
+use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, found, limited};
+
+/// The engine's network that has a way out.
+const WAY_OUT: &str = "bridge";
+
+/// A network, by the id that the engine gave it: names are not unique.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct NetworkId(String);
+
+impl NetworkId {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether a network has a way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// It has, as the engine's own bridge has.
+    Out,
+    /// Only those on it reach each other; not even this host is reached by it.
+    Within,
+}
+
+impl Engine {
+    /// Makes a bridge network.
+    pub(crate) async fn create_network(
+        &self,
+        name: &str,
+        labels: BTreeMap<String, String>,
+        reach: Reach,
+    ) -> Result<NetworkId, EngineError> {
+        // Without an address on the bridge, the host is no neighbour. Each version of the engine
+        // takes the option that it knows and leaves the other alone.
+        let closed = [
+            ("com.docker.network.bridge.inhibit_ipv4", "true"),
+            ("com.docker.network.bridge.gateway_mode_ipv4", "isolated"),
+        ];
+        let options = closed.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let request = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some("bridge".to_owned()),
+            internal: Some(reach == Reach::Within),
+            options: (reach == Reach::Within).then(|| HashMap::from(options)),
+            labels: Some(labels.into_iter().collect()),
+            ..NetworkCreateRequest::default()
+        };
+        let docker = self.docker().await?;
+        let create = docker.create_network(request);
+        let created = limited(CALL_TIMEOUT, "create network", name, create).await;
+        created.map(|made| NetworkId(made.id)).map_err(EngineError::of_network)
+    }
+
+    /// Gives a container a way out beside its network.
+    pub(crate) async fn connect_out(&self, container: &ContainerRef) -> Result<(), EngineError> {
+        let docker = self.docker().await?;
+        let request =
+            NetworkConnectRequest { container: container.0.clone(), endpoint_config: None };
+        let connect = docker.connect_network(WAY_OUT, request);
+        limited(CALL_TIMEOUT, "connect to its bridge container", &container.0, connect).await
+    }
+
+    /// The address of a running container in a network; none while it has none there.
+    pub(crate) async fn address_in(
+        &self,
+        container: &ContainerRef,
+        network: &NetworkId,
+    ) -> Result<Option<String>, EngineError> {
+        let docker = self.docker().await?;
+        let inspect = docker.inspect_container(&container.0, None::<InspectContainerOptions>);
+        let inspect = limited(CALL_TIMEOUT, "inspect container", &container.0, inspect).await?;
+        let networks = inspect.network_settings.and_then(|settings| settings.networks);
+        let endpoint = networks
+            .unwrap_or_default()
+            .into_values()
+            .find(|endpoint| endpoint.network_id.as_deref() == Some(network.as_str()));
+        let address = endpoint.and_then(|endpoint| endpoint.ip_address);
+        Ok(address.filter(|address| !address.is_empty()))
+    }
+
+    /// Removes every network that carries all of these labels.
+    pub(crate) async fn remove_networks(&self, labels: &[String]) -> Result<(), EngineError> {
+        let docker = self.docker().await?;
+        let filters = HashMap::from([("label", labels.to_vec())]);
+        let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let list = docker.list_networks(Some(options));
+        let networks = limited(CALL_TIMEOUT, "list networks", "of a job", list).await?;
+        for id in networks.into_iter().filter_map(|network| network.id) {
+            let remove = docker.remove_network(&id);
+            found(limited(CALL_TIMEOUT, "remove network", &id, remove).await)?;
+        }
+        Ok(())
+    }
+}
