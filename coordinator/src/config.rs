@@ -16,6 +16,8 @@ mod read;
 mod reload;
 mod report;
 mod runner;
+mod secret;
+mod secret_command;
 mod setting;
 mod source;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use api_client::error_chain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 
 use crate::config::{self, Environment, Flags, Loaded, Reloaded};
 use crate::context::Context;
@@ -45,15 +46,18 @@ pub(crate) async fn reload_on_hangup(
     let mut hangup = signal(SignalKind::hangup())?;
     loop {
         hangup.recv().await;
-        if let Err(problem) = reload(&ctx, flags, log) {
+        if let Err(problem) = reload(&ctx, flags, log).await {
             tracing::error!("settings not changed: {problem}");
         }
     }
 }
 
-fn reload(ctx: &Context, flags: &Flags, log: &LogHandle) -> Result<(), String> {
-    let Loaded { config, notices, .. } =
-        config::load(flags, &Environment::from_process()).map_err(|errors| errors.to_string())?;
+async fn reload(ctx: &Context, flags: &Flags, log: &LogHandle) -> Result<(), String> {
+    let flags = flags.clone();
+    // A command that is asked for secrets may take seconds, and the jobs go on meanwhile.
+    let loading = spawn_blocking(move || config::load(&flags, &Environment::from_process()));
+    let loaded = loading.await.map_err(|error| error.to_string())?;
+    let Loaded { config, notices, .. } = loaded.map_err(|errors| errors.to_string())?;
     let Reloaded { config, taken_up, at_restart } = config::reloaded(&ctx.config(), config);
     let api = api_of(&config.app, ctx.alias).map_err(|error| error_chain(&error))?;
     log.set_filter(&config.log.filter).map_err(|error| error_chain(&error))?;

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::secret_command::CommandError;
 use super::source::Origin;
 
 /// One thing that is wrong.
@@ -80,6 +81,16 @@ pub(crate) enum Problem {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// The command that is asked for secrets did not do its part.
+    #[error("{name} (SECRET_COMMAND, {command})")]
+    SecretCommand {
+        /// The setting.
+        name: &'static str,
+        /// The program.
+        command: String,
+        /// Why.
+        source: CommandError,
     },
     /// The configuration file cannot be read.
     #[error("configuration file {}: cannot be read", .path.display())]

@@ -10,6 +10,7 @@ use super::file::ConfigFile;
 use super::limits::{count, read_breaker, read_keep, read_limits, read_shutdown};
 use super::read::Reader;
 use super::report::Report;
+use super::secret_command::SecretCommand;
 use super::setting::service;
 use super::source::{Flags, Sources};
 use super::{
@@ -39,7 +40,11 @@ pub(super) fn load_from(
         Ok(file) => (file, None),
         Err(problem) => (ConfigFile::default(), Some(problem)),
     };
-    let sources = Sources { flags, environment, file: &file, project: None };
+    let sources = Sources { flags, environment, file: &file, project: None, command: None };
+    // A mistake in it is found when the setting itself is read.
+    let command = sources.find(&service::SECRET_COMMAND).ok().flatten();
+    let command = command.and_then(|given| SecretCommand::new(&given.text, environment));
+    let sources = Sources { command: command.as_ref(), ..sources };
     let mut reader = Reader::new(sources);
     let mut config = read_all(&mut reader, environment);
     let mut problems = reader.problems;
@@ -85,7 +90,8 @@ pub(crate) fn load_state_dir(
 ) -> Result<PathBuf, ConfigErrors> {
     let file = ConfigFile::read(flags.config.as_deref(), Path::new(USUAL_FILE))
         .map_err(|problem| ConfigErrors(vec![problem]))?;
-    let mut reader = Reader::new(Sources { flags, environment, file: &file, project: None });
+    let sources = Sources { flags, environment, file: &file, project: None, command: None };
+    let mut reader = Reader::new(sources);
     let dir = read_state_dir(&mut reader, environment);
     dir.ok_or(ConfigErrors(reader.problems))
 }

@@ -9,6 +9,7 @@ use api_client::ProjectId;
 use super::environment::Environment;
 use super::error::Problem;
 use super::file::{ConfigFile, of_project};
+use super::secret_command::SecretCommand;
 use super::setting::{Kind, Setting, table_and_key};
 
 /// The values of the flags that were given, by the names of the flags.
@@ -34,6 +35,10 @@ pub(crate) enum Origin {
         /// Table and key.
         path: String,
     },
+    /// A credential that systemd loaded.
+    Credential(String),
+    /// The command that is asked for secrets: its program.
+    Command(String),
     /// The program itself.
     Default,
 }
@@ -50,6 +55,8 @@ impl fmt::Display for Origin {
                 let (table, key) = table_and_key(path);
                 write!(f, "{}, [{table}] {key}", file.display())
             }
+            Self::Credential(name) => write!(f, "systemd credential {name}"),
+            Self::Command(program) => write!(f, "secret command {program}"),
             Self::Default => f.write_str("default"),
         }
     }
@@ -69,6 +76,8 @@ pub(super) struct Sources<'a> {
     pub(super) file: &'a ConfigFile,
     /// The project whose own table comes before all but the flags.
     pub(super) project: Option<ProjectId>,
+    /// Asked for a secret that nothing else gives.
+    pub(super) command: Option<&'a SecretCommand<'a>>,
 }
 
 impl Sources<'_> {

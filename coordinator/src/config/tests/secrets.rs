@@ -105,3 +105,64 @@ fn no_secret_is_printed_in_any_form() {
     }
     assert!(texts[0].contains("http://***@proxy:3128"));
 }
+
+#[test]
+fn a_secret_comes_from_systemd_s_credentials_where_nothing_else_gives_it() {
+    let mut sandbox = Sandbox::new([APP, ("OPENAI_API_KEY", "of-the-environment")]);
+    let folder = sandbox.dir.path().to_owned();
+    sandbox.write("GITHUB_TOKEN", "token-credential\n", 0o400);
+    sandbox.write("terarchitect_worker_api_key", "key-credential\n", 0o400);
+    sandbox.write("OPENAI_API_KEY", "not-read\n", 0o400);
+    sandbox.environment = sandbox.environment.with("CREDENTIALS_DIRECTORY", &folder);
+    let loaded = sandbox.load();
+    assert_eq!(loaded.config.app.key, Some("key-credential".into()));
+    assert_eq!(setting_value(&loaded, "GITHUB_TOKEN"), Some("token-credential"));
+    assert_eq!(setting_value(&loaded, "OPENAI_API_KEY"), Some("of-the-environment"));
+    let text = printed(&loaded, Form::Text);
+    assert!(text.contains("set (not shown)"), "{text}");
+    assert!(text.contains("systemd credential terarchitect_worker_api_key"), "{text}");
+
+    sandbox.write("GITHUB_TOKEN", " \n", 0o600);
+    let error = sandbox.error();
+    assert!(error.starts_with("GITHUB_TOKEN (systemd credential GITHUB_TOKEN)"), "{error}");
+}
+
+/// A command that knows these secrets, and has trouble with another.
+const VAULT: &str = "#!/bin/sh\ncase $1 in GITHUB_TOKEN) echo of-the-vault;; OPENAI_API_KEY) echo x;; \
+    EMBEDDING_API_KEY) [ -e \"${0%/*}/sealed\" ] && { echo sealed >&2; exit 7; };; esac\nexit 0\n";
+
+#[test]
+fn a_command_is_asked_last_and_for_what_is_given_nowhere_else() {
+    let mut sandbox = Sandbox::new([APP, ("OPENAI_API_KEY", "of-the-environment")]);
+    let vault = sandbox.write("vault", VAULT, 0o755);
+    let key = sandbox.write("key", "of-the-file", 0o600);
+    sandbox.environment = sandbox
+        .environment
+        .with("PATH", "/usr/bin:/bin")
+        .with("TERARCHITECT_WORKER_API_KEY_FILE", &key);
+    let sandbox = sandbox.file(&format!(
+        "[secrets]\ncommand = '{}'\n[project.'b0acb5a0-d0bc-4738-89d0-347ecd318506']\nimage = 'x'",
+        vault.display()
+    ));
+    let loaded = sandbox.load();
+    assert_eq!(loaded.config.app.key, Some("of-the-file".into()));
+    assert_eq!(setting_value(&loaded, "GITHUB_TOKEN"), Some("of-the-vault"));
+    assert_eq!(setting_value(&loaded, "OPENAI_API_KEY"), Some("of-the-environment"));
+    assert_eq!(setting_value(&loaded, "ANTHROPIC_API_KEY"), None);
+    let text = printed(&loaded, Form::Text);
+    assert!(text.contains(&format!("secret command {}", vault.display())), "{text}");
+
+    sandbox.write("sealed", "", 0o600);
+    let error = sandbox.error();
+    let expected = format!("EMBEDDING_API_KEY (SECRET_COMMAND, {}): ended with", vault.display());
+    assert!(error.starts_with(&expected) && error.ends_with("sealed"), "{error}");
+}
+
+#[test]
+fn a_command_that_is_not_there_is_named_for_each_secret_that_it_should_tell() {
+    let sandbox = Sandbox::new([APP, ("SECRET_COMMAND", "/nowhere/vault read")]);
+    let errors = sandbox.errors();
+    let secrets = settings().filter(|setting| setting.is_secret()).count();
+    assert_eq!(errors.len(), secrets, "{errors:?}");
+    assert!(errors[0].contains("/nowhere/vault): cannot be run: No such file"), "{errors:?}");
+}
