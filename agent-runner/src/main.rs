@@ -15,6 +15,7 @@ mod git;
 mod init;
 mod inner_docker;
 mod logging;
+mod model_gateway;
 mod outcome;
 mod processes;
 mod prompt;

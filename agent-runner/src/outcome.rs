@@ -8,6 +8,7 @@ use api_client::{ApiError, ClientError};
 use crate::checkout::CheckoutError;
 use crate::forge::ForgeError;
 use crate::inner_docker::InnerDockerError;
+use crate::model_gateway::ModelGatewayError;
 use crate::processes::NotAlone;
 use crate::publish::PublishError;
 use crate::report::Step;
@@ -87,6 +88,9 @@ pub(crate) enum RunError {
     /// The inner Docker engine cannot be offered.
     #[error(transparent)]
     InnerDocker(#[from] InnerDockerError),
+    /// The model cannot be offered to the coding CLI.
+    #[error("the worker cannot be given its model")]
+    Model(#[from] ModelGatewayError),
     /// The coding CLI could not be run.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -196,9 +200,12 @@ impl RunError {
     /// The process exit code that stands for it.
     pub(crate) const fn exit(&self) -> AgentExit {
         match self {
-            Self::Settings(_) | Self::Author(_) | Self::Forge(_) | Self::App(_) => {
-                AgentExit::Misconfigured
-            }
+            Self::Settings(_)
+            | Self::Author(_)
+            | Self::Forge(_)
+            | Self::App(_)
+            | Self::Model(ModelGatewayError::Key) => AgentExit::Misconfigured,
+            Self::Turn(Ending::BudgetExhausted(_)) => AgentExit::BudgetExhausted,
             // The app answers, and says that key or ids are wrong.
             Self::Context(ApiError::Unauthorised { .. } | ApiError::Gone { .. }) => {
                 AgentExit::Misconfigured
@@ -211,6 +218,7 @@ impl RunError {
             Self::Checkout(_) => AgentExit::CloneFailed,
             Self::Folder { .. }
             | Self::InnerDocker(_)
+            | Self::Model(_)
             | Self::Worker(_)
             | Self::NotAlone(_)
             | Self::Turn(_) => AgentExit::WorkerFailed,
@@ -236,9 +244,8 @@ impl RunError {
             AgentExit::NotSupported => Step::NotSupported,
             AgentExit::Superseded => Step::Superseded,
             AgentExit::Delivered => Step::TaskComplete,
-            AgentExit::WorkerFailed | AgentExit::DirectorFailed | AgentExit::BudgetExhausted => {
-                Step::WorkerUnavailable
-            }
+            AgentExit::BudgetExhausted => Step::BudgetExhausted,
+            AgentExit::WorkerFailed | AgentExit::DirectorFailed => Step::WorkerUnavailable,
         }
     }
 }

@@ -62,6 +62,8 @@ pub(crate) enum Step {
     CloneFailed,
     /// The worker could not do its work.
     WorkerUnavailable,
+    /// A limit of the job was reached.
+    BudgetExhausted,
     /// The worker changed nothing.
     NoChanges,
     /// Push or pull request failed.
@@ -92,6 +94,7 @@ impl Step {
             Self::Misconfigured => "misconfigured",
             Self::CloneFailed => "clone_failed",
             Self::WorkerUnavailable => "worker_unavailable",
+            Self::BudgetExhausted => "budget_exhausted",
             Self::NoChanges => "no_changes",
             Self::PublishFailed => "publish_failed",
             Self::Cancelled => "cancelled",
@@ -115,6 +118,7 @@ impl Step {
             Self::Misconfigured
             | Self::CloneFailed
             | Self::WorkerUnavailable
+            | Self::BudgetExhausted
             | Self::NoChanges
             | Self::PublishFailed
             | Self::Cancelled

@@ -2,6 +2,7 @@
 
 mod folder;
 mod job;
+mod model;
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -252,7 +253,7 @@ async fn edit(
     if job.is_cancelled() {
         return Err(RunError::Cancelled(Published::Nothing));
     }
-    let summary = format!("{} ({})", turn.ending, turn.usage);
+    let summary = format!("{} ({}; the CLI says {})", turn.ending, turn.calls, turn.usage);
     reporter.step(Step::WorkerTurn, &summary, Some(&turn.transcript)).await;
     match turn.ending {
         Ending::Finished => Ok(turn),

@@ -7,6 +7,7 @@
 mod document;
 mod handover;
 mod layers;
+mod model;
 mod origin;
 mod worker;
 

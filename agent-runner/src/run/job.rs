@@ -8,6 +8,7 @@ use api_client::error_chain;
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
+use super::model::ModelAccess;
 use crate::checkout::{self, Checkout, CheckoutError, HeldRepository};
 use crate::forge::{self, GitHub, PullRequest, PullRequestDraft};
 use crate::git::{BranchName, CommitId, Git, Source};
@@ -151,7 +152,8 @@ impl Job {
         self.redaction.redact(&prompt)
     }
 
-    /// One turn of the coding CLI in the checkout; `private` is for its own files.
+    /// One turn of the coding CLI in the checkout; `private` is for its own files. Its model is behind
+    /// a gateway, and the turn ends when that says that the budget is used up.
     pub(super) async fn turn(
         &self,
         checkout: &Checkout,
@@ -165,8 +167,11 @@ impl Job {
             docker_host: self.docker_host.as_deref(),
             author: (&self.settings.author_name, &self.settings.author_email),
         };
-        let mut worker = Worker::prepare(&self.settings.worker, &place, self.redaction.clone())?;
-        Ok(worker.turn(prompt, &self.cancel).await?)
+        let gateway = ModelAccess::open(&self.settings.worker, &self.cancel).await?;
+        let mut worker = Worker::prepare(gateway.worker(), &place, self.redaction.clone())?;
+        let turn = worker.turn(prompt, gateway.stop()).await;
+        let calls = gateway.close().await;
+        Ok(turn?.after(calls))
     }
 
     /// Ends what the worker or the Docker engine left running. From here on the forge's token is

@@ -56,7 +56,7 @@ pub(crate) const PLAIN_NAMES: [&str; 25] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 32] = [
+pub(super) const SETTING_NAMES: [&str; 37] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -79,6 +79,11 @@ pub(super) const SETTING_NAMES: [&str; 32] = [
     env::WORKER_MODEL,
     env::WORKER_LLM_KEY,
     env::WORKER_TIMEOUT_SEC,
+    env::WORKER_TOKEN_BUDGET,
+    env::WORKER_MONEY_BUDGET,
+    env::WORKER_PRICE_INPUT,
+    env::WORKER_PRICE_OUTPUT,
+    env::MODEL_GATEWAY_KEY,
     env::AGENT_LLM_URL,
     env::GIT_USER_NAME,
     env::GIT_USER_EMAIL,

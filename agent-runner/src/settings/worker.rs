@@ -7,7 +7,8 @@ use api_client::Secret;
 use api_client::contract::env;
 use url::Url;
 
-use super::{Layers, SettingsError};
+use super::{Layers, SettingsError, model};
+use crate::model_gateway::Budget;
 
 /// Longest silence of the worker within a turn, in seconds.
 pub(crate) const WORKER_STALL_SEC: &str = "WORKER_STALL_SEC";
@@ -25,6 +26,8 @@ pub(crate) struct WorkerSettings {
     pub(crate) cli: WorkerCli,
     /// Key of the model endpoint.
     pub(crate) key: Secret,
+    /// What the model may read, write and cost.
+    pub(crate) budget: Budget,
     /// Longest time for one turn.
     pub(crate) turn_limit: Duration,
     /// Longest time without an event within a turn.
@@ -52,7 +55,7 @@ pub(crate) enum WorkerCli {
 
 /// The names in `WORKER_MODE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum WorkerKind {
+pub(super) enum WorkerKind {
     /// OpenCode.
     #[default]
     OpenCode,
@@ -68,6 +71,12 @@ impl WorkerKind {
             Self::OpenCode => "opencode",
             Self::ClaudeCode => "claude-code",
         }
+    }
+
+    /// What `WORKER_MODE` says.
+    pub(super) fn read(layers: &Layers) -> Result<Self, SettingsError> {
+        let kind = layers.find(env::WORKER_MODE).map(|kind| kind.parse()).transpose()?;
+        Ok(kind.unwrap_or_default())
     }
 }
 
@@ -96,9 +105,23 @@ impl WorkerSettings {
         Ok(Self {
             cli: WorkerCli::read(layers)?,
             key: layers.required(env::WORKER_LLM_KEY, key)?.secret(),
+            budget: model::budget(layers)?,
             turn_limit: seconds(env::WORKER_TIMEOUT_SEC, DEFAULT_TURN_LIMIT)?,
             stall_limit: seconds(WORKER_STALL_SEC, DEFAULT_STALL_LIMIT)?,
         })
+    }
+}
+
+impl WorkerSettings {
+    /// The same with a gateway in the place of the model's endpoint, so that the CLI never has the key.
+    pub(crate) fn by_way_of(&self, gateway: Url, placeholder: Secret) -> Self {
+        let cli = match self.cli.clone() {
+            WorkerCli::OpenCode { model, .. } => WorkerCli::OpenCode { endpoint: gateway, model },
+            WorkerCli::ClaudeCode { model, .. } => {
+                WorkerCli::ClaudeCode { endpoint: Some(gateway), model }
+            }
+        };
+        Self { cli, key: placeholder, ..self.clone() }
     }
 }
 
@@ -112,8 +135,7 @@ impl WorkerCli {
     }
 
     fn read(layers: &Layers) -> Result<Self, SettingsError> {
-        let kind = layers.find(env::WORKER_MODE).map(|kind| kind.parse()).transpose()?;
-        match kind.unwrap_or_default() {
+        match WorkerKind::read(layers)? {
             WorkerKind::OpenCode => {
                 let endpoint = "OpenCode needs the URL of an OpenAI-compatible endpoint";
                 let model = "OpenCode needs the name of a model";

@@ -53,6 +53,9 @@ pub(crate) fn build(ground: &Ground<'_>) -> Vec<(OsString, OsString)> {
             set(name, value);
         }
     }
+    for (name, value) in proxy_exceptions(ground.plain) {
+        set(name, &value);
+    }
     set("HOME", &ground.home);
     set("TMPDIR", &ground.temporary);
     let (name, email) = ground.author;
@@ -71,6 +74,23 @@ pub(crate) fn build(ground: &Ground<'_>) -> Vec<(OsString, OsString)> {
         set("DOCKER_HOST", &host);
     }
     environment
+}
+
+/// Where there is a proxy, it is not asked for what is on this machine: the model's gateway is.
+fn proxy_exceptions(plain: &[(String, String)]) -> Vec<(&'static str, String)> {
+    const NAMES: [&str; 2] = ["NO_PROXY", "no_proxy"];
+    let is_proxy =
+        |name: &str| name.to_ascii_uppercase().ends_with("_PROXY") && !NAMES.contains(&name);
+    if !plain.iter().any(|(name, _)| is_proxy(name)) {
+        return Vec::new();
+    }
+    let given = |name: &str| plain.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+    let exceptions = NAMES.map(|name| {
+        let given = given(name).or_else(|| NAMES.iter().find_map(|name| given(name)));
+        let given = given.map(|given| format!("{given},")).unwrap_or_default();
+        (name, format!("{given}127.0.0.1,localhost,::1"))
+    });
+    exceptions.into()
 }
 
 #[cfg(test)]
@@ -111,12 +131,28 @@ mod tests {
             "HOME",
             "HTTPS_PROXY",
             "LANG",
+            "NO_PROXY",
             "PATH",
             "TMPDIR",
+            "no_proxy",
         ];
         assert_eq!(names(&ground), expected);
         let home = build(&ground).into_iter().find(|(name, _)| name == "HOME").unwrap().1;
         assert_eq!(home, "/job/home");
+    }
+
+    #[test]
+    fn a_proxy_is_not_asked_for_this_machine() {
+        let plain = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            pairs.iter().map(owned).collect()
+        };
+        let here = "127.0.0.1,localhost,::1";
+        assert_eq!(proxy_exceptions(&plain(&[("NO_PROXY", "x")])), []);
+        let with = proxy_exceptions(&plain(&[("http_proxy", "http://p:1"), ("NO_PROXY", "x")]));
+        assert_eq!(with, [("NO_PROXY", format!("x,{here}")), ("no_proxy", format!("x,{here}"))]);
+        let without = proxy_exceptions(&plain(&[("HTTPS_PROXY", "http://p:1")]));
+        assert_eq!(without[1], ("no_proxy", here.to_owned()));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::model_gateway::Exhausted;
+
 /// One event of a turn.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Event {
@@ -96,6 +98,8 @@ pub(crate) enum Ending {
     TimedOut(Duration),
     /// The CLI was silent for longer than allowed.
     Stalled(Duration),
+    /// The model's budget is used up, as its gateway says.
+    BudgetExhausted(Exhausted),
     /// The run was cancelled.
     Cancelled,
 }
@@ -136,6 +140,9 @@ impl fmt::Display for Ending {
                 "the coding CLI was silent for {} s; WORKER_STALL_SEC allows no more",
                 limit.as_secs()
             ),
+            Self::BudgetExhausted(how) => {
+                write!(f, "the budget of this job is used up: {how}; nothing was published")
+            }
             Self::Cancelled => f.write_str("cancelled"),
         }
     }

@@ -9,6 +9,7 @@ use super::process::{Finished, Limits, Next, Stop};
 use super::{Exit, LOGGED_MAX, Reader};
 use crate::bounded::{HeadTail, bounded};
 use crate::logging::PROGRESS;
+use crate::model_gateway::Totals;
 
 /// The target of what the CLI does, in the log.
 const TARGET: &str = "worker";
@@ -32,8 +33,18 @@ pub(crate) struct TurnReport {
     pub(crate) answer: String,
     /// What happened, for people: beginning and end.
     pub(crate) transcript: String,
-    /// Tokens.
+    /// Tokens, as the CLI counts them.
     pub(crate) usage: Usage,
+    /// The calls of its model, as the gateway counts them.
+    pub(crate) calls: Totals,
+}
+
+impl TurnReport {
+    /// The turn with what its model's gateway says of it: a budget that is used up is why it ended.
+    pub(crate) fn after(self, calls: Totals) -> Self {
+        let ending = calls.exhausted.clone().map_or(self.ending, Ending::BudgetExhausted);
+        Self { ending, calls, ..self }
+    }
 }
 
 /// Takes the events of a turn down.
@@ -139,6 +150,7 @@ impl Listener {
             answer: self.answer,
             transcript: self.transcript.into_text(),
             usage: self.usage,
+            calls: Totals::default(),
         }
     }
 }

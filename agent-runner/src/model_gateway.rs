@@ -1,0 +1,243 @@
+//! A gateway to the model: it passes on what coding CLIs ask a provider, and keeps the provider's key
+//! to itself.
+//!
+//! A CLI is given this server's address and a placeholder. What it asks goes to the provider with the
+//! real key, its answer comes back as it comes. Each call is counted and logged; when the job's budget
+//! is used up, the answer is cut at that token, and nothing is passed on any more.
+//!
+//! Invariant: the key goes to one origin, that of [`ModelGatewayConfig::upstream`], for requests to
+//! models below its path; nothing that is sent back holds it.
+
+mod answer;
+mod budget;
+mod call;
+mod frames;
+mod request;
+mod serve;
+mod usage;
+mod usd;
+mod wire;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_client::{Redactor, Secret, http};
+use hyper::StatusCode;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use url::Url;
+
+pub(crate) use self::budget::{Budget, Exhausted, Pricing, Totals};
+pub(crate) use self::usd::Usd;
+
+use self::budget::Ledger;
+use self::request::Key;
+use self::wire::Refusal;
+
+/// How long a provider may be silent, before its answer and within it. Models that think for long
+/// without a word send something to keep the connection.
+const IDLE_LIMIT: Duration = Duration::from_secs(300);
+
+/// How long the head of a request may take.
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long we wait when there are no more descriptors for connections.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+const USER_AGENT: &str = concat!("agent-runner/", env!("CARGO_PKG_VERSION"));
+
+/// A provider, and on what terms it may be used.
+#[derive(Debug)]
+pub(crate) struct ModelGatewayConfig {
+    /// Base URL of the provider.
+    pub(crate) upstream: Url,
+    /// Its key.
+    pub(crate) key: Secret,
+    /// What callers must show in the place of the key.
+    pub(crate) placeholder: Secret,
+    /// What may be used.
+    pub(crate) budget: Budget,
+}
+
+/// A gateway could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ModelGatewayError {
+    /// The address is not to be had.
+    #[error("the model gateway cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The key can be no header's value.
+    #[error(
+        "WORKER_API_KEY has characters that cannot be sent; it must be one line of plain ASCII"
+    )]
+    Key,
+    /// There is no HTTP client.
+    #[error("the model gateway cannot call the provider")]
+    Client(#[source] reqwest::Error),
+}
+
+/// A gateway that listens. It ends with its token or with [`shutdown`](Self::shutdown).
+#[derive(Debug)]
+pub(crate) struct ModelGateway {
+    address: SocketAddr,
+    gate: Arc<Gate>,
+    cancel: CancellationToken,
+    task: AbortOnDropHandle<()>,
+}
+
+/// What all calls share.
+#[derive(Debug)]
+struct Gate {
+    upstream: Url,
+    key: Key,
+    placeholder: Secret,
+    client: reqwest::Client,
+    ledger: Arc<Ledger>,
+    redactor: Redactor,
+    /// How long the provider may be silent.
+    idle: Duration,
+}
+
+impl ModelGateway {
+    /// Listens on `address` (port 0 picks a free one) until `cancel` is cancelled.
+    ///
+    /// # Errors
+    /// When the address is not to be had, or the key cannot be sent.
+    pub(crate) async fn listen(
+        address: SocketAddr,
+        config: ModelGatewayConfig,
+        cancel: CancellationToken,
+    ) -> Result<Self, ModelGatewayError> {
+        Self::serve(address, Gate::new(config)?, cancel).await
+    }
+
+    async fn serve(
+        address: SocketAddr,
+        gate: Gate,
+        cancel: CancellationToken,
+    ) -> Result<Self, ModelGatewayError> {
+        let gate = Arc::new(gate);
+        let failed = |source| ModelGatewayError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let cancel = cancel.child_token();
+        let serving = serve_all(listener, Arc::clone(&gate), cancel.clone());
+        let task = AbortOnDropHandle::new(tokio::spawn(serving));
+        Ok(Self { address, gate, cancel, task })
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base URL that stands for the provider's.
+    pub(crate) fn base_url(&self) -> Url {
+        let mut url = self.gate.upstream.clone();
+        // All of this holds for an http or https URL, and ours is one.
+        let _http = url.set_scheme("http");
+        let _host = url.set_ip_host(self.address.ip());
+        let _port = url.set_port(Some(self.address.port()));
+        url
+    }
+
+    /// Cancelled at the moment the budget is used up.
+    pub(crate) fn exhausted(&self) -> &CancellationToken {
+        self.gate.ledger.exhausted()
+    }
+
+    /// Ends it with the calls that are under way; what all calls were.
+    pub(crate) async fn shutdown(self) -> Totals {
+        self.cancel.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the model gateway did not end well");
+        }
+        self.gate.ledger.totals()
+    }
+}
+
+impl Gate {
+    fn new(config: ModelGatewayConfig) -> Result<Self, ModelGatewayError> {
+        let client = http::http_client(USER_AGENT).build().map_err(ModelGatewayError::Client)?;
+        Ok(Self {
+            key: Key::new(&config.key).ok_or(ModelGatewayError::Key)?,
+            upstream: config.upstream,
+            placeholder: config.placeholder,
+            client,
+            ledger: Arc::new(Ledger::new(config.budget)),
+            redactor: Redactor::new([&config.key]),
+            idle: IDLE_LIMIT,
+        })
+    }
+
+    /// What is said when the budget is used up.
+    fn exhausted(&self) -> Refusal {
+        match self.ledger.how() {
+            Some(how) => Refusal::budget(&how),
+            None => Refusal::budget(&"no more calls"),
+        }
+    }
+
+    /// What is said when the provider is silent.
+    fn silent(&self) -> Refusal {
+        let message = format!("the provider was silent for {} s", self.idle.as_secs());
+        Refusal::new(StatusCode::GATEWAY_TIMEOUT, message)
+    }
+}
+
+/// Serves each connection in a task of its own, all of which end with this one.
+async fn serve_all(listener: TcpListener, gate: Arc<Gate>, cancel: CancellationToken) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, Arc::clone(&gate)));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the model gateway cannot take a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(ended) = connections.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a call of the model broke off");
+                }
+            }
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn connection(stream: TcpStream, gate: Arc<Gate>) {
+    let service = service_fn(|request| {
+        let gate = Arc::clone(&gate);
+        async { Ok::<_, Infallible>(serve::serve(gate, request).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = served.await {
+        tracing::debug!(%error, "a connection to the model gateway ended early");
+    }
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

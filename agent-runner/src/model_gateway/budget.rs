@@ -1,0 +1,322 @@
+//! What the model may read, write and cost in one job, and the account of it.
+//!
+//! Invariant: the account never goes beyond its limit by more than what one answer was found to have
+//! cost already; once the limit is reached, nothing is admitted any more.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::usd::Usd;
+
+/// Prices of a million tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pricing {
+    /// Of tokens that the model reads.
+    pub(crate) input: Usd,
+    /// Of tokens that the model writes.
+    pub(crate) output: Usd,
+    /// What the job may cost; without one, costs are counted only.
+    pub(crate) limit: Option<Usd>,
+}
+
+/// The limits of one job. Without any, its calls are counted only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Budget {
+    /// Tokens read and written.
+    pub(crate) tokens: Option<u64>,
+    /// Prices, and with them a limit of what the job may cost.
+    pub(crate) pricing: Option<Pricing>,
+}
+
+/// Tokens of one call or of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tokens {
+    /// Read by the model, those from a cache among them.
+    pub(crate) input: u64,
+    /// Those of them that came from a cache.
+    pub(crate) cached: u64,
+    /// Written by the model, also what it did not show.
+    pub(crate) output: u64,
+}
+
+/// The budget is used up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Exhausted {
+    /// `WORKER_TOKEN_BUDGET`.
+    Tokens {
+        /// What was used, with what would have been next.
+        used: Tokens,
+        /// The limit.
+        limit: u64,
+    },
+    /// `WORKER_MONEY_BUDGET`.
+    Money {
+        /// What was spent, with what would have been next.
+        spent: Usd,
+        /// The tokens that it was spent on.
+        used: Tokens,
+        /// The limit.
+        limit: Usd,
+    },
+    /// Another gateway between here and the provider says so, in its words.
+    Elsewhere(String),
+}
+
+/// How an account stands after an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    /// There is some left.
+    Within,
+    /// With this entry, nothing is left.
+    Reached,
+    /// This entry was too much.
+    Exceeded,
+}
+
+/// All calls of a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// How many calls were let through.
+    pub(crate) calls: u64,
+    /// Their tokens.
+    pub(crate) tokens: Tokens,
+    /// What they cost, where prices are known.
+    pub(crate) cost: Option<Usd>,
+    /// Whether and how the budget came to its end.
+    pub(crate) exhausted: Option<Exhausted>,
+}
+
+/// The account of a job.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    budget: Budget,
+    totals: Mutex<Totals>,
+    exhausted: CancellationToken,
+}
+
+impl Tokens {
+    /// What counts against a budget.
+    fn total(self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+
+    /// These, with one entry replaced by another.
+    fn with(self, before: Self, after: Self) -> Self {
+        let replaced = |all: u64, before, after| all.saturating_sub(before).saturating_add(after);
+        Self {
+            input: replaced(self.input, before.input, after.input),
+            cached: replaced(self.cached, before.cached, after.cached),
+            output: replaced(self.output, before.output, after.output),
+        }
+    }
+}
+
+impl fmt::Display for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { input, cached, output } = self;
+        write!(f, "{input} tokens in ({cached} cached), {output} out")
+    }
+}
+
+impl Budget {
+    /// What tokens cost, where prices are known.
+    pub(super) fn cost(&self, tokens: Tokens) -> Option<Usd> {
+        let pricing = self.pricing.as_ref()?;
+        let input = pricing.input.of_tokens(tokens.input);
+        let output = pricing.output.of_tokens(tokens.output);
+        Some(input.plus(output))
+    }
+
+    /// How an account of these tokens stands, and how it ended if it did.
+    fn judge(&self, used: Tokens) -> (Standing, Option<Exhausted>) {
+        let of = |order| match order {
+            Ordering::Less => Standing::Within,
+            Ordering::Equal => Standing::Reached,
+            Ordering::Greater => Standing::Exceeded,
+        };
+        let money = self.cost(used).zip(self.pricing.and_then(|pricing| pricing.limit));
+        let tokens = self
+            .tokens
+            .map(|limit| (of(used.total().cmp(&limit)), Exhausted::Tokens { used, limit }));
+        let money = money
+            .map(|(spent, limit)| (of(spent.cmp(&limit)), Exhausted::Money { spent, used, limit }));
+        let over =
+            money.into_iter().chain(tokens).filter(|(standing, _)| *standing != Standing::Within);
+        over.max_by_key(|(standing, _)| *standing)
+            .map_or((Standing::Within, None), |(standing, how)| (standing, Some(how)))
+    }
+}
+
+impl fmt::Display for Exhausted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tokens { used, limit } => {
+                write!(f, "WORKER_TOKEN_BUDGET allows {limit} tokens, the model had {used}")
+            }
+            Self::Money { spent, used, limit } => {
+                write!(f, "WORKER_MONEY_BUDGET allows {limit}, {used} cost {spent}")
+            }
+            Self::Elsewhere(words) => f.write_str(words),
+        }
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} model calls: {}", self.calls, self.tokens)?;
+        self.cost.map_or(Ok(()), |cost| write!(f, ", {cost}"))
+    }
+}
+
+impl Ledger {
+    pub(super) fn new(budget: Budget) -> Self {
+        let exhausted = CancellationToken::new();
+        Self { budget, totals: Mutex::default(), exhausted }
+    }
+
+    /// Cancelled at the moment the budget is used up.
+    pub(super) const fn exhausted(&self) -> &CancellationToken {
+        &self.exhausted
+    }
+
+    /// How the budget ended, if it did.
+    pub(super) fn how(&self) -> Option<Exhausted> {
+        self.lock().exhausted.clone()
+    }
+
+    /// What these tokens cost, where prices are known.
+    pub(super) fn cost(&self, tokens: Tokens) -> Option<Usd> {
+        self.budget.cost(tokens)
+    }
+
+    /// Enters a call that is expected to read so many tokens. It must leave room for an answer.
+    ///
+    /// # Errors
+    /// When there is nothing left, or not enough.
+    pub(super) fn admit(&self, expected: Tokens) -> Result<(), Exhausted> {
+        let mut totals = self.lock();
+        if let Some(exhausted) = &totals.exhausted {
+            return Err(exhausted.clone());
+        }
+        let after = totals.tokens.with(Tokens::default(), expected);
+        if let (_, Some(how)) = self.budget.judge(after) {
+            totals.exhausted = Some(how.clone());
+            drop(totals);
+            self.exhausted.cancel();
+            return Err(how);
+        }
+        totals.calls += 1;
+        totals.tokens = after;
+        Ok(())
+    }
+
+    /// Replaces what is known of a call by what is known now.
+    pub(super) fn revise(&self, before: Tokens, after: Tokens) -> Standing {
+        let mut totals = self.lock();
+        totals.tokens = totals.tokens.with(before, after);
+        if totals.exhausted.is_some() {
+            return Standing::Exceeded;
+        }
+        let (standing, how) = self.budget.judge(totals.tokens);
+        totals.exhausted = how;
+        let over = totals.exhausted.is_some();
+        drop(totals);
+        if over {
+            self.exhausted.cancel();
+        }
+        standing
+    }
+
+    /// Ends the budget because another gateway did.
+    pub(super) fn end(&self, words: String) {
+        self.lock().exhausted.get_or_insert(Exhausted::Elsewhere(words));
+        self.exhausted.cancel();
+    }
+
+    /// All calls so far.
+    pub(super) fn totals(&self) -> Totals {
+        let totals = self.lock().clone();
+        Totals { cost: self.budget.cost(totals.tokens), ..totals }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usd(text: &str) -> Usd {
+        text.parse().unwrap()
+    }
+
+    fn tokens(input: u64, output: u64) -> Tokens {
+        Tokens { input, cached: 0, output }
+    }
+
+    fn ledger(limit: u64) -> Ledger {
+        Ledger::new(Budget { tokens: Some(limit), pricing: None })
+    }
+
+    #[test]
+    fn the_last_token_of_a_budget_may_be_used_and_no_other() {
+        let ledger = ledger(100);
+        ledger.admit(tokens(90, 0)).unwrap();
+        assert_eq!(ledger.revise(tokens(90, 0), tokens(90, 9)), Standing::Within);
+        assert!(!ledger.exhausted().is_cancelled());
+        assert_eq!(ledger.revise(tokens(90, 9), tokens(90, 10)), Standing::Reached);
+        assert!(ledger.exhausted().is_cancelled());
+        assert_eq!(ledger.revise(tokens(90, 10), tokens(90, 11)), Standing::Exceeded);
+        assert!(ledger.admit(tokens(0, 0)).is_err());
+    }
+
+    #[test]
+    fn a_call_without_room_for_an_answer_is_not_admitted() {
+        let ledger = ledger(100);
+        let refused = ledger.admit(tokens(100, 0)).unwrap_err();
+        assert_eq!(refused, Exhausted::Tokens { used: tokens(100, 0), limit: 100 });
+        assert_eq!(ledger.totals().calls, 0);
+    }
+
+    #[test]
+    fn money_is_counted_by_both_prices() {
+        let pricing = Pricing { input: usd("3"), output: usd("15"), limit: Some(usd("0.018")) };
+        let ledger = Ledger::new(Budget { tokens: None, pricing: Some(pricing) });
+        ledger.admit(tokens(1_000, 0)).unwrap();
+        assert_eq!(ledger.revise(tokens(1_000, 0), tokens(1_000, 999)), Standing::Within);
+        assert_eq!(ledger.revise(tokens(1_000, 999), tokens(1_000, 1_000)), Standing::Reached);
+        let totals = ledger.totals();
+        assert_eq!(totals.cost, Some(usd("0.018")));
+        let how = totals.exhausted.unwrap().to_string();
+        assert!(how.contains("allows 0.0180 USD") && how.contains("1000 out"), "{how}");
+    }
+
+    #[test]
+    fn the_limit_that_is_passed_first_is_the_one_that_is_named() {
+        let pricing = Pricing { input: usd("1"), output: usd("1"), limit: Some(usd("1")) };
+        let budget = Budget { tokens: Some(10), pricing: Some(pricing) };
+        assert!(matches!(
+            budget.judge(tokens(10, 0)),
+            (Standing::Reached, Some(Exhausted::Tokens { .. }))
+        ));
+        let budget = Budget { tokens: Some(10_000_000), pricing: Some(pricing) };
+        assert!(matches!(
+            budget.judge(tokens(0, 2_000_000)),
+            (Standing::Exceeded, Some(Exhausted::Money { .. }))
+        ));
+    }
+
+    #[test]
+    fn an_estimate_that_was_too_high_is_given_back() {
+        let ledger = ledger(100);
+        ledger.admit(tokens(90, 0)).unwrap();
+        assert_eq!(ledger.revise(tokens(90, 0), tokens(10, 0)), Standing::Within);
+        ledger.admit(tokens(80, 0)).unwrap();
+        assert_eq!(ledger.totals().tokens, tokens(90, 0));
+    }
+}

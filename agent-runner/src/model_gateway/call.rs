@@ -1,0 +1,148 @@
+//! One call of the model: what is known of its tokens, in the account and in the log.
+//!
+//! Invariant: each call is one line of the log, whatever became of it, and no content is in it.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use tokio::time::Instant;
+
+use super::budget::{Exhausted, Ledger, Standing, Tokens};
+use super::usage::{Reading, tokens_of};
+use super::wire::{Refusal, Route};
+use crate::bounded::bounded;
+
+/// Longest name of a model in the log, in bytes.
+const MODEL_MAX: usize = 100;
+
+/// A call that was let through.
+#[derive(Debug)]
+pub(super) struct Call {
+    ledger: Arc<Ledger>,
+    route: Route,
+    model: String,
+    begun: Instant,
+    status: Option<StatusCode>,
+    end: End,
+    /// What was written by the provider's last word on it, in tokens.
+    reported: u64,
+    /// What was written since, in tokens as we count them.
+    since: u64,
+    /// What the account has of this call.
+    entered: Tokens,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The caller did not wait for the end.
+    Left,
+    /// The whole answer was passed on.
+    Whole,
+    /// We ended it.
+    Refused(String),
+    /// The provider broke off.
+    BrokeOff,
+}
+
+impl Call {
+    /// Enters a call in the account; `expected` is what it will read.
+    ///
+    /// # Errors
+    /// When the budget has no room for it.
+    pub(super) fn begin(
+        ledger: &Arc<Ledger>,
+        route: Route,
+        model: &str,
+        expected: u64,
+    ) -> Result<Self, Exhausted> {
+        let entered = match route.generates() {
+            true => Tokens { input: expected, ..Tokens::default() },
+            false => Tokens::default(),
+        };
+        if route.generates() {
+            ledger.admit(entered)?;
+        }
+        Ok(Self {
+            ledger: Arc::clone(ledger),
+            route,
+            model: bounded(model, MODEL_MAX),
+            begun: Instant::now(),
+            status: None,
+            end: End::Left,
+            reported: 0,
+            since: 0,
+            entered,
+        })
+    }
+
+    /// What is asked.
+    pub(super) const fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// Notes the provider's status. What is refused there costs nothing.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+        if !status.is_success() {
+            self.costs_nothing();
+        }
+    }
+
+    /// Takes back what was expected: the model was not reached.
+    pub(super) fn costs_nothing(&mut self) {
+        self.enter(Tokens::default());
+    }
+
+    /// Takes in what an event says.
+    pub(super) fn hear(&mut self, reading: Reading) -> Standing {
+        if !self.route.generates() {
+            return Standing::Within;
+        }
+        if let Some(model) = reading.model {
+            self.model = bounded(&model, MODEL_MAX);
+        }
+        match reading.output {
+            Some(output) => (self.reported, self.since) = (output, 0),
+            None => self.since = self.since.saturating_add(tokens_of(reading.written)),
+        }
+        self.enter(Tokens {
+            input: reading.input.unwrap_or(self.entered.input),
+            cached: reading.cached.unwrap_or(self.entered.cached),
+            output: self.reported.saturating_add(self.since),
+        })
+    }
+
+    /// Notes how it ends.
+    pub(super) fn ends(&mut self, end: End) {
+        self.end = end;
+    }
+
+    /// Notes that it was refused here.
+    pub(super) fn refuse(&mut self, refusal: &Refusal) {
+        self.end = End::Refused(refusal.message.clone());
+    }
+
+    fn enter(&mut self, now: Tokens) -> Standing {
+        let standing = self.ledger.revise(self.entered, now);
+        self.entered = now;
+        standing
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let Tokens { input, cached, output } = self.entered;
+        let cost = self.ledger.cost(self.entered).map(tracing::field::display);
+        let (wire, model) = (self.route.wire.name(), self.model.as_str());
+        let status = self.status.map(|status| status.as_u16());
+        let ms = self.begun.elapsed().as_millis();
+        let end = match &self.end {
+            End::Left => "the caller left",
+            End::Whole => "whole",
+            End::Refused(why) => why,
+            End::BrokeOff => "the provider broke off",
+        };
+        tracing::info!(wire, model, status, input, cached, output, cost, ms, end, "model call");
+    }
+}

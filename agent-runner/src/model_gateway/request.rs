@@ -1,0 +1,197 @@
+//! A caller's request as the provider gets it.
+//!
+//! Invariant: who does not show the placeholder gets nothing; the provider's key goes where the
+//! placeholder was, in a header, and never into a URL.
+
+use api_client::Secret;
+use bytes::Bytes;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, StatusCode};
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+use url::{Url, form_urlencoded};
+
+use super::usage::tokens_of_request;
+use super::wire::{Operation, Refusal, Route, Wire};
+
+/// Headers in which a key may be, with that of Google's query last.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+
+/// The parameter of a query in which a key may be.
+const KEY_PARAMETER: &str = "key";
+
+/// Headers that are about one connection, or that we set ourselves.
+const NOT_PASSED_ON: [HeaderName; 14] = [
+    header::ACCEPT_ENCODING,
+    header::AUTHORIZATION,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::HOST,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    API_KEY,
+    GOOGLE_KEY,
+];
+
+/// What an OpenAI stream must be asked for to say how many tokens it had.
+const STREAM_OPTIONS: &str = r#""stream_options":{"include_usage":true}"#;
+
+/// Where a caller put its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyPlace {
+    /// `Authorization: Bearer …`
+    Bearer,
+    /// `x-api-key: …`
+    ApiKey,
+    /// `x-goog-api-key: …` or `?key=…`
+    GoogleKey,
+}
+
+/// The provider's key, ready for either form.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    bearer: HeaderValue,
+    plain: HeaderValue,
+}
+
+/// What goes to the provider.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// The model that is asked, as far as the request says.
+    pub(super) model: String,
+    /// What the request will be read as, in tokens, by estimate.
+    pub(super) expected: u64,
+    /// The body.
+    pub(super) body: Bytes,
+    /// Whether the answer will have an event about tokens that the caller did not ask for.
+    pub(super) added_usage: bool,
+}
+
+impl Key {
+    /// A key for headers; nothing when it has characters that no header may have.
+    pub(super) fn new(key: &Secret) -> Option<Self> {
+        let sensitive = |text: &str| {
+            let mut value = HeaderValue::from_str(text).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        };
+        let bearer = Secret::from(format!("Bearer {}", key.expose()));
+        Some(Self { bearer: sensitive(bearer.expose())?, plain: sensitive(key.expose())? })
+    }
+}
+
+/// Where the placeholder is.
+///
+/// # Errors
+/// When it is nowhere.
+pub(super) fn key_place(head: &Parts, placeholder: &Secret) -> Result<KeyPlace, Refusal> {
+    let is_it = |shown: &[u8]| bool::from(shown.ct_eq(placeholder.expose().as_bytes()));
+    let header = |name: &HeaderName| head.headers.get(name).map(HeaderValue::as_bytes);
+    let bearer = header(&header::AUTHORIZATION)
+        .and_then(|value| value.strip_prefix(b"Bearer ").or(value.strip_prefix(b"bearer ")));
+    if bearer.is_some_and(is_it) {
+        Ok(KeyPlace::Bearer)
+    } else if header(&API_KEY).is_some_and(is_it) {
+        Ok(KeyPlace::ApiKey)
+    } else if header(&GOOGLE_KEY).is_some_and(is_it)
+        || parameters(head).any(|(name, value)| name == KEY_PARAMETER && is_it(value.as_bytes()))
+    {
+        Ok(KeyPlace::GoogleKey)
+    } else {
+        let message = "this is not the key that was given to the coding CLI of this job";
+        Err(Refusal::new(StatusCode::UNAUTHORIZED, message))
+    }
+}
+
+/// The address at the provider: same path, same query without a key.
+pub(super) fn url(upstream: &Url, head: &Parts) -> Url {
+    let mut url = upstream.clone();
+    url.set_path(head.uri.path());
+    url.set_query(None);
+    let mut kept = parameters(head).filter(|(name, _)| name != KEY_PARAMETER).peekable();
+    if kept.peek().is_some() {
+        url.query_pairs_mut().extend_pairs(kept);
+    }
+    url
+}
+
+/// The headers for the provider. Answers are wanted uncompressed, for they are read.
+pub(super) fn headers(head: &Parts, place: KeyPlace, key: &Key) -> HeaderMap {
+    let mut headers = passed_on(&head.headers);
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    match place {
+        KeyPlace::Bearer => headers.insert(header::AUTHORIZATION, key.bearer.clone()),
+        KeyPlace::ApiKey => headers.insert(API_KEY, key.plain.clone()),
+        KeyPlace::GoogleKey => headers.insert(GOOGLE_KEY, key.plain.clone()),
+    };
+    headers
+}
+
+/// Headers without those of the connection, in either direction.
+pub(super) fn passed_on(headers: &HeaderMap) -> HeaderMap {
+    let named: Vec<String> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|names| names.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    let kept = headers.iter().filter(|(name, _)| {
+        let name: &HeaderName = name;
+        !NOT_PASSED_ON.contains(name)
+            && !name.as_str().starts_with("proxy-")
+            && name.as_str() != "keep-alive"
+            && !named.iter().any(|other| other == name.as_str())
+    });
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The body for the provider, and what it says.
+///
+/// # Errors
+/// When it is no JSON object.
+pub(super) fn outgoing(route: &Route, body: Bytes) -> Result<Outgoing, Refusal> {
+    if route.operation == Operation::ListModels {
+        return Ok(Outgoing { model: String::new(), expected: 0, body, added_usage: false });
+    }
+    let value = serde_json::from_slice::<Value>(&body).ok().filter(Value::is_object);
+    let value = value.ok_or_else(|| {
+        Refusal::new(StatusCode::BAD_REQUEST, "the body of the request is no JSON object")
+    })?;
+    let model = match &route.operation {
+        Operation::GenerateAt { model, .. } => model.as_str(),
+        _ => value["model"].as_str().unwrap_or_default(),
+    };
+    let (model, expected) = (model.to_owned(), tokens_of_request(body.len(), &value));
+    let is_stream = route.wire == Wire::Chat && value["stream"].as_bool() == Some(true);
+    let added_usage = is_stream && value["stream_options"]["include_usage"].as_bool() != Some(true);
+    let body = if added_usage { with_usage(&body, value) } else { body };
+    Ok(Outgoing { model, expected, body, added_usage })
+}
+
+/// The body with a request for usage in it, where possible without touching the rest: the order of
+/// fields means something to a model.
+fn with_usage(body: &Bytes, mut value: Value) -> Bytes {
+    let begin = body.iter().position(|byte| *byte == b'{').map_or(0, |at| at + 1);
+    if value.get("stream_options").is_none() {
+        let parts = [&body[..begin], STREAM_OPTIONS.as_bytes(), b",", &body[begin..]];
+        return parts.concat().into();
+    }
+    let options = &mut value["stream_options"];
+    if !options.is_object() {
+        *options = Value::Object(serde_json::Map::new());
+    }
+    options["include_usage"] = Value::Bool(true);
+    value.to_string().into()
+}
+
+fn parameters(head: &Parts) -> form_urlencoded::Parse<'_> {
+    form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes())
+}

@@ -1,0 +1,144 @@
+//! What becomes of a request: judged, passed on with the real key, answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_client::http;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, StatusCode};
+use tokio::time::timeout;
+
+use super::Gate;
+use super::answer::{self, Body, Stream};
+use super::call::Call;
+use super::request::{self, Outgoing};
+use super::wire::{Refusal, Route, Wire};
+
+/// Largest request that is read, in bytes.
+const REQUEST_MAX: usize = 64 << 20;
+
+/// How long a request may take to arrive.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+
+/// Answers one request, whatever it is.
+pub(super) async fn serve(gate: Arc<Gate>, request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let refusal = match pass_on(&gate, &head, body).await {
+        Ok(response) => return response,
+        Err(refusal) => refusal,
+    };
+    let wire = Wire::of_client(head.uri.path(), &head.headers);
+    tracing::info!(status = refusal.status.as_u16(), "model call refused: {}", refusal.message);
+    refused(&gate, wire, &refusal)
+}
+
+async fn pass_on(
+    gate: &Arc<Gate>,
+    head: &Parts,
+    body: Incoming,
+) -> Result<Response<Body>, Refusal> {
+    let place = request::key_place(head, &gate.placeholder)?;
+    let route = Route::of(gate.upstream.path(), &head.method, head.uri.path())?;
+    if let Some(how) = gate.ledger.how() {
+        return Err(Refusal::budget(&how));
+    }
+    let outgoing = request::outgoing(&route, read(body).await?)?;
+    let call = Call::begin(&gate.ledger, route, &outgoing.model, outgoing.expected);
+    let mut call = call.map_err(|how| Refusal::budget(&how))?;
+    let request = gate
+        .client
+        .request(head.method.clone(), request::url(&gate.upstream, head))
+        .headers(request::headers(head, place, &gate.key))
+        .body(outgoing.body.clone());
+    match answered(gate, &mut call, request).await {
+        Ok(upstream) => Ok(respond(gate, call, upstream, &outgoing).await),
+        Err(refusal) => Ok(refused_in(gate, call, &refusal)),
+    }
+}
+
+/// The beginning of the provider's answer.
+async fn answered(
+    gate: &Gate,
+    call: &mut Call,
+    request: reqwest::RequestBuilder,
+) -> Result<reqwest::Response, Refusal> {
+    let unreachable = |error| {
+        let message = format!("the provider cannot be reached: {}", http::describe(error));
+        Refusal::new(StatusCode::BAD_GATEWAY, message)
+    };
+    let upstream = tokio::select! {
+        biased;
+        () = gate.ledger.exhausted().cancelled() => return Err(gate.exhausted()),
+        upstream = timeout(gate.idle, request.send()) => upstream,
+    };
+    let upstream = upstream.map_err(|_| gate.silent())?.map_err(|error| {
+        call.costs_nothing();
+        unreachable(error)
+    })?;
+    call.answered(upstream.status());
+    let encoding = upstream.headers().get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| encoding != "identity") {
+        let message = "the provider's answer is compressed, though that was not asked for";
+        return Err(Refusal::new(StatusCode::BAD_GATEWAY, message));
+    }
+    Ok(upstream)
+}
+
+/// The provider's answer for the caller, as it comes where that is possible.
+async fn respond(
+    gate: &Arc<Gate>,
+    mut call: Call,
+    upstream: reqwest::Response,
+    outgoing: &Outgoing,
+) -> Response<Body> {
+    let status = upstream.status();
+    let headers = answer::headers(gate, upstream.headers());
+    let framing = answer::framing(&call, &headers).filter(|_| status.is_success());
+    let body = match framing {
+        Some(framing) => {
+            let gate = Arc::clone(gate);
+            Stream::new(gate, call, upstream, framing, outgoing.added_usage).into_body()
+        }
+        None => match answer::read_whole(gate, &mut call, upstream).await {
+            Ok(body) => answer::whole(body),
+            Err(refusal) => return refused_in(gate, call, &refusal),
+        },
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Refusal> {
+    let late = || Refusal::new(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time");
+    let body = timeout(REQUEST_LIMIT, Limited::new(body, REQUEST_MAX).collect()).await;
+    let body = body.map_err(|_| late())?.map_err(|error| {
+        let message = format!("the request cannot be read (at most {REQUEST_MAX} bytes): {error}");
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    })?;
+    Ok(body.to_bytes())
+}
+
+/// The end of a call that was let through.
+fn refused_in(gate: &Gate, mut call: Call, refusal: &Refusal) -> Response<Body> {
+    call.refuse(refusal);
+    refused(gate, call.route().wire, refusal)
+}
+
+fn refused(gate: &Gate, wire: Wire, refusal: &Refusal) -> Response<Body> {
+    let body = answer::redacted(&gate.redactor, wire.error(refusal).to_string().into());
+    let mut response = Response::new(answer::whole(body));
+    *response.status_mut() = refusal.status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if refusal.is_budget {
+        // The SDKs of both providers that have one ask this before they try again.
+        headers.insert("x-should-retry", HeaderValue::from_static("false"));
+    }
+    response
+}

@@ -1,0 +1,347 @@
+//! The protocols that coding CLIs speak to a model: which paths belong to them, and how an error is
+//! said in each.
+//!
+//! Invariant: only what is named here reaches the provider.
+
+use std::fmt;
+
+use hyper::{HeaderMap, Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::frames::Framing;
+
+/// The code of the error that says that the budget is used up, in every protocol: another gateway
+/// between here and the CLI knows it by this.
+pub(super) const BUDGET_CODE: &str = "agent_budget_exhausted";
+
+/// Largest model name in a path, in bytes.
+const NAME_MAX: usize = 200;
+
+/// A protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    /// OpenAI chat completions.
+    Chat,
+    /// OpenAI Responses.
+    Responses,
+    /// Anthropic Messages.
+    Anthropic,
+    /// Gemini.
+    Gemini,
+}
+
+/// What is asked of the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    /// An answer of the model.
+    Generate,
+    /// An answer of the model in pieces, because the path says so; the model is in the path as well.
+    GenerateAt {
+        /// The model.
+        model: String,
+        /// Whether the answer comes in pieces.
+        in_pieces: bool,
+    },
+    /// How many tokens a request would have.
+    CountTokens,
+    /// Which models there are.
+    ListModels,
+}
+
+/// A request that may go to the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    /// The protocol.
+    pub(super) wire: Wire,
+    /// What is asked.
+    pub(super) operation: Operation,
+}
+
+/// Why we answer in the provider's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The status.
+    pub(super) status: StatusCode,
+    /// What is said.
+    pub(super) message: String,
+    /// Whether it is because of the budget.
+    pub(super) is_budget: bool,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), is_budget: false }
+    }
+
+    /// There is nothing left to spend.
+    pub(super) fn budget(how: &impl fmt::Display) -> Self {
+        let message = format!("the budget of this job is used up: {how}");
+        Self { status: StatusCode::TOO_MANY_REQUESTS, message, is_budget: true }
+    }
+}
+
+impl Route {
+    /// What a request asks for, where `base` is the path of the provider's base URL: with its version
+    /// or without, for some CLIs add it.
+    ///
+    /// # Errors
+    /// When it is nothing that a model is asked.
+    pub(super) fn of(base: &str, method: &Method, path: &str) -> Result<Self, Refusal> {
+        let not_found = || {
+            let message =
+                format!("{method} {path} is not passed on: this is no request to a model");
+            Refusal::new(StatusCode::NOT_FOUND, message)
+        };
+        let rest = path.strip_prefix(without_version(base)).filter(|rest| rest.starts_with('/'));
+        let rest = after_version(rest.ok_or_else(not_found)?);
+        let post = method == Method::POST;
+        let (wire, operation) = match rest {
+            "/chat/completions" if post => (Wire::Chat, Operation::Generate),
+            "/responses" if post => (Wire::Responses, Operation::Generate),
+            "/messages" if post => (Wire::Anthropic, Operation::Generate),
+            "/messages/count_tokens" if post => (Wire::Anthropic, Operation::CountTokens),
+            "/models" if method == Method::GET => (Wire::Chat, Operation::ListModels),
+            _ => of_model(method, rest).ok_or_else(not_found)?,
+        };
+        Ok(Self { wire, operation })
+    }
+
+    /// How an answer is divided that comes as JSON.
+    pub(super) fn json_framing(&self) -> Option<Framing> {
+        match self.operation {
+            Operation::GenerateAt { in_pieces: true, .. } => Some(Framing::JsonArray),
+            _ => None,
+        }
+    }
+
+    /// Whether tokens are written.
+    pub(super) const fn generates(&self) -> bool {
+        matches!(self.operation, Operation::Generate | Operation::GenerateAt { .. })
+    }
+}
+
+/// `/models/<name>` and `/models/<name>:<what>`.
+fn of_model(method: &Method, rest: &str) -> Option<(Wire, Operation)> {
+    let name = rest.strip_prefix("/models/")?;
+    let (model, action) = match name.rsplit_once(':') {
+        Some((model, action)) if method == Method::POST => (model, Some(action)),
+        _ => (name, None),
+    };
+    // No way out of the folder, and no other spelling of one.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:@/".contains(&byte);
+    let is_name = !model.is_empty() && model.len() <= NAME_MAX && model.bytes().all(plain);
+    if !is_name || model.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return None;
+    }
+    let at = |in_pieces| Operation::GenerateAt { model: model.to_owned(), in_pieces };
+    let operation = match action {
+        Some("generateContent") => at(false),
+        Some("streamGenerateContent") => at(true),
+        Some("countTokens") => Operation::CountTokens,
+        None if method == Method::GET => return Some((Wire::Chat, Operation::ListModels)),
+        Some(_) | None => return None,
+    };
+    Some((Wire::Gemini, operation))
+}
+
+/// A path without the version at its end and the slash.
+fn without_version(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    match path.rsplit_once('/') {
+        Some((before, last)) if is_version(last) => before,
+        _ => path,
+    }
+}
+
+/// A path without the version at its beginning.
+fn after_version(path: &str) -> &str {
+    let first = path[1..].split('/').next().unwrap_or_default();
+    if is_version(first) { &path[1 + first.len()..] } else { path }
+}
+
+/// `v1`, `v1beta`, `v4`.
+fn is_version(segment: &str) -> bool {
+    let number = segment.strip_prefix('v').unwrap_or_default();
+    number.starts_with(|first: char| first.is_ascii_digit())
+        && number.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+impl Wire {
+    /// For the log.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Responses => "responses",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+        }
+    }
+
+    /// The protocol of a client whose request says nothing else about it.
+    pub(super) fn of_client(path: &str, headers: &HeaderMap) -> Self {
+        if headers.contains_key("anthropic-version") || path.contains("/messages") {
+            Self::Anthropic
+        } else if headers.contains_key("x-goog-api-key") || path.contains("/models/") {
+            Self::Gemini
+        } else if path.contains("/responses") {
+            Self::Responses
+        } else {
+            Self::Chat
+        }
+    }
+
+    /// The body of an answer that refuses.
+    pub(super) fn error(self, refusal: &Refusal) -> Value {
+        let Refusal { status, message, is_budget } = refusal;
+        let code = if *is_budget { BUDGET_CODE } else { kind(*status) };
+        match self {
+            Self::Chat | Self::Responses => json!({
+                "error": {"message": message, "type": kind(*status), "param": null, "code": code},
+            }),
+            Self::Anthropic => json!({
+                "type": "error",
+                "error": {"type": kind(*status), "message": message, "code": code},
+            }),
+            Self::Gemini => json!({
+                "error": {"code": status.as_u16(), "message": message,
+                    "status": gemini_kind(*status), "details": [{"reason": code}]},
+            }),
+        }
+    }
+
+    /// The same as the last event of a stream that was begun; `first` when nothing came before it.
+    pub(super) fn error_event(self, framing: Framing, refusal: &Refusal, first: bool) -> String {
+        let error = self.error(refusal);
+        match (framing, self) {
+            (Framing::JsonArray, _) => format!("{}{error}]", if first { "[" } else { "," }),
+            (Framing::Sse, Self::Anthropic) => format!("event: error\ndata: {error}\n\n"),
+            (Framing::Sse, Self::Responses) => {
+                let error = &error["error"];
+                let (code, message) = (&error["code"], &error["message"]);
+                let event =
+                    json!({"type": "error", "code": code, "message": message, "param": null});
+                format!("event: error\ndata: {event}\n\n")
+            }
+            (Framing::Sse, Self::Chat | Self::Gemini) => format!("data: {error}\n\n"),
+        }
+    }
+}
+
+/// The words of a gateway that refused because of the budget, in any protocol's form.
+pub(super) fn budget_refusal(answer: &Value) -> Option<&str> {
+    let error = if answer["error"].is_object() { &answer["error"] } else { answer };
+    let code = error["code"].as_str().or_else(|| error["details"][0]["reason"].as_str());
+    error["message"].as_str().filter(|_| code == Some(BUDGET_CODE))
+}
+
+fn kind(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 | 413 => "invalid_request_error",
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        429 => "rate_limit_error",
+        _ => "api_error",
+    }
+}
+
+fn gemini_kind(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 | 413 => "INVALID_ARGUMENT",
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        429 => "RESOURCE_EXHAUSTED",
+        504 => "DEADLINE_EXCEEDED",
+        _ => "UNAVAILABLE",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(base: &str, method: &Method, path: &str) -> Option<Route> {
+        Route::of(base, method, path).ok()
+    }
+
+    fn posted(base: &str, path: &str) -> Option<(Wire, Operation)> {
+        route(base, &Method::POST, path).map(|route| (route.wire, route.operation))
+    }
+
+    #[test]
+    fn every_wire_is_found_below_the_base_with_a_version_or_without() {
+        use Operation::{CountTokens, Generate};
+        for base in ["", "/", "/v1", "/v1/"] {
+            assert_eq!(posted(base, "/v1/chat/completions"), Some((Wire::Chat, Generate)));
+            assert_eq!(posted(base, "/v1/responses"), Some((Wire::Responses, Generate)));
+            assert_eq!(posted(base, "/v1/messages"), Some((Wire::Anthropic, Generate)));
+            let count = posted(base, "/v1/messages/count_tokens");
+            assert_eq!(count, Some((Wire::Anthropic, CountTokens)));
+        }
+        let at = |in_pieces| Operation::GenerateAt { model: "m-1.5".to_owned(), in_pieces };
+        let gemini = |what: &str| posted("/v1beta", &format!("/v1beta/models/m-1.5:{what}"));
+        assert_eq!(gemini("generateContent"), Some((Wire::Gemini, at(false))));
+        assert_eq!(gemini("streamGenerateContent"), Some((Wire::Gemini, at(true))));
+        assert_eq!(gemini("countTokens"), Some((Wire::Gemini, CountTokens)));
+        assert!(posted("/api/v4", "/api/v4/chat/completions").is_some());
+        assert!(posted("/openai", "/openai/chat/completions").is_some());
+        assert!(route("/v1", &Method::GET, "/v1/models").is_some());
+        assert!(route("/v1", &Method::GET, "/v1/models/vendor/model:free").is_some());
+    }
+
+    #[test]
+    fn nothing_else_is_passed_on() {
+        for path in [
+            "/v1/embeddings",
+            "/v1/files",
+            "/v1/organization/api_keys",
+            "/v1/chat/completions/",
+            "/v1/chat/completions/x",
+            "/v1/../v1/messages",
+            "/x/v1/messages",
+            "/messages/batches",
+            "/v1beta/models/m:batchEmbedContents",
+            "/v1beta/models/../files:generateContent",
+            "/v1beta/models/%2e%2e/x:generateContent",
+            "/v1beta/models/:generateContent",
+            "/v1/models/m",
+            "/",
+            "",
+            "*",
+        ] {
+            assert_eq!(posted("/v1", path), None, "{path}");
+        }
+        assert_eq!(posted("/team", "/v1/messages"), None);
+        assert_eq!(posted("/team", "/teammate/messages"), None);
+        for method in [Method::GET, Method::PUT, Method::DELETE, Method::HEAD] {
+            assert_eq!(route("", &method, "/v1/chat/completions"), None);
+        }
+        assert_eq!(route("", &Method::DELETE, "/v1/models/m"), None);
+    }
+
+    #[test]
+    fn a_used_up_budget_is_known_again_in_every_form() {
+        let refusal = Refusal::budget(&"no more");
+        for wire in [Wire::Chat, Wire::Responses, Wire::Anthropic, Wire::Gemini] {
+            let words = budget_refusal(&wire.error(&refusal)).map(str::to_owned);
+            assert_eq!(words.as_deref(), Some("the budget of this job is used up: no more"));
+            let event = wire.error_event(Framing::Sse, &refusal, false);
+            let data = event.split("data: ").nth(1).unwrap();
+            assert!(budget_refusal(&serde_json::from_str(data).unwrap()).is_some(), "{event}");
+            let other = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "slow down");
+            assert_eq!(budget_refusal(&wire.error(&other)), None);
+        }
+        assert_eq!(budget_refusal(&json!({"error": "text"})), None);
+        assert_eq!(budget_refusal(&json!([1])), None);
+    }
+
+    #[test]
+    fn an_array_stays_an_array_with_the_error_in_it() {
+        let refusal = Refusal::budget(&"no more");
+        let event = |first| Wire::Gemini.error_event(Framing::JsonArray, &refusal, first);
+        assert!(serde_json::from_str::<Value>(&event(true)).unwrap().is_array());
+        let whole = format!("[{{}}{}", event(false));
+        assert_eq!(serde_json::from_str::<Vec<Value>>(&whole).unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,59 @@
+//! The worker's way to its model: a gateway of this process that has the key, so that the worker does
+//! not.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use api_client::Secret;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use crate::model_gateway::{ModelGateway, ModelGatewayConfig, Totals};
+use crate::outcome::RunError;
+use crate::settings::WorkerSettings;
+
+/// An open gateway, for one worker.
+pub(super) struct ModelAccess {
+    gateway: ModelGateway,
+    worker: WorkerSettings,
+    stop: CancellationToken,
+    /// Passes the end of the budget on to `stop`.
+    _watch: AbortOnDropHandle<()>,
+}
+
+impl ModelAccess {
+    /// Opens one at an address of this host's own that nobody else knows the placeholder of.
+    pub(super) async fn open(
+        settings: &WorkerSettings,
+        cancel: &CancellationToken,
+    ) -> Result<Self, RunError> {
+        let placeholder = Secret::from(format!("agent-{}", Uuid::new_v4().simple()));
+        let config = ModelGatewayConfig::of(settings, placeholder.clone())?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let gateway = ModelGateway::listen(address, config, cancel.clone()).await?;
+        let worker = settings.by_way_of(gateway.base_url(), placeholder);
+        tracing::debug!(address = %gateway.address(), "the model gateway listens");
+        let stop = cancel.child_token();
+        let (exhausted, stopped) = (gateway.exhausted().clone(), stop.clone());
+        let watch = tokio::spawn(async move {
+            exhausted.cancelled().await;
+            stopped.cancel();
+        });
+        Ok(Self { gateway, worker, stop, _watch: AbortOnDropHandle::new(watch) })
+    }
+
+    /// The worker's settings with the gateway in the place of the model.
+    pub(super) const fn worker(&self) -> &WorkerSettings {
+        &self.worker
+    }
+
+    /// Cancelled when the run is, or when the budget is used up.
+    pub(super) const fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Ends it; what all calls were.
+    pub(super) async fn close(self) -> Totals {
+        self.gateway.shutdown().await
+    }
+}
