@@ -17,6 +17,7 @@ mod inner_docker;
 mod logging;
 mod model_gateway;
 mod outcome;
+mod pressure;
 mod processes;
 mod prompt;
 mod publish;

@@ -9,6 +9,7 @@ use crate::checkout::CheckoutError;
 use crate::forge::ForgeError;
 use crate::inner_docker::InnerDockerError;
 use crate::model_gateway::ModelGatewayError;
+use crate::pressure::Limit;
 use crate::processes::NotAlone;
 use crate::publish::PublishError;
 use crate::report::Step;
@@ -97,6 +98,14 @@ pub(crate) enum RunError {
     /// The coding CLI's turn did not end well.
     #[error("{0}")]
     Turn(Ending),
+    /// It did not, and the kernel had held the worker to a limit.
+    #[error("{ending}; {limit}")]
+    Limited {
+        /// How the turn ended.
+        ending: Ending,
+        /// The limit.
+        limit: Limit,
+    },
     /// Something of the worker may still run, and could take the forge's token.
     #[error("nothing is published while something of the worker may run")]
     NotAlone(#[from] NotAlone),
@@ -222,6 +231,8 @@ impl RunError {
             | Self::Worker(_)
             | Self::NotAlone(_)
             | Self::Turn(_) => AgentExit::WorkerFailed,
+            Self::Limited { limit: Limit::Memory(_), .. } => AgentExit::OutOfMemory,
+            Self::Limited { limit: Limit::Processes(_), .. } => AgentExit::ProcessLimit,
             Self::NoChanges => AgentExit::NoChanges,
             Self::Commit(_)
             | Self::Push { .. }
@@ -245,7 +256,10 @@ impl RunError {
             AgentExit::Superseded => Step::Superseded,
             AgentExit::Delivered => Step::TaskComplete,
             AgentExit::BudgetExhausted => Step::BudgetExhausted,
-            AgentExit::WorkerFailed | AgentExit::DirectorFailed => Step::WorkerUnavailable,
+            AgentExit::WorkerFailed
+            | AgentExit::DirectorFailed
+            | AgentExit::OutOfMemory
+            | AgentExit::ProcessLimit => Step::WorkerUnavailable,
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::forge::PullRequest;
 use crate::git::BranchName;
 use crate::inner_docker::InnerDocker;
 use crate::outcome::{Published, RunError};
+use crate::pressure::Pressure;
 use crate::prompt::{self, Assignment};
 use crate::redaction::Redaction;
 use crate::report::{AppReporter, Reporter, Step};
@@ -245,7 +246,9 @@ async fn edit(
         DockerMode::Dind => InnerDocker::offer(job.plain_environment())?,
         DockerMode::Dood | DockerMode::None => None,
     };
+    let before = Pressure::now();
     let turn = job.turn(checkout, private, prompt).await;
+    let limit = Pressure::now().limit_since(before);
     if let Some(docker) = docker {
         docker.stop().await;
     }
@@ -257,7 +260,11 @@ async fn edit(
     reporter.step(Step::WorkerTurn, &summary, Some(&turn.transcript)).await;
     match turn.ending {
         Ending::Finished => Ok(turn),
-        ending => Err(RunError::Turn(ending)),
+        ending @ Ending::BudgetExhausted(_) => Err(RunError::Turn(ending)),
+        ending => Err(match limit {
+            Some(limit) => RunError::Limited { ending, limit },
+            None => RunError::Turn(ending),
+        }),
     }
 }
 

@@ -240,11 +240,15 @@ pub enum AgentExit {
     NotSupported,
     /// The job is another's by now: nothing was published.
     Superseded,
+    /// The worker failed, and processes of it were ended for want of memory.
+    OutOfMemory,
+    /// The worker failed, and could not start processes any more.
+    ProcessLimit,
 }
 
 impl AgentExit {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Delivered,
         Self::Misconfigured,
         Self::CloneFailed,
@@ -257,6 +261,8 @@ impl AgentExit {
         Self::AppUnreachable,
         Self::NotSupported,
         Self::Superseded,
+        Self::OutOfMemory,
+        Self::ProcessLimit,
     ];
 
     /// The process exit code.
@@ -275,6 +281,8 @@ impl AgentExit {
             Self::AppUnreachable => 10,
             Self::NotSupported => 11,
             Self::Superseded => 12,
+            Self::OutOfMemory => 13,
+            Self::ProcessLimit => 14,
         }
     }
 
@@ -300,6 +308,8 @@ impl AgentExit {
             Self::AppUnreachable => "app unreachable: log or completion was not taken",
             Self::NotSupported => "not supported: this version cannot do this kind of job",
             Self::Superseded => "superseded: the job is held by someone else by now",
+            Self::OutOfMemory => "out of memory: processes of the worker were ended for want of it",
+            Self::ProcessLimit => "process limit: the worker could start no more processes",
         }
     }
 }

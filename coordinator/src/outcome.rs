@@ -73,6 +73,10 @@ impl Outcome {
             // went on: its own word is worth more.
             Some(AgentExit::Delivered) => return Self::Completed,
             Some(AgentExit::Cancelled) => Cause::Cancelled,
+            Some(AgentExit::OutOfMemory) => Cause::OutOfMemory,
+            Some(exit @ AgentExit::ProcessLimit) => {
+                Cause::PidsLimit { said: exit.describe().to_owned() }
+            }
             Some(exit) => Cause::Agent { exit },
             None if facts.out_of_memory => Cause::OutOfMemory,
             None if (129..=192).contains(&facts.code) => {
@@ -184,7 +188,9 @@ impl fmt::Display for Cause {
                 write!(f, "the agent crashed: exit code {code} is none of its own")
             }
             Self::AgentKilled { signal } => write!(f, "signal {signal} ended the agent"),
-            Self::OutOfMemory => f.write_str("out of memory: the kernel ended the agent"),
+            Self::OutOfMemory => f.write_str(
+                "out of memory: the kernel ended the agent or what it had started (AGENT_MEMORY)",
+            ),
             Self::NotStarted { problem } => write!(f, "could not be started: {problem}"),
             Self::ImageMissing { problem } => {
                 write!(f, "could not be started for want of an image: {problem}")
@@ -194,7 +200,9 @@ impl fmt::Display for Cause {
                 f,
                 "it was stopped: it took more than {limit_mib} MiB of disk space (AGENT_DISK)"
             ),
-            Self::PidsLimit { said } => write!(f, "no process could be started any more: {said}"),
+            Self::PidsLimit { said } => {
+                write!(f, "no process could be started any more (AGENT_PIDS): {said}")
+            }
             Self::EngineLost { code } => {
                 write!(
                     f,
@@ -243,6 +251,8 @@ mod tests {
             let outcome = Outcome::of_exit(&exit(i64::from(ending.code())));
             let cause = match ending {
                 AgentExit::Cancelled => Cause::Cancelled,
+                AgentExit::OutOfMemory => Cause::OutOfMemory,
+                AgentExit::ProcessLimit => continue,
                 exit => Cause::Agent { exit },
             };
             assert_eq!(outcome, Outcome::Failed(cause));

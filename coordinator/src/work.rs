@@ -240,7 +240,7 @@ async fn watch(
     ctx.board.job_stage(record.job.job_id, stage);
     let watched = supervise(ctx, record, &place, &mut output).await;
     if let (Watched::Ended(..), Place::Container(_)) = (&watched, &place) {
-        last_words_of_gateway(ctx, record, &mut output).await;
+        Box::pin(last_words_of_gateway(ctx, record, &mut output)).await;
     }
     output.finish().await;
     let (end, reason) = match watched {

@@ -23,8 +23,7 @@ pub(crate) enum Rights {
 
 /// Capabilities of a runner that is root: it gives files to its worker, becomes its worker's user,
 /// reads what its worker wrote and ends what its worker started.
-const TO_CHANGE_USER: [&str; 7] =
-    ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID", "SYS_PTRACE"];
+const TO_CHANGE_USER: [&str; 6] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"];
 
 /// The network device of user-mode networks.
 const TUN: &str = "/dev/net/tun";
@@ -35,11 +34,15 @@ impl Rights {
         let list = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
         match self {
             Self::Privileged => host.privileged = Some(true),
+            // Beside the default ones: those are what an inner container is given.
             Self::MountsAndNetworks => {
                 host.cap_add = list(&["SYS_ADMIN", "NET_ADMIN"]);
                 host.security_opt = list(&["seccomp=unconfined", "apparmor=unconfined"]);
             }
+            // No `no-new-privileges`: the programs that map users have capabilities of their own.
             Self::UserNamespaces => {
+                host.cap_drop = list(&["ALL"]);
+                host.cap_add = list(&TO_CHANGE_USER);
                 host.security_opt = list(&["seccomp=unconfined", "apparmor=unconfined"]);
                 // The engine hides parts of /proc by mounts, and a user namespace that sees such
                 // mounts may not mount a /proc of its own.

@@ -23,7 +23,7 @@ pub(crate) async fn start_container(
     let agent = config.agent_for(job.project_id);
     let image = ctx.images.image_for(&agent.image, job.project_id)?;
     let mut document = job_document(record, job, &config, view(agent), None);
-    let surroundings = surround(ctx, job, agent, &image, &mut document).await?;
+    let surroundings = Box::pin(surround(ctx, job, agent, &image, &mut document)).await?;
     let spec = container_spec(job, &config, ctx.id, image.clone(), &document, surroundings);
     let name = ContainerRef::of(job.job_id);
     let container = create(ctx, &name, spec, record.lease).await?;

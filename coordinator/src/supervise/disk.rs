@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -36,13 +36,15 @@ pub(super) async fn exceeded(ctx: &Context, record: &Record, place: &Place) -> u
 /// What a container and its own volumes take; none while the engine does not tell.
 async fn taken(ctx: &Context, container: &ContainerRef) -> Option<u64> {
     let DiskUse { layer, volumes } = ctx.engine.disk_use(container).await.ok()?;
-    let folders = tokio::task::spawn_blocking(move || volumes.iter().map(size_of).sum::<u64>());
+    let folders = tokio::task::spawn_blocking(move || {
+        volumes.iter().map(|folder| size_of(folder)).sum::<u64>()
+    });
     Some(layer.saturating_add(folders.await.ok()?))
 }
 
 /// The space that a folder's files take; what cannot be read (an engine on another host) counts as
 /// nothing.
-fn size_of(folder: &PathBuf) -> u64 {
+fn size_of(folder: &Path) -> u64 {
     let Ok(device) = folder.symlink_metadata().map(|meta| meta.dev()) else { return 0 };
     size_on(device, folder)
 }
@@ -72,8 +74,8 @@ mod tests {
         let file = dir.path().join("below/file");
         std::fs::write(&file, vec![7; 1 << 20]).unwrap();
         std::os::unix::fs::symlink("/usr", dir.path().join("link")).unwrap();
-        let size = size_of(&dir.path().to_owned());
+        let size = size_of(dir.path());
         assert!((1 << 20..2 << 20).contains(&size), "{size}");
-        assert_eq!(size_of(&PathBuf::from("/no/such/folder")), 0);
+        assert_eq!(size_of(Path::new("/no/such/folder")), 0);
     }
 }

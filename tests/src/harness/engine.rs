@@ -12,8 +12,9 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-    ListContainersOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions, TagImageOptionsBuilder,
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
+    TagImageOptionsBuilder,
 };
 use futures_util::StreamExt;
 use tokio::runtime;
@@ -237,9 +238,20 @@ async fn remove_all(docker: &Docker, coordinator: &str) {
         // One that is being removed is as good as gone.
         let _gone = docker.remove_container(&id, Some(options)).await;
     }
+    for network in networks(docker, coordinator).await {
+        let _gone = docker.remove_network(&network).await;
+    }
     for volume in volumes(docker, coordinator).await {
         let _gone = docker.remove_volume(&volume, None::<RemoveVolumeOptions>).await;
     }
+}
+
+async fn networks(docker: &Docker, coordinator: &str) -> Vec<String> {
+    let label = format!("{COORDINATOR_LABEL}={coordinator}");
+    let filters = HashMap::from([("label", vec![label])]);
+    let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+    let networks = docker.list_networks(Some(options)).await.unwrap_or_default();
+    networks.into_iter().filter_map(|network| network.id).collect()
 }
 
 async fn volumes(docker: &Docker, coordinator: &str) -> Vec<String> {
