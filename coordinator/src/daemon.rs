@@ -206,7 +206,7 @@ impl Daemon {
         let record = claimed.record.clone();
         let (ctx, failures) = (Arc::clone(&self.ctx), Arc::clone(&self.failures));
         self.spawn(record, Some(Instant::now()), async move {
-            let finished = carry_out(&ctx, claimed).await;
+            let finished = Box::pin(carry_out(&ctx, claimed)).await;
             let failed = finished.as_ref().is_some_and(|finished| finished.outcome.is_failure());
             failures.fetch_add(usize::from(failed), Ordering::Relaxed);
             finished
