@@ -8,6 +8,7 @@ mod agent_env;
 mod environment;
 mod error;
 mod file;
+mod host_user;
 mod limits;
 mod load;
 mod overlay;
@@ -40,6 +41,7 @@ pub(crate) use agent::{
 };
 pub(crate) use environment::Environment;
 pub(crate) use error::ConfigErrors;
+pub(crate) use host_user::HostUser;
 pub(crate) use limits::{BreakerConfig, KeepConfig, LimitsConfig, OnStop, ShutdownConfig};
 pub(crate) use load::{USUAL_FILE, load, load_state_dir};
 pub(crate) use reload::{Reloaded, reloaded};
@@ -149,7 +151,7 @@ pub(crate) struct HostConfig {
     /// When a job that was meant for a container runs here.
     pub(crate) fallback: HostFallback,
     /// The user as whom agents run, where that is another.
-    pub(crate) user: Option<String>,
+    pub(crate) user: Option<HostUser>,
     /// Whether they get a systemd scope.
     pub(crate) scope: HostScope,
     /// The agent-runner program. Where it was found nowhere, the path where it is expected.

@@ -5,6 +5,7 @@
 //! disk. It acts for one job and ends with it.
 
 mod note;
+mod scope;
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -15,18 +16,34 @@ use std::time::Duration;
 
 use api_client::contract::JobDocument;
 use api_client::{Redactor, Secret, error_chain};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
+use crate::confine::NOT_CONFINED;
 use crate::engine::ExitFacts;
 use crate::ledger::HostProcess;
 use crate::output::Output;
+use crate::process::children_of;
 
-pub(crate) use note::{HostNote, folders, latest, read_end, read_keeper, read_runner};
+pub(crate) use note::{
+    HostNote, folders, latest, read_end, read_keeper, read_runner, remove_notes,
+};
+pub(crate) use scope::{SLICE, kill_scope, unit_of};
+
+/// The folder, among the notes, for what the agent keeps for a while; removed when it has ended.
+pub(crate) const TEMPORARY: &str = "tmp";
+
+/// What was put into the environment for the start in a scope: no business of the agent's.
+const OF_SCOPE: [&str; 2] = ["INVOCATION_ID", "XDG_RUNTIME_DIR"];
+
+/// How often, and how long apart, processes that the agent left are pursued: one in an
+/// uninterruptible wait cannot be ended.
+const PURSUITS: (u32, Duration) = (100, Duration::from_millis(20));
 
 /// Output that a left-over child holds open is waited for no longer than this.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -59,6 +76,10 @@ pub(crate) struct Keep {
 pub(crate) async fn keep(order: &Keep) -> io::Result<()> {
     // A session of its own: neither the terminal nor a signal to the coordinator's group ends it.
     nix::unistd::setsid()?;
+    // What it holds of the job is for no other process, its own user's included.
+    nix::sys::prctl::set_dumpable(false)?;
+    // What the agent leaves becomes a child of this process.
+    nix::sys::prctl::set_child_subreaper(true)?;
     // Not that of the link by which it was started.
     nix::sys::prctl::set_name(c"agent-keeper")?;
     note::write_keeper(&order.dir).map_err(io::Error::other)?;
@@ -71,10 +92,13 @@ pub(crate) async fn keep(order: &Keep) -> io::Result<()> {
             let requested = async || {
                 terminate.recv().await;
             };
-            HostNote::Ended { code: stay(order, child, &redactor, requested).await }
+            stay(order, child, &redactor, requested).await
         }
         Err(problem) => HostNote::NeverBegan { problem },
     };
+    if let Err(error) = remove_notes(&order.dir.join(TEMPORARY)) {
+        complain(&format!("the agent's temporary files are left: {error}"));
+    }
     loop {
         match note::write_end(&order.dir, &end) {
             Ok(()) => return Ok(()),
@@ -96,7 +120,11 @@ async fn begin(order: &Keep, text: &str) -> Result<(Child, Redactor), String> {
         .map_err(|_| "the job document did not arrive whole".to_owned())?;
     let redactor = Redactor::new(document.secrets());
     let (program, arguments) = order.command.split_first().ok_or("no program was named")?;
-    let spawned = Command::new(program)
+    let mut command = Command::new(program);
+    for name in OF_SCOPE {
+        command.env_remove(name);
+    }
+    let spawned = command
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -125,13 +153,13 @@ async fn deliver(child: &mut Child, document: &Secret) {
     }
 }
 
-/// Takes what the agent prints until it ends; tells its exit code.
+/// Takes what the agent prints until it ends; tells how it did.
 async fn stay(
     order: &Keep,
     mut child: Child,
     redactor: &Redactor,
     mut requested: impl AsyncFnMut(),
-) -> i64 {
+) -> HostNote {
     let group = Group(child.id().map(|pid| Pid::from_raw(pid.cast_signed())));
     let mut output = Output::open(order.log.clone(), redactor).await;
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
@@ -157,8 +185,43 @@ async fn stay(
         status
     };
     drop(group);
+    let out_of_memory = scope::ran_out_of_memory(&order.dir);
+    end_leftovers(order).await;
     output.finish().await;
-    status.map_or(-1, code)
+    let code = status.map_or(-1, code);
+    if code == i64::from(NOT_CONFINED) && !output.runner_may_have_begun() {
+        let tail = output.tail();
+        let last = tail.trim_end().lines().next_back().unwrap_or_default();
+        return HostNote::NeverBegan {
+            problem: last.trim_start_matches("coordinator: ").to_owned(),
+        };
+    }
+    HostNote::Ended { code, out_of_memory }
+}
+
+/// Ends what the agent has left, wherever it went: the rest of its scope, and every process that has
+/// no other parent any more.
+async fn end_leftovers(order: &Keep) {
+    let (tries, pause) = PURSUITS;
+    for _ in 0..tries {
+        kill_scope(&order.dir);
+        let left = children_of(std::process::id().cast_signed());
+        if left.is_empty() {
+            return;
+        }
+        for child in left.into_iter().map(Pid::from_raw) {
+            let _gone = kill(child, Signal::SIGKILL);
+            let _not_yet = waitpid(child, Some(WaitPidFlag::WNOHANG));
+        }
+        sleep(pause).await;
+    }
+    complain("processes of the agent are left that do not end");
+}
+
+/// Standard error is a file beside the notes.
+#[expect(clippy::print_stderr, reason = "there is no other log")]
+fn complain(text: &str) {
+    eprintln!("{text}");
 }
 
 /// The agent's process group: what is left of it is killed at the end, however that comes.
@@ -186,8 +249,8 @@ fn code(status: ExitStatus) -> i64 {
 
 impl HostNote {
     /// The end as the engine would tell that of a container.
-    pub(crate) fn facts(code: i64) -> ExitFacts {
-        ExitFacts { code, ..ExitFacts::default() }
+    pub(crate) fn facts(code: i64, out_of_memory: bool) -> ExitFacts {
+        ExitFacts { code, out_of_memory, error: String::new() }
     }
 }
 

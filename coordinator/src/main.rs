@@ -10,6 +10,7 @@ mod claim;
 mod cli;
 mod clock;
 mod config;
+mod confine;
 mod context;
 mod control;
 mod daemon;
@@ -49,8 +50,11 @@ use std::time::Duration;
 use api_client::error_chain;
 use clap::Parser;
 
-use crate::cli::{Action, Cli, Drain, Gc, KeepArguments, Plain, Run, Show, ShowConfig};
+use crate::cli::{
+    Action, Cli, ConfineArguments, Drain, Gc, KeepArguments, Plain, Run, Show, ShowConfig,
+};
 use crate::config::{Environment, Flags, Form, Loaded};
+use crate::confine::{Confine, Ids, NOT_CONFINED};
 use crate::context::Mode;
 use crate::control::{ControlError, Request};
 use crate::daemon::Daemon;
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
         Action::Drain(arguments) => block_on(drain(&arguments)),
         Action::Gc(arguments) => block_on(gc(&arguments)),
         Action::Keep(arguments) => block_on(keep(arguments)),
+        Action::Confine(arguments) => Err(confine(arguments)),
         Action::Config(arguments) => show_config(&arguments),
         Action::Version => {
             say(concat!("coordinator ", env!("CARGO_PKG_VERSION")));
@@ -99,6 +104,8 @@ struct Failure {
 }
 
 fn run(arguments: &Run) -> Result<ExitCode, Failure> {
+    // An agent on this host may be of the same user: it is not to read the environment or the memory.
+    nix::sys::prctl::set_dumpable(false).map_err(|error| failure(&error))?;
     let Loaded { config, notices, .. } = load(&arguments.settings)?;
     let log = logging::init(&config.log).map_err(|error| failure(&error))?;
     for notice in notices {
@@ -179,6 +186,16 @@ async fn keep(arguments: KeepArguments) -> Result<ExitCode, Failure> {
     let order = Keep { dir, log, grace: Duration::from_millis(grace_ms), command };
     keeper::keep(&order).await.map_err(|error| failure(&error))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Comes back only to say why no agent was begun.
+fn confine(arguments: ConfineArguments) -> Failure {
+    let ConfineArguments { temporary, seen, uid, gid, group, files, processes, command } =
+        arguments;
+    let user = uid.zip(gid).map(|(uid, gid)| Ids { uid, gid, groups: group });
+    let order = Confine { temporary, seen, user, files, processes, command };
+    let error = confine::confine(&order, complain);
+    Failure { code: NOT_CONFINED, message: error_chain(&error) }
 }
 
 fn state_dir(flags: &Flags) -> Result<PathBuf, Failure> {

@@ -13,7 +13,7 @@ impl HostProcess {
     /// The process that has this number now.
     pub(crate) fn of(pid: i32) -> Option<Self> {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        let (state, start_ticks) = stat(pid)?;
+        let Stat { state, start_ticks, .. } = stat(pid)?;
         let running = !matches!(state, 'Z' | 'X');
         running.then(|| Self { pid, start_ticks, boot: boot.trim().to_owned() })
     }
@@ -42,16 +42,33 @@ impl HostProcess {
     }
 }
 
-/// State and start of a process: fields 3 and 22 of `stat` (see `proc(5)`). The name, field 2, may
-/// hold anything.
-fn stat(pid: i32) -> Option<(char, u64)> {
+/// The processes whose parent this is, ended ones that were not waited for among them.
+pub(crate) fn children_of(parent: i32) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| stat(*pid).is_some_and(|stat| stat.parent == parent))
+        .collect()
+}
+
+/// Of a process.
+struct Stat {
+    state: char,
+    parent: i32,
+    start_ticks: u64,
+}
+
+/// State, parent and start of a process: fields 3, 4 and 22 of `stat` (see `proc(5)`). The name,
+/// field 2, may hold anything.
+fn stat(pid: i32) -> Option<Stat> {
     let text = fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     let text = String::from_utf8_lossy(&text);
     let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
     let state = fields.next()?.chars().next()?;
-    let start = fields.nth(18)?.parse().ok()?;
-    Some((state, start))
+    let parent = fields.next()?.parse().ok()?;
+    let start_ticks = fields.nth(17)?.parse().ok()?;
+    Some(Stat { state, parent, start_ticks })
 }
 
 #[cfg(test)]

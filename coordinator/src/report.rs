@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use api_client::wire::{AgentEnv, HeldBy, JobFailure, LogEntry};
 use api_client::{ApiError, delays, error_chain, retry};
 use backon::BackoffBuilder;
-use tokio::fs;
 use tokio::time::sleep;
 
 use crate::board::{JobStage, Trouble};
 use crate::context::{Context, Mode};
 use crate::job::Finished;
+use crate::keeper::remove_notes;
 use crate::ledger::{JobRef, Record, Runs};
 use crate::outcome::{Cause, Outcome};
 
@@ -183,9 +183,11 @@ async fn clean_up(ctx: &Context, job: &JobRef) {
         return;
     }
     let notes = ctx.host_dir(job.job_id);
-    if let Err(error) = fs::remove_dir_all(&notes).await
-        && error.kind() != io::ErrorKind::NotFound
-    {
+    let removed = {
+        let notes = notes.clone();
+        tokio::task::spawn_blocking(move || remove_notes(&notes)).await
+    };
+    if let Err(error) = removed.unwrap_or_else(|failed| Err(io::Error::other(failed))) {
         tracing::warn!(path = %notes.display(), %error, "the keeper's notes are left");
     }
     if let Err(error) = ctx.ledger.forget(job.job_id).await {

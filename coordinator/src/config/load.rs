@@ -16,7 +16,7 @@ use super::source::{Flags, Sources};
 use super::{
     AppConfig, Config, DockerMode, DoodUse, EgressPolicy, EngineConfig, GithubAppConfig,
     HostConfig, HostFallback, JobNetwork, Loaded, LogConfig, LogFormat, ModelGateway,
-    ProjectFilter, ScheduleConfig, parse, runner,
+    ProjectFilter, ScheduleConfig, host_user, parse, runner,
 };
 
 /// The file that is read where none is named.
@@ -160,11 +160,11 @@ fn read_host(reader: &mut Reader<'_>, environment: &Environment) -> Option<HostC
         |text| runner::given(text, environment.home()),
         || Some(runner::find(environment)),
     );
-    let user = reader.optional(&service::HOST_USER, |text| parse::line(text).map(str::to_owned));
+    let user = reader.optional(&service::HOST_USER, host_user::look_up);
     let scope = reader.value(&service::HOST_SCOPE, parse::host_scope);
     Some(HostConfig {
         fallback: fallback?,
-        user: user?,
+        user: user?.flatten(),
         scope: scope?,
         runner: runner?,
         environment: runner::environment(environment),

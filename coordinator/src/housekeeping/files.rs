@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use api_client::JobId;
 use nix::sys::signal::Signal;
 
-use crate::keeper::{folders, read_runner};
+use crate::keeper::{folders, kill_scope, read_runner, remove_notes};
 
 /// A log of a job, or the folder of its keeper's notes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,10 +40,13 @@ impl JobFile {
             FileKind::Log => fs::remove_file(&self.path),
             FileKind::Notes => {
                 // An agent that no record knows of is no one's any more.
-                for agent in folders(&self.path).iter().filter_map(|notes| read_runner(notes)) {
-                    agent.signal_group(Signal::SIGKILL);
+                for notes in folders(&self.path) {
+                    if let Some(agent) = read_runner(&notes) {
+                        agent.signal_group(Signal::SIGKILL);
+                    }
+                    kill_scope(&notes);
                 }
-                fs::remove_dir_all(&self.path)
+                remove_notes(&self.path)
             }
         }
     }

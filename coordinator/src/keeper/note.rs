@@ -1,7 +1,9 @@
 //! What a keeper writes down for whoever supervises the job: its own
 //! process, the agent's, and its end. Three files of one folder, each whole or not there.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -14,7 +16,12 @@ use crate::ledger::{HostProcess, LedgerError, write_json};
 #[serde(tag = "end", rename_all = "snake_case")]
 pub(crate) enum HostNote {
     /// Its process ended; 128 + n for signal n.
-    Ended { code: i64 },
+    Ended {
+        code: i64,
+        /// Whether the kernel ended a process of it for want of memory, where that is known.
+        #[serde(default)]
+        out_of_memory: bool,
+    },
     /// It never had its job document.
     NeverBegan { problem: String },
 }
@@ -64,6 +71,34 @@ pub(crate) fn latest(of_job: &Path) -> PathBuf {
     folders(of_job).into_iter().max_by_key(written).unwrap_or_else(|| of_job.to_owned())
 }
 
+/// Removes a folder of notes, with the agent's temporary files in it; an absent one is as good. An agent
+/// may have left folders that even their owner may not change.
+pub(crate) fn remove_notes(dir: &Path) -> io::Result<()> {
+    let removed = match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_folders(dir)?;
+            fs::remove_dir_all(dir)
+        }
+        removed => removed,
+    };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Links are not followed: `DirEntry` tells of the link itself.
+fn open_folders(dir: &Path) -> io::Result<()> {
+    fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_folders(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn keeper_file(dir: &Path) -> PathBuf {
     dir.join("keeper.json")
 }
@@ -79,4 +114,30 @@ fn end_file(dir: &Path) -> PathBuf {
 /// A note that cannot be read is as good as none: the process tells the rest.
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_an_agent_closed_are_removed_as_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let notes = dir.path().join("notes");
+        let inner = notes.join("tmp/module/inner");
+        fs::create_dir_all(&inner).unwrap();
+        fs::write(inner.join("file"), "").unwrap();
+        for closed in [inner.as_path(), inner.parent().unwrap()] {
+            fs::set_permissions(closed, Permissions::from_mode(0o555)).unwrap();
+        }
+        remove_notes(&notes).unwrap();
+        assert!(!notes.exists());
+        remove_notes(&notes).unwrap();
+    }
+
+    #[test]
+    fn a_note_of_an_earlier_version_is_understood() {
+        let note: HostNote = serde_json::from_str(r#"{"end":"ended","code":4}"#).unwrap();
+        assert_eq!(note, HostNote::Ended { code: 4, out_of_memory: false });
+    }
 }

@@ -12,7 +12,7 @@ use super::AgentEnd;
 use crate::activity::Activity;
 use crate::context::Context;
 use crate::job::Keeper;
-use crate::keeper::{HostNote, read_end, read_runner};
+use crate::keeper::{HostNote, kill_scope, read_end, read_runner};
 
 /// Between two looks at the notes.
 const LOOK: Duration = Duration::from_millis(100);
@@ -30,11 +30,14 @@ pub(super) async fn end_of(
         // In this order: a keeper that is gone has written its note, or never will.
         let keeps = keeper.process.as_ref().is_some_and(|process| process.runs());
         match read_end(&keeper.dir) {
-            Some(HostNote::Ended { code }) => return AgentEnd::Exited(HostNote::facts(code)),
+            Some(HostNote::Ended { code, out_of_memory }) => {
+                return AgentEnd::Exited(HostNote::facts(code, out_of_memory));
+            }
             Some(HostNote::NeverBegan { problem }) => return AgentEnd::NeverBegan(problem),
             None if keeps => {}
             None => {
                 kill_agent(keeper);
+                kill_scope(&keeper.dir);
                 return AgentEnd::KeeperGone;
             }
         }
