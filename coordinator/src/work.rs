@@ -204,7 +204,7 @@ async fn on_host(
             "no container ({problem}): the agent runs on the host, WITHOUT isolation"
         );
     }
-    match start_on_host(ctx, job, &record, no_container).await {
+    match Box::pin(start_on_host(ctx, job, &record, no_container)).await {
         Ok((started, keeper)) => {
             let pid = keeper.process.as_ref().map(|process| process.pid);
             tracing::info!(job.id = %job.job_id, pid, "agent started on the host");
