@@ -1,5 +1,5 @@
 //! The gateway beside an agent's container: what it lets through, what it is told, and what the agent
-//! is told of it. Pure.
+//! is told of it.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -10,6 +10,7 @@ use api_client::contract::{
 use api_client::wire::Job;
 use api_client::{JobId, Secret};
 use url::Url;
+use uuid::Uuid;
 
 use super::document::DOCUMENT_ON_STDIN;
 use super::spec::label;
@@ -170,9 +171,11 @@ pub(crate) fn gateway_name(job: JobId) -> String {
     format!("terarchitect-gateway-{job}")
 }
 
-/// The name of a job's network.
+/// A name for a job's network, each time another: engines do not keep names apart, and then cannot
+/// tell which of two is meant, even where it is asked for by its id.
 pub(super) fn network_name(job: JobId) -> String {
-    format!("terarchitect-{job}")
+    let one = Uuid::new_v4().simple().to_string();
+    format!("terarchitect-{job}-{}", &one[..8])
 }
 
 /// The hosts that the job's own URLs name, with their ports; where the model has no URL, those that its
