@@ -42,24 +42,38 @@ pub(crate) struct Tokens {
     pub(crate) output: u64,
 }
 
+/// A limit, and what was spent where it is one of money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// `WORKER_TOKEN_BUDGET`.
+    Tokens(u64),
+    /// `WORKER_MONEY_BUDGET`.
+    Money {
+        /// The limit.
+        limit: Usd,
+        /// What was spent.
+        spent: Usd,
+    },
+}
+
 /// The budget is used up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Exhausted {
-    /// `WORKER_TOKEN_BUDGET`.
-    Tokens {
-        /// What was used, with what would have been next.
-        used: Tokens,
+    /// An answer came to the limit.
+    Reached {
         /// The limit.
-        limit: u64,
+        limit: Limit,
+        /// What was used, with the text that did not fit any more.
+        used: Tokens,
     },
-    /// `WORKER_MONEY_BUDGET`.
-    Money {
-        /// What was spent, with what would have been next.
-        spent: Usd,
-        /// The tokens that it was spent on.
-        used: Tokens,
+    /// A request has no room.
+    NoRoom {
         /// The limit.
-        limit: Usd,
+        limit: Limit,
+        /// What was used.
+        used: Tokens,
+        /// What the request would have been, by estimate.
+        expected: u64,
     },
     /// Another gateway between here and the provider says so, in its words.
     Elsewhere(String),
@@ -130,34 +144,41 @@ impl Budget {
         Some(input.plus(output))
     }
 
-    /// How an account of these tokens stands, and how it ended if it did.
-    fn judge(&self, used: Tokens) -> (Standing, Option<Exhausted>) {
+    /// How an account of these tokens stands, and at which limit if it is at one.
+    fn judge(&self, used: Tokens) -> (Standing, Option<Limit>) {
         let of = |order| match order {
             Ordering::Less => Standing::Within,
             Ordering::Equal => Standing::Reached,
             Ordering::Greater => Standing::Exceeded,
         };
         let money = self.cost(used).zip(self.pricing.and_then(|pricing| pricing.limit));
-        let tokens = self
-            .tokens
-            .map(|limit| (of(used.total().cmp(&limit)), Exhausted::Tokens { used, limit }));
-        let money = money
-            .map(|(spent, limit)| (of(spent.cmp(&limit)), Exhausted::Money { spent, used, limit }));
-        let over =
-            money.into_iter().chain(tokens).filter(|(standing, _)| *standing != Standing::Within);
-        over.max_by_key(|(standing, _)| *standing)
-            .map_or((Standing::Within, None), |(standing, how)| (standing, Some(how)))
+        let money =
+            money.map(|(spent, limit)| (of(spent.cmp(&limit)), Limit::Money { limit, spent }));
+        let tokens = self.tokens.map(|limit| (of(used.total().cmp(&limit)), Limit::Tokens(limit)));
+        let all = money.into_iter().chain(tokens);
+        all.filter(|(standing, _)| *standing != Standing::Within)
+            .max_by_key(|(standing, _)| *standing)
+            .map_or((Standing::Within, None), |(standing, limit)| (standing, Some(limit)))
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tokens(limit) => write!(f, "WORKER_TOKEN_BUDGET allows {limit} tokens"),
+            Self::Money { limit, spent } => {
+                write!(f, "WORKER_MONEY_BUDGET allows {limit}, it came to {spent}")
+            }
+        }
     }
 }
 
 impl fmt::Display for Exhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tokens { used, limit } => {
-                write!(f, "WORKER_TOKEN_BUDGET allows {limit} tokens, the model had {used}")
-            }
-            Self::Money { spent, used, limit } => {
-                write!(f, "WORKER_MONEY_BUDGET allows {limit}, {used} cost {spent}")
+            Self::Reached { limit, used } => write!(f, "{limit}; used: {used}"),
+            Self::NoRoom { limit, used, expected } => {
+                write!(f, "{limit}; used: {used}; the next request has about {expected} more")
             }
             Self::Elsewhere(words) => f.write_str(words),
         }
@@ -202,7 +223,9 @@ impl Ledger {
             return Err(exhausted.clone());
         }
         let after = totals.tokens.with(Tokens::default(), expected);
-        if let (_, Some(how)) = self.budget.judge(after) {
+        if let (_, Some(limit)) = self.budget.judge(after) {
+            let used = totals.tokens;
+            let how = Exhausted::NoRoom { limit, used, expected: expected.input };
             totals.exhausted = Some(how.clone());
             drop(totals);
             self.exhausted.cancel();
@@ -220,11 +243,11 @@ impl Ledger {
         if totals.exhausted.is_some() {
             return Standing::Exceeded;
         }
-        let (standing, how) = self.budget.judge(totals.tokens);
-        totals.exhausted = how;
-        let over = totals.exhausted.is_some();
+        let used = totals.tokens;
+        let (standing, limit) = self.budget.judge(used);
+        totals.exhausted = limit.map(|limit| Exhausted::Reached { limit, used });
         drop(totals);
-        if over {
+        if limit.is_some() {
             self.exhausted.cancel();
         }
         standing
@@ -279,7 +302,8 @@ mod tests {
     fn a_call_without_room_for_an_answer_is_not_admitted() {
         let ledger = ledger(100);
         let refused = ledger.admit(tokens(100, 0)).unwrap_err();
-        assert_eq!(refused, Exhausted::Tokens { used: tokens(100, 0), limit: 100 });
+        let (limit, used) = (Limit::Tokens(100), Tokens::default());
+        assert_eq!(refused, Exhausted::NoRoom { limit, used, expected: 100 });
         assert_eq!(ledger.totals().calls, 0);
     }
 
@@ -302,12 +326,12 @@ mod tests {
         let budget = Budget { tokens: Some(10), pricing: Some(pricing) };
         assert!(matches!(
             budget.judge(tokens(10, 0)),
-            (Standing::Reached, Some(Exhausted::Tokens { .. }))
+            (Standing::Reached, Some(Limit::Tokens(10)))
         ));
         let budget = Budget { tokens: Some(10_000_000), pricing: Some(pricing) };
         assert!(matches!(
             budget.judge(tokens(0, 2_000_000)),
-            (Standing::Exceeded, Some(Exhausted::Money { .. }))
+            (Standing::Exceeded, Some(Limit::Money { .. }))
         ));
     }
 

@@ -195,3 +195,6 @@ fn with_usage(body: &Bytes, mut value: Value) -> Bytes {
 fn parameters(head: &Parts) -> form_urlencoded::Parse<'_> {
     form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes())
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,3 +166,6 @@ fn length(value: &Value) -> usize {
         Value::Null | Value::Bool(_) => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ impl ModelGatewayConfig {
     ///
     /// # Errors
     /// Of the first setting that cannot be used.
-    #[expect(dead_code, reason = "for the subcommand `gateway`")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the subcommand `gateway`"))]
     pub(crate) fn read(layers: &Layers) -> Result<Self, SettingsError> {
         let key = "the model gateway needs the provider's key";
         let placeholder = "the model gateway needs to know what its callers show";
@@ -96,5 +96,77 @@ fn pricing(layers: &Layers) -> Result<Option<Pricing>, SettingsError> {
             purpose: "money is counted with WORKER_PRICE_INPUT and WORKER_PRICE_OUTPUT, both in US \
                       dollars for a million tokens",
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Handover;
+    use super::*;
+
+    fn layers(settings: &[(&str, &str)]) -> Layers {
+        Layers::new(Handover::of(settings, None)).unwrap()
+    }
+
+    fn refused(settings: &[(&str, &str)]) -> String {
+        budget(&layers(settings)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_job_without_limits_has_none() {
+        assert_eq!(budget(&layers(&[])).unwrap(), Budget::default());
+    }
+
+    #[test]
+    fn all_limits_are_read() {
+        let settings = [
+            ("WORKER_TOKEN_BUDGET", " 200000 "),
+            ("WORKER_MONEY_BUDGET", "2.50"),
+            ("WORKER_PRICE_INPUT", "3"),
+            ("WORKER_PRICE_OUTPUT", "15"),
+        ];
+        let read = budget(&layers(&settings)).unwrap();
+        let usd = |text: &str| text.parse::<Usd>().unwrap();
+        let pricing = Pricing { input: usd("3"), output: usd("15"), limit: Some(usd("2.5")) };
+        assert_eq!(read, Budget { tokens: Some(200_000), pricing: Some(pricing) });
+    }
+
+    #[test]
+    fn money_is_not_counted_without_both_prices() {
+        let money = ("WORKER_MONEY_BUDGET", "1");
+        let (input, output) = (("WORKER_PRICE_INPUT", "1"), ("WORKER_PRICE_OUTPUT", "1"));
+        for settings in [&[money][..], &[money, output], &[output]] {
+            let error = refused(settings);
+            assert!(error.starts_with("WORKER_PRICE_INPUT is not set"), "{error}");
+        }
+        assert!(refused(&[money, input]).starts_with("WORKER_PRICE_OUTPUT is not set"));
+    }
+
+    #[test]
+    fn a_limit_that_is_no_number_is_refused_by_its_name() {
+        for text in ["0", "-1", "1e6", "100k", "1.5", "1000000000001"] {
+            let error = refused(&[("WORKER_TOKEN_BUDGET", text)]);
+            assert!(error.contains("WORKER_TOKEN_BUDGET (from the environment)"), "{error}");
+            assert!(error.contains(&format!("got {text:?}")), "{error}");
+        }
+        let error = refused(&[("WORKER_MONEY_BUDGET", "$5")]);
+        assert!(error.contains("WORKER_MONEY_BUDGET") && error.contains("US dollars"), "{error}");
+    }
+
+    #[test]
+    fn a_gateway_of_its_own_needs_no_model() {
+        let settings = [
+            ("WORKER_LLM_URL", "https://llm.example.org/v1"),
+            ("WORKER_API_KEY", "sk-real"),
+            ("MODEL_GATEWAY_KEY", "placeholder"),
+        ];
+        let config = ModelGatewayConfig::read(&layers(&settings)).unwrap();
+        assert_eq!(config.upstream.as_str(), "https://llm.example.org/v1");
+        assert_eq!(config.placeholder, Secret::from("placeholder"));
+        let error = ModelGatewayConfig::read(&layers(&settings[1..])).unwrap_err();
+        assert!(error.to_string().contains("WORKER_LLM_URL is not set"), "{error}");
+        let claude = [("WORKER_MODE", "claude-code"), settings[1], settings[2]];
+        let config = ModelGatewayConfig::read(&layers(&claude)).unwrap();
+        assert_eq!(config.upstream.as_str(), "https://api.anthropic.com/");
     }
 }

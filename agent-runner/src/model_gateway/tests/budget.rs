@@ -33,7 +33,12 @@ async fn a_stream_is_cut_at_the_token_and_the_provider_s_connection_with_it() {
         let totals = gateway.shutdown().await;
         assert_eq!(totals.tokens.output, 25, "{wire:?}");
         let how = totals.exhausted.unwrap().to_string();
-        assert!(how.contains("WORKER_TOKEN_BUDGET allows 32 tokens"), "{how}");
+        assert!(
+            how.contains(
+                "WORKER_TOKEN_BUDGET allows 32 tokens; used: 7 tokens in (0 cached), 25 out"
+            ),
+            "{how}"
+        );
     }
 }
 
