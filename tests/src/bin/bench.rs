@@ -11,7 +11,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use api_client::{JobId, ProjectId};
-use bollard::models::ContainerCreateBody;
+use bollard::models::{ContainerCreateBody, NetworkCreateRequest};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder,
     StartContainerOptions,
@@ -31,6 +31,13 @@ struct Arguments {
     /// How long the coordinator is watched while it has nothing to do.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     idle_seconds: u32,
+    /// The Docker modes whose starts are measured.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_values = ["none", "dood", "dind-rootless", "dind-caps", "dind"]
+    )]
+    modes: Vec<String>,
 }
 
 /// What a container is given to do; it ends at once.
@@ -46,15 +53,23 @@ async fn main() {
 
     eprintln!("idle for {} s", arguments.idle_seconds);
     let idle = idle(&proxy, arguments.idle_seconds).await;
-    eprintln!("{} starts by each way", arguments.runs);
-    let starts = measure_starts(&engine, &app, &proxy, arguments.runs).await;
-
-    let [coordinator, bare] = &starts.samples;
-    println!("claim to running container, ms      n  median     min     max");
-    println!("through the coordinator          {coordinator}");
-    println!("bare Engine API                  {bare}");
-    println!("coordinator, KiB resident: {} idle, {} after the runs", idle.kib, starts.kib);
-    let ratio = coordinator.median() / bare.median();
+    println!("claim to running container, ms                   n  median     min     max");
+    let mut ratios = Vec::new();
+    let mut kib = 0;
+    for mode in &arguments.modes {
+        eprintln!("{} starts by each way in mode {mode}", arguments.runs);
+        let starts = measure_starts(&engine, &app, &proxy, mode, arguments.runs).await;
+        let [coordinator, bare] = &starts.samples;
+        println!("{mode:<14}through the coordinator    {coordinator}");
+        println!("{mode:<14}bare Engine API            {bare}");
+        ratios.push(coordinator.median() / bare.median());
+        kib = kib.max(starts.kib);
+    }
+    println!("coordinator, KiB resident: {} idle, {kib} at most after the runs", idle.kib);
+    for (mode, ratio) in arguments.modes.iter().zip(&ratios) {
+        println!("mode={mode} ratio={ratio:.3}");
+    }
+    let ratio = ratios.first().copied().unwrap_or(f64::NAN);
     let (mib, cpu) = (kib_to_mib(idle.kib), idle.cpu_percent);
     println!("claim_to_running_ratio={ratio:.3} idle_rss_mib={mib:.1} idle_cpu_pct={cpu:.3}");
 }
@@ -93,11 +108,18 @@ struct Measured {
     kib: u64,
 }
 
-async fn measure_starts(engine: &Engine, app: &App, proxy: &AppProxy, runs: u32) -> Measured {
+async fn measure_starts(
+    engine: &Engine,
+    app: &App,
+    proxy: &AppProxy,
+    mode: &str,
+    runs: u32,
+) -> Measured {
     let project = app.add_project("http://forge.example/acme/demo").await;
     let volume = format!("terarchitect-bench-{}", uuid::Uuid::new_v4().simple());
     let mut home = Home::new(&proxy.url());
-    home.set("AGENT_CACHE_VOLUME", &volume);
+    home.set("AGENT_CACHE_VOLUME", &volume).set("AGENT_CACHE_SCOPE", "shared");
+    home.set("AGENT_DOCKER_MODE", mode);
     home.set("POLL_INTERVAL_SEC", "0.5").set("LOG_LEVEL", "info");
     let spec = recorded_spec(&mut home, app, project).await;
 
@@ -157,14 +179,19 @@ async fn through_the_coordinator(
     started(watch, job.job_id).await - millis(claimed.answered)
 }
 
-/// The same by the Engine API alone: create, attach, start, hand over the document.
-async fn bare(engine: &Engine, spec: ContainerCreateBody, watch: &Starts) -> f64 {
+/// The same by the Engine API alone: make the network, create, attach, start, hand over the document.
+async fn bare(engine: &Engine, mut spec: ContainerCreateBody, watch: &Starts) -> f64 {
     let docker = engine.docker();
     let job = JobId::random();
     let name = format!("terarchitect-{job}");
     let document = format!(r#"{{"WORKER_MODEL":"{SCRIPT}"}}"#);
 
     let begun = SystemTime::now();
+    let request = NetworkCreateRequest { name: name.clone(), ..NetworkCreateRequest::default() };
+    let network = docker.create_network(request).await.unwrap().id;
+    if let Some(host) = &mut spec.host_config {
+        host.network_mode = Some(network.clone());
+    }
     let options = CreateContainerOptionsBuilder::default().name(&name).build();
     docker.create_container(Some(options), spec).await.unwrap();
     let options = AttachContainerOptionsBuilder::default().stdin(true).stream(true).build();
@@ -177,6 +204,7 @@ async fn bare(engine: &Engine, spec: ContainerCreateBody, watch: &Starts) -> f64
     eventually("the container's end", async || (!engine.runs(job).await).then_some(())).await;
     let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
     docker.remove_container(&name, Some(options)).await.unwrap();
+    docker.remove_network(&network).await.unwrap();
     took
 }
 
