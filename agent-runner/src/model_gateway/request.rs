@@ -114,10 +114,10 @@ pub(super) fn key_place(head: &Parts, placeholder: &Secret) -> Result<KeyPlace, 
 pub(super) fn url(upstream: &Url, head: &Parts) -> Url {
     let mut url = upstream.clone();
     url.set_path(head.uri.path());
-    url.set_query(None);
-    let mut kept = parameters(head).filter(|(name, _)| name != KEY_PARAMETER).peekable();
-    if kept.peek().is_some() {
-        url.query_pairs_mut().extend_pairs(kept);
+    url.set_query(head.uri.query());
+    if parameters(head).any(|(name, _)| name == KEY_PARAMETER) {
+        let kept = parameters(head).filter(|(name, _)| name != KEY_PARAMETER);
+        url.query_pairs_mut().clear().extend_pairs(kept);
     }
     url
 }

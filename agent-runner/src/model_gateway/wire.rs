@@ -14,6 +14,9 @@ use super::frames::Framing;
 /// between here and the CLI knows it by this.
 pub(super) const BUDGET_CODE: &str = "agent_budget_exhausted";
 
+/// How its message begins.
+const BUDGET_WORDS: &str = "the budget of this job is used up: ";
+
 /// Largest model name in a path, in bytes.
 const NAME_MAX: usize = 200;
 
@@ -75,7 +78,7 @@ impl Refusal {
 
     /// There is nothing left to spend.
     pub(super) fn budget(how: &impl fmt::Display) -> Self {
-        let message = format!("the budget of this job is used up: {how}");
+        let message = format!("{BUDGET_WORDS}{how}");
         Self { status: StatusCode::TOO_MANY_REQUESTS, message, is_budget: true }
     }
 }
@@ -227,11 +230,12 @@ impl Wire {
     }
 }
 
-/// The words of a gateway that refused because of the budget, in any protocol's form.
+/// How the budget ended in the words of another gateway, in any protocol's form.
 pub(super) fn budget_refusal(answer: &Value) -> Option<&str> {
     let error = if answer["error"].is_object() { &answer["error"] } else { answer };
     let code = error["code"].as_str().or_else(|| error["details"][0]["reason"].as_str());
-    error["message"].as_str().filter(|_| code == Some(BUDGET_CODE))
+    let message = error["message"].as_str().filter(|_| code == Some(BUDGET_CODE))?;
+    Some(message.strip_prefix(BUDGET_WORDS).unwrap_or(message))
 }
 
 fn kind(status: StatusCode) -> &'static str {
@@ -325,7 +329,7 @@ mod tests {
         let refusal = Refusal::budget(&"no more");
         for wire in [Wire::Chat, Wire::Responses, Wire::Anthropic, Wire::Gemini] {
             let words = budget_refusal(&wire.error(&refusal)).map(str::to_owned);
-            assert_eq!(words.as_deref(), Some("the budget of this job is used up: no more"));
+            assert_eq!(words.as_deref(), Some("no more"));
             let event = wire.error_event(Framing::Sse, &refusal, false);
             let data = event.split("data: ").nth(1).unwrap();
             assert!(budget_refusal(&serde_json::from_str(data).unwrap()).is_some(), "{event}");

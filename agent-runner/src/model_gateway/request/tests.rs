@@ -51,3 +51,17 @@ fn a_key_that_no_header_can_hold_is_found_at_once() {
     assert!(Key::new(&Secret::from("sk-1")).is_some());
     assert!(!format!("{:?}", Key::new(&Secret::from("sk-secret"))).contains("secret"));
 }
+
+#[test]
+fn a_query_is_the_same_unless_there_is_a_key_in_it() {
+    let sent = |query: &str| {
+        let uri = format!("/v1/messages{query}");
+        let (head, ()) = hyper::Request::builder().uri(uri).body(()).unwrap().into_parts();
+        url(&"https://host/v1?x=1".parse().unwrap(), &head).to_string()
+    };
+    for query in ["", "?beta=true", "?a=%20b&c", "?monkey=1"] {
+        assert_eq!(sent(query), format!("https://host/v1/messages{query}"));
+    }
+    assert_eq!(sent("?a=1&key=k&b=2&key=l"), "https://host/v1/messages?a=1&b=2");
+    assert!(!sent("?key=secret").contains("secret"));
+}
