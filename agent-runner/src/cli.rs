@@ -33,6 +33,9 @@ enum Command {
     /// Answer git's question for a credential
     #[command(hide = true)]
     Credential { operation: Option<String> },
+    /// Be the gateway of a job: the filter of what leaves its network, or the holder of its model's key
+    #[command(hide = true)]
+    Gateway,
     /// Carry a new token of the forge, on standard input, to the run that listens at this socket
     #[command(hide = true)]
     Refresh { socket: PathBuf },
@@ -71,6 +74,8 @@ pub(crate) enum Role {
     Inner(Option<Kind>),
     /// A helper that git starts.
     Credential,
+    /// What a job has in a container beside its own.
+    Gateway,
     /// A helper that the coordinator starts.
     Refresh(PathBuf),
 }
@@ -85,6 +90,7 @@ impl Cli {
             Some(Command::Outer { kind }) => Role::Outer(*kind),
             Some(Command::Inner { kind }) => Role::Inner(*kind),
             Some(Command::Credential { .. }) => Role::Credential,
+            Some(Command::Gateway) => Role::Gateway,
             Some(Command::Refresh { socket }) => Role::Refresh(socket.clone()),
         }
     }

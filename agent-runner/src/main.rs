@@ -10,7 +10,9 @@ mod bounded;
 mod cancel;
 mod checkout;
 mod cli;
+mod egress;
 mod forge;
+mod gateway;
 mod git;
 mod init;
 mod inner_docker;
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
             git::credential::answer().map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
         Role::Refresh(socket) => refresh(&socket),
+        Role::Gateway => gateway(),
     };
     ended.unwrap_or_else(|error: Box<dyn std::error::Error>| {
         tracing::error!("{}", error_chain(error.as_ref()));
@@ -85,6 +88,22 @@ fn refresh(socket: &Path) -> Result<ExitCode, Box<dyn std::error::Error>> {
     logging::init(None, &Redaction::default());
     refresh::carry(socket)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves a job from a container beside it.
+fn gateway() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let stop = init::take_signals()?;
+    let handover = match Handover::from_process(&stop) {
+        Ok(handover) => handover,
+        Err(error) => {
+            logging::init(None, &Redaction::default());
+            return Err(error.into());
+        }
+    };
+    let redaction = log_from(&handover);
+    let layers = Layers::new(handover)?;
+    redaction.register(layers.secrets());
+    Ok(gateway::run(&layers)?)
 }
 
 /// Runs the inner process, and outlives it.

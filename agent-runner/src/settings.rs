@@ -5,6 +5,7 @@
 //! app's settings, default; a blank value counts as not set.
 
 mod document;
+mod egress;
 mod handover;
 mod layers;
 mod model;

@@ -56,7 +56,7 @@ pub(crate) const PLAIN_NAMES: [&str; 25] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 37] = [
+pub(super) const SETTING_NAMES: [&str; 41] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -89,6 +89,10 @@ pub(super) const SETTING_NAMES: [&str; 37] = [
     env::GIT_USER_EMAIL,
     env::DOCKER_RUN_ERROR,
     env::AGENT_DOCKER_MODE,
+    env::AGENT_EGRESS,
+    env::AGENT_EGRESS_ALLOW,
+    env::AGENT_EGRESS_TRUSTED,
+    env::AGENT_EGRESS_LEARN,
     env::JOB_DOCUMENT,
     super::WORKER_STALL_SEC,
     super::DOCKER_HOST,

@@ -114,7 +114,7 @@ impl Layers {
     }
 
     /// A value of the environment or the job document: one that is not the app's to set.
-    pub(super) fn handed_over<'l>(&'l self, name: &'l str) -> Option<Found<'l>> {
+    pub(crate) fn handed_over<'l>(&'l self, name: &'l str) -> Option<Found<'l>> {
         self.find(name).filter(|found| found.from != Layer::App)
     }
 

@@ -39,7 +39,6 @@ impl ModelGatewayConfig {
     ///
     /// # Errors
     /// Of the first setting that cannot be used.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the subcommand `gateway`"))]
     pub(crate) fn read(layers: &Layers) -> Result<Self, SettingsError> {
         let key = "the model gateway needs the provider's key";
         let placeholder = "the model gateway needs to know what its callers show";
