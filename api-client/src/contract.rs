@@ -80,6 +80,8 @@ pub mod env {
     pub const DOCKER_RUN_ERROR: &str = "TERARCHITECT_DOCKER_RUN_ERROR";
     /// `dind`, `dood` or `none`: which Docker the agent may use.
     pub const AGENT_DOCKER_MODE: &str = "AGENT_DOCKER_MODE";
+    /// Set where what the agent's own Docker daemon has is kept for the project's next job.
+    pub const AGENT_CACHE_DOCKER: &str = "AGENT_CACHE_DOCKER";
     /// `open`, `allowlist` or `none`: what a gateway lets through.
     pub const AGENT_EGRESS: &str = "AGENT_EGRESS";
     /// The hosts that a gateway lets through, separated by commas: `name`, `name:port`, `.name`.

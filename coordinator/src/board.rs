@@ -9,7 +9,8 @@ use api_client::{JobId, ProjectId, TicketId};
 use serde::{Deserialize, Serialize};
 
 use crate::breaker::{BreakerState, Dependency};
-use crate::ledger::JobRef;
+use crate::engine::ImageDigest;
+use crate::ledger::Record;
 
 /// Version of [`StatusView`].
 const VERSION: u32 = 1;
@@ -57,6 +58,7 @@ struct Inner {
 #[derive(Debug)]
 struct JobEntry {
     ticket: Option<(TicketId, ProjectId)>,
+    digest: Option<ImageDigest>,
     stage: JobStage,
     since: Instant,
 }
@@ -101,6 +103,9 @@ pub(crate) struct JobView {
     pub(crate) job: JobId,
     pub(crate) ticket: Option<TicketId>,
     pub(crate) project: Option<ProjectId>,
+    /// Which image its container has, once it has one.
+    #[serde(default)]
+    pub(crate) digest: Option<ImageDigest>,
     pub(crate) stage: JobStage,
     /// How long it is at this stage.
     pub(crate) age: u64,
@@ -128,16 +133,25 @@ impl Board {
     }
 
     /// A job is held from now on.
-    pub(crate) fn job_began(&self, job: &JobRef) {
+    pub(crate) fn job_began(&self, record: &Record) {
+        let Record { job, digest, .. } = record;
         let ticket = job.ticket.map(|ticket| (ticket.ticket_id, ticket.project_id));
-        let entry = JobEntry { ticket, stage: JobStage::Held, since: Instant::now() };
+        let (digest, stage) = (digest.clone(), JobStage::Held);
+        let entry = JobEntry { ticket, digest, stage, since: Instant::now() };
         self.inner().jobs.insert(job.job_id, entry);
+    }
+
+    /// A job's container has this image.
+    pub(crate) fn job_image(&self, record: &Record) {
+        if let Some(entry) = self.inner().jobs.get_mut(&record.job.job_id) {
+            entry.digest.clone_from(&record.digest);
+        }
     }
 
     /// A job has come to a stage.
     pub(crate) fn job_stage(&self, job: JobId, stage: JobStage) {
         if let Some(entry) = self.inner().jobs.get_mut(&job) {
-            *entry = JobEntry { stage, since: Instant::now(), ticket: entry.ticket };
+            (entry.stage, entry.since) = (stage, Instant::now());
         }
     }
 
@@ -216,7 +230,8 @@ impl Board {
 impl JobEntry {
     fn view(&self, job: JobId) -> JobView {
         let (ticket, project) = self.ticket.unzip();
-        JobView { job, ticket, project, stage: self.stage, age: age(self.since) }
+        let digest = self.digest.clone();
+        JobView { job, ticket, project, digest, stage: self.stage, age: age(self.since) }
     }
 }
 

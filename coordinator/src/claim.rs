@@ -13,7 +13,7 @@ use crate::gate::GateState;
 use crate::job::{Claimed, Finished};
 use crate::ledger::{ClaimIntent, Held, JobRef, Record, Runs, Stage};
 use crate::outcome::{Cause, Outcome};
-use crate::readiness::{NotReady, Readiness};
+use crate::readiness::{NotReady, Readiness, check_images};
 use crate::rotation::Rotation;
 use crate::slot::Slot;
 
@@ -34,7 +34,7 @@ pub(crate) enum Round {
     /// A job, recorded.
     Job(Box<Claimed>),
     /// A job that cannot be carried out: it is only to be reported.
-    Lost(Finished),
+    Lost(Box<Finished>),
     /// Nothing waits; the slot was given back.
     Nothing,
     /// Nothing may be claimed now.
@@ -80,11 +80,11 @@ impl Claimer {
         };
         let mut held = None;
         for project in self.rotation.order() {
-            let images = self.readiness.check_images(ctx, project);
+            let images = check_images(ctx, project);
             match stop.run_until_cancelled(images).await {
                 None => return Round::Stopped,
                 // The projects with another image are not kept waiting.
-                Some(Err(reason @ NotReady::Image { .. })) => held = Some(reason),
+                Some(Err(reason @ NotReady::Image(_))) => held = Some(reason),
                 Some(Err(reason)) => return Round::Held(reason),
                 Some(Ok(())) if ctx.gate.current() != GateState::Open => return Round::Closed,
                 Some(Ok(())) => match ctx.api().claim(project, Some(claim)).await {
@@ -151,7 +151,7 @@ impl Claimer {
             Err(error) => {
                 self.intent.spent();
                 let problem = error_chain(&error);
-                Round::Lost(ended(&record, Cause::NotRecorded { problem }))
+                Round::Lost(Box::new(ended(&record, Cause::NotRecorded { problem })))
             }
         }
     }
@@ -165,7 +165,7 @@ impl Claimer {
             tracing::error!(job.id = %job, error, "the outcome is kept in memory only");
         }
         self.intent.spent();
-        Round::Lost(finished)
+        Round::Lost(Box::new(finished))
     }
 }
 

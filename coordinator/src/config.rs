@@ -143,6 +143,8 @@ pub(crate) struct ScheduleConfig {
 pub(crate) struct EngineConfig {
     /// Its address, `unix://`, `tcp://` or `http://`; none for the usual socket.
     pub(crate) host: Option<String>,
+    /// Folder of Docker's own configuration, with the logins to registries; it need not be there.
+    pub(crate) docker_config: Option<PathBuf>,
 }
 
 /// Runs on this host.

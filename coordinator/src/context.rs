@@ -21,6 +21,7 @@ use crate::images::ProjectImages;
 use crate::launch::{gateway_name, label};
 use crate::lease::Leases;
 use crate::ledger::Ledger;
+use crate::pulls::Pulls;
 use crate::shutdown::Shutdown;
 
 /// How long the coordinator works.
@@ -43,6 +44,7 @@ pub(crate) struct Context {
     pub(crate) engine: Engine,
     pub(crate) ledger: Ledger,
     pub(crate) images: ProjectImages,
+    pub(crate) pulls: Pulls,
     pub(crate) leases: Arc<Leases>,
     pub(crate) gate: Gate,
     pub(crate) board: Board,

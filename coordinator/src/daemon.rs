@@ -35,6 +35,7 @@ use crate::ledger::{
 use crate::notify::Status;
 use crate::outcome::{Cause, Outcome};
 use crate::output::tail_of_file;
+use crate::pulls::Pulls;
 use crate::report::report;
 use crate::resume::resume;
 use crate::shutdown::Shutdown;
@@ -94,6 +95,7 @@ impl Daemon {
             engine: Engine::new(config.engine.host.as_deref()),
             ledger: Ledger::open(&state_dir)?,
             images: ProjectImages::new(&state_dir),
+            pulls: Pulls::default(),
             leases: Arc::new(Leases::default()),
             gate: Gate::open(&state_dir)?,
             board: Board::default(),
@@ -222,7 +224,7 @@ impl Daemon {
         stages: impl Future<Output = Option<Finished>> + Send + 'static,
     ) {
         let ctx = Arc::clone(&self.ctx);
-        ctx.board.job_began(&record.job);
+        ctx.board.job_began(&record);
         // Held from now on, so that no claim comes before the app has confirmed it.
         let held = ctx.leases.hold(&record, confirmed);
         self.tasks.spawn(async move {

@@ -8,8 +8,10 @@ mod error;
 mod leftover;
 mod logs;
 mod network;
+mod pull;
 mod rights;
 mod spec;
+mod volume;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,10 +23,9 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, CreateImageOptionsBuilder,
-    InspectContainerOptions, ListContainersOptionsBuilder, StartContainerOptions,
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions,
+    ListContainersOptionsBuilder, StartContainerOptions,
 };
-use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
@@ -35,14 +36,16 @@ pub(crate) use error::EngineError;
 pub(crate) use leftover::{Leftover, LeftoverKind};
 pub(crate) use logs::LogCursor;
 pub(crate) use network::{NetworkId, Reach};
+pub(crate) use pull::ImageDigest;
+use pull::with_readable_login;
 pub(crate) use rights::Rights;
 pub(crate) use spec::{ContainerSpec, MountSpec};
+pub(crate) use volume::Life;
 
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// A start may wait for other containers' network set-up: more than a second each under load.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
-const PULL_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// The default socket of an engine on this host.
 pub(crate) const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -142,16 +145,6 @@ impl Engine {
         found(limited(CALL_TIMEOUT, "inspect image", image, inspect).await).map(|i| i.is_some())
     }
 
-    /// Fetches an image from its registry; `latest` when it names neither tag nor digest.
-    pub(crate) async fn pull(&self, image: &str) -> Result<(), EngineError> {
-        let options = CreateImageOptionsBuilder::default().from_image(image);
-        let options = if names_a_version(image) { options } else { options.tag("latest") };
-        let docker = self.docker().await?;
-        let pull = docker.create_image(Some(options.build()), None, None);
-        let done = pull.try_for_each(|_progress| async { Ok(()) });
-        limited(PULL_TIMEOUT, "pull image", image, done).await
-    }
-
     /// Creates a container, and tells its id. One of that name from an earlier try is an error.
     pub(crate) async fn create(
         &self,
@@ -237,7 +230,7 @@ impl Engine {
             .map_err(|error| EngineError::new("connect", &self.host, error))?;
         let agreed =
             limited(PING_TIMEOUT, "ask for its version", "the engine", docker.negotiate_version());
-        let docker = agreed.await?;
+        let docker = agreed.await?.with_request_modifier(with_readable_login);
         *self.docker.lock().unwrap_or_else(PoisonError::into_inner) = Some(docker.clone());
         Ok(docker)
     }
@@ -285,12 +278,6 @@ fn state_of(found: &ContainerInspectResponse) -> ContainerState {
     }
 }
 
-/// Whether an image name has a tag or a digest. A registry's port is neither.
-fn names_a_version(image: &str) -> bool {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    last.contains([':', '@'])
-}
-
 /// Runs one engine call under a time limit.
 async fn limited<T>(
     limit: Duration,
@@ -310,18 +297,5 @@ fn found<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_port_of_a_registry_is_no_tag() {
-        assert!(!names_a_version("registry.example:5000/team/agent"));
-        assert!(names_a_version("registry.example:5000/team/agent:2"));
-        assert!(names_a_version("agent@sha256:0123"));
-        assert!(!names_a_version("terarchitect-agent"));
     }
 }

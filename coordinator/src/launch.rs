@@ -3,6 +3,7 @@
 //! The job document is what makes an agent act: until it is delivered, starting somewhere else is
 //! safe; once it is, the job is never started again.
 
+mod cache;
 mod container;
 mod document;
 #[cfg(test)]
@@ -27,6 +28,9 @@ pub(crate) enum LaunchError {
     /// The engine did not do its part.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The image was there when the job was claimed, is no more, and cannot be pulled.
+    #[error("{missing}; and it cannot be pulled: {problem}")]
+    NoImage { missing: EngineError, problem: String },
     /// The image is not known.
     #[error(transparent)]
     Images(#[from] ImagesError),

@@ -1,11 +1,11 @@
 //! Whether a job could be run if we claimed one now. Nothing is claimed while it could not: the
 //! queue is left alone.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+mod image;
 
-use api_client::{ProjectId, error_chain};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use nix::sys::statvfs::statvfs;
 use tokio::time::timeout;
 
@@ -15,9 +15,7 @@ use crate::context::Context;
 use crate::engine::EngineError;
 use crate::images::ImagesError;
 use crate::ledger::LedgerError;
-
-/// After a pull that failed, the registry is left alone for this long.
-const PULL_PAUSE: Duration = Duration::from_secs(60);
+pub(crate) use image::{NoImage, check_images, pull_of};
 
 /// After a start the leases of the jobs that were taken up are renewed at once: that is worth waiting.
 const RENEWAL: Duration = Duration::from_secs(2);
@@ -42,11 +40,8 @@ pub(crate) enum NotReady {
     Engine(#[source] EngineError),
     #[error("the images of projects are not known")]
     ProjectImages(#[source] ImagesError),
-    #[error(
-        "the image {image} is not there and cannot be pulled; build it with \
-         `docker build -f Dockerfile.agent -t {image} .`, or set AGENT_IMAGE ({problem})"
-    )]
-    Image { image: String, problem: String },
+    #[error(transparent)]
+    Image(#[from] NoImage),
 }
 
 impl NotReady {
@@ -63,15 +58,8 @@ impl NotReady {
 /// Asks before each claim.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
-    failed_pulls: HashMap<String, FailedPull>,
     /// Asked for once; none in it when it is on another host.
     engine_folder: Option<Option<PathBuf>>,
-}
-
-#[derive(Debug)]
-struct FailedPull {
-    at: Instant,
-    problem: String,
 }
 
 impl Readiness {
@@ -102,35 +90,6 @@ impl Readiness {
         ctx.breakers.allow(Dependency::App)
     }
 
-    /// Whether there are the images that a job of this project, or of any, may need.
-    pub(crate) async fn check_images(
-        &mut self,
-        ctx: &Context,
-        project: Option<ProjectId>,
-    ) -> Result<(), NotReady> {
-        let config = ctx.config();
-        if config.host.fallback == HostFallback::Always {
-            return Ok(());
-        }
-        let agents: Vec<_> = match project {
-            Some(project) => vec![config.agent_for(project)],
-            None => config.agents().collect(),
-        };
-        let mut images = BTreeSet::new();
-        for agent in agents {
-            let needed = ctx.images.needed(&agent.image, project);
-            images.extend(needed.map_err(NotReady::ProjectImages)?);
-        }
-        for image in images {
-            if ctx.engine.has_image(&image).await.map_err(NotReady::Engine)? {
-                self.failed_pulls.remove(&image);
-            } else {
-                self.pull(ctx, image).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Where the engine keeps images and containers, if that is on this host.
     async fn engine_folder(&mut self, ctx: &Context) -> Option<&Path> {
         if self.engine_folder.is_none() {
@@ -138,26 +97,6 @@ impl Readiness {
             self.engine_folder = Some(folder.filter(|folder| folder.is_dir()));
         }
         self.engine_folder.as_ref()?.as_deref()
-    }
-
-    async fn pull(&mut self, ctx: &Context, image: String) -> Result<(), NotReady> {
-        if let Some(failed) = self.failed_pulls.get(&image)
-            && failed.at.elapsed() < PULL_PAUSE
-        {
-            return Err(NotReady::Image { image, problem: failed.problem.clone() });
-        }
-        tracing::info!(%image, "pulling the agent image");
-        let pulled = ctx.engine.pull(&image).await;
-        if ctx.engine.has_image(&image).await.map_err(NotReady::Engine)? {
-            return Ok(());
-        }
-        let problem = match pulled {
-            Ok(()) => "the pull brought no image of that name".to_owned(),
-            Err(error) => error_chain(&error),
-        };
-        let failed = FailedPull { at: Instant::now(), problem: problem.clone() };
-        self.failed_pulls.insert(image.clone(), failed);
-        Err(NotReady::Image { image, problem })
     }
 }
 

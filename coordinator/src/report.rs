@@ -75,7 +75,7 @@ async fn is_over(ctx: &Context, record: &Record) -> bool {
 async fn deliver(ctx: &Context, finished: &Finished) {
     let job = &finished.record.job;
     if let Outcome::Failed(cause) = &finished.outcome {
-        log_failure(ctx, job, cause, &finished.tail).await;
+        log_failure(ctx, &finished.record, cause, &finished.tail).await;
     }
     let mut waits = delays(7).build();
     let mut not_found = 0;
@@ -158,12 +158,14 @@ fn verdict(answer: &Result<(), ApiError>) -> Verdict<'_> {
 }
 
 /// Puts the cause and the end of the output on the ticket, where people look first.
-async fn log_failure(ctx: &Context, job: &JobRef, cause: &Cause, tail: &str) {
+async fn log_failure(ctx: &Context, record: &Record, cause: &Cause, tail: &str) {
+    let job = &record.job;
     let Some(ticket) = job.ticket else { return };
+    let image = record.digest.as_ref().map(|digest| format!(" (image {digest})"));
     let entry = LogEntry {
         session_id: format!("coordinator-{}", job.job_id),
         step: "agent_failed".to_owned(),
-        summary: redacted(ctx, cause),
+        summary: redacted(ctx, cause) + &image.unwrap_or_default(),
         raw_output: (!tail.is_empty()).then(|| tail.to_owned()),
     };
     let api = ctx.api();

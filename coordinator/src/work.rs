@@ -149,7 +149,8 @@ async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished>
         let error = error_chain(&error);
         tracing::error!(job.id = %record.job.job_id, error, "the outcome is kept in memory only");
     }
-    tracing::info!(job.id = %record.job.job_id, "job {outcome}");
+    let digest = record.digest.as_ref().map(tracing::field::display);
+    tracing::info!(job.id = %record.job.job_id, image.digest = digest, "job {outcome}");
     Some(Finished { record, outcome, tail })
 }
 
@@ -158,7 +159,12 @@ async fn in_container(ctx: &Context, job: &Job, record: Record) -> (Record, Afte
     let problem = match start_container(ctx, job, &record).await {
         Ok((started, name)) => {
             let shown = ContainerRef::of(job.job_id);
-            tracing::info!(job.id = %job.job_id, container.name = %shown, "agent started");
+            let digest = started.digest.as_ref().map(tracing::field::display);
+            tracing::info!(
+                job.id = %job.job_id, container.name = %shown, image.digest = digest,
+                "agent started"
+            );
+            ctx.board.job_image(&started);
             let output =
                 Output::open(ctx.log_path(job.job_id), &ctx.redactor(&job.agent_env)).await;
             match watch(ctx, &started, Place::Container(name), output, Began::Here).await {

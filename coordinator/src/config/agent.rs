@@ -1,6 +1,7 @@
 //! The agent's container: what it is, what it may do, and what it may use.
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
 
 use api_client::contract::JobDocument;
 
@@ -16,6 +17,8 @@ pub(crate) struct AgentConfig {
     pub(crate) image: ImageChoice,
     /// When that is pulled.
     pub(crate) pull: PullPolicy,
+    /// How long a pull of it may make no progress.
+    pub(crate) pull_patience: Duration,
     /// Which Docker it may use.
     pub(crate) docker_mode: DockerMode,
     /// Whether [`DockerMode::Dood`] mounts the engine's socket.
@@ -56,7 +59,7 @@ pub(crate) enum ImageChoice {
 /// When an image is pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PullPolicy {
-    /// Before each job.
+    /// Before each claim, though not more often than once a minute.
     Always,
     /// When the engine does not have it.
     IfMissing,
@@ -226,6 +229,7 @@ pub(super) fn read_agent(reader: &mut Reader<'_>) -> Option<AgentConfig> {
         given => given.flatten().map(ImageChoice::Explicit),
     };
     let pull = reader.value(&table::PULL, pull_policy);
+    let pull_patience = reader.value(&table::PULL_PATIENCE, limits::positive_time);
     let docker_mode = reader.value(&table::DOCKER_MODE, docker_mode);
     let socket = reader.value(&table::SOCKET, switch(SocketMount::Leave, SocketMount::Mount));
     let dood = reader.value(&table::DOOD_SHARED, switch(DoodUse::One, DoodUse::Shared));
@@ -243,6 +247,7 @@ pub(super) fn read_agent(reader: &mut Reader<'_>) -> Option<AgentConfig> {
     Some(AgentConfig {
         image: image?,
         pull: pull?,
+        pull_patience: pull_patience?,
         docker_mode: docker_mode?,
         socket: socket?,
         dood: dood?,

@@ -103,6 +103,8 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
     let projects = reader.optional(&service::PROJECTS, parse::projects);
     let schedule = read_schedule(reader);
     let host = reader.optional(&service::ENGINE_HOST, parse::engine_host);
+    let docker_config =
+        reader.optional(&service::DOCKER_CONFIG, |text| parse::path(text, environment.home()));
     let on_host = read_host(reader, environment);
     let state_dir = read_state_dir(reader, environment);
     let limits = read_limits(reader);
@@ -118,7 +120,10 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
         app: app?,
         projects: projects?.unwrap_or(ProjectFilter::All),
         schedule: schedule?,
-        engine: EngineConfig { host: host? },
+        engine: EngineConfig {
+            host: host?,
+            docker_config: docker_config?.or_else(|| Some(environment.home()?.join(".docker"))),
+        },
         agent: agent?,
         of_projects: BTreeMap::new(),
         host: on_host?,

@@ -64,6 +64,8 @@ static LIVE: &[(&Setting, Differs)] = differ! {
     container::CACHE_VOLUME: agent.cache_volume;
     container::NETWORK: agent.network;
     container::PULL: agent.pull;
+    container::PULL_PATIENCE: agent.pull_patience;
+    service::DOCKER_CONFIG: engine.docker_config;
     container::DOOD_SHARED: agent.dood;
     container::RUNTIME: agent.runtime;
     container::MEMORY: agent.limits.memory;

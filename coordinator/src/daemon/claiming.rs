@@ -88,7 +88,7 @@ impl Daemon {
             }
             Round::Lost(finished) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
-                self.spawn_report(finished, Some(Instant::now()));
+                self.spawn_report(*finished, Some(Instant::now()));
                 if once { Next::End } else { Next::Pause }
             }
             Round::Nothing => {

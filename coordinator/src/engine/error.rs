@@ -1,5 +1,6 @@
 //! Errors of the engine: what was attempted, on what, and whether the engine itself was reached.
 
+use std::fmt;
 use std::time::Duration;
 
 use api_client::error_chain;
@@ -21,6 +22,12 @@ pub(crate) enum EngineError {
     /// The engine was not reached, or the connection broke.
     #[error("the engine could not be reached to {action} {object}: {problem}; is Docker running?")]
     Unreachable { action: &'static str, object: String, problem: String },
+    /// The engine was at work and came no further.
+    #[error(
+        "the engine could not {action} {object}: no progress for {} s ({far}); is its registry \
+         reached from the engine's host?", limit.as_secs_f64()
+    )]
+    Stalled { action: &'static str, object: String, limit: Duration, far: String },
 }
 
 impl EngineError {
@@ -44,6 +51,25 @@ impl EngineError {
         Self::Unreachable { action, object: object.to_owned(), problem }
     }
 
+    pub(super) fn stalled(
+        action: &'static str,
+        object: &str,
+        limit: Duration,
+        far: &impl fmt::Display,
+    ) -> Self {
+        Self::Stalled { action, object: object.to_owned(), limit, far: far.to_string() }
+    }
+
+    /// Whether the engine has no image of that name.
+    pub(crate) fn is_no_such_image(&self) -> bool {
+        match self {
+            Self::Refused { status: 404, message, .. } => {
+                message.to_ascii_lowercase().contains("no such image")
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the engine's storage cannot limit what a container takes of the disk.
     pub(super) fn is_about_disk_limits(&self) -> bool {
         match self {
@@ -51,7 +77,7 @@ impl EngineError {
                 let message = message.to_ascii_lowercase();
                 ["storage-opt", "storage opt", "pquota"].iter().any(|part| message.contains(part))
             }
-            Self::NoAddresses { .. } | Self::Unreachable { .. } => false,
+            Self::NoAddresses { .. } | Self::Unreachable { .. } | Self::Stalled { .. } => false,
         }
     }
 

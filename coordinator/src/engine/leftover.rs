@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
 
 use api_client::JobId;
 use bollard::models::VolumeListResponse;
@@ -45,7 +44,7 @@ impl fmt::Display for Leftover {
 }
 
 impl Engine {
-    /// Everything that carries the label of a coordinator.
+    /// Everything that carries the label of a coordinator, but for caches: they are meant to stay.
     pub(crate) async fn leftovers(
         &self,
         coordinator: CoordinatorId,
@@ -71,8 +70,9 @@ impl Engine {
         let volumes: VolumeListResponse =
             limited(CALL_TIMEOUT, "list volumes", label::COORDINATOR, list).await?;
         let volumes = volumes.volumes.unwrap_or_default().into_iter();
-        let volumes =
-            volumes.map(|volume| (volume.name, job_of(&volume.labels), LeftoverKind::Volume));
+        let volumes = volumes
+            .filter(|volume| !volume.labels.contains_key(label::CACHE))
+            .map(|volume| (volume.name, job_of(&volume.labels), LeftoverKind::Volume));
         let others = networks.chain(volumes).map(|(id, job, kind)| Leftover { kind, id, job });
         Ok(containers.chain(others).collect())
     }
@@ -92,14 +92,6 @@ impl Engine {
             }
         };
         found(removed).map(drop)
-    }
-
-    /// Where the engine keeps a volume, as a path of its own host; none when there is no such volume.
-    pub(crate) async fn volume_path(&self, name: &str) -> Result<Option<PathBuf>, EngineError> {
-        let inspect = self.docker().await?;
-        let inspect = inspect.inspect_volume(name);
-        let volume = found(limited(CALL_TIMEOUT, "inspect volume", name, inspect).await)?;
-        Ok(volume.map(|volume| volume.mountpoint.into()))
     }
 }
 

@@ -1,18 +1,25 @@
-//! The size of the cache volume, where the engine keeps it on this host.
+//! The sizes of the caches, where the engine keeps them on this host.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Occasion;
+use crate::config::CacheScope;
 use crate::context::Context;
 use crate::engine::{EngineError, Leftover, LeftoverKind};
+use crate::launch::label;
 
-/// A cache can have very many files: it is measured no more often than this.
+/// A cache can have very many files: they are measured no more often than this.
 const PERIOD: Duration = Duration::from_secs(3_600);
 
-/// When the cache was last measured.
+/// Of the blocks that the system counts in, whatever those of the disk are.
+const BLOCK: u64 = 512;
+
+/// When the caches were last measured.
 #[derive(Debug, Default)]
 pub(crate) struct Measured(Mutex<Option<Instant>>);
 
@@ -28,33 +35,48 @@ impl Measured {
     }
 }
 
-/// The cache volume, if it is larger than this many bytes. It is looked at while no job runs, and not
-/// at all where the engine is on another host or keeps it where we may not look. An operator who asks
-/// is told what is so now.
+/// The caches that are each larger than this many bytes and that no container has. They are not looked
+/// at where the engine is on another host or keeps them where we may not look. An operator who asks is
+/// told what is so now.
 pub(super) async fn too_large(
     ctx: &Context,
     bytes: u64,
     occasion: Occasion,
-) -> Result<Option<Leftover>, EngineError> {
-    let Some(volume) = ctx.config().agent.cache_volume.clone() else { return Ok(None) };
-    if bytes == 0 || !ctx.board.snapshot().jobs.is_empty() {
-        return Ok(None);
+) -> Result<Vec<Leftover>, EngineError> {
+    if bytes == 0 || (occasion == Occasion::Round && !ctx.measured.is_due()) {
+        return Ok(Vec::new());
     }
-    if occasion == Occasion::Round && !ctx.measured.is_due() {
-        return Ok(None);
+    let mut large = Vec::new();
+    for volume in caches(ctx).await? {
+        if !ctx.engine.users_of_volume(&volume).await?.is_empty() {
+            continue;
+        }
+        let Some(path) = ctx.engine.volume_path(&volume).await? else { continue };
+        let size = tokio::task::spawn_blocking(move || size_of(&path)).await.unwrap_or_default();
+        if size > bytes {
+            large.push(Leftover { kind: LeftoverKind::Volume, id: volume, job: None });
+        }
     }
-    let Some(path) = ctx.engine.volume_path(&volume).await? else { return Ok(None) };
-    let size = tokio::task::spawn_blocking(move || size_of(&path)).await.unwrap_or_default();
-    let leftover = || Leftover { kind: LeftoverKind::Volume, id: volume, job: None };
-    Ok((size > bytes).then(leftover))
+    Ok(large)
 }
 
-/// What the files below a folder take, in bytes; what cannot be looked at takes nothing.
+/// The names of all caches of ours: those with our labels, and the shared ones that are configured,
+/// which may be older than the labels.
+async fn caches(ctx: &Context) -> Result<BTreeSet<String>, EngineError> {
+    let labels = [format!("{}={}", label::COORDINATOR, ctx.id), label::CACHE.to_owned()];
+    let mut caches = BTreeSet::from_iter(ctx.engine.volumes(&labels).await?);
+    let config = ctx.config();
+    let shared = config.agents().filter(|agent| agent.cache_scope == CacheScope::Shared);
+    caches.extend(shared.filter_map(|agent| agent.cache_volume.clone()));
+    Ok(caches)
+}
+
+/// What the files below a folder take of the disk, in bytes; what cannot be looked at takes nothing.
 fn size_of(dir: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(dir) else { return 0 };
     let size = |entry: fs::DirEntry| match entry.metadata() {
         Ok(about) if about.is_dir() => size_of(&entry.path()),
-        Ok(about) => about.len(),
+        Ok(about) => about.blocks() * BLOCK,
         Err(_) => 0,
     };
     entries.filter_map(Result::ok).map(size).sum()
@@ -68,8 +90,17 @@ mod tests {
     fn links_are_not_followed_and_folders_are() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("inner")).unwrap();
-        fs::write(dir.path().join("inner/file"), [0; 1_000]).unwrap();
+        fs::write(dir.path().join("inner/file"), vec![7; 1 << 20]).unwrap();
         std::os::unix::fs::symlink("/", dir.path().join("link")).unwrap();
-        assert_eq!(size_of(dir.path()), 1_000 + 1);
+        let size = size_of(dir.path());
+        assert!((1 << 20..2 << 20).contains(&size), "{size}");
+    }
+
+    #[test]
+    fn a_file_with_holes_counts_what_it_takes() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = fs::File::create(dir.path().join("sparse")).unwrap();
+        file.set_len(1 << 30).unwrap();
+        assert!(size_of(dir.path()) < 1 << 20);
     }
 }

@@ -3,17 +3,19 @@
 use api_client::wire::{Job, Lease};
 
 use super::LaunchError;
+use super::cache::{kept_layers, with_fresh_layers};
 use super::document::job_document;
 use super::spec::{container_spec, view};
 use super::surroundings::surround;
 use crate::clock::Moment;
+use crate::config::PullPolicy;
 use crate::context::Context;
-use crate::engine::{ContainerRef, ContainerSpec, ContainerState};
+use crate::engine::{ContainerRef, ContainerSpec, ContainerState, Life};
 use crate::ledger::{Record, Stage};
+use crate::readiness::pull_of;
 
-/// Creates and starts the container of a job, and delivers the job document to it.
-///
-/// The input is attached before the start, so that the agent finds its document whenever it looks.
+/// Creates and starts the container of a job, and delivers the job document to it. An image that was
+/// removed since the claim is pulled again.
 pub(crate) async fn start_container(
     ctx: &Context,
     job: &Job,
@@ -22,19 +24,67 @@ pub(crate) async fn start_container(
     let config = ctx.config();
     let agent = config.agent_for(job.project_id);
     let image = ctx.images.image_for(&agent.image, job.project_id)?;
+    let missing = match Box::pin(start_with(ctx, job, record, &image)).await {
+        Err(LaunchError::Engine(error))
+            if error.is_no_such_image() && agent.pull != PullPolicy::Never =>
+        {
+            error
+        }
+        started => return started,
+    };
+    let pull = pull_of(&config, agent, &image);
+    match Box::pin(ctx.pulls.pull(&ctx.engine, pull)).await {
+        Ok(()) => Box::pin(start_with(ctx, job, record, &image)).await,
+        Err(problem) => Err(LaunchError::NoImage { missing, problem }),
+    }
+}
+
+/// The input is attached before the start, so that the agent finds its document whenever it looks.
+async fn start_with(
+    ctx: &Context,
+    job: &Job,
+    record: &Record,
+    image: &str,
+) -> Result<(Record, ContainerRef), LaunchError> {
+    let config = ctx.config();
+    let agent = config.agent_for(job.project_id);
     let mut document = job_document(record, job, &config, view(agent), None);
-    let surroundings = Box::pin(surround(ctx, job, agent, &image, &mut document)).await?;
-    let spec = container_spec(job, &config, ctx.id, image.clone(), &document, surroundings);
+    let surroundings = Box::pin(surround(ctx, job, agent, image, &mut document)).await?;
+    let spec = container_spec(job, &config, ctx.id, image.to_owned(), &document, surroundings);
     let name = ContainerRef::of(job.job_id);
-    let container = create(ctx, &name, spec, record.lease).await?;
+    let container = create_alone(ctx, &name, spec, record.lease).await?;
+    let digest = ctx.engine.image_of(&container, image).await?;
     let input = ctx.engine.attach_input(&container).await?;
     ctx.engine.start(&container).await?;
     let began = Moment::now();
-    let mut started = record.at(Stage::InContainer { image, began });
+    let mut started = record.at(Stage::InContainer { image: image.to_owned(), began });
     started.container = Some(container.clone());
+    started.digest = Some(digest);
     ctx.ledger.write(&started).await?;
     input.deliver(&document.to_stdin()).await?;
     Ok((started, container))
+}
+
+/// Creates the container. Where it would keep the images of its Docker daemon in a volume that another
+/// container has, it gets a volume of its own.
+///
+/// It is created first and looked at then: of two that are created at once, by whomever, each sees the
+/// other or one does, so that never both keep the volume.
+async fn create_alone(
+    ctx: &Context,
+    name: &ContainerRef,
+    spec: ContainerSpec,
+    lease: Option<Lease>,
+) -> Result<ContainerRef, LaunchError> {
+    let container = create(ctx, name, spec.clone(), lease).await?;
+    let Some(volume) = kept_layers(&spec) else { return Ok(container) };
+    let users = ctx.engine.users_of_volume(volume).await?;
+    if users.iter().all(|user| user.container == container || user.life == Life::Ended) {
+        return Ok(container);
+    }
+    tracing::info!(container.name = %name, volume, "used by another job: begins without its images");
+    ctx.engine.remove(&container).await?;
+    create(ctx, name, with_fresh_layers(spec), lease).await
 }
 
 /// Creates the container; one that an earlier try left behind without starting it is replaced. So is

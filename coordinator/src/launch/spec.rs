@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use api_client::contract::{JobDocument, env};
 use api_client::wire::Job;
 
+use super::cache::{cache_mounts, kept_layers};
 use super::document::{DOCUMENT_ON_STDIN, VISIBLE, View, runner_command};
 use crate::alias::HOST_ALIAS;
 use crate::config::{AgentConfig, Config, DockerMode, JobNetwork, RootFolder, SocketMount};
@@ -19,8 +20,10 @@ pub(crate) mod label {
     pub(crate) const JOB: &str = "terarchitect.job";
     /// Id of the job; of the gateway beside the agent's container.
     pub(crate) const GATEWAY: &str = "terarchitect.gateway";
+    /// Of a volume that outlives jobs: `project`, `shared` or `docker`.
+    pub(crate) const CACHE: &str = "terarchitect.cache";
     pub(super) const TICKET: &str = "terarchitect.ticket";
-    pub(super) const PROJECT: &str = "terarchitect.project";
+    pub(crate) const PROJECT: &str = "terarchitect.project";
     pub(super) const KIND: &str = "terarchitect.kind";
 }
 
@@ -32,12 +35,6 @@ pub(crate) struct Surroundings {
     /// The address of the gateway on it, where that is the only way out.
     pub(crate) way_out: Option<String>,
 }
-
-/// Where an agent's own Docker daemon keeps what it has. A volume: overlay2 does not work on top of
-/// the container's own overlay.
-const INNER_DOCKER: &str = "/var/lib/docker";
-/// The same of a daemon without rights, which runs as the worker's user.
-const ROOTLESS_DOCKER: &str = "/home/agent/.local";
 
 /// Folders that programs expect to write to, where the root is read-only. Whatever is run from them
 /// must be allowed to: package managers do that.
@@ -91,17 +88,14 @@ pub(crate) fn container_spec(
     if view(agent) == View::Container && surroundings.way_out.is_none() {
         spec.extra_hosts.push(format!("{HOST_ALIAS}:host-gateway"));
     }
-    if let Some(volume) = &agent.cache_volume {
-        let (name, target) = (volume.clone(), "/cache".to_owned());
-        spec.mounts.push(MountSpec::Volume { name, target, labels: BTreeMap::new() });
+    let caches = cache_mounts(agent, job.project_id, id);
+    spec.mounts.extend(caches.mounts);
+    spec.scratch_volumes.extend(caches.scratch);
+    if kept_layers(&spec).is_some() {
+        spec.env.insert(env::AGENT_CACHE_DOCKER.to_owned(), "1".to_owned());
     }
-    match agent.docker_mode {
-        DockerMode::Dind | DockerMode::DindCaps => {
-            spec.scratch_volumes.push(INNER_DOCKER.to_owned());
-        }
-        DockerMode::DindRootless => spec.scratch_volumes.push(ROOTLESS_DOCKER.to_owned()),
-        DockerMode::Dood => share_engine(&mut spec, agent, config),
-        DockerMode::None => {}
+    if agent.docker_mode == DockerMode::Dood {
+        share_engine(&mut spec, agent, config);
     }
     spec
 }
@@ -211,9 +205,9 @@ mod tests {
     #[test]
     fn each_mode_gets_the_rights_and_the_volume_that_its_docker_needs_and_no_more() {
         for (mode, rights, volume) in [
-            ("dind", Rights::Privileged, Some(INNER_DOCKER)),
-            ("dind-caps", Rights::MountsAndNetworks, Some(INNER_DOCKER)),
-            ("dind-rootless", Rights::UserNamespaces, Some(ROOTLESS_DOCKER)),
+            ("dind", Rights::Privileged, Some("/var/lib/docker")),
+            ("dind-caps", Rights::MountsAndNetworks, Some("/var/lib/docker")),
+            ("dind-rootless", Rights::UserNamespaces, Some("/home/agent/.local")),
             ("dood", Rights::ChangeUser, None),
             ("none", Rights::ChangeUser, None),
         ] {

@@ -7,7 +7,7 @@ use api_client::{ClaimId, JobId, ProjectId, TicketId};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
-use crate::engine::ContainerRef;
+use crate::engine::{ContainerRef, ImageDigest};
 use crate::outcome::Outcome;
 
 /// Version of the record format that this program writes. It reads those before it as well: what
@@ -31,6 +31,9 @@ pub(crate) struct Record {
     /// The engine's id of its container, once it has one.
     #[serde(default)]
     pub(crate) container: Option<ContainerRef>,
+    /// Which image that has.
+    #[serde(default)]
+    pub(crate) digest: Option<ImageDigest>,
     /// How far it is.
     pub(crate) stage: Stage,
 }
@@ -128,7 +131,16 @@ impl Record {
         // An app with leases has a flag for each job.
         let cancel_flag = if lease.is_some() { CancelFlag::Ours } else { CancelFlag::Unclear };
         let stage = Stage::Claimed;
-        Self { version: VERSION, job, claimed_at: now, lease, cancel_flag, container: None, stage }
+        Self {
+            version: VERSION,
+            job,
+            claimed_at: now,
+            lease,
+            cancel_flag,
+            container: None,
+            digest: None,
+            stage,
+        }
     }
 
     /// Reads a record; a reason in words when it is none of ours.

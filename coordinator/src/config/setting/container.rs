@@ -13,6 +13,11 @@ settings! {
         "When the image is pulled: always, if-missing or never.",
     );
 
+    PULL_PATIENCE = Setting::new(
+        "AGENT_PULL_PATIENCE", "agent.pull_patience", Kind::Duration, Preset::Value("2m"),
+        "A pull that makes no progress for this long is given up.",
+    );
+
     DOCKER_MODE = Setting::new(
         "AGENT_DOCKER_MODE", "agent.docker_mode", Kind::Text, Preset::Value("dind"),
         "Docker for the agent: dind (its own daemon, privileged), dind-caps (the same with fewer \

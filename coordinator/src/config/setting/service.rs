@@ -38,6 +38,13 @@ settings! {
         "Address of the Docker Engine: unix:///path, tcp://host:port or http://host:port.",
     ).flag("docker-host", "ADDRESS");
 
+    DOCKER_CONFIG = Setting::new(
+        "DOCKER_CONFIG", "engine.docker_config", Kind::Text,
+        Preset::Unset(".docker in the home directory"),
+        "Folder of Docker's own configuration, whose registry logins and credential helpers pulls \
+         use.",
+    );
+
     HOST_FALLBACK = Setting::new(
         "HOST_FALLBACK", "host.fallback", Kind::Text, Preset::Value("on-start-failure"),
         "When a job that is meant for a container runs on this host, without isolation: \
