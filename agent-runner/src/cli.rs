@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::user::become_user::Become;
+
 /// Runs one job: clones a repository, drives a coding CLI in it, opens a pull request, reports.
 ///
 /// Settings come from the environment: REPO_URL and TASK (and GITHUB_TOKEN) for a run without an
@@ -36,6 +38,9 @@ enum Command {
     /// Be the gateway of a job: the filter of what leaves its network, or the holder of its model's key
     #[command(hide = true)]
     Gateway,
+    /// Become the worker's user, and run a program as that
+    #[command(hide = true)]
+    Become(Become),
     /// Carry a new token of the forge, on standard input, to the run that listens at this socket
     #[command(hide = true)]
     Refresh { socket: PathBuf },
@@ -78,6 +83,8 @@ pub(crate) enum Role {
     Gateway,
     /// A helper that the coordinator starts.
     Refresh(PathBuf),
+    /// The beginning of a process of the worker.
+    Become(Become),
 }
 
 impl Cli {
@@ -91,6 +98,7 @@ impl Cli {
             Some(Command::Inner { kind }) => Role::Inner(*kind),
             Some(Command::Credential { .. }) => Role::Credential,
             Some(Command::Gateway) => Role::Gateway,
+            Some(Command::Become(user)) => Role::Become(user.clone()),
             Some(Command::Refresh { socket }) => Role::Refresh(socket.clone()),
         }
     }

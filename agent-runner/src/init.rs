@@ -17,6 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -39,6 +40,9 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(20);
 /// The inner process could not be started or watched.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InitError {
+    /// Others could look into this process.
+    #[error("cannot close this process to others")]
+    Close(#[source] Errno),
     /// Signals could not be set up.
     #[error("cannot become the parent of the job")]
     Prepare(#[source] Errno),
@@ -72,6 +76,17 @@ pub(crate) fn take_signals() -> io::Result<SignalFd> {
     drop(signal(SignalKind::child())?);
     let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
     Ok(SignalFd::with_flags(&FORWARDED.into_iter().collect(), flags)?)
+}
+
+/// Hides the memory and the files of this process from others of the same user or below it: they can
+/// neither trace it nor read its memory, environment and descriptors in `/proc`, and it leaves no core
+/// dump. Lasts until the process is replaced, so that every role begins with it.
+///
+/// # Errors
+/// When the system does not allow it.
+pub(crate) fn close_to_others() -> Result<(), InitError> {
+    nix::sys::prctl::set_dumpable(false).map_err(InitError::Close)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(InitError::Close)
 }
 
 /// Becomes the outer process: the same one, with a clean environment and the settings in memory as

@@ -4,10 +4,13 @@
 //! `dockerd` is started with the listening socket and answers it. A job that never uses Docker pays
 //! nothing for it.
 
+mod control_groups;
+mod launch;
+
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, lchown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -15,36 +18,50 @@ use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Gid, Pid};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::launch::Launch;
+use crate::settings::DockerMode;
+use crate::user::WorkerUser;
+
 /// The engine's usual address.
 const SOCKET: &str = "/var/run/docker.sock";
-
-/// The engine, with its own pid in `LISTEN_PID` as the protocol of socket activation wants it. When it
-/// is stopped, its containers get 5 s and not 15, which are more than [`STOP_GRACE`].
-const COMMAND: &str = "LISTEN_PID=$$ exec dockerd --host=fd:// --shutdown-timeout=5";
-
-/// The descriptor at which that protocol expects the first socket.
-const ACTIVATED_FD: i32 = 3;
 
 /// How long the engine has between TERM and KILL: it stops its containers meanwhile.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// Where the second version of control groups is mounted.
-const CGROUP: &str = "/sys/fs/cgroup";
-
 /// The inner engine cannot be offered.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen for the inner Docker engine at {}", socket.display())]
-pub(crate) struct InnerDockerError {
-    socket: PathBuf,
-    #[source]
-    source: io::Error,
+pub(crate) enum InnerDockerError {
+    /// Its address cannot be had.
+    #[error("cannot listen for the inner Docker engine at {}", socket.display())]
+    Socket {
+        /// The address.
+        socket: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// There is nobody who could run it.
+    #[error(
+        "AGENT_DOCKER_MODE=dind-rootless needs an image with the user \"agent\", in a container that \
+         starts as root"
+    )]
+    NoUser,
+    /// What it needs cannot be given to the user who runs it.
+    #[error("cannot prepare {} for the rootless Docker engine", path.display())]
+    Rootless {
+        /// A file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// A socket behind which an engine is or will be.
@@ -55,28 +72,41 @@ pub(crate) struct InnerDocker {
 }
 
 impl InnerDocker {
-    /// Listens at the engine's usual address; the engine gets this environment.
+    /// Listens at the engine's usual address, for the worker's user. The engine that is started then
+    /// gets this environment, and may have files in `private`.
     ///
     /// # Errors
     /// When that address cannot be had. An engine that already answers there is left alone.
     pub(crate) fn offer(
+        mode: DockerMode,
+        user: Option<&WorkerUser>,
+        private: &Path,
         environment: &[(String, String)],
     ) -> Result<Option<Self>, InnerDockerError> {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", COMMAND]).env_clear().env("LISTEN_FDS", "1");
-        command.envs(environment.iter().map(|(name, value)| (name, value)));
-        Self::listen(Path::new(SOCKET), command)
+        let launch = match mode {
+            DockerMode::Dind | DockerMode::DindCaps => Launch::rootful(environment),
+            DockerMode::DindRootless => {
+                let user = user.ok_or(InnerDockerError::NoUser)?;
+                Launch::rootless(user, private, environment)?
+            }
+            DockerMode::Dood | DockerMode::None => return Ok(None),
+        };
+        Self::listen(Path::new(SOCKET), user, launch)
     }
 
-    fn listen(socket: &Path, command: Command) -> Result<Option<Self>, InnerDockerError> {
-        let failed = |source| InnerDockerError { socket: socket.to_owned(), source };
+    fn listen(
+        socket: &Path,
+        user: Option<&WorkerUser>,
+        launch: Launch,
+    ) -> Result<Option<Self>, InnerDockerError> {
+        let failed = |source| InnerDockerError::Socket { socket: socket.to_owned(), source };
         if UnixStream::connect(socket).is_ok() {
             tracing::info!("a Docker engine answers already");
             return Ok(None);
         }
-        let listener = listener(socket).map_err(failed)?;
+        let listener = listener(socket, user.map(WorkerUser::gid)).map_err(failed)?;
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, command, stop.clone()));
+        let task = tokio::spawn(serve(listener, launch, stop.clone()));
         Ok(Some(Self { stop, task }))
     }
 
@@ -89,26 +119,35 @@ impl InnerDocker {
     }
 }
 
+/// The socket of an engine that is given to us, if it is one of this machine.
+pub(crate) fn given_socket(docker_host: Option<&str>) -> Option<PathBuf> {
+    match docker_host {
+        None => Some(SOCKET.into()),
+        Some(host) => host.strip_prefix("unix://").map(PathBuf::from),
+    }
+}
+
 /// A listening socket, waited for as what it is not: tokio's own listener can only take a connection,
 /// its stream waits until there is something to take.
-fn listener(socket: &Path) -> io::Result<tokio::net::UnixStream> {
+fn listener(socket: &Path, group: Option<Gid>) -> io::Result<tokio::net::UnixStream> {
     match fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let listener = UnixListener::bind(socket)?;
+    lchown(socket, None, group.map(Gid::as_raw))?;
     fs::set_permissions(socket, fs::Permissions::from_mode(0o660))?;
     listener.set_nonblocking(true)?;
     tokio::net::UnixStream::from_std(OwnedFd::from(listener).into())
 }
 
 /// Waits for the first connection, then runs the engine until it ends or is told to.
-async fn serve(listener: tokio::net::UnixStream, command: Command, stop: CancellationToken) {
+async fn serve(listener: tokio::net::UnixStream, launch: Launch, stop: CancellationToken) {
     let connected = tokio::select! {
         connected = listener.readable() => connected,
         () = stop.cancelled() => return,
     };
-    let started = connected.and_then(|()| start(listener.into_std()?.into(), command));
+    let started = connected.and_then(|()| start(listener.into_std()?.into(), launch));
     match started {
         Ok(engine) => run(engine, &stop).await,
         Err(error) => tracing::error!(%error, "the inner Docker engine cannot be started"),
@@ -117,13 +156,12 @@ async fn serve(listener: tokio::net::UnixStream, command: Command, stop: Cancell
 
 /// Starts the engine. Our own copy of the socket is closed with it, so that a dead engine is told by
 /// refused connections.
-fn start(listener: OwnedFd, mut command: Command) -> io::Result<Child> {
+fn start(listener: OwnedFd, launch: Launch) -> io::Result<Child> {
     tracing::info!("starting the inner Docker engine: something connected to its socket");
-    if let Err(error) = delegate_cgroups(Path::new(CGROUP)) {
-        tracing::warn!(%error, "control groups could not be prepared for the inner engine");
-    }
+    let Launch { mut command, listen_fd, prepare } = launch;
+    prepare();
     command
-        .fd_mappings(vec![FdMapping { parent_fd: listener, child_fd: ACTIVATED_FD }])
+        .fd_mappings(vec![FdMapping { parent_fd: listener, child_fd: listen_fd }])
         .map_err(io::Error::other)?
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -174,31 +212,17 @@ async fn log(pipe: impl AsyncRead + Unpin) {
     }
 }
 
-/// With the second version of control groups, a group can have controllers for groups below it only
-/// while it holds no processes itself: all are moved one level down. Nothing to do with the first.
-fn delegate_cgroups(root: &Path) -> io::Result<()> {
-    let Ok(controllers) = fs::read_to_string(root.join("cgroup.controllers")) else {
-        return Ok(());
-    };
-    let below = root.join("init");
-    fs::create_dir_all(&below)?;
-    for pid in fs::read_to_string(root.join("cgroup.procs"))?.lines() {
-        // A process that ended meanwhile, or one of the kernel's, cannot be moved.
-        let _stays = fs::write(below.join("cgroup.procs"), pid);
-    }
-    let wanted: Vec<String> = controllers.split_whitespace().map(|c| format!("+{c}")).collect();
-    fs::write(root.join("cgroup.subtree_control"), wanted.join(" "))
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::process::Command;
+
     use super::*;
 
     /// A stand-in for the engine: says by its arguments what it was given, and answers nobody.
-    fn engine(script: &str) -> Command {
+    fn engine(script: &str) -> Launch {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]).env("LISTEN_FDS", "1");
-        command
+        Launch { command, listen_fd: 3, prepare: || {} }
     }
 
     #[tokio::test]
@@ -206,7 +230,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (socket, trace) = (folder.path().join("docker.sock"), folder.path().join("started"));
         let script = format!("touch '{}'", trace.display());
-        let docker = InnerDocker::listen(&socket, engine(&script)).unwrap().unwrap();
+        let docker = InnerDocker::listen(&socket, None, engine(&script)).unwrap().unwrap();
         docker.stop().await;
         assert!(!trace.exists());
         assert!(UnixStream::connect(&socket).is_err());
@@ -221,7 +245,7 @@ mod tests {
              $(readlink /proc/$$/fd/3) > {}'",
             trace.display()
         );
-        let docker = InnerDocker::listen(&socket, engine(&script)).unwrap().unwrap();
+        let docker = InnerDocker::listen(&socket, None, engine(&script)).unwrap().unwrap();
         let _client = UnixStream::connect(&socket).unwrap();
         docker.task.await.unwrap();
         let seen = fs::read_to_string(&trace).unwrap();
@@ -233,9 +257,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
         let theirs = UnixListener::bind(&socket).unwrap();
-        assert!(InnerDocker::listen(&socket, engine("true")).unwrap().is_none());
+        assert!(InnerDocker::listen(&socket, None, engine("true")).unwrap().is_none());
         drop(theirs);
-        let ours = InnerDocker::listen(&socket, engine("true")).unwrap();
+        let ours = InnerDocker::listen(&socket, None, engine("true")).unwrap();
         ours.unwrap().stop().await;
     }
 
@@ -243,16 +267,16 @@ mod tests {
     async fn a_dead_engine_is_told_by_refused_connections() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
-        let docker = InnerDocker::listen(&socket, engine("exit 1")).unwrap().unwrap();
+        let docker = InnerDocker::listen(&socket, None, engine("exit 1")).unwrap().unwrap();
         let _first = UnixStream::connect(&socket).unwrap();
         docker.task.await.unwrap();
         assert!(UnixStream::connect(&socket).is_err());
     }
 
     #[test]
-    fn without_the_second_version_of_control_groups_nothing_is_done() {
-        let root = tempfile::tempdir().unwrap();
-        delegate_cgroups(root.path()).unwrap();
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    fn a_given_engine_is_reached_by_a_socket_only_where_it_is_on_this_machine() {
+        assert_eq!(given_socket(None).unwrap(), Path::new("/var/run/docker.sock"));
+        assert_eq!(given_socket(Some("unix:///run/d.sock")).unwrap(), Path::new("/run/d.sock"));
+        assert_eq!(given_socket(Some("tcp://docker:2375")), None);
     }
 }

@@ -29,6 +29,7 @@ mod report;
 mod run;
 mod settings;
 mod token;
+mod user;
 mod worker;
 
 use std::io::{self, Write};
@@ -49,7 +50,16 @@ use crate::run::Run;
 use crate::settings::{DocumentError, Handover, Layers};
 
 fn main() -> ExitCode {
-    let ended = match Cli::parse().role() {
+    let ended =
+        init::close_to_others().map_err(Into::into).and_then(|()| play(Cli::parse().role()));
+    ended.unwrap_or_else(|error: Box<dyn std::error::Error>| {
+        tracing::error!("{}", error_chain(error.as_ref()));
+        ExitCode::FAILURE
+    })
+}
+
+fn play(role: Role) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    match role {
         Role::First(kind) => first(kind),
         Role::Outer(kind) => outer(kind),
         Role::Inner(kind) => inner(kind).map_err(Into::into),
@@ -58,11 +68,11 @@ fn main() -> ExitCode {
         }
         Role::Refresh(socket) => refresh(&socket),
         Role::Gateway => gateway(),
-    };
-    ended.unwrap_or_else(|error: Box<dyn std::error::Error>| {
-        tracing::error!("{}", error_chain(error.as_ref()));
-        ExitCode::FAILURE
-    })
+        Role::Become(user) => {
+            logging::init(None, &Redaction::default());
+            match user.run()? {}
+        }
+    }
 }
 
 /// Takes everything that was given out of the environment, and becomes the outer process.

@@ -2,14 +2,15 @@
 //!
 //! Coding CLIs put the commands they run into other sessions and process groups, so that ending a
 //! group leaves them alive. They are found here by parentage, and, once their parent is gone, by an
-//! environment variable that only this turn's processes have.
+//! environment variable that only this turn's processes have. Where they run as another user, whose
+//! environment a root without the capability to trace may not read, it is a group that they have.
 
 use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getpid};
+use nix::unistd::{Gid, Pid, getpid};
 use tokio::time::{Instant, sleep};
 
 /// How long processes that were killed may take to be gone.
@@ -67,6 +68,15 @@ impl ProcessTable {
         let all = self.children.values().flatten().copied();
         all.filter(|pid| has_entry(*pid, entry)).collect()
     }
+
+    /// Every process that is in this further group. Unlike its environment, anybody may see that.
+    pub(crate) fn in_group(&self, group: Gid) -> Vec<Pid> {
+        let is_in = |pid: &Pid| {
+            fs::read_to_string(format!("/proc/{pid}/status"))
+                .is_ok_and(|status| lists_group(&status, group))
+        };
+        self.children.values().flatten().copied().filter(is_in).collect()
+    }
 }
 
 /// Kills every process below `root` but this one, until there is none: whatever mark, session or
@@ -123,6 +133,13 @@ fn parent_in_stat(stat: &[u8]) -> Option<Pid> {
     }
 }
 
+/// Whether a line of `/proc/<pid>/status` lists this group.
+fn lists_group(status: &str, group: Gid) -> bool {
+    let groups = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap_or_default();
+    let group = group.to_string();
+    groups.split_ascii_whitespace().any(|one| one == group)
+}
+
 fn has_entry(pid: Pid, entry: &str) -> bool {
     fs::read(format!("/proc/{pid}/environ"))
         .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|one| one == entry.as_bytes()))
@@ -141,6 +158,14 @@ mod tests {
     #[test]
     fn a_zombie_counts_as_gone() {
         assert_eq!(parent_in_stat(b"42 (sleep) Z 17 42 42"), None);
+    }
+
+    #[test]
+    fn a_group_is_found_as_a_whole_number() {
+        let status = "Name:\tsh\nGroups:\t1000 64321 \nGroupsX:\t1\n";
+        assert!(lists_group(status, Gid::from_raw(64_321)));
+        assert!(!lists_group(status, Gid::from_raw(4_321)));
+        assert!(!lists_group("Name:\tsh\n", Gid::from_raw(1)));
     }
 
     #[test]

@@ -203,7 +203,7 @@ async fn deliver(
 ) -> Result<PullRequest, RunError> {
     reporter.step(Step::BranchCreated, &began(checkout), None).await;
     let turn = edit(job, checkout, private, docker, reporter).await?;
-    job.end_leftovers().await?;
+    job.end_leftovers(checkout).await?;
     let work = job.commit(checkout, &turn.answer).await?;
     let publishing = format!("Publishing {}: {}", work.commit, work.stat);
     reporter.step(Step::Finalize, &publishing, None).await;
@@ -242,10 +242,7 @@ async fn edit(
 ) -> Result<TurnReport, RunError> {
     let prompt = job.prompt(checkout);
     reporter.step(Step::WorkerPrompt, "Prompt for the worker", Some(&prompt)).await;
-    let docker = match docker {
-        DockerMode::Dind => InnerDocker::offer(job.plain_environment())?,
-        DockerMode::Dood | DockerMode::None => None,
-    };
+    let docker = InnerDocker::offer(docker, job.user(), private, job.plain_environment())?;
     let before = Pressure::now();
     let turn = job.turn(checkout, private, prompt).await;
     let limit = Pressure::now().limit_since(before);

@@ -107,6 +107,10 @@ pub(crate) struct Start {
 pub(crate) enum DockerMode {
     /// An engine within this container, started when it is first used.
     Dind,
+    /// The same in a container that is not privileged and has the capabilities that the engine needs.
+    DindCaps,
+    /// The same as the worker's user, in a container without such capabilities.
+    DindRootless,
     /// The engine that is given: a mounted socket or `DOCKER_HOST`.
     Dood,
     /// None.
@@ -140,9 +144,13 @@ impl FromStr for DockerMode {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "dind" => Ok(Self::Dind),
+            "dind-caps" => Ok(Self::DindCaps),
+            "dind-rootless" => Ok(Self::DindRootless),
             "dood" => Ok(Self::Dood),
             "none" => Ok(Self::None),
-            _ => Err(format!("must be one of dind, dood, none, got {text:?}")),
+            _ => Err(format!(
+                "must be one of dind, dind-caps, dind-rootless, dood, none, got {text:?}"
+            )),
         }
     }
 }
@@ -229,10 +237,13 @@ fn docker_mode(layers: &Layers) -> Result<DockerMode, SettingsError> {
         return Ok(if given { DockerMode::Dood } else { DockerMode::None });
     };
     match found.parse()? {
-        DockerMode::Dind if !layers.in_container() => {
+        DockerMode::Dind | DockerMode::DindCaps | DockerMode::DindRootless
+            if !layers.in_container() =>
+        {
             tracing::warn!(
-                "AGENT_DOCKER_MODE=dind is treated as none: agent-runner is not the first process \
-                 of a container"
+                "AGENT_DOCKER_MODE={} is treated as none: agent-runner is not the first process of a \
+                 container",
+                found.text()
             );
             Ok(DockerMode::None)
         }

@@ -3,6 +3,7 @@
 //! Invariant: nothing here knows of forges, of the app, or of their secrets. Each CLI is one file
 //! behind [`Adapter`]; how a process is run, watched and ended is the same for all (`process`).
 
+mod cache;
 mod claude_code;
 mod environment;
 mod event;
@@ -10,6 +11,7 @@ mod lines;
 mod listener;
 mod opencode;
 mod process;
+mod push_guard;
 
 use std::ffi::OsString;
 use std::io;
@@ -30,9 +32,12 @@ use self::event::Event;
 use self::listener::Listener;
 use self::opencode::OpenCode;
 use self::process::{Invocation, Limits};
+use self::push_guard::PushGuard;
 use crate::bounded::bounded;
 use crate::redaction::Redaction;
 use crate::settings::{WorkerCli, WorkerSettings};
+use crate::user::WorkerUser;
+use crate::user::ownership::give_tree;
 
 /// How much of one event the log shows, in bytes.
 const LOGGED_MAX: usize = 500;
@@ -130,6 +135,8 @@ pub(crate) struct Place<'p> {
     pub(crate) docker_host: Option<&'p str>,
     /// Name and e-mail address for commits that it makes by itself.
     pub(crate) author: (&'p str, &'p str),
+    /// The user that it runs as, where that is another one than ours.
+    pub(crate) user: Option<&'p WorkerUser>,
 }
 
 /// One coding CLI in one tree. Its turns form one session.
@@ -137,6 +144,7 @@ pub(crate) struct Worker {
     adapter: Box<dyn Adapter>,
     environment: Vec<(OsString, OsString)>,
     tree: PathBuf,
+    user: Option<WorkerUser>,
     limits: Limits,
     redaction: Redaction,
     session: Option<String>,
@@ -167,11 +175,19 @@ impl Worker {
             private_folder(path.parent().unwrap_or(&home)).map_err(failed(&path))?;
             std::fs::write(&path, text).map_err(failed(&path))?;
         }
+        let push_guard = PushGuard::write(place.private).map_err(failed(place.private))?;
+        if let Some(user) = place.user {
+            user.let_into(place.private).map_err(failed(place.private))?;
+            for folder in [&home, &temporary] {
+                give_tree(folder, user.owner()).map_err(failed(folder))?;
+            }
+        }
         let mut environment = environment::build(&Ground {
             plain: place.plain,
             home: &home,
             temporary: &temporary,
-            cache: Path::new(environment::CACHE),
+            caches: &cache::usable(Path::new(cache::FOLDER), place.user),
+            push_guard: &push_guard,
             docker_host: place.docker_host,
             author: place.author,
         });
@@ -180,6 +196,7 @@ impl Worker {
             adapter,
             environment,
             tree: place.tree.to_owned(),
+            user: place.user.cloned(),
             limits: Limits { turn: settings.turn_limit, stall: settings.stall_limit },
             redaction,
             session: None,
@@ -201,6 +218,7 @@ impl Worker {
             arguments: self.adapter.arguments(self.session.as_deref()),
             environment: self.environment.clone(),
             directory: self.tree.clone(),
+            user: self.user.clone(),
             prompt,
             redaction: self.redaction.clone(),
         };

@@ -1,17 +1,20 @@
 //! A job whose settings are all known, and what can be done with it.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api_client::error_chain;
 use nix::unistd::Pid;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::model::ModelAccess;
 use crate::checkout::{self, Checkout, CheckoutError, HeldRepository};
 use crate::forge::{self, GitHub, PullRequest, PullRequestDraft};
 use crate::git::{BranchName, CommitId, Git, Source};
+use crate::inner_docker::given_socket;
 use crate::outcome::{Published, RunError};
 use crate::processes;
 use crate::prompt::{self, Assignment};
@@ -21,6 +24,8 @@ use crate::refresh::RefreshServer;
 use crate::report::{Reporter, Step};
 use crate::settings::{self, DockerMode, Layers, Settings};
 use crate::token::{TokenSink, TokenSource};
+use crate::user::WorkerUser;
+use crate::user::ownership::{Owner, give_tree};
 use crate::worker::{Place, TurnReport, Worker};
 
 /// What a run may take beyond its turn: fetching, pushing, the pull request.
@@ -39,6 +44,7 @@ pub(super) struct Job {
     git: Git,
     plain: Vec<(String, String)>,
     docker_host: Option<String>,
+    user: Option<WorkerUser>,
     _refresh: Option<RefreshServer>,
 }
 
@@ -77,11 +83,13 @@ impl Job {
         let source = Source { url: settings.repo_url.clone(), token: Some(token) };
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let plain: Vec<_> = layers.plain_environment().map(owned).collect();
+        let docker_host = settings::docker_host(layers).filter(|_| docker == DockerMode::Dood);
         Ok(Self {
             author: author.map_err(RunError::Author)?,
             forge: forge.map_err(RunError::Forge)?,
             git: git(&plain, cancel.clone())?,
-            docker_host: settings::docker_host(layers).filter(|_| docker == DockerMode::Dood),
+            user: worker_user(layers, docker, docker_host.as_deref(), &settings),
+            docker_host,
             settings,
             assignment,
             redaction,
@@ -101,6 +109,11 @@ impl Job {
     /// Names and values of our own environment that are not secret.
     pub(super) fn plain_environment(&self) -> &[(String, String)] {
         &self.plain
+    }
+
+    /// The user that the worker runs as, where that is not ours.
+    pub(super) fn user(&self) -> Option<&WorkerUser> {
+        self.user.as_ref()
     }
 
     /// Gets the repository into `folder`, with the branch checked out.
@@ -166,7 +179,11 @@ impl Job {
             plain: &self.plain,
             docker_host: self.docker_host.as_deref(),
             author: (&self.settings.author_name, &self.settings.author_email),
+            user: self.user(),
         };
+        if let Some(user) = self.user() {
+            give_tree_to(checkout, user.owner()).await?;
+        }
         let gateway = ModelAccess::open(&self.settings.worker, &self.cancel).await?;
         let mut worker = Worker::prepare(gateway.worker(), &place, self.redaction.clone())?;
         let turn = worker.turn(prompt, gateway.stop()).await;
@@ -175,9 +192,13 @@ impl Job {
     }
 
     /// Ends what the worker or the Docker engine left running. From here on the forge's token is
-    /// in use, so nothing of theirs may be.
-    pub(super) async fn end_leftovers(&self) -> Result<(), RunError> {
-        Ok(processes::end_all_below(self.outer).await?)
+    /// in use, so nothing of theirs may be; and the tree is ours again, as git wants it.
+    pub(super) async fn end_leftovers(&self, checkout: &Checkout) -> Result<(), RunError> {
+        processes::end_all_below(self.outer).await?;
+        match self.user() {
+            Some(_) => give_tree_to(checkout, Owner::ourselves()).await,
+            None => Ok(()),
+        }
     }
 
     /// Commits what is different; else takes what an earlier run pushed and did not propose any more.
@@ -248,6 +269,35 @@ impl Job {
     fn title(&self) -> String {
         self.redaction.redact(self.assignment.title())
     }
+}
+
+/// The worker's user, with the right to use a Docker socket that we were given. A worktree of a
+/// repository of somebody else has its objects there, which that user could not write.
+fn worker_user(
+    layers: &Layers,
+    docker: DockerMode,
+    docker_host: Option<&str>,
+    settings: &Settings,
+) -> Option<WorkerUser> {
+    let user = WorkerUser::of_container(layers.in_container())?;
+    if settings.workspace.is_some() {
+        tracing::warn!("with AGENT_WORKSPACE the coding CLI runs as root");
+        return None;
+    }
+    let socket = given_socket(docker_host).filter(|_| docker == DockerMode::Dood);
+    Some(match socket {
+        Some(socket) => user.with_socket(&socket),
+        None => user,
+    })
+}
+
+async fn give_tree_to(checkout: &Checkout, owner: Owner) -> Result<(), RunError> {
+    let tree = checkout.path().to_owned();
+    let given = spawn_blocking(move || give_tree(&tree, owner)).await;
+    given.map_err(io::Error::from).flatten().map_err(|source| RunError::Folder {
+        attempted: "hand the work tree over between agent-runner and the worker's user",
+        source,
+    })
 }
 
 /// Takes new tokens there. Most jobs end before their token does, so that this is no reason to fail.

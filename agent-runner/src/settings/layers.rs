@@ -95,7 +95,7 @@ impl Layers {
     }
 
     /// Whether the outer process is the first of a container.
-    pub(super) fn in_container(&self) -> bool {
+    pub(crate) fn in_container(&self) -> bool {
         self.handover.outer_is_pid_1
     }
 

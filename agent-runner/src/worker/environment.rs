@@ -4,18 +4,10 @@
 //! known here, so they cannot be in it.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use nix::unistd::{AccessFlags, access};
-
+use super::push_guard::PushGuard;
 use crate::settings::PLAIN_NAMES;
-
-/// Where the coordinator mounts the volume that jobs share for downloads.
-pub(crate) const CACHE: &str = "/cache";
-
-/// The variables by which package managers are told where to keep downloads.
-const CACHES: [(&str, &str); 3] =
-    [("npm_config_cache", "npm"), ("PIP_CACHE_DIR", "pip"), ("CARGO_HOME", "cargo")];
 
 /// Plain names that are ours and not the worker's: it has a home and a temporary folder of its own.
 const OURS: [&str; 5] = ["HOME", "TMPDIR", "USER", "TERM", "RUST_BACKTRACE"];
@@ -31,8 +23,10 @@ pub(crate) struct Ground<'g> {
     pub(crate) home: &'g Path,
     /// Its temporary folder.
     pub(crate) temporary: &'g Path,
-    /// The shared cache; used when it is there and can be written.
-    pub(crate) cache: &'g Path,
+    /// Where package managers may keep downloads, by the variables that tell them.
+    pub(crate) caches: &'g [(&'static str, PathBuf)],
+    /// What answers `git push`.
+    pub(crate) push_guard: &'g PushGuard,
     /// The Docker engine it may use.
     pub(crate) docker_host: Option<&'g str>,
     /// Name and e-mail address for commits that it makes by itself.
@@ -65,14 +59,13 @@ pub(crate) fn build(ground: &Ground<'_>) -> Vec<(OsString, OsString)> {
     }
     // A git that asks for a password would wait for ever.
     set("GIT_TERMINAL_PROMPT", &"0");
-    if access(ground.cache, AccessFlags::W_OK | AccessFlags::X_OK).is_ok() {
-        for (name, folder) in CACHES {
-            set(name, &ground.cache.join(folder));
-        }
+    for (name, folder) in ground.caches {
+        set(name, folder);
     }
     if let Some(host) = ground.docker_host {
         set("DOCKER_HOST", &host);
     }
+    ground.push_guard.extend(&mut environment);
     environment
 }
 
@@ -97,9 +90,10 @@ fn proxy_exceptions(plain: &[(String, String)]) -> Vec<(&'static str, String)> {
 mod tests {
     use super::*;
 
+    /// The names without those by which git is told what a push is.
     fn names(ground: &Ground<'_>) -> Vec<String> {
-        let mut names: Vec<_> =
-            build(ground).into_iter().map(|(name, _)| name.into_string().unwrap()).collect();
+        let names = build(ground).into_iter().map(|(name, _)| name.into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| !name.starts_with("GIT_CONFIG_")).collect();
         names.sort();
         names
     }
@@ -114,11 +108,13 @@ mod tests {
             ("HTTPS_PROXY", "http://proxy:3128"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let folder = tempfile::tempdir().unwrap();
         let ground = Ground {
             plain: &plain,
             home: Path::new("/job/home"),
             temporary: Path::new("/job/tmp"),
-            cache: Path::new("/no/such/cache"),
+            caches: &[],
+            push_guard: &PushGuard::write(folder.path()).unwrap(),
             docker_host: None,
             author: ("Agent", "agent@example.org"),
         };
@@ -156,19 +152,21 @@ mod tests {
     }
 
     #[test]
-    fn a_writable_cache_is_used() {
-        let cache = tempfile::tempdir().unwrap();
+    fn caches_and_an_engine_are_told_by_the_usual_names() {
+        let folder = tempfile::tempdir().unwrap();
         let ground = Ground {
             plain: &[],
             home: Path::new("/h"),
             temporary: Path::new("/t"),
-            cache: cache.path(),
+            caches: &[("PIP_CACHE_DIR", PathBuf::from("/cache/pip"))],
+            push_guard: &PushGuard::write(folder.path()).unwrap(),
             docker_host: Some("tcp://docker:2375"),
             author: ("a", "b"),
         };
-        let names = names(&ground);
-        for name in ["npm_config_cache", "PIP_CACHE_DIR", "CARGO_HOME", "DOCKER_HOST"] {
-            assert!(names.iter().any(|known| known == name), "{name}");
-        }
+        let environment = build(&ground);
+        let value =
+            |name: &str| environment.iter().find(|(known, _)| known == name).unwrap().1.clone();
+        assert_eq!(value("PIP_CACHE_DIR"), "/cache/pip");
+        assert_eq!(value("DOCKER_HOST"), "tcp://docker:2375");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Invariant: when [`run`] returns, the process and everything it started are gone, in whatever
 //! session or process group they were: descendants are found by parentage while it lives, and by the
-//! turn's mark in their environment afterwards. Orphans are reaped by the outer process.
+//! turn's mark in their environment, or the turn's group, afterwards. Orphans are reaped by the outer
+//! process.
 
 use std::ffi::OsString;
 use std::io;
@@ -24,6 +25,7 @@ use super::lines::{LineCounts, Lines};
 use crate::bounded::HeadTail;
 use crate::processes::{ProcessTable, signal_all};
 use crate::redaction::Redaction;
+use crate::user::{TURN_GROUP, WorkerUser, find_program};
 
 /// Longest line of events that is read, in bytes: a tool's whole output can be one event.
 const LINE_MAX: usize = 4 << 20;
@@ -55,6 +57,8 @@ pub(crate) struct Invocation {
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// Where it runs.
     pub(crate) directory: PathBuf,
+    /// Who it runs as, where that is not who we are.
+    pub(crate) user: Option<WorkerUser>,
     /// What it reads.
     pub(crate) prompt: String,
     /// Hides secrets in what it writes, before anything of that is cut.
@@ -134,6 +138,7 @@ struct Running {
     child: Child,
     pid: Pid,
     mark: String,
+    user: Option<WorkerUser>,
     lines: Lines<BufReader<ChildStdout>>,
     redaction: Redaction,
     feed: JoinHandle<()>,
@@ -143,7 +148,13 @@ struct Running {
 impl Running {
     fn start(invocation: Invocation, mark: String) -> io::Result<Self> {
         let (mark_name, mark_value) = mark.split_once('=').unwrap_or((TURN_MARK, ""));
-        let mut child = Command::new(invocation.program)
+        let mut command = match &invocation.user {
+            Some(user) => {
+                user.turn_command(&find_program(&invocation.program, &invocation.environment)?)?
+            }
+            None => Command::new(&invocation.program),
+        };
+        let mut child = command
             .args(invocation.arguments)
             .env_clear()
             .envs(invocation.environment)
@@ -164,6 +175,7 @@ impl Running {
             pid: Pid::from_raw(pid.cast_signed()),
             child,
             mark,
+            user: invocation.user,
             lines: Lines::new(BufReader::new(stdout), LINE_MAX),
             redaction: invocation.redaction.clone(),
             feed: tokio::spawn(feed(stdin, invocation.prompt)),
@@ -236,10 +248,13 @@ impl Running {
         }
     }
 
-    /// The process while it runs, its descendants, and every process with the turn's mark.
+    /// The process while it runs, its descendants, and every process with the turn's mark or group.
     fn still_there(&mut self) -> Vec<Pid> {
         let table = ProcessTable::read();
         let mut all = table.marked(&self.mark);
+        if self.user.is_some() {
+            all.extend(table.in_group(TURN_GROUP));
+        }
         if matches!(self.child.try_wait(), Ok(None)) {
             all.push(self.pid);
             all.extend(table.descendants(self.pid));

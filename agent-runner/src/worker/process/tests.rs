@@ -13,6 +13,7 @@ fn shell(script: &str) -> Invocation {
         arguments: vec!["-c".into(), script.into()],
         environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
         directory: std::env::temp_dir(),
+        user: None,
         prompt: String::new(),
         redaction: Redaction::default(),
     }
