@@ -28,9 +28,9 @@ struct Shared {
 }
 
 impl Agents {
-    /// Waits for agents, on this host only.
+    /// Waits for agents, on this host and in its containers.
     pub(super) async fn expect() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = TcpListener::bind("0.0.0.0:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let (held, _) = watch::channel(BTreeSet::new());
         let shared = Arc::new(Shared { reported: Mutex::default(), held });
@@ -40,10 +40,10 @@ impl Agents {
 
     /// What an agent does before anything else, as a script of the stub: it says which job it has,
     /// and waits until it may go on.
-    pub(super) fn report_script(&self) -> String {
+    pub(super) fn report_script(&self, host: &str) -> String {
         let port = self.port;
         format!(
-            "bash -c 'exec 3<>/dev/tcp/127.0.0.1/$0 && echo $1 >&3 && read -r go <&3' \
+            "bash -c 'exec 3<>/dev/tcp/{host}/$0 && echo $1 >&3 && read -r go <&3' \
              {port} $(field JOB_ID) || exit {CANNOT_REPORT}"
         )
     }

@@ -25,6 +25,8 @@ pub enum Scenario {
     Unreported,
     /// Two jobs at once, in containers.
     Two,
+    /// One job, whose agent has a gateway beside its container.
+    Guarded,
 }
 
 /// How the app talks.
@@ -50,7 +52,7 @@ const FAILURE: u8 = 4;
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Completes,
         Self::Fails,
         Self::Host,
@@ -59,11 +61,17 @@ impl Scenario {
         Self::Resumed,
         Self::Unreported,
         Self::Two,
+        Self::Guarded,
     ];
 
     /// How many jobs it has.
     pub(super) const fn jobs(self) -> usize {
         if matches!(self, Self::Two) { 2 } else { 1 }
+    }
+
+    /// How its agents reach this host.
+    pub(super) const fn host(self) -> &'static str {
+        if matches!(self, Self::Guarded) { "host.docker.internal" } else { "127.0.0.1" }
     }
 
     /// Whether the agents run on the host.
@@ -78,7 +86,7 @@ impl Scenario {
             Some(Kill::At(Point { name, nth: 1, moment }))
         };
         match self {
-            Self::Completes | Self::Fails | Self::Host | Self::Two => None,
+            Self::Completes | Self::Fails | Self::Host | Self::Two | Self::Guarded => None,
             Self::Adopted | Self::HostAdopted => Some(Kill::AgentsAtWork),
             Self::Resumed => at(Side::Engine, "POST /containers/create", Moment::After),
             Self::Unreported => at(Side::App, "POST /api/worker/jobs/{}/complete", Moment::Before),
@@ -100,6 +108,7 @@ impl Scenario {
             Self::Resumed => "resumed",
             Self::Unreported => "unreported",
             Self::Two => "two",
+            Self::Guarded => "guarded",
         }
     }
 }

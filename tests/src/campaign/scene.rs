@@ -13,7 +13,7 @@ use super::course::{Course, Kill};
 use super::disk::Tracer;
 use super::journal::Journal;
 use super::point::{Moment, Point, Side};
-use super::scenario::Dialect;
+use super::scenario::{Dialect, Scenario};
 use crate::harness::{App, Coordinator, Home, Interceptor, Job};
 
 /// Between two looks. Everything that is looked at is in memory or a short directory.
@@ -62,7 +62,12 @@ impl Scene {
             Dialect::Original => App::start_original().await,
         };
         let scenario = course.setting.scenario;
-        app.set_script(&format!("{}; exit {}", agents.report_script(), scenario.exit_code())).await;
+        app.set_script(&format!(
+            "{}; exit {}",
+            agents.report_script(scenario.host()),
+            scenario.exit_code()
+        ))
+        .await;
         let project = app.add_project("http://forge.example/acme/demo").await;
         let jobs: Vec<_> =
             app.add_jobs(project, course.jobs).await.iter().map(|job| job.job_id).collect();
@@ -76,6 +81,9 @@ impl Scene {
         home.set("DOCKER_HOST", &engine.url())
             .set("DOCKER_NETWORK", "host")
             .set("MAX_CONCURRENT_AGENTS", &course.slots.to_string());
+        if scenario == Scenario::Guarded {
+            home.unset("DOCKER_NETWORK").set("AGENT_MODEL_GATEWAY", "outside");
+        }
         if scenario.on_host() {
             home.set("HOST_FALLBACK", "always");
         }

@@ -158,6 +158,11 @@ impl Engine {
         volumes(&self.docker, coordinator).await
     }
 
+    /// The networks of a coordinator, by their ids.
+    pub async fn networks(&self, coordinator: &str) -> Vec<String> {
+        networks(&self.docker, coordinator).await
+    }
+
     /// Removes a job's container, as someone else would.
     pub async fn remove(&self, job: JobId) {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();

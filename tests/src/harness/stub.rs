@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use api_client::contract::STARTED_LINE;
+use api_client::contract::{GATEWAY_READY_LINE, STARTED_LINE};
 use bollard::Docker;
 use bollard::query_parameters::BuildImageOptionsBuilder;
 use futures_util::TryStreamExt;
@@ -24,9 +24,15 @@ const DOCKERFILE: &str = "FROM debian:bookworm-slim\nCOPY stub /stub\nENTRYPOINT
 
 /// Commands for scripts beside those of the shell: `field NAME` prints a value of the document as
 /// it stands there (without escapes), `pause` waits until it is released, `garbage` prints what is
-/// no UTF-8, `contained` tells a container from the host. A script that begins with `unstarted` does not say that the runner began.
+/// no UTF-8, `contained` tells a container from the host. A script that begins with `unstarted` does
+/// not say that the runner began. As a gateway it says that it is ready, and lets nothing through.
 const SCRIPT: &str = r#"#!/bin/sh
 document=$(cat)
+if [ "$1" = gateway ]; then
+    trap 'exit 0' TERM
+    echo 'GATEWAY_READY_LINE'
+    while :; do sleep 0.05; done
+fi
 field() { printf '%s' "$document" | sed -n 's/.*"'"$1"'":"\([^"]*\)".*/\1/p'; }
 pause() {
     go=
@@ -68,7 +74,7 @@ async fn build_image(docker: &Docker) {
 }
 
 fn script() -> String {
-    SCRIPT.replace("STARTED_LINE", STARTED_LINE)
+    SCRIPT.replace("GATEWAY_READY_LINE", GATEWAY_READY_LINE).replace("STARTED_LINE", STARTED_LINE)
 }
 
 /// The stub as a program on this host.

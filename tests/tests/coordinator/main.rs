@@ -21,4 +21,5 @@ mod secrets;
 mod several;
 mod slots;
 mod stopping;
+mod surroundings;
 mod upgrading;

@@ -1,0 +1,84 @@
+//! What is made for an agent's container: its network, and the gateway beside it.
+
+use integration_tests::harness::{Engine, Home, eventually};
+
+use crate::scene::Scene;
+
+/// Tells what it was told of its gateway, then waits.
+const TELLING: &str = "echo proxy $(field HTTPS_PROXY) model $(field WORKER_LLM_URL); pause";
+
+/// Nothing of a coordinator is left on the engine.
+async fn nothing_left(engine: &Engine, home: &Home) {
+    let id = home.id().unwrap();
+    eventually("nothing to be left", async || {
+        let (containers, networks) = (engine.containers(&id).await, engine.networks(&id).await);
+        (containers.is_empty() && networks.is_empty()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_job_has_a_network_of_its_own_that_goes_with_it() {
+    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    scene.home.set("MAX_CONCURRENT_AGENTS", "2");
+    let jobs = [scene.add_job().await.job_id, scene.add_job().await.job_id];
+    let coordinator = scene.home.start();
+    for job in jobs {
+        scene.engine.pausing(job).await;
+    }
+    let mut networks = Vec::new();
+    for job in jobs {
+        let settings = scene.engine.inspect(job).await.unwrap().network_settings.unwrap();
+        networks.extend(settings.networks.unwrap().into_values().map(|one| one.network_id));
+        scene.engine.release(job).await;
+    }
+    assert_eq!(networks.len(), 2);
+    assert_ne!(networks[0], networks[1]);
+    for job in jobs {
+        assert_eq!(scene.app.ended(job).await.status, "completed");
+    }
+    nothing_left(&scene.engine, &scene.home).await;
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn a_guarded_agent_has_no_way_out_but_its_gateway_which_outlives_the_coordinator() {
+    let Some(mut scene) = Scene::or_skip(TELLING).await else { return };
+    scene.home.set("AGENT_EGRESS", "none").set("AGENT_MODEL_GATEWAY", "outside");
+    scene.home.set("WORKER_LLM_URL", "http://llm.example/v1").set("WORKER_API_KEY", "sk-real-key");
+    let job = scene.add_job().await.job_id;
+    let mut first = scene.home.start();
+    scene.engine.pausing(job).await;
+    let agent = scene.engine.inspect(job).await.unwrap();
+    let servers = agent.host_config.unwrap().dns.unwrap();
+    let [gateway] = servers.as_slice() else { panic!("{servers:?}") };
+    let told = scene.engine.output(job).await;
+    let expected = format!("proxy http://{gateway}:3128 model http://{gateway}:8088/v1");
+    assert!(told.contains(&expected), "{told}");
+    first.kill().await;
+
+    let second = scene.home.start();
+    assert_eq!(scene.containers().await, 2);
+    scene.engine.release(job).await;
+    assert_eq!(scene.app.ended(job).await.status, "completed");
+    nothing_left(&scene.engine, &scene.home).await;
+    // What the gateway said is in the job's log.
+    assert!(scene.home.job_log(job).contains("gateway ready"));
+    second.terminate().await;
+}
+
+#[tokio::test]
+async fn a_guarded_job_never_falls_back_to_the_host() {
+    let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
+    // An image that has no gateway.
+    scene.home.set("AGENT_EGRESS", "allowlist").set("AGENT_IMAGE", "debian:bookworm-slim");
+    let job = scene.add_job().await.job_id;
+    let coordinator = scene.home.start();
+    let ended = scene.app.ended(job).await;
+    assert_eq!(ended.status, "failed");
+    let reason = ended.fail_reason.unwrap_or_default();
+    assert!(reason.contains("gateway"), "{reason}");
+    assert!(scene.home.host_runs().is_empty());
+    nothing_left(&scene.engine, &scene.home).await;
+    coordinator.terminate().await;
+}
