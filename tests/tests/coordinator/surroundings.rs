@@ -47,7 +47,7 @@ async fn a_guarded_agent_has_no_way_out_but_its_gateway_which_outlives_the_coord
     scene.home.set("AGENT_EGRESS", "none").set("AGENT_MODEL_GATEWAY", "outside");
     scene.home.set("WORKER_LLM_URL", "http://llm.example/v1").set("WORKER_API_KEY", "sk-real-key");
     let job = scene.add_job().await.job_id;
-    let mut first = scene.home.start();
+    let first = scene.home.start();
     scene.engine.pausing(job).await;
     let agent = scene.engine.inspect(job).await.unwrap();
     let servers = agent.host_config.unwrap().dns.unwrap();
