@@ -37,7 +37,8 @@ pub mod env {
     /// The other name of [`GITHUB_TOKEN`].
     pub const GH_TOKEN: &str = "GH_TOKEN";
     /// Path of the Unix socket at which the runner takes a new [`GITHUB_TOKEN`] while it runs, in a
-    /// folder of its own that it makes (mode 0700). What is written there, and answered, is one line:
+    /// folder of its own that it makes (mode 0700); one that is not absolute is meant within the
+    /// folder for temporary files (`TMPDIR`). What is written there, and answered, is one line:
     /// a [`JobDocument`](super::JobDocument), and [`REFRESHED_LINE`](super::REFRESHED_LINE).
     pub const REFRESH_SOCKET: &str = "AGENT_REFRESH_SOCKET";
     /// Base URL of the forge's REST API, where it is not the public one.

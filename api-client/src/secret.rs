@@ -94,12 +94,23 @@ impl Redactor {
     /// A redactor of these values; those shorter than [`MIN_REDACTED_LEN`] are left out.
     #[must_use]
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
-        let mut forms: Vec<String> = secrets
+        let forms = secrets
             .into_iter()
             .map(|secret| secret.expose().trim())
             .filter(|value| value.len() >= MIN_REDACTED_LEN)
             .flat_map(encodings)
             .collect();
+        Self::of_forms(forms)
+    }
+
+    /// The same for these values as well.
+    #[must_use]
+    pub fn and<'a>(&self, secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let more = Self::new(secrets);
+        Self::of_forms(self.forms.iter().chain(more.forms.iter()).cloned().collect())
+    }
+
+    fn of_forms(mut forms: Vec<String>) -> Self {
         forms.sort();
         forms.dedup();
         let matcher = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms);
@@ -160,6 +171,11 @@ pub struct StreamRedactor {
 }
 
 impl StreamRedactor {
+    /// Hides these values as well, from the next piece on.
+    pub fn learn<'a>(&mut self, secrets: impl IntoIterator<Item = &'a Secret>) {
+        self.redactor = self.redactor.and(secrets);
+    }
+
     /// Takes the next piece, returns what can be let out by now.
     #[must_use]
     pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
@@ -288,6 +304,15 @@ mod tests {
         assert_eq!(stream.push(b"step 1 done\n"), b"step 1 done\n");
         assert_eq!(stream.push(b"token: ghp_s3"), b"token: ");
         assert_eq!(stream.push(b"ven\n"), b"ghp_s3ven\n");
+    }
+
+    #[test]
+    fn a_stream_learns_secrets_while_it_flows_and_forgets_none() {
+        let mut stream = redactor().stream();
+        assert_eq!(stream.push(b"new-token-1 "), b"new-token-1 ");
+        stream.learn([&Secret::from("new-token-1")]);
+        let out = stream.push(format!("new-token-1 {TOKEN}\n").as_bytes());
+        assert_eq!(out, b"[redacted] [redacted]\n");
     }
 
     proptest! {

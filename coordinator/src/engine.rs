@@ -5,6 +5,7 @@
 mod disk;
 mod end;
 mod error;
+mod exec;
 mod leftover;
 mod logs;
 mod network;
@@ -33,6 +34,7 @@ use api_client::{JobId, Secret};
 
 pub(crate) use disk::DiskUse;
 pub(crate) use error::EngineError;
+pub(crate) use exec::Executed;
 pub(crate) use leftover::{Leftover, LeftoverKind};
 pub(crate) use logs::LogCursor;
 pub(crate) use network::{NetworkId, Reach};

@@ -33,6 +33,8 @@ pub(crate) enum Cause {
     OutOfMemory,
     /// Nothing could be started, neither a container nor, where allowed, a run on the host.
     NotStarted { problem: String },
+    /// No token of the forge could be had for its repository.
+    ForgeToken { problem: String },
     /// The engine has no image of that name.
     ImageMissing { problem: String },
     /// The engine, or the agent by its last words, had no space left.
@@ -151,6 +153,7 @@ impl Cause {
             Self::AgentKilled { .. } => "agent_killed",
             Self::OutOfMemory => "out_of_memory",
             Self::NotStarted { .. } => "not_started",
+            Self::ForgeToken { .. } => "forge_token",
             Self::ImageMissing { .. } => "image_missing",
             Self::NoSpace { .. } => "no_space",
             Self::DiskLimit { .. } => "disk_limit",
@@ -192,6 +195,9 @@ impl fmt::Display for Cause {
                 "out of memory: the kernel ended the agent or what it had started (AGENT_MEMORY)",
             ),
             Self::NotStarted { problem } => write!(f, "could not be started: {problem}"),
+            Self::ForgeToken { problem } => {
+                write!(f, "no token of the forge could be had: {problem}")
+            }
             Self::ImageMissing { problem } => {
                 write!(f, "could not be started for want of an image: {problem}")
             }

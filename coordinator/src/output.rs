@@ -6,9 +6,10 @@
 use std::collections::VecDeque;
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use api_client::contract::STARTED_LINE;
-use api_client::{Redactor, StreamRedactor};
+use api_client::{Redactor, Secret, StreamRedactor};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
@@ -39,6 +40,23 @@ pub(crate) struct Output {
     tail: VecDeque<u8>,
     head: Head,
     activity: Activity,
+    more: MoreSecrets,
+}
+
+/// Where secrets are told to an output that a job gets while it runs; they are hidden from the next
+/// piece on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MoreSecrets(Arc<Mutex<Vec<Secret>>>);
+
+impl MoreSecrets {
+    /// Tells one more.
+    pub(crate) fn tell(&self, secret: Secret) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(secret);
+    }
+
+    fn take(&self) -> Vec<Secret> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Whether the runner was seen to begin.
@@ -65,6 +83,7 @@ impl Output {
             tail: VecDeque::new(),
             head: Head::Unseen(Vec::new()),
             activity: Activity::now(),
+            more: MoreSecrets::default(),
         };
         let opened = output.open_file().await;
         output.keep_file_if(opened);
@@ -80,6 +99,10 @@ impl Output {
     /// Takes the next piece.
     pub(crate) async fn push(&mut self, piece: &[u8]) {
         self.activity.touch();
+        let more = self.more.take();
+        if !more.is_empty() {
+            self.redactor.learn(&more);
+        }
         let text = self.redactor.push(piece);
         self.store(&text, End::Open).await;
     }
@@ -97,6 +120,11 @@ impl Output {
     /// Whether the runner's first line was seen, or may have been in what was not searched.
     pub(crate) const fn runner_may_have_begun(&self) -> bool {
         !matches!(self.head, Head::Unseen(_))
+    }
+
+    /// Where further secrets are told.
+    pub(crate) fn more_secrets(&self) -> MoreSecrets {
+        self.more.clone()
     }
 
     /// When the agent last printed something.

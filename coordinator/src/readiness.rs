@@ -4,18 +4,27 @@
 mod image;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use api_client::error_chain;
 
 use nix::sys::statvfs::statvfs;
 use tokio::time::timeout;
 
 use crate::breaker::Dependency;
-use crate::config::HostFallback;
+use crate::config::{Config, HostFallback};
 use crate::context::Context;
 use crate::engine::EngineError;
+use crate::forge_token;
 use crate::images::ImagesError;
 use crate::ledger::LedgerError;
 pub(crate) use image::{NoImage, check_images, pull_of};
+
+/// The forge that knew the GitHub App is believed for this long, and one that did not, or was away, is
+/// left alone for that long.
+const APP_GOOD: Duration = Duration::from_secs(600);
+const APP_PAUSE: Duration = Duration::from_secs(30);
 
 /// After a start the leases of the jobs that were taken up are renewed at once: that is worth waiting.
 const RENEWAL: Duration = Duration::from_secs(2);
@@ -36,6 +45,8 @@ pub(crate) enum NotReady {
     Leases,
     #[error("{dependency} failed too often in a row: it is left alone for a while (BREAKER_OPEN)")]
     Breaker { dependency: Dependency },
+    #[error("agents would get no token of the forge: {problem}")]
+    GitHubApp { problem: String },
     #[error("the Docker Engine does not answer")]
     Engine(#[source] EngineError),
     #[error("the images of projects are not known")]
@@ -50,6 +61,7 @@ impl NotReady {
         match self {
             Self::Disk { .. } => "disk".to_owned(),
             Self::Outbox { .. } => "outbox".to_owned(),
+            Self::GitHubApp { .. } => "github-app".to_owned(),
             other => other.to_string(),
         }
     }
@@ -60,6 +72,15 @@ impl NotReady {
 pub(crate) struct Readiness {
     /// Asked for once; none in it when it is on another host.
     engine_folder: Option<Option<PathBuf>>,
+    github_app: Option<AskedOfApp>,
+}
+
+/// What the forge said when it was asked for the GitHub App of these settings.
+#[derive(Debug)]
+struct AskedOfApp {
+    config: Arc<Config>,
+    at: Instant,
+    problem: Option<String>,
 }
 
 impl Readiness {
@@ -87,7 +108,34 @@ impl Readiness {
                 check_disk(folder, floor)?;
             }
         }
+        self.check_github_app(ctx, &config).await?;
         ctx.breakers.allow(Dependency::App)
+    }
+
+    /// Whether the forge knows the GitHub App: a key that is wrong, or a forge that is away, would fail
+    /// every job. Whether it is installed on a repository concerns that job alone.
+    async fn check_github_app(
+        &mut self,
+        ctx: &Context,
+        config: &Arc<Config>,
+    ) -> Result<(), NotReady> {
+        if config.github_app.is_none() {
+            return Ok(());
+        }
+        let known = self.github_app.as_ref().filter(|asked| {
+            let good_for = if asked.problem.is_some() { APP_PAUSE } else { APP_GOOD };
+            Arc::ptr_eq(&asked.config, config) && asked.at.elapsed() < good_for
+        });
+        if known.is_none() {
+            let answer = forge_token::verify(ctx, config).await;
+            let problem = answer.err().map(|error| error_chain(&error));
+            let (config, at) = (Arc::clone(config), Instant::now());
+            self.github_app = Some(AskedOfApp { config, at, problem });
+        }
+        match self.github_app.as_ref().and_then(|asked| asked.problem.clone()) {
+            Some(problem) => Err(NotReady::GitHubApp { problem }),
+            None => Ok(()),
+        }
     }
 
     /// Where the engine keeps images and containers, if that is on this host.

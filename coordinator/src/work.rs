@@ -13,6 +13,7 @@ use crate::board::JobStage;
 use crate::config::HostFallback;
 use crate::context::Context;
 use crate::engine::ContainerRef;
+use crate::forge_token::{ForgeToken, NoToken, keep_fresh, mint, repository_of};
 use crate::job::{Adopted, Claimed, Finished, Keeper, Place};
 use crate::keeper::{latest, read_keeper};
 use crate::launch::{LaunchError, start_container, start_on_host};
@@ -41,6 +42,13 @@ enum After {
     Detached,
 }
 
+impl After {
+    /// An end of which there are no words.
+    const fn ended(outcome: Outcome) -> Self {
+        Self::Ended { outcome, tail: String::new() }
+    }
+}
+
 /// Runs a claimed job. Nothing is returned when the job was left for the next start.
 pub(crate) async fn carry_out(ctx: &Context, claimed: Claimed) -> Option<Finished> {
     let Claimed { job, mut record, slot } = claimed;
@@ -50,21 +58,51 @@ pub(crate) async fn carry_out(ctx: &Context, claimed: Claimed) -> Option<Finishe
     }
     record.cancel_flag = first_look(ctx, &record).await;
     let (record, after) = if ctx.shutdown.agents.is_cancelled() {
-        let outcome = Outcome::Failed(Cause::Interrupted);
-        (record, After::Ended { outcome, tail: String::new() })
+        (record, After::ended(Outcome::Failed(Cause::Interrupted)))
     } else {
-        match record.job.runs {
-            Runs::InContainer => in_container(ctx, &job, record).await,
-            Runs::OnHost => {
-                let chosen =
-                    (job.execution_mode == ExecutionMode::Docker).then_some(ALWAYS_ON_HOST);
-                on_host(ctx, &job, record, chosen).await
-            }
+        match token_of(ctx, &mut record, &job).await {
+            Ok(token) => Box::pin(launch(ctx, &job, record, token)).await,
+            Err(after) => (record, after),
         }
     };
     let finished = finish(ctx, record, after).await;
     drop(slot);
     finished
+}
+
+async fn launch(
+    ctx: &Context,
+    job: &Job,
+    record: Record,
+    token: Option<ForgeToken>,
+) -> (Record, After) {
+    match record.job.runs {
+        Runs::InContainer => in_container(ctx, job, record, token).await,
+        Runs::OnHost => {
+            let chosen = (job.execution_mode == ExecutionMode::Docker).then_some(ALWAYS_ON_HOST);
+            on_host(ctx, job, record, token, chosen).await
+        }
+    }
+}
+
+/// The token of a job's repository, where a GitHub App makes it.
+async fn token_of(
+    ctx: &Context,
+    record: &mut Record,
+    job: &Job,
+) -> Result<Option<ForgeToken>, After> {
+    record.token_for = repository_of(&ctx.config(), job);
+    let Some(repository) = &record.token_for else { return Ok(None) };
+    ctx.board.job_stage(job.job_id, JobStage::Launching);
+    let made = mint(ctx, record, job, repository).await;
+    made.map(Some).map_err(|none| match none {
+        NoToken::Refused(error) => {
+            After::ended(Outcome::Failed(Cause::ForgeToken { problem: error_chain(&error) }))
+        }
+        NoToken::Detached => After::Detached,
+        NoToken::Interrupted => After::ended(Outcome::Failed(Cause::Interrupted)),
+        NoToken::Superseded => After::ended(Outcome::Superseded),
+    })
 }
 
 /// Goes on with a job whose agent an earlier coordinator started, from wherever it stands.
@@ -88,7 +126,7 @@ pub(crate) async fn carry_on(ctx: &Context, adopted: Adopted) -> Option<Finished
         Place::Container(_) => Output::open_anew(log, &redactor).await,
         Place::Host(_) => Output::open(log, &redactor).await,
     };
-    match (watch(ctx, &record, place, output, Began::Earlier).await, record.lease) {
+    match (watch(ctx, &record, place, output, Began::Earlier, None).await, record.lease) {
         // It can be had again from the app, and no agent has acted on it.
         (After::NeverBegan { problem, .. }, Some(_)) => {
             tracing::info!(job.id = %record.job.job_id, "to be started again: {problem}");
@@ -154,9 +192,14 @@ async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished>
     Some(Finished { record, outcome, tail })
 }
 
-async fn in_container(ctx: &Context, job: &Job, record: Record) -> (Record, After) {
+async fn in_container(
+    ctx: &Context,
+    job: &Job,
+    record: Record,
+    token: Option<ForgeToken>,
+) -> (Record, After) {
     ctx.board.job_stage(job.job_id, JobStage::Launching);
-    let problem = match start_container(ctx, job, &record).await {
+    let problem = match start_container(ctx, job, &record, token.as_ref()).await {
         Ok((started, name)) => {
             let shown = ContainerRef::of(job.job_id);
             let digest = started.digest.as_ref().map(tracing::field::display);
@@ -166,8 +209,9 @@ async fn in_container(ctx: &Context, job: &Job, record: Record) -> (Record, Afte
             );
             ctx.board.job_image(&started);
             let output =
-                Output::open(ctx.log_path(job.job_id), &ctx.redactor(&job.agent_env)).await;
-            match watch(ctx, &started, Place::Container(name), output, Began::Here).await {
+                Output::open(ctx.log_path(job.job_id), &redactor(ctx, job, token.as_ref())).await;
+            let place = Place::Container(name);
+            match watch(ctx, &started, place, output, Began::Here, token.clone()).await {
                 After::NeverBegan { problem, .. } => problem,
                 after => return (started, after),
             }
@@ -189,7 +233,7 @@ async fn in_container(ctx: &Context, job: &Job, record: Record) -> (Record, Afte
             (record, After::NeverBegan { problem, tail })
         }
         HostFallback::OnStartFailure | HostFallback::Always => {
-            on_host(ctx, job, record, Some(&problem)).await
+            on_host(ctx, job, record, token, Some(&problem)).await
         }
     }
 }
@@ -199,6 +243,7 @@ async fn on_host(
     ctx: &Context,
     job: &Job,
     record: Record,
+    token: Option<ForgeToken>,
     no_container: Option<&str>,
 ) -> (Record, After) {
     if ctx.shutdown.detach.is_cancelled() {
@@ -210,13 +255,15 @@ async fn on_host(
             "no container ({problem}): the agent runs on the host, WITHOUT isolation"
         );
     }
-    match Box::pin(start_on_host(ctx, job, &record, no_container)).await {
+    let start = start_on_host(ctx, job, &record, token.as_ref(), no_container);
+    match Box::pin(start).await {
         Ok((started, keeper)) => {
             let pid = keeper.process.as_ref().map(|process| process.pid);
             tracing::info!(job.id = %job.job_id, pid, "agent started on the host");
             let output =
-                Output::open(ctx.log_path(job.job_id), &ctx.redactor(&job.agent_env)).await;
-            let after = watch(ctx, &started, Place::Host(keeper), output, Began::Here).await;
+                Output::open(ctx.log_path(job.job_id), &redactor(ctx, job, token.as_ref())).await;
+            let place = Place::Host(keeper);
+            let after = watch(ctx, &started, place, output, Began::Here, token).await;
             (started, after)
         }
         Err(error) => {
@@ -237,6 +284,7 @@ async fn watch(
     place: Place,
     mut output: Output,
     began: Began,
+    token: Option<ForgeToken>,
 ) -> After {
     let _counted = matches!(place, Place::Host(_)).then(|| Counted::one(&ctx.host_runs));
     let stage = match place {
@@ -244,7 +292,11 @@ async fn watch(
         Place::Host(_) => JobStage::OnHost,
     };
     ctx.board.job_stage(record.job.job_id, stage);
-    let watched = supervise(ctx, record, &place, &mut output).await;
+    let fresh = keep_fresh(ctx, record, &place, token, output.more_secrets());
+    let watched = tokio::select! {
+        watched = supervise(ctx, record, &place, &mut output) => watched,
+        never = fresh => match never {},
+    };
     if let (Watched::Ended(..), Place::Container(_)) = (&watched, &place) {
         Box::pin(last_words_of_gateway(ctx, record, &mut output)).await;
     }
@@ -277,6 +329,11 @@ impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Hides what is secret in a job that this coordinator starts.
+fn redactor(ctx: &Context, job: &Job, token: Option<&ForgeToken>) -> Redactor {
+    ctx.redactor(&job.agent_env).and(token.map(ForgeToken::secret))
 }
 
 /// Removes a container whose agent never got its document. Where the engine cannot, the clean-up

@@ -302,6 +302,8 @@ async fn give_tree_to(checkout: &Checkout, owner: Owner) -> Result<(), RunError>
 
 /// Takes new tokens there. Most jobs end before their token does, so that this is no reason to fail.
 fn listen(socket: PathBuf, sink: TokenSink, outer: Pid) -> Option<RefreshServer> {
+    // One that is no absolute path is meant within the folder for temporary files.
+    let socket = std::env::temp_dir().join(socket);
     let shown = socket.display().to_string();
     match RefreshServer::start(socket, sink, outer) {
         Ok(server) => Some(server),

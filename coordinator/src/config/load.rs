@@ -18,6 +18,7 @@ use super::{
     HostConfig, HostFallback, JobNetwork, Loaded, LogConfig, LogFormat, ModelGateway,
     ProjectFilter, ScheduleConfig, host_user, parse, runner,
 };
+use crate::github_app::AppKey;
 
 /// The file that is read where none is named.
 pub(crate) const USUAL_FILE: &str = "/etc/terarchitect/coordinator.toml";
@@ -190,7 +191,9 @@ fn read_log(reader: &mut Reader<'_>, environment: &Environment) -> Option<LogCon
 fn read_github_app(reader: &mut Reader<'_>) -> Option<Option<GithubAppConfig>> {
     let id = reader.optional(&service::GITHUB_APP_ID, count);
     let installation = reader.optional(&service::GITHUB_APP_INSTALLATION, count);
-    let key = reader.secret(&service::GITHUB_APP_KEY);
+    let key = reader.secret_of(&service::GITHUB_APP_KEY, |text| {
+        AppKey::from_pem(text).map(drop).map_err(|error| error.to_string())
+    });
     match (id?, key?) {
         (Some(id), Some(key)) => {
             Some(Some(GithubAppConfig { id, installation: installation?, key }))

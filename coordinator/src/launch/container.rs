@@ -1,5 +1,8 @@
 //! Starting an agent in a container of its own.
 
+use std::path::Path;
+
+use api_client::contract::REFRESH_SOCKET_IN_CONTAINER;
 use api_client::wire::{Job, Lease};
 
 use super::LaunchError;
@@ -11,6 +14,7 @@ use crate::clock::Moment;
 use crate::config::PullPolicy;
 use crate::context::Context;
 use crate::engine::{ContainerRef, ContainerSpec, ContainerState, Life};
+use crate::forge_token::ForgeToken;
 use crate::ledger::{Record, Stage};
 use crate::readiness::pull_of;
 
@@ -20,11 +24,12 @@ pub(crate) async fn start_container(
     ctx: &Context,
     job: &Job,
     record: &Record,
+    token: Option<&ForgeToken>,
 ) -> Result<(Record, ContainerRef), LaunchError> {
     let config = ctx.config();
     let agent = config.agent_for(job.project_id);
     let image = ctx.images.image_for(&agent.image, job.project_id)?;
-    let missing = match Box::pin(start_with(ctx, job, record, &image)).await {
+    let missing = match Box::pin(start_with(ctx, job, record, token, &image)).await {
         Err(LaunchError::Engine(error))
             if error.is_no_such_image() && agent.pull != PullPolicy::Never =>
         {
@@ -34,7 +39,7 @@ pub(crate) async fn start_container(
     };
     let pull = pull_of(&config, agent, &image);
     match Box::pin(ctx.pulls.pull(&ctx.engine, pull)).await {
-        Ok(()) => Box::pin(start_with(ctx, job, record, &image)).await,
+        Ok(()) => Box::pin(start_with(ctx, job, record, token, &image)).await,
         Err(problem) => Err(LaunchError::NoImage { missing, problem }),
     }
 }
@@ -44,12 +49,16 @@ async fn start_with(
     ctx: &Context,
     job: &Job,
     record: &Record,
+    token: Option<&ForgeToken>,
     image: &str,
 ) -> Result<(Record, ContainerRef), LaunchError> {
     let config = ctx.config();
     let agent = config.agent_for(job.project_id);
     let mut document = job_document(record, job, &config, view(agent), None);
     let surroundings = Box::pin(surround(ctx, job, agent, image, &mut document)).await?;
+    if let Some(token) = token {
+        token.put_into(&mut document, Path::new(REFRESH_SOCKET_IN_CONTAINER));
+    }
     let spec = container_spec(job, &config, ctx.id, image.to_owned(), &document, surroundings);
     let name = ContainerRef::of(job.job_id);
     let container = create_alone(ctx, &name, spec, record.lease).await?;

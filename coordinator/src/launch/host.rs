@@ -25,6 +25,7 @@ use super::document::{DOCUMENT_ON_STDIN, View, job_document, runner_command};
 use crate::clock::Moment;
 use crate::config::{Config, ContainerLimits, HostScope, HostUser};
 use crate::context::Context;
+use crate::forge_token::{ForgeToken, SOCKET_IN_TEMPORARY};
 use crate::job::Keeper;
 use crate::keeper::{TEMPORARY, unit_of};
 use crate::ledger::{HostProcess, Record, Stage, make_private_dir};
@@ -42,6 +43,7 @@ pub(crate) async fn start_on_host(
     ctx: &Context,
     job: &Job,
     record: &Record,
+    token: Option<&ForgeToken>,
     run_error: Option<&str>,
 ) -> Result<(Record, Keeper), LaunchError> {
     if job.execution_mode == ExecutionMode::Local && job.project_path.is_none() {
@@ -62,7 +64,11 @@ pub(crate) async fn start_on_host(
     });
     // Where this fails, the keeper gets no document, and ends by itself.
     ctx.ledger.write(&started).await?;
-    let document = job_document(record, job, &config, View::Host(ctx.alias), run_error).to_stdin();
+    let mut document = job_document(record, job, &config, View::Host(ctx.alias), run_error);
+    if let Some(token) = token {
+        token.put_into(&mut document, Path::new(SOCKET_IN_TEMPORARY));
+    }
+    let document = document.to_stdin();
     if let Some(mut input) = child.stdin.take() {
         let written = timeout(DELIVERY, input.write_all(document.expose().as_bytes())).await;
         if !matches!(written, Ok(Ok(()))) {

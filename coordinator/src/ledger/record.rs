@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::engine::{ContainerRef, ImageDigest};
+use crate::github_app::Repository;
 use crate::outcome::Outcome;
 
 /// Version of the record format that this program writes. It reads those before it as well: what
@@ -34,6 +35,10 @@ pub(crate) struct Record {
     /// Which image that has.
     #[serde(default)]
     pub(crate) digest: Option<ImageDigest>,
+    /// The repository that its token was made for, where a GitHub App makes them: while its agent
+    /// runs, that token is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) token_for: Option<Repository>,
     /// How far it is.
     pub(crate) stage: Stage,
 }
@@ -139,6 +144,7 @@ impl Record {
             cancel_flag,
             container: None,
             digest: None,
+            token_for: None,
             stage,
         }
     }

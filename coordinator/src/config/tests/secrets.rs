@@ -4,7 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::{APP, Sandbox, printed, setting_value};
-use crate::config::{Form, settings};
+use crate::config::{Form, Setting, settings};
+
+/// The private key of an App.
+const KEY_OF_APP: &str = include_str!("../../../../tests/testdata/github-app.pem");
 
 #[test]
 fn credentials_in_the_url_of_the_app_are_refused_and_not_repeated() {
@@ -91,13 +94,17 @@ fn a_file_with_a_secret_that_everybody_can_read_is_warned_of() {
 #[test]
 fn no_secret_is_printed_in_any_form() {
     let secrets = settings().filter(|setting| setting.is_secret());
-    let given: Vec<_> = secrets.map(|setting| (setting.name, "hunter2-secret")).collect();
+    let value = |setting: &Setting| match setting.name {
+        "GITHUB_APP_PRIVATE_KEY" => KEY_OF_APP,
+        _ => "hunter2-secret",
+    };
+    let given: Vec<_> = secrets.map(|setting| (setting.name, value(setting))).collect();
     let proxy = ("HTTP_PROXY", "http://me:hunter2-secret@proxy:3128");
     let app = ("GITHUB_APP_ID", "1");
     let loaded = Sandbox::new(given.iter().copied().chain([APP, proxy, app])).load();
     let texts = [printed(&loaded, Form::Text), printed(&loaded, Form::Json), format!("{loaded:?}")];
     for text in &texts {
-        assert!(!text.contains("hunter2"), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains(&KEY_OF_APP[100..130]), "{text}");
     }
     for (name, _) in given {
         let mut lines = texts[0].lines().filter(|line| line.starts_with(&format!("{name} ")));
@@ -165,4 +172,19 @@ fn a_command_that_is_not_there_is_named_for_each_secret_that_it_should_tell() {
     let secrets = settings().filter(|setting| setting.is_secret()).count();
     assert_eq!(errors.len(), secrets, "{errors:?}");
     assert!(errors[0].contains("/nowhere/vault): cannot be run: No such file"), "{errors:?}");
+}
+
+#[test]
+fn the_key_of_an_app_is_a_pem_text_of_several_lines_and_its_parts_belong_together() {
+    let sandbox = Sandbox::new([APP, ("GITHUB_APP_ID", "12")]);
+    let errors = sandbox.error();
+    assert!(errors.starts_with("GITHUB_APP_PRIVATE_KEY is not set"), "{errors}");
+    let path = sandbox.write("key.pem", KEY_OF_APP, 0o600);
+    let path = path.to_str().unwrap();
+    let named = |name, value| Sandbox::new([APP, ("GITHUB_APP_ID", "12"), (name, value)]);
+    let loaded = named("GITHUB_APP_PRIVATE_KEY_FILE", path).load();
+    assert_eq!(loaded.config.github_app.unwrap().key, KEY_OF_APP.trim().into());
+    let error = named("GITHUB_APP_PRIVATE_KEY", "hunter2").error();
+    assert!(error.contains("must be the private key of the GitHub App"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
 }
