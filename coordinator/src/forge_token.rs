@@ -112,7 +112,7 @@ pub(crate) async fn verify(ctx: &Context, config: &Arc<Config>) -> Result<(), Ap
     match app(ctx, config, None) {
         Err(AppError::NoApp) => Ok(()),
         Err(error) => Err(error),
-        Ok(app) => app.verify().await,
+        Ok(app) => Box::pin(app.verify()).await,
     }
 }
 
@@ -165,7 +165,7 @@ async fn replace(
         }
     };
     let token = fresh.insert(token);
-    hand_over(ctx, place, token.secret()).await.map_err(|error| error_chain(&error))
+    Box::pin(hand_over(ctx, place, token.secret())).await.map_err(|error| error_chain(&error))
 }
 
 async fn make(
@@ -174,7 +174,8 @@ async fn make(
     repository: &Repository,
 ) -> Result<ForgeToken, AppError> {
     let at = (Moment::now(), Instant::now());
-    let minted = app(ctx, &ctx.config(), project)?.mint(repository).await?;
+    let app = app(ctx, &ctx.config(), project)?;
+    let minted = Box::pin(app.mint(repository)).await?;
     Ok(ForgeToken { minted, at })
 }
 

@@ -129,7 +129,8 @@ impl GitHubApp {
         };
         let attempted = "making a token of the GitHub App";
         let path = ["app", "installations", &installation, "access_tokens"];
-        let made = self.once::<Told>(attempted, Method::POST, &path, Some(wish(repository))).await?;
+        let made =
+            self.once::<Told>(attempted, Method::POST, &path, Some(wish(repository))).await?;
         let Told { token, expires_at } = made.map_err(|message| {
             if message.contains("permissions") {
                 return AppError::Refused { attempted, status: 422, message };

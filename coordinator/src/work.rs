@@ -294,8 +294,8 @@ async fn watch(
     ctx.board.job_stage(record.job.job_id, stage);
     let fresh = keep_fresh(ctx, record, &place, token, output.more_secrets());
     let watched = tokio::select! {
-        watched = supervise(ctx, record, &place, &mut output) => watched,
-        never = fresh => match never {},
+        watched = Box::pin(supervise(ctx, record, &place, &mut output)) => watched,
+        never = Box::pin(fresh) => match never {},
     };
     if let (Watched::Ended(..), Place::Container(_)) = (&watched, &place) {
         Box::pin(last_words_of_gateway(ctx, record, &mut output)).await;

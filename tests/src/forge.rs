@@ -3,6 +3,7 @@
 //!
 //! - `/{owner}/{repo}[.git]/…` — smart HTTP, by `git http-backend`
 //! - `/api/v3/…` — pull requests, refs and repositories, in GitHub's shapes
+//! - `/api/v3/app…` — what a GitHub App needs to get its tokens
 //! - `/{owner}/{repo}/pull/{n}[.diff]` — what a person opens; needs no token
 //! - `/_test/…` — fault injection and the record of requests; needs no token
 //!
@@ -12,6 +13,8 @@
 
 mod api;
 mod api_error;
+mod app;
+mod app_api;
 mod auth;
 mod control;
 mod fault;
@@ -40,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+pub use app::{ForgeApp, NoPublicKey};
 pub use auth::{Token, TokenError};
 pub use fault::{Fault, Moment};
 pub use git::GitError;
@@ -56,8 +60,10 @@ pub struct ForgeOptions {
     pub root: PathBuf,
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// The only token that is accepted.
+    /// The token that is accepted, beside those of the App.
     pub token: Token,
+    /// The GitHub App that gets tokens of its own.
+    pub app: Option<ForgeApp>,
     /// The base of every URL in an answer; by default the listening address.
     pub external_url: Option<Url>,
 }
@@ -66,7 +72,7 @@ impl ForgeOptions {
     /// A forge on a free loopback port.
     pub fn new(root: impl Into<PathBuf>, token: Token) -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self { root: root.into(), listen, token, external_url: None }
+        Self { root: root.into(), listen, token, app: None, external_url: None }
     }
 }
 
@@ -97,6 +103,8 @@ struct Forge {
     repos: RepoStore,
     pulls: pulls::PullStore,
     token: Token,
+    app: Option<ForgeApp>,
+    issued: app::IssuedTokens,
     external_url: Url,
     faults: fault::Faults,
     requests: record::Requests,
@@ -118,6 +126,8 @@ impl TestForge {
             repos,
             pulls,
             token: options.token,
+            app: options.app,
+            issued: app::IssuedTokens::default(),
             external_url: options.external_url.unwrap_or_else(|| url_of(bound.address())),
             faults: fault::Faults::default(),
             requests: record::Requests::default(),
@@ -184,6 +194,11 @@ impl TestForge {
         self.forge.requests.all()
     }
 
+    /// The tokens that the App was given, oldest first.
+    pub fn issued_tokens(&self) -> Vec<String> {
+        self.forge.issued.all()
+    }
+
     /// Stops answering, ends running git processes, and joins all tasks.
     pub async fn shutdown(self) -> Result<(), ForgeError> {
         self.server.shutdown().await?;
@@ -201,6 +216,13 @@ fn router(forge: &Arc<Forge>) -> Router {
         .fallback(smart_http::serve)
         .layer(from_fn_with_state(Arc::clone(forge), gate::pass))
         .with_state(Arc::clone(forge))
+}
+
+impl Forge {
+    /// Whether a token opens a repository, or anything where none is named.
+    fn accepts(&self, token: &str, repo: Option<&RepoName>) -> bool {
+        self.token.is(token) || self.issued.accepts(token, repo)
+    }
 }
 
 /// `base` with its path replaced; the path is made of checked names only.

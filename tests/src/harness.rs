@@ -5,6 +5,7 @@
 //! whether a test passes or panics; every wait is for a condition, with a deadline. What goes wrong
 //! here panics: it is the test that failed.
 
+mod agent_image;
 mod answers;
 mod app;
 mod app_proxy;
@@ -22,6 +23,7 @@ mod tar;
 mod wait;
 mod wiretap;
 
+pub use agent_image::{AGENT_IMAGE, GO_IN_IMAGE, build_agent_image, install_claude};
 pub use app::{App, Job, KEY, LogRecord};
 pub use app_proxy::{AppProxy, Exchange};
 pub use coordinator::{Coordinator, Home};

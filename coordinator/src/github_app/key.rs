@@ -25,7 +25,9 @@ pub(crate) enum KeyError {
     )]
     NotPem,
     /// A key with a password, of another kind, or a certificate.
-    #[error("an RSA private key in PKCS#1 or PKCS#8 form and without a password, as GitHub makes it")]
+    #[error(
+        "an RSA private key in PKCS#1 or PKCS#8 form and without a password, as GitHub makes it"
+    )]
     OtherKind,
     /// The form is right and the content is not.
     #[error("a whole RSA private key of 2048 bits or more")]
@@ -45,7 +47,8 @@ impl AppKey {
         let text = text.replace("\\n", "\n");
         let (_, rest) = text.split_once("-----BEGIN ").ok_or(KeyError::NotPem)?;
         let (label, rest) = rest.split_once("-----").ok_or(KeyError::NotPem)?;
-        let (body, _) = rest.split_once(&format!("-----END {label}-----")).ok_or(KeyError::NotPem)?;
+        let (body, _) =
+            rest.split_once(&format!("-----END {label}-----")).ok_or(KeyError::NotPem)?;
         let from_der = match label {
             "RSA PRIVATE KEY" if !body.contains(':') => RsaKeyPair::from_der,
             "PRIVATE KEY" => RsaKeyPair::from_pkcs8,

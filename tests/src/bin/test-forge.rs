@@ -89,7 +89,8 @@ async fn main() -> ExitCode {
 async fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
     let Serve { root, listen, token, port_file, external_url } = args;
     let token = token.read()?;
-    let forge = TestForge::start(ForgeOptions { root, listen, token, external_url }).await?;
+    let forge =
+        TestForge::start(ForgeOptions { root, listen, token, app: None, external_url }).await?;
     println!("test-forge listening on {}", forge.url());
     if let Some(path) = port_file {
         write_port_file(&path, forge.address().port())?;

@@ -14,8 +14,8 @@ use axum::{Json, Router};
 use serde_json::Value;
 
 use super::api_error::ApiError;
-use super::auth::Credentials;
-use super::{Forge, RepoName, git, pull_api, shape, timestamp};
+use super::auth::{Credentials, judge_api};
+use super::{Forge, RepoName, app_api, git, pull_api, shape, timestamp};
 
 /// GitHub's limit for a token, requests per hour. It is reported, not enforced:
 /// a test that wants a refusal injects one.
@@ -47,6 +47,7 @@ pub(super) fn router(forge: &Arc<Forge>) -> Router<Arc<Forge>> {
         .route("/repos/{owner}/{repo}/git/ref/{*reference}", get(get_ref))
         .route("/repos/{owner}/{repo}/pulls", get(pull_api::list).post(pull_api::create))
         .route("/repos/{owner}/{repo}/pulls/{number}", get(pull_api::get).patch(pull_api::update))
+        .merge(app_api::router())
         .fallback(|| async { ApiError::NotFound })
         .method_not_allowed_fallback(|| async { ApiError::NotFound })
         .layer(from_fn_with_state(Arc::clone(forge), check))
@@ -60,7 +61,7 @@ pub(super) fn find(forge: &Forge, owner: &str, repo: &str) -> Result<Found, ApiE
 }
 
 async fn check(State(forge): State<Arc<Forge>>, request: Request, next: Next) -> Response {
-    let mut response = match admit(&forge, request.headers()) {
+    let mut response = match admit(&forge, request.uri().path(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     };
@@ -68,7 +69,7 @@ async fn check(State(forge): State<Arc<Forge>>, request: Request, next: Next) ->
     response
 }
 
-fn admit(forge: &Forge, headers: &HeaderMap) -> Result<(), ApiError> {
+fn admit(forge: &Forge, path: &str, headers: &HeaderMap) -> Result<(), ApiError> {
     if headers.get(USER_AGENT).is_none_or(|value| value.as_bytes().trim_ascii().is_empty()) {
         return Err(ApiError::NoUserAgent);
     }
@@ -85,11 +86,27 @@ fn admit(forge: &Forge, headers: &HeaderMap) -> Result<(), ApiError> {
             return Err(ApiError::UnsupportedAccept(accept.to_owned()));
         }
     }
-    match forge.token.judge_api(headers) {
+    if is_for_app(path) {
+        // It shows who it is in another way, which its endpoints judge.
+        return Ok(());
+    }
+    let repo = repo_of(path);
+    match judge_api(headers, |token| forge.accepts(token, repo.as_ref())) {
         Credentials::Accepted => Ok(()),
         Credentials::Missing => Err(ApiError::RequiresAuthentication),
         Credentials::Wrong => Err(ApiError::BadCredentials),
     }
+}
+
+/// The endpoints that are a GitHub App's own.
+fn is_for_app(path: &str) -> bool {
+    path == "/app" || path.starts_with("/app/") || path.ends_with("/installation")
+}
+
+/// The repository that a path is about.
+fn repo_of(path: &str) -> Option<RepoName> {
+    let mut parts = path.strip_prefix("/repos/")?.split('/');
+    RepoName::new(parts.next()?, parts.next()?).ok()
 }
 
 async fn get_repo(

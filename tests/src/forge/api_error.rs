@@ -17,12 +17,16 @@ pub(super) const DOCUMENTATION: &str = "https://docs.github.com/rest";
 pub(super) enum ApiError {
     RequiresAuthentication,
     BadCredentials,
+    /// A GitHub App's statement about itself.
+    BadStatement(&'static str),
     NoUserAgent,
     NotFound,
     UnsupportedVersion(String),
     UnsupportedAccept(String),
     UnsupportedContentType(String),
     NotJson(String),
+    /// The fields are right and what they ask for is not to be had.
+    Unprocessable(&'static str),
     /// The body is JSON but not the right fields.
     InvalidRequest(String),
     /// The fields are right but their values are not possible.
@@ -53,6 +57,8 @@ impl ApiError {
                 plain(StatusCode::UNAUTHORIZED, "Requires authentication")
             }
             Self::BadCredentials => plain(StatusCode::UNAUTHORIZED, "Bad credentials"),
+            Self::BadStatement(why) => plain(StatusCode::UNAUTHORIZED, why),
+            Self::Unprocessable(why) => plain(StatusCode::UNPROCESSABLE_ENTITY, why),
             Self::NoUserAgent => plain(
                 StatusCode::FORBIDDEN,
                 "Request forbidden by administrative rules. A User-Agent header is required.",

@@ -35,41 +35,46 @@ impl Token {
         if usable { Ok(Self(text)) } else { Err(TokenError) }
     }
 
-    /// Judges a git request: Basic auth only.
-    pub(super) fn judge_git(&self, headers: &HeaderMap) -> Credentials {
-        self.judge(headers, |scheme, value| match scheme {
-            "basic" => basic_password(value),
-            _ => None,
-        })
+    /// Whether this text is the token.
+    pub(super) fn is(&self, text: &str) -> bool {
+        text == self.0
     }
+}
 
-    /// Judges a request to the REST API.
-    pub(super) fn judge_api(&self, headers: &HeaderMap) -> Credentials {
-        self.judge(headers, |scheme, value| match scheme {
-            "basic" => basic_password(value),
-            "bearer" | "token" => Some(value.to_owned()),
-            _ => None,
-        })
-    }
+/// Judges a git request: Basic auth only.
+pub(super) fn judge_git(headers: &HeaderMap, accepts: impl Fn(&str) -> bool) -> Credentials {
+    judge(headers, accepts, |scheme, value| match scheme {
+        "basic" => basic_password(value),
+        _ => None,
+    })
+}
 
-    fn judge(
-        &self,
-        headers: &HeaderMap,
-        read: impl Fn(&str, &str) -> Option<String>,
-    ) -> Credentials {
-        let Some(header) = headers.get(AUTHORIZATION) else {
-            return Credentials::Missing;
-        };
-        let given = header
-            .to_str()
-            .ok()
-            .and_then(|text| text.split_once(' '))
-            .and_then(|(scheme, value)| read(&scheme.to_ascii_lowercase(), value.trim()));
-        if given.is_some_and(|given| given == self.0) {
-            Credentials::Accepted
-        } else {
-            Credentials::Wrong
-        }
+/// Judges a request to the REST API.
+pub(super) fn judge_api(headers: &HeaderMap, accepts: impl Fn(&str) -> bool) -> Credentials {
+    judge(headers, accepts, |scheme, value| match scheme {
+        "basic" => basic_password(value),
+        "bearer" | "token" => Some(value.to_owned()),
+        _ => None,
+    })
+}
+
+fn judge(
+    headers: &HeaderMap,
+    accepts: impl Fn(&str) -> bool,
+    read: impl Fn(&str, &str) -> Option<String>,
+) -> Credentials {
+    let Some(header) = headers.get(AUTHORIZATION) else {
+        return Credentials::Missing;
+    };
+    let given = header
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .and_then(|(scheme, value)| read(&scheme.to_ascii_lowercase(), value.trim()));
+    if given.is_some_and(|given| accepts(&given)) {
+        Credentials::Accepted
+    } else {
+        Credentials::Wrong
     }
 }
 
@@ -96,7 +101,8 @@ mod tests {
             headers.insert(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
         let token = Token::new("sesame").unwrap();
-        (token.judge_git(&headers), token.judge_api(&headers))
+        let accepts = |given: &str| token.is(given);
+        (judge_git(&headers, accepts), judge_api(&headers, accepts))
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio_util::io::{ReaderStream, StreamReader};
 use tokio_util::sync::CancellationToken;
 
-use super::auth::Credentials;
+use super::auth::{Credentials, judge_git};
 use super::{Forge, RepoName, git};
 
 /// What a client without credentials is told to use.
@@ -47,7 +47,7 @@ pub(super) async fn serve(State(forge): State<Arc<Forge>>, request: Request) -> 
     if request.method() != expected {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    match forge.token.judge_git(request.headers()) {
+    match judge_git(request.headers(), |token| forge.accepts(token, Some(&repo))) {
         Credentials::Accepted => {}
         Credentials::Missing => return challenge("Authentication required.\n"),
         Credentials::Wrong => return challenge("Invalid username or token.\n"),

@@ -1,5 +1,6 @@
 //! The forge as real clients see it: the git program and an HTTP client.
 
+mod app;
 mod rest;
 mod transfer;
 

@@ -1,12 +1,17 @@
 //! Points in time as GitHub writes them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const DAY: u64 = 86_400;
 
 /// Now, as `2026-01-31T23:59:59Z`.
 pub(super) fn now() -> String {
     format(unix_seconds())
+}
+
+/// The time when this much will have passed.
+pub(super) fn after(time: Duration) -> String {
+    format(unix_seconds() + time.as_secs())
 }
 
 /// Seconds since 1970, UTC; 0 on a clock before that.

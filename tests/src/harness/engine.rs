@@ -6,9 +6,10 @@ use std::time::Duration;
 use api_client::JobId;
 use bollard::Docker;
 use bollard::errors::Error;
+use bollard::exec::StartExecResults;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerSummary, ContainerUpdateBody,
-    VolumeCreateRequest,
+    ExecConfig, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
@@ -98,6 +99,21 @@ impl Engine {
             self.output(job).await.ends_with("pausing\n").then_some(())
         })
         .await;
+    }
+
+    /// Runs a command in a job's container, as root, without looking at what it says.
+    pub async fn execute(&self, job: JobId, command: &[&str]) {
+        let config = ExecConfig {
+            attach_stdout: Some(true),
+            cmd: Some(command.iter().map(|&word| word.to_owned()).collect()),
+            ..Default::default()
+        };
+        let created =
+            self.docker.create_exec(&container_name(job), config).await.expect("a command");
+        let started = self.docker.start_exec(&created.id, None).await.expect("a command that runs");
+        if let StartExecResults::Attached { mut output, .. } = started {
+            while output.next().await.is_some() {}
+        }
     }
 
     /// The containers of a coordinator, running or not.

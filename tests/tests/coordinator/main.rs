@@ -7,6 +7,7 @@ mod custody;
 mod document;
 mod ending;
 mod fallback;
+mod github_app;
 mod host;
 mod lease;
 mod limits;
