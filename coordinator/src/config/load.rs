@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use api_client::contract::env;
+
 use super::agent::read_agent;
 use super::environment::Environment;
 use super::error::{ConfigErrors, Problem};
@@ -14,9 +16,9 @@ use super::secret_command::SecretCommand;
 use super::setting::service;
 use super::source::{Flags, Sources};
 use super::{
-    AppConfig, Config, DockerMode, DoodUse, EgressPolicy, EngineConfig, GithubAppConfig,
-    HostConfig, HostFallback, JobNetwork, Loaded, LogConfig, LogFormat, ModelGateway,
-    ProjectFilter, ScheduleConfig, host_user, parse, runner,
+    AgentConfig, AppConfig, Config, DockerMode, DoodUse, EgressPolicy, EngineConfig,
+    GithubAppConfig, HostConfig, HostFallback, JobNetwork, Loaded, LogConfig, LogFormat,
+    ModelGateway, ProjectFilter, ScheduleConfig, host_user, parse, runner,
 };
 use crate::github_app::AppKey;
 
@@ -271,6 +273,14 @@ fn advice(config: &Config, environment: &Environment) -> Vec<String> {
             "AGENT_DOCKER_MODE=dood with MAX_CONCURRENT_AGENTS={at_once}: the agents share one \
              Docker daemon and can disturb each other's containers, ports and networks"
         ));
+    }
+    let long_lived = |agent: &AgentConfig| agent.settings.get(env::GITHUB_TOKEN).is_some();
+    if config.github_app.is_some() && config.agents().any(long_lived) {
+        notices.push(
+            "GITHUB_TOKEN is given beside GITHUB_APP_ID: agents get it for repositories of other \
+             forges alone"
+                .to_owned(),
+        );
     }
     if !runner::is_program(&config.host.runner) {
         notices.push(format!(
