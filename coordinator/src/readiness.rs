@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api_client::error_chain;
-
 use nix::sys::statvfs::statvfs;
 use tokio::time::timeout;
 
