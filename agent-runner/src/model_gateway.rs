@@ -12,6 +12,7 @@ mod answer;
 mod budget;
 mod call;
 mod frames;
+mod refusal;
 mod request;
 mod serve;
 mod usage;
@@ -39,12 +40,12 @@ pub(crate) use self::budget::{Budget, Exhausted, Pricing, Totals};
 pub(crate) use self::usd::Usd;
 
 use self::budget::Ledger;
+use self::refusal::Refusal;
 use self::request::Key;
-use self::wire::Refusal;
 
-/// How long a provider may be silent, before its answer and within it. Models that think for long
-/// without a word send something to keep the connection.
-const IDLE_LIMIT: Duration = Duration::from_secs(300);
+/// How long a provider may be silent.
+const SILENCE: Silence =
+    Silence { before: Duration::from_secs(600), within: Duration::from_secs(300) };
 
 /// How long the head of a request may take.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
@@ -98,6 +99,17 @@ pub(crate) struct ModelGateway {
     task: AbortOnDropHandle<()>,
 }
 
+/// How long a provider may be silent.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    /// Before its answer begins: one in a single piece begins when it is complete. The providers' own
+    /// libraries wait as long.
+    before: Duration,
+    /// From one piece of the answer to the next. Models that think for long without a word send
+    /// something to keep the connection.
+    within: Duration,
+}
+
 /// What all calls share.
 #[derive(Debug)]
 struct Gate {
@@ -107,8 +119,7 @@ struct Gate {
     client: reqwest::Client,
     ledger: Arc<Ledger>,
     redactor: Redactor,
-    /// How long the provider may be silent.
-    idle: Duration,
+    silence: Silence,
 }
 
 impl ModelGateway {
@@ -179,7 +190,7 @@ impl Gate {
             client,
             ledger: Arc::new(Ledger::new(config.budget)),
             redactor: Redactor::new([&config.key]),
-            idle: IDLE_LIMIT,
+            silence: SILENCE,
         })
     }
 
@@ -192,8 +203,8 @@ impl Gate {
     }
 
     /// What is said when the provider is silent.
-    fn silent(&self) -> Refusal {
-        let message = format!("the provider was silent for {} s", self.idle.as_secs());
+    fn silent(limit: Duration) -> Refusal {
+        let message = format!("the provider was silent for {} s", limit.as_secs());
         Refusal::new(StatusCode::GATEWAY_TIMEOUT, message)
     }
 }

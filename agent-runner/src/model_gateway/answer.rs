@@ -20,9 +20,10 @@ use super::Gate;
 use super::budget::Standing;
 use super::call::{Call, End};
 use super::frames::{Frame, Frames, Framing};
+use super::refusal::{Refusal, budget_refusal};
 use super::request;
 use super::usage::Reading;
-use super::wire::{Refusal, Wire, budget_refusal};
+use super::wire::Wire;
 
 /// Largest answer that is read as a whole, in bytes.
 const WHOLE_MAX: usize = 64 << 20;
@@ -102,9 +103,9 @@ async fn next_piece(
     tokio::select! {
         biased;
         () = gate.ledger.exhausted().cancelled() => Err(gate.exhausted()),
-        piece = timeout(gate.idle, upstream.chunk()) => match piece {
+        piece = timeout(gate.silence.within, upstream.chunk()) => match piece {
             Ok(piece) => piece.map_err(broke_off),
-            Err(_) => Err(gate.silent()),
+            Err(_) => Err(Gate::silent(gate.silence.within)),
         },
     }
 }

@@ -8,8 +8,9 @@ use hyper::StatusCode;
 use tokio::time::Instant;
 
 use super::budget::{Exhausted, Ledger, Standing, Tokens};
+use super::refusal::Refusal;
 use super::usage::{Reading, tokens_of};
-use super::wire::{Refusal, Route};
+use super::wire::Route;
 use crate::bounded::bounded;
 
 /// Longest name of a model in the log, in bytes.
@@ -24,8 +25,8 @@ pub(super) struct Call {
     begun: Instant,
     status: Option<StatusCode>,
     end: End,
-    /// What was written by the provider's last word on it, in tokens.
-    reported: u64,
+    /// What was read and written by the provider's last word on it.
+    reported: Tokens,
     /// What was written since, in tokens as we count them.
     since: u64,
     /// What the account has of this call.
@@ -70,7 +71,7 @@ impl Call {
             begun: Instant::now(),
             status: None,
             end: End::Left,
-            reported: 0,
+            reported: Tokens::default(),
             since: 0,
             entered,
         })
@@ -102,14 +103,19 @@ impl Call {
         if let Some(model) = reading.model {
             self.model = bounded(&model, MODEL_MAX);
         }
+        let mut reported = self.reported;
+        // Some providers leave out later what they said before: nothing becomes less.
+        reported.input = reported.input.max(reading.input.unwrap_or(0));
+        reported.cached = reported.cached.max(reading.cached.unwrap_or(0));
         match reading.output {
-            Some(output) => (self.reported, self.since) = (output, 0),
+            Some(output) => (reported.output, self.since) = (reported.output.max(output), 0),
             None => self.since = self.since.saturating_add(tokens_of(reading.written)),
         }
+        self.reported = reported;
         self.enter(Tokens {
-            input: reading.input.unwrap_or(self.entered.input),
-            cached: reading.cached.unwrap_or(self.entered.cached),
-            output: self.reported.saturating_add(self.since),
+            input: if reported.input > 0 { reported.input } else { self.entered.input },
+            cached: reported.cached,
+            output: reported.output.saturating_add(self.since),
         })
     }
 
@@ -144,5 +150,39 @@ impl Drop for Call {
             End::BrokeOff => "the provider broke off",
         };
         tracing::info!(wire, model, status, input, cached, output, cost, ms, end, "model call");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Method;
+
+    use super::super::budget::Budget;
+    use super::*;
+
+    #[test]
+    fn what_was_said_once_does_not_become_less() {
+        let ledger = Arc::new(Ledger::new(Budget::default()));
+        let route = Route::of("", &Method::POST, "/v1/messages").unwrap();
+        let mut call = Call::begin(&ledger, route, "m", 5000).unwrap();
+        let said = |input, cached, output, written| Reading {
+            model: None,
+            input,
+            cached,
+            output,
+            written,
+        };
+        let course = [
+            (said(None, None, None, 4), (5000, 0, 1)),
+            (said(Some(900), Some(200), None, 0), (900, 200, 1)),
+            (said(None, None, None, 7), (900, 200, 3)),
+            (said(Some(200), Some(200), Some(9), 0), (900, 200, 9)),
+            (said(None, None, None, 4), (900, 200, 10)),
+            (said(None, None, Some(2), 0), (900, 200, 9)),
+        ];
+        for (reading, (input, cached, output)) in course {
+            assert_eq!(call.hear(reading), Standing::Within);
+            assert_eq!(ledger.totals().tokens, Tokens { input, cached, output });
+        }
     }
 }

@@ -12,8 +12,9 @@ use serde_json::Value;
 use subtle::ConstantTimeEq;
 use url::{Url, form_urlencoded};
 
+use super::refusal::Refusal;
 use super::usage::tokens_of_request;
-use super::wire::{Operation, Refusal, Route, Wire};
+use super::wire::{Operation, Route, Wire};
 
 /// Headers in which a key may be, with that of Google's query last.
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");

@@ -15,8 +15,9 @@ use tokio::time::timeout;
 use super::Gate;
 use super::answer::{self, Body, Stream};
 use super::call::Call;
+use super::refusal::Refusal;
 use super::request::{self, Outgoing};
-use super::wire::{Refusal, Route, Wire};
+use super::wire::{Route, Wire};
 
 /// Largest request that is read, in bytes.
 const REQUEST_MAX: usize = 64 << 20;
@@ -73,9 +74,9 @@ async fn answered(
     let upstream = tokio::select! {
         biased;
         () = gate.ledger.exhausted().cancelled() => return Err(gate.exhausted()),
-        upstream = timeout(gate.idle, request.send()) => upstream,
+        upstream = timeout(gate.silence.before, request.send()) => upstream,
     };
-    let upstream = upstream.map_err(|_| gate.silent())?.map_err(|error| {
+    let upstream = upstream.map_err(|_| Gate::silent(gate.silence.before))?.map_err(|error| {
         call.costs_nothing();
         unreachable(error)
     })?;

@@ -27,7 +27,7 @@ async fn a_stream_is_cut_at_the_token_and_the_provider_s_connection_with_it() {
         assert_eq!(deltas(&seen), 25, "{wire:?}: {seen}");
         let last = seen.trim_end().rsplit("data: ").next().unwrap();
         let last: Value = serde_json::from_str(last).unwrap();
-        assert!(wire::budget_refusal(&last).is_some(), "{wire:?}: {last}");
+        assert!(refusal::budget_refusal(&last).is_some(), "{wire:?}: {last}");
         assert!(gateway.exhausted().is_cancelled());
         exchange.left().await;
         let totals = gateway.shutdown().await;
@@ -85,7 +85,7 @@ async fn no_call_follows_the_end_and_the_refusal_asks_for_no_other_try() {
         assert_eq!(answer.status(), 429);
         assert_eq!(answer.headers()["x-should-retry"], "false");
         let body: Value = answer.json().await.unwrap();
-        assert!(wire::budget_refusal(&body).is_some(), "{wire:?}: {body}");
+        assert!(refusal::budget_refusal(&body).is_some(), "{wire:?}: {body}");
     }
     let totals = gateway.shutdown().await;
     assert_eq!((totals.calls, totals.tokens.input), (0, 0));

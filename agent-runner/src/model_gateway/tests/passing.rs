@@ -212,7 +212,9 @@ async fn a_provider_that_is_silent_is_not_waited_for_for_ever() {
         placeholder: Secret::from(PLACEHOLDER),
         budget: Budget::default(),
     };
-    let gate = Gate { idle: Duration::from_millis(50), ..Gate::new(config).unwrap() };
+    let soon = Duration::from_millis(50);
+    let silence = Silence { before: soon, within: soon };
+    let gate = Gate { silence, ..Gate::new(config).unwrap() };
     let address = "127.0.0.1:0".parse().unwrap();
     let gateway = ModelGateway::serve(address, gate, CancellationToken::new()).await.unwrap();
     let request = tokio::spawn(ask(&gateway, "/v1/messages", "x-api-key").send());

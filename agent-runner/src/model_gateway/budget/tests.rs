@@ -1,0 +1,68 @@
+use super::*;
+
+fn usd(text: &str) -> Usd {
+    text.parse().unwrap()
+}
+
+fn tokens(input: u64, output: u64) -> Tokens {
+    Tokens { input, cached: 0, output }
+}
+
+fn ledger(limit: u64) -> Ledger {
+    Ledger::new(Budget { tokens: Some(limit), pricing: None })
+}
+
+#[test]
+fn the_last_token_of_a_budget_may_be_used_and_no_other() {
+    let ledger = ledger(100);
+    ledger.admit(tokens(90, 0)).unwrap();
+    assert_eq!(ledger.revise(tokens(90, 0), tokens(90, 9)), Standing::Within);
+    assert!(!ledger.exhausted().is_cancelled());
+    assert_eq!(ledger.revise(tokens(90, 9), tokens(90, 10)), Standing::Reached);
+    assert!(ledger.exhausted().is_cancelled());
+    assert_eq!(ledger.revise(tokens(90, 10), tokens(90, 11)), Standing::Exceeded);
+    assert!(ledger.admit(tokens(0, 0)).is_err());
+}
+
+#[test]
+fn a_call_without_room_for_an_answer_is_not_admitted() {
+    let ledger = ledger(100);
+    let refused = ledger.admit(tokens(100, 0)).unwrap_err();
+    let (limit, used) = (Limit::Tokens(100), Tokens::default());
+    assert_eq!(refused, Exhausted::NoRoom { limit, used, expected: 100 });
+    assert_eq!(ledger.totals().calls, 0);
+}
+
+#[test]
+fn money_is_counted_by_both_prices() {
+    let pricing = Pricing { input: usd("3"), output: usd("15"), limit: Some(usd("0.018")) };
+    let ledger = Ledger::new(Budget { tokens: None, pricing: Some(pricing) });
+    ledger.admit(tokens(1_000, 0)).unwrap();
+    assert_eq!(ledger.revise(tokens(1_000, 0), tokens(1_000, 999)), Standing::Within);
+    assert_eq!(ledger.revise(tokens(1_000, 999), tokens(1_000, 1_000)), Standing::Reached);
+    let totals = ledger.totals();
+    assert_eq!(totals.cost, Some(usd("0.018")));
+    let how = totals.exhausted.unwrap().to_string();
+    assert!(how.contains("allows 0.0180 USD") && how.contains("1000 out"), "{how}");
+}
+
+#[test]
+fn the_limit_that_is_passed_first_is_the_one_that_is_named() {
+    let pricing = Pricing { input: usd("1"), output: usd("1"), limit: Some(usd("1")) };
+    let budget = Budget { tokens: Some(10), pricing: Some(pricing) };
+    assert!(matches!(budget.judge(tokens(10, 0)), (Standing::Reached, Some(Limit::Tokens(10)))));
+    let budget = Budget { tokens: Some(10_000_000), pricing: Some(pricing) };
+    assert!(matches!(
+        budget.judge(tokens(0, 2_000_000)),
+        (Standing::Exceeded, Some(Limit::Money { .. }))
+    ));
+}
+
+#[test]
+fn an_estimate_that_was_too_high_is_given_back() {
+    let ledger = ledger(100);
+    ledger.admit(tokens(90, 0)).unwrap();
+    assert_eq!(ledger.revise(tokens(90, 0), tokens(10, 0)), Standing::Within);
+    ledger.admit(tokens(80, 0)).unwrap();
+    assert_eq!(ledger.totals().tokens, tokens(90, 0));
+}
