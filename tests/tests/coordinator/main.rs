@@ -3,12 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod caches;
 mod custody;
 mod document;
 mod ending;
 mod fallback;
 mod github_app;
 mod host;
+mod images;
 mod lease;
 mod limits;
 mod once;
