@@ -9,6 +9,7 @@ mod refreshing;
 mod servers;
 mod stopping;
 mod turn;
+mod worker_user;
 
 use std::fs;
 use std::path::Path;

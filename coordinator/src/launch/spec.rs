@@ -37,8 +37,9 @@ pub(crate) struct Surroundings {
 }
 
 /// Folders that programs expect to write to, where the root is read-only. Whatever is run from them
-/// must be allowed to: package managers do that.
-const WRITABLE: [(&str, &str); 5] = [
+/// must be allowed to: package managers do that. An inner daemon keeps a key in `/etc/docker`.
+const WRITABLE: [(&str, &str); 6] = [
+    ("/etc/docker", "mode=0700"),
     ("/home/agent", "exec,mode=0755,uid=1000,gid=1000"),
     ("/root", "exec,mode=0700"),
     ("/run", "mode=0755"),
