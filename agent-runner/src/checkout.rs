@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::git::{
     Advertised, BranchName, CommitId, FetchInto, Git, GitError, InvalidName, Shadow, ShadowError,
-    Source,
+    Source, workers_head,
 };
 
 pub(crate) use self::worktree::{HeldRepository, worktree_of};
@@ -97,6 +97,8 @@ pub(crate) struct Checkout {
     start: Start,
     start_commit: CommitId,
     shadow: Shadow,
+    /// The work tree's own git directory, which the worker may change.
+    git_dir: PathBuf,
     /// The user's repository, if this is a worktree of one.
     held: Option<HeldRepository>,
 }
@@ -142,6 +144,11 @@ impl Checkout {
         &self.shadow
     }
 
+    /// The commit that the worker left HEAD at, if that can be told.
+    pub(crate) fn workers_head(&self) -> Option<CommitId> {
+        workers_head(&self.git_dir, self.shadow.common_dir())
+    }
+
     /// Ends the use of the work tree. A worktree is removed, with the user's repository's record of
     /// it, and that repository is free again; a clone is left for the owner of its folder.
     ///
@@ -181,8 +188,9 @@ pub(crate) async fn clone_ticket_branch(
         Start::Fresh => start_commit,
         Start::Continued => fetch_base(git, source, &path, &default).await?,
     };
-    let shadow = Shadow::create(parent_of(&path), &path, &path.join(".git"), branch)?;
-    shadow.adopt_index(&path.join(".git/index"))?;
+    let git_dir = path.join(".git");
+    let shadow = Shadow::create(parent_of(&path), &path, &git_dir, branch)?;
+    shadow.adopt_index(&git_dir.join("index"))?;
     shadow.set_ref(&branch.to_ref(), start_commit)?;
     Ok(Checkout {
         path,
@@ -193,6 +201,7 @@ pub(crate) async fn clone_ticket_branch(
         start,
         start_commit,
         shadow,
+        git_dir,
         held: None,
     })
 }

@@ -16,6 +16,7 @@ mod repo_url;
 mod shadow;
 #[cfg(test)]
 pub(crate) mod testing;
+mod workers_head;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
@@ -33,6 +34,7 @@ pub(crate) use self::refs::{BranchName, CommitId, InvalidName};
 pub(crate) use self::remote::FetchInto;
 pub(crate) use self::repo_url::{InvalidRepoUrl, RepoUrl, Source};
 pub(crate) use self::shadow::{Shadow, ShadowError};
+pub(crate) use self::workers_head::workers_head;
 
 use self::process::{Ended, Stopped};
 
@@ -73,8 +75,8 @@ const PINNED: [&str; 16] = [
     "http.lowSpeedLimit=1",
     "http.lowSpeedTime=120",
     "advice.detachedHead=false",
-    // The work tree may belong to the worker's user. What its configuration could start is
-    // switched off above, and the commands that read it look names up and do nothing else.
+    // The repository on this machine may be another user's. No command runs in a work tree after its
+    // worker had it.
     "safe.directory=*",
 ];
 
@@ -130,6 +132,8 @@ impl Git {
             .env("GIT_CEILING_DIRECTORIES", self.scratch.path())
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            // What is missing is an error, and not fetched from where a configuration says.
+            .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_TERMINAL_PROMPT", "0")
             .current_dir(self.scratch.path());

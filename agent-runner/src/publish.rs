@@ -178,7 +178,7 @@ pub(crate) async fn commit_all(
     if !objects.is_dir() {
         return Err(PublishError::NoObjects { objects });
     }
-    let workers_head = git.head(checkout.path()).await?;
+    let workers_head = checkout.workers_head();
     let branch = checkout.branch().to_ref();
     let (author, message) = (author.clone(), message.clone());
     on_thread(checkout.shadow(), git.cancel(), move |repository| {

@@ -100,7 +100,8 @@ pub(crate) async fn worktree_of(
     };
     shadow.set_ref(&branch.to_ref(), start_commit)?;
     git.worktree_add(&held.path, start_commit, &path).await?;
-    let checkout = Checkout {
+    let mut checkout = Checkout {
+        git_dir: path.join(".git"),
         path,
         source: source.clone(),
         branch: branch.clone(),
@@ -111,7 +112,7 @@ pub(crate) async fn worktree_of(
         shadow,
         held: Some(held),
     };
-    match fill(git, &checkout).await {
+    match fill(git, &mut checkout).await {
         Ok(()) => Ok(checkout),
         Err(error) => {
             checkout.remove(git).await?;
@@ -143,12 +144,15 @@ async fn fetch_objects(
 }
 
 /// Puts the files into a new worktree, and the index that says so into the user's repository's
-/// record of it.
-async fn fill(git: &Git, checkout: &Checkout) -> Result<(), CheckoutError> {
+/// record of it, which is the worktree's own git directory.
+async fn fill(git: &Git, checkout: &mut Checkout) -> Result<(), CheckoutError> {
     let path = checkout.path();
     git.fill(checkout.shadow.path(), checkout.start_commit, path).await?;
-    let index = git.index_file(path).await?;
-    fs::copy(checkout.shadow.index(), &index).map(drop).map_err(|source| CheckoutError::Io {
+    let git_dir = git.git_dir(path).await?;
+    let index = git_dir.join("index");
+    let copied = fs::copy(checkout.shadow.index(), &index);
+    checkout.git_dir = git_dir;
+    copied.map(drop).map_err(|source| CheckoutError::Io {
         attempted: "written",
         path: index,
         source,

@@ -120,11 +120,11 @@ impl Git {
         self.local(&call).await.map(drop)
     }
 
-    /// The file that holds the index of a work tree.
-    pub(crate) async fn index_file(&self, work_tree: &Path) -> Result<PathBuf, GitError> {
+    /// The git directory of a work tree alone, which holds its HEAD and its index.
+    pub(crate) async fn git_dir(&self, work_tree: &Path) -> Result<PathBuf, GitError> {
         let call = Call::new(Operation::Local("rev-parse"), work_tree.display())
             .within(work_tree)
-            .args(["rev-parse", "--path-format=absolute", "--git-path", "index"]);
+            .args(["rev-parse", "--absolute-git-dir"]);
         let text = self.local(&call).await?;
         Ok(PathBuf::from(text.trim_end_matches('\n')))
     }

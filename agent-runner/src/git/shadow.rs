@@ -82,6 +82,11 @@ impl Shadow {
         self.folder.path()
     }
 
+    /// The git directory behind the work tree.
+    pub(crate) fn common_dir(&self) -> &Path {
+        &self.common_dir
+    }
+
     /// The object folder of the repository behind the work tree.
     pub(crate) fn objects(&self) -> PathBuf {
         self.common_dir.join("objects")

@@ -346,3 +346,28 @@ fn the_stat_speaks_of_one_file_in_the_singular() {
     let stat = DiffStat { files: 1, insertions: 2, deletions: 0 };
     assert_eq!(stat.to_string(), "1 file changed, +2 -0");
 }
+
+/// Git would fetch a commit that is not there from a remote that promised it, by the configuration of
+/// the work tree, in which a worker may name programs.
+#[tokio::test]
+async fn a_head_that_is_not_there_is_not_fetched_by_the_workers_configuration() {
+    let scene = Scene::new().await;
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    server.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/trap", server.local_addr().unwrap());
+    for (name, value) in [
+        ("core.repositoryFormatVersion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.url", &url),
+        ("core.alternateRefsCommand", "touch trapped"),
+    ] {
+        run(scene.checkout.path(), &["config", name, value]);
+    }
+    fs::write(scene.checkout.path().join(".git/HEAD"), "1".repeat(40)).unwrap();
+    scene.write("work", "done\n");
+    scene.publish().await;
+    assert_eq!(scene.on_remote("work"), "done");
+    let reached = server.accept().map(drop).map_err(|error| error.kind());
+    assert_eq!(reached, Err(std::io::ErrorKind::WouldBlock), "the trap's server was reached");
+}
