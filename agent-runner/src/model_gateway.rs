@@ -5,13 +5,14 @@
 //! real key, its answer comes back as it comes. Each call is counted and logged; when the job's budget
 //! is used up, the answer is cut at that token, and nothing is passed on any more.
 //!
-//! Invariant: the key goes to one origin, that of [`ModelGatewayConfig::upstream`], for requests to
-//! models below its path; nothing that is sent back holds it.
+//! Invariant: a key goes to one origin, that of its own provider, for requests to models below its
+//! path; nothing that is sent back holds it.
 
 mod answer;
 mod budget;
 mod call;
 mod frames;
+mod provider;
 mod refusal;
 mod request;
 mod serve;
@@ -40,8 +41,8 @@ pub(crate) use self::budget::{Budget, Exhausted, Pricing, Totals};
 pub(crate) use self::usd::Usd;
 
 use self::budget::Ledger;
+use self::provider::Provider;
 use self::refusal::Refusal;
-use self::request::Key;
 
 /// How long a provider may be silent.
 const SILENCE: Silence =
@@ -62,10 +63,23 @@ pub(crate) struct ModelGatewayConfig {
     pub(crate) upstream: Url,
     /// Its key.
     pub(crate) key: Secret,
+    /// Who stands in for it.
+    pub(crate) fallback: Option<Fallback>,
     /// What callers must show in the place of the key.
     pub(crate) placeholder: Secret,
     /// What may be used.
     pub(crate) budget: Budget,
+}
+
+/// A provider that stands in while the job's own gives no answer. It speaks the same protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fallback {
+    /// Base URL.
+    pub(crate) url: Url,
+    /// Its key.
+    pub(crate) key: Secret,
+    /// What is asked for there, where the model has another name.
+    pub(crate) model: Option<String>,
 }
 
 /// A gateway could not be opened.
@@ -81,10 +95,11 @@ pub(crate) enum ModelGatewayError {
         source: io::Error,
     },
     /// The key can be no header's value.
-    #[error(
-        "WORKER_API_KEY has characters that cannot be sent; it must be one line of plain ASCII"
-    )]
-    Key,
+    #[error("{name} has characters that cannot be sent; it must be one line of plain ASCII")]
+    Key {
+        /// The setting.
+        name: &'static str,
+    },
     /// There is no HTTP client.
     #[error("the model gateway cannot call the provider")]
     Client(#[source] reqwest::Error),
@@ -113,8 +128,8 @@ struct Silence {
 /// What all calls share.
 #[derive(Debug)]
 struct Gate {
-    upstream: Url,
-    key: Key,
+    main: Provider,
+    fallback: Option<Provider>,
     placeholder: Secret,
     client: reqwest::Client,
     ledger: Arc<Ledger>,
@@ -157,7 +172,7 @@ impl ModelGateway {
 
     /// The base URL that stands for the provider's.
     pub(crate) fn base_url(&self) -> Url {
-        let mut url = self.gate.upstream.clone();
+        let mut url = self.gate.main.base().clone();
         // All of this holds for an http or https URL, and ours is one.
         let _http = url.set_scheme("http");
         let _host = url.set_ip_host(self.address.ip());
@@ -183,13 +198,15 @@ impl ModelGateway {
 impl Gate {
     fn new(config: ModelGatewayConfig) -> Result<Self, ModelGatewayError> {
         let client = http::http_client(USER_AGENT).build().map_err(ModelGatewayError::Client)?;
+        let keys = [Some(&config.key), config.fallback.as_ref().map(|fallback| &fallback.key)];
+        let redactor = Redactor::new(keys.into_iter().flatten());
         Ok(Self {
-            key: Key::new(&config.key).ok_or(ModelGatewayError::Key)?,
-            upstream: config.upstream,
+            main: Provider::main(config.upstream, &config.key)?,
+            fallback: config.fallback.map(Provider::fallback).transpose()?,
             placeholder: config.placeholder,
             client,
             ledger: Arc::new(Ledger::new(config.budget)),
-            redactor: Redactor::new([&config.key]),
+            redactor,
             silence: SILENCE,
         })
     }

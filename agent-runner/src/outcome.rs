@@ -213,7 +213,7 @@ impl RunError {
             | Self::Author(_)
             | Self::Forge(_)
             | Self::App(_)
-            | Self::Model(ModelGatewayError::Key) => AgentExit::Misconfigured,
+            | Self::Model(ModelGatewayError::Key { .. }) => AgentExit::Misconfigured,
             Self::Turn(Ending::BudgetExhausted(_)) => AgentExit::BudgetExhausted,
             // The app answers, and says that key or ids are wrong.
             Self::Context(ApiError::Unauthorised { .. } | ApiError::Gone { .. }) => {

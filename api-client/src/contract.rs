@@ -59,6 +59,12 @@ pub mod env {
     pub const WORKER_MODEL: &str = "WORKER_MODEL";
     /// Key of the worker's model endpoint (secret).
     pub const WORKER_LLM_KEY: &str = "WORKER_API_KEY";
+    /// Base URL of the model endpoint that stands in while the worker's gives no answer.
+    pub const WORKER_FALLBACK_URL: &str = "WORKER_FALLBACK_URL";
+    /// Key of that endpoint (secret).
+    pub const WORKER_FALLBACK_KEY: &str = "WORKER_FALLBACK_API_KEY";
+    /// Model that is asked for there, where it has another name.
+    pub const WORKER_FALLBACK_MODEL: &str = "WORKER_FALLBACK_MODEL";
     /// Tokens that the worker's model may read and write in one job.
     pub const WORKER_TOKEN_BUDGET: &str = "WORKER_TOKEN_BUDGET";
     /// What the worker's model may cost in one job, in US dollars.
@@ -97,11 +103,12 @@ pub mod env {
 
 /// The settings that hold a URL which the agent opens. Where the agent runs in a container, a
 /// loopback host in one of these (and in nothing else) is rewritten to reach the Docker host.
-pub const URL_SETTINGS: [&str; 8] = [
+pub const URL_SETTINGS: [&str; 9] = [
     env::API_URL,
     env::REPO_URL,
     env::FORGE_API_URL,
     env::WORKER_LLM_URL,
+    env::WORKER_FALLBACK_URL,
     env::AGENT_LLM_URL,
     "EMBEDDING_SERVICE_URL",
     "MEMORY_EMBEDDING_BASE_URL",
@@ -141,6 +148,11 @@ pub mod gateway_port {
 pub struct JobDocument(BTreeMap<String, Secret>);
 
 impl JobDocument {
+    /// Takes a name out.
+    pub fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
     /// Sets a name; a later value replaces an earlier one.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<Secret>) {
         self.0.insert(name.into(), value.into());

@@ -8,6 +8,7 @@ use hyper::StatusCode;
 use tokio::time::Instant;
 
 use super::budget::{Exhausted, Ledger, Standing, Tokens};
+use super::provider::Role;
 use super::refusal::Refusal;
 use super::usage::{Reading, tokens_of};
 use super::wire::Route;
@@ -22,6 +23,7 @@ pub(super) struct Call {
     ledger: Arc<Ledger>,
     route: Route,
     model: String,
+    provider: Role,
     begun: Instant,
     status: Option<StatusCode>,
     end: End,
@@ -68,6 +70,7 @@ impl Call {
             ledger: Arc::clone(ledger),
             route,
             model: bounded(model, MODEL_MAX),
+            provider: Role::Main,
             begun: Instant::now(),
             status: None,
             end: End::Left,
@@ -87,6 +90,14 @@ impl Call {
         self.status = Some(status);
         if !status.is_success() {
             self.costs_nothing();
+        }
+    }
+
+    /// Notes that another provider is asked the same.
+    pub(super) fn goes_to(&mut self, provider: Role, expected: u64) {
+        (self.provider, self.status) = (provider, None);
+        if self.route.generates() {
+            self.enter(Tokens { input: expected, ..Tokens::default() });
         }
     }
 
@@ -141,6 +152,7 @@ impl Drop for Call {
         let Tokens { input, cached, output } = self.entered;
         let cost = self.ledger.cost(self.entered).map(tracing::field::display);
         let (wire, model) = (self.route.wire.name(), self.model.as_str());
+        let provider = tracing::field::display(self.provider);
         let status = self.status.map(|status| status.as_u16());
         let ms = self.begun.elapsed().as_millis();
         let end = match &self.end {
@@ -149,7 +161,19 @@ impl Drop for Call {
             End::Refused(why) => why,
             End::BrokeOff => "the provider broke off",
         };
-        tracing::info!(wire, model, status, input, cached, output, cost, ms, end, "model call");
+        tracing::info!(
+            wire,
+            model,
+            provider,
+            status,
+            input,
+            cached,
+            output,
+            cost,
+            ms,
+            end,
+            "model call"
+        );
     }
 }
 

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use subtle::ConstantTimeEq;
 use url::{Url, form_urlencoded};
 
@@ -175,6 +177,19 @@ pub(super) fn outgoing(route: &Route, body: Bytes) -> Result<Outgoing, Refusal> 
     let added_usage = is_stream && value["stream_options"]["include_usage"].as_bool() != Some(true);
     let body = if added_usage { with_usage(&body, value) } else { body };
     Ok(Outgoing { model, expected, body, added_usage })
+}
+
+/// The body with another model in it, and not a byte of the rest changed.
+pub(super) fn with_model(body: &Bytes, model: &str) -> Bytes {
+    #[derive(Deserialize)]
+    struct Named<'b> {
+        #[serde(borrow)]
+        model: &'b RawValue,
+    }
+    let Ok(Named { model: named }) = serde_json::from_slice(body) else { return body.clone() };
+    let begin = named.get().as_ptr().addr() - body.as_ptr().addr();
+    let end = begin + named.get().len();
+    [&body[..begin], Value::from(model).to_string().as_bytes(), &body[end..]].concat().into()
 }
 
 /// The body with a request for usage in it, where possible without touching the rest: the order of

@@ -15,8 +15,9 @@ use tokio::time::timeout;
 use super::Gate;
 use super::answer::{self, Body, Stream};
 use super::call::Call;
+use super::provider::{self, Provider};
 use super::refusal::Refusal;
-use super::request::{self, Outgoing};
+use super::request::{self, KeyPlace, Outgoing};
 use super::wire::{Route, Wire};
 
 /// Largest request that is read, in bytes.
@@ -43,25 +44,38 @@ async fn pass_on(
     body: Incoming,
 ) -> Result<Response<Body>, Refusal> {
     let place = request::key_place(head, &gate.placeholder)?;
-    let route = Route::of(gate.upstream.path(), &head.method, head.uri.path())?;
+    let route = Route::of(gate.main.base().path(), &head.method, head.uri.path())?;
     if let Some(how) = gate.ledger.how() {
         return Err(Refusal::budget(&how));
     }
     let outgoing = request::outgoing(&route, read(body).await?)?;
     let call = Call::begin(&gate.ledger, route, &outgoing.model, outgoing.expected);
     let mut call = call.map_err(|how| Refusal::budget(&how))?;
-    let request = gate
-        .client
-        .request(head.method.clone(), request::url(&gate.upstream, head))
-        .headers(request::headers(head, place, &gate.key))
-        .body(outgoing.body.clone());
-    match answered(gate, &mut call, request).await {
+    let answer = ask(gate, &mut call, (head, place), &outgoing).await;
+    match answer.and_then(uncompressed) {
         Ok(upstream) => Ok(respond(gate, call, upstream, &outgoing).await),
         Err(refusal) => Ok(refused_in(gate, call, &refusal)),
     }
 }
 
-/// The beginning of the provider's answer.
+/// The beginning of an answer: the provider's, or, where that one gives none, of the one that stands in.
+async fn ask(
+    gate: &Gate,
+    call: &mut Call,
+    asked: (&Parts, KeyPlace),
+    outgoing: &Outgoing,
+) -> Result<reqwest::Response, Refusal> {
+    let main = gate.main.base();
+    let request = |to: &Provider| to.request(&gate.client, main, asked, outgoing);
+    let answer = answered(gate, call, request(&gate.main)).await;
+    let Some(fallback) = &gate.fallback else { return answer };
+    let Some(why) = provider::failure(&answer) else { return answer };
+    tracing::warn!(why, "the model's fallback is asked");
+    call.goes_to(fallback.role(), outgoing.expected);
+    answered(gate, call, request(fallback)).await
+}
+
+/// The beginning of a provider's answer.
 async fn answered(
     gate: &Gate,
     call: &mut Call,
@@ -81,6 +95,10 @@ async fn answered(
         unreachable(error)
     })?;
     call.answered(upstream.status());
+    Ok(upstream)
+}
+
+fn uncompressed(upstream: reqwest::Response) -> Result<reqwest::Response, Refusal> {
     let encoding = upstream.headers().get(header::CONTENT_ENCODING);
     if encoding.is_some_and(|encoding| encoding != "identity") {
         let message = "the provider's answer is compressed, though that was not asked for";

@@ -27,7 +27,7 @@ pub(super) const WIRES: [(Wire, &str, &str); 4] = [
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A provider that answers nothing by itself.
-pub(super) struct Provider {
+pub(super) struct Upstream {
     listener: TcpListener,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Exchange {
     stream: TcpStream,
 }
 
-impl Provider {
+impl Upstream {
     pub(super) async fn new() -> Self {
         Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
     }
@@ -110,7 +110,7 @@ impl Exchange {
 /// A gateway in front of `upstream`.
 pub(super) async fn gateway(upstream: Url, budget: Budget) -> ModelGateway {
     let (key, placeholder) = (Secret::from(KEY), Secret::from(PLACEHOLDER));
-    gateway_of(ModelGatewayConfig { upstream, key, placeholder, budget }).await
+    gateway_of(ModelGatewayConfig { upstream, key, fallback: None, placeholder, budget }).await
 }
 
 pub(super) async fn gateway_of(config: ModelGatewayConfig) -> ModelGateway {

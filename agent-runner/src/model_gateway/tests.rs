@@ -5,4 +5,5 @@ use super::wire::Wire;
 use super::*;
 
 mod budget;
+mod fallback;
 mod passing;

@@ -92,6 +92,23 @@ impl Route {
     }
 }
 
+/// The path of a request below `base` as it is below `other`, whose version counts where it has one, and
+/// with another model where the path names one.
+pub(super) fn moved(path: &str, base: &str, other: &str, model: Option<&str>) -> String {
+    let rest = path.strip_prefix(without_version(base)).unwrap_or(path);
+    let operation = after_version(rest);
+    let other = other.trim_end_matches('/');
+    let version = match without_version(other).len() < other.len() {
+        true => "",
+        false => &rest[..rest.len() - operation.len()],
+    };
+    let named = operation.strip_prefix("/models/").and_then(|name| name.rsplit_once(':'));
+    match (named, model) {
+        (Some((_, action)), Some(model)) => format!("{other}{version}/models/{model}:{action}"),
+        _ => format!("{other}{version}{operation}"),
+    }
+}
+
 /// `/models/<name>` and `/models/<name>:<what>`.
 fn of_model(method: &Method, rest: &str) -> Option<(Wire, Operation)> {
     let name = rest.strip_prefix("/models/")?;
@@ -194,6 +211,18 @@ mod tests {
         assert!(posted("/openai", "/openai/chat/completions").is_some());
         assert!(route("/v1", &Method::GET, "/v1/models").is_some());
         assert!(route("/v1", &Method::GET, "/v1/models/vendor/model:free").is_some());
+    }
+
+    #[test]
+    fn a_path_is_moved_below_another_base_with_its_version_or_the_other_ones() {
+        let chat = "/v1/chat/completions";
+        assert_eq!(moved(chat, "/v1", "/api/v4/", None), "/api/v4/chat/completions");
+        assert_eq!(moved(chat, "/v1", "", None), chat);
+        assert_eq!(moved("/team/v1/messages", "/team", "/x", None), "/x/v1/messages");
+        assert_eq!(moved("/messages", "", "/v1", None), "/v1/messages");
+        let gemini = "/v1beta/models/m:streamGenerateContent";
+        let other = moved(gemini, "/v1beta", "/v1", Some("n-2"));
+        assert_eq!(other, "/v1/models/n-2:streamGenerateContent");
     }
 
     #[test]

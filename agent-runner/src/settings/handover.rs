@@ -56,7 +56,7 @@ pub(crate) const PLAIN_NAMES: [&str; 25] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 41] = [
+pub(super) const SETTING_NAMES: [&str; 44] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -78,6 +78,9 @@ pub(super) const SETTING_NAMES: [&str; 41] = [
     env::WORKER_LLM_URL,
     env::WORKER_MODEL,
     env::WORKER_LLM_KEY,
+    env::WORKER_FALLBACK_URL,
+    env::WORKER_FALLBACK_KEY,
+    env::WORKER_FALLBACK_MODEL,
     env::WORKER_TIMEOUT_SEC,
     env::WORKER_TOKEN_BUDGET,
     env::WORKER_MONEY_BUDGET,

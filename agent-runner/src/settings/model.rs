@@ -6,7 +6,7 @@ use url::Url;
 
 use super::worker::WorkerKind;
 use super::{Layers, SettingsError, WorkerCli};
-use crate::model_gateway::{Budget, ModelGatewayConfig, Pricing, Usd};
+use crate::model_gateway::{Budget, Fallback, ModelGatewayConfig, Pricing, Usd};
 
 /// Where Claude Code's model is when no setting says so.
 const ANTHROPIC: &str = "https://api.anthropic.com";
@@ -30,6 +30,7 @@ impl ModelGatewayConfig {
         Ok(Self {
             upstream: upstream.map_or_else(anthropic, |url| Ok(url.clone()))?,
             key: settings.key.clone(),
+            fallback: settings.fallback.clone(),
             placeholder,
             budget: settings.budget,
         })
@@ -45,6 +46,7 @@ impl ModelGatewayConfig {
         Ok(Self {
             upstream: upstream(layers)?,
             key: layers.required(env::WORKER_LLM_KEY, key)?.secret(),
+            fallback: fallback(layers)?,
             placeholder: layers.required(env::MODEL_GATEWAY_KEY, placeholder)?.secret(),
             budget: budget(layers)?,
         })
@@ -67,6 +69,17 @@ fn anthropic() -> Result<Url, SettingsError> {
         name: env::WORKER_LLM_URL,
         purpose: "the base URL of the model's provider",
     })
+}
+
+/// Who stands in for the model's endpoint, where somebody does.
+pub(super) fn fallback(layers: &Layers) -> Result<Option<Fallback>, SettingsError> {
+    let Some(url) = layers.find(env::WORKER_FALLBACK_URL) else { return Ok(None) };
+    let key = "the endpoint of WORKER_FALLBACK_URL needs a key of its own";
+    Ok(Some(Fallback {
+        url: url.url()?,
+        key: layers.required(env::WORKER_FALLBACK_KEY, key)?.secret(),
+        model: layers.find(env::WORKER_FALLBACK_MODEL).map(|model| model.text()),
+    }))
 }
 
 /// The limits of a job, all of them optional.
@@ -150,6 +163,18 @@ mod tests {
         }
         let error = refused(&[("WORKER_MONEY_BUDGET", "$5")]);
         assert!(error.contains("WORKER_MONEY_BUDGET") && error.contains("US dollars"), "{error}");
+    }
+
+    #[test]
+    fn a_fallback_needs_a_key_of_its_own() {
+        let url = ("WORKER_FALLBACK_URL", "https://other.example/v1");
+        let (key, model) = (("WORKER_FALLBACK_API_KEY", "sk-2"), ("WORKER_FALLBACK_MODEL", "m2"));
+        assert_eq!(fallback(&layers(&[key, model])).unwrap(), None);
+        let error = fallback(&layers(&[url, ("WORKER_API_KEY", "sk-1")])).unwrap_err();
+        assert!(error.to_string().starts_with("WORKER_FALLBACK_API_KEY is not set"), "{error}");
+        let read = fallback(&layers(&[url, key, model])).unwrap().unwrap();
+        assert_eq!((read.url.as_str(), read.model.as_deref()), (url.1, Some("m2")));
+        assert_eq!(read.key, Secret::from("sk-2"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use api_client::contract::env;
 use url::Url;
 
 use super::{Layers, SettingsError, model};
-use crate::model_gateway::Budget;
+use crate::model_gateway::{Budget, Fallback};
 
 /// Longest silence of the worker within a turn, in seconds.
 pub(crate) const WORKER_STALL_SEC: &str = "WORKER_STALL_SEC";
@@ -26,6 +26,8 @@ pub(crate) struct WorkerSettings {
     pub(crate) cli: WorkerCli,
     /// Key of the model endpoint.
     pub(crate) key: Secret,
+    /// Who stands in for that endpoint.
+    pub(crate) fallback: Option<Fallback>,
     /// What the model may read, write and cost.
     pub(crate) budget: Budget,
     /// Longest time for one turn.
@@ -105,6 +107,7 @@ impl WorkerSettings {
         Ok(Self {
             cli: WorkerCli::read(layers)?,
             key: layers.required(env::WORKER_LLM_KEY, key)?.secret(),
+            fallback: model::fallback(layers)?,
             budget: model::budget(layers)?,
             turn_limit: seconds(env::WORKER_TIMEOUT_SEC, DEFAULT_TURN_LIMIT)?,
             stall_limit: seconds(WORKER_STALL_SEC, DEFAULT_STALL_LIMIT)?,
@@ -113,7 +116,7 @@ impl WorkerSettings {
 }
 
 impl WorkerSettings {
-    /// The same with a gateway in the place of the model's endpoint, so that the CLI never has the key.
+    /// The same with a gateway in the place of the model's endpoint, so that the CLI never has a key.
     pub(crate) fn by_way_of(&self, gateway: Url, placeholder: Secret) -> Self {
         let cli = match self.cli.clone() {
             WorkerCli::OpenCode { model, .. } => WorkerCli::OpenCode { endpoint: gateway, model },
@@ -121,7 +124,7 @@ impl WorkerSettings {
                 WorkerCli::ClaudeCode { endpoint: Some(gateway), model }
             }
         };
-        Self { cli, key: placeholder, ..self.clone() }
+        Self { cli, key: placeholder, fallback: None, ..self.clone() }
     }
 }
 

@@ -44,6 +44,10 @@ const OF_MODEL: [&str; 7] = [
     env::WORKER_PRICE_OUTPUT,
 ];
 
+/// What they say of the one that stands in for it.
+const OF_FALLBACK: [&str; 3] =
+    [env::WORKER_FALLBACK_URL, env::WORKER_FALLBACK_KEY, env::WORKER_FALLBACK_MODEL];
+
 /// The proxy variables, in both spellings: programs differ in which they read.
 const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"];
 const NO_PROXIES: [&str; 2] = ["NO_PROXY", "no_proxy"];
@@ -129,7 +133,7 @@ impl<'a> Gateway<'a> {
             document.set(env::AGENT_EGRESS_LEARN, "1");
         }
         if self.agent.model_gateway == ModelGateway::Outside {
-            for name in OF_MODEL {
+            for name in OF_MODEL.into_iter().chain(OF_FALLBACK) {
                 document.extend(of_agent.get(name).map(|value| (name, value.clone())));
             }
             document.set(env::MODEL_GATEWAY_KEY, placeholder.clone());
@@ -157,6 +161,9 @@ impl<'a> Gateway<'a> {
             let url = format!("http://{address}:{}{path}", gateway_port::MODEL);
             agent.set(env::WORKER_LLM_URL, url);
             agent.set(env::WORKER_LLM_KEY, placeholder.clone());
+            for name in OF_FALLBACK {
+                agent.remove(name);
+            }
         }
     }
 }
@@ -214,7 +221,9 @@ mod tests {
         document.get(name).map(Secret::expose)
     }
 
-    const AGENT: [(&str, &str); 5] = [
+    const AGENT: [(&str, &str); 7] = [
+        ("WORKER_FALLBACK_URL", "https://other.example/v1"),
+        ("WORKER_FALLBACK_API_KEY", "sk-other"),
         ("TERARCHITECT_API_URL", "http://host.docker.internal:5010/"),
         ("REPO_URL", "https://github.com/team/repo.git"),
         ("WORKER_LLM_URL", "https://llm.example/v1"),
@@ -232,10 +241,10 @@ mod tests {
         let config = config(&[("AGENT_EGRESS", "none"), ("AGENT_EGRESS_ALLOW", "more.example")]);
         let gateway = Gateway::of(&config.agent).unwrap();
         let told = gateway.document(&document(&AGENT), &Secret::from("placeholder"));
-        let own = "api.github.com:443,github.com:443,host.docker.internal:5010,llm.example:443";
+        let own = "api.github.com:443,github.com:443,host.docker.internal:5010,llm.example:443,other.example:443";
         assert_eq!(text(&told, env::AGENT_EGRESS_ALLOW), Some(own));
         assert_eq!(text(&told, env::AGENT_EGRESS_TRUSTED), Some(own));
-        for secret in ["WORKER_API_KEY", "GITHUB_TOKEN"] {
+        for secret in ["WORKER_API_KEY", "WORKER_FALLBACK_API_KEY", "GITHUB_TOKEN"] {
             assert_eq!(told.get(secret), None, "{secret}");
         }
     }
@@ -259,10 +268,13 @@ mod tests {
         let placeholder = Secret::from("placeholder");
         let told = gateway.document(&agent, &placeholder);
         assert_eq!(text(&told, "WORKER_API_KEY"), Some("sk-real"));
+        assert_eq!(text(&told, "WORKER_FALLBACK_API_KEY"), Some("sk-other"));
         assert_eq!(told.get("GITHUB_TOKEN"), None);
         gateway.tell(&mut agent, "172.30.0.2", &placeholder);
         assert_eq!(text(&agent, "WORKER_API_KEY"), Some("placeholder"));
         assert_eq!(text(&agent, "WORKER_LLM_URL"), Some("http://172.30.0.2:8088/v1"));
-        assert_eq!(agent.get("HTTPS_PROXY"), None);
+        for name in ["WORKER_FALLBACK_API_KEY", "WORKER_FALLBACK_URL", "HTTPS_PROXY"] {
+            assert_eq!(agent.get(name), None, "{name}");
+        }
     }
 }

@@ -13,7 +13,7 @@ fn deltas(seen: &str) -> usize {
 #[tokio::test]
 async fn a_stream_is_cut_at_the_token_and_the_provider_s_connection_with_it() {
     for (wire, path, header) in WIRES {
-        let provider = Provider::new().await;
+        let provider = Upstream::new().await;
         let gateway = gateway(provider.url(""), tokens(EXPECTED + 25)).await;
         let request = tokio::spawn(ask(&gateway, path, header).send());
         let mut exchange = provider.next().await;
@@ -44,7 +44,7 @@ async fn a_stream_is_cut_at_the_token_and_the_provider_s_connection_with_it() {
 
 #[tokio::test]
 async fn a_delta_that_does_not_fit_is_not_seen() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), tokens(EXPECTED + 5)).await;
     let request = tokio::spawn(ask(&gateway, "/v1/messages", "x-api-key").send());
     let mut exchange = provider.next().await;
@@ -59,7 +59,7 @@ async fn a_delta_that_does_not_fit_is_not_seen() {
 #[tokio::test]
 async fn what_the_provider_says_replaces_the_estimate() {
     for (wire, path, header) in WIRES {
-        let provider = Provider::new().await;
+        let provider = Upstream::new().await;
         let gateway = gateway(provider.url(""), tokens(1000)).await;
         let request = tokio::spawn(ask(&gateway, path, header).send());
         let mut exchange = provider.next().await;
@@ -78,7 +78,7 @@ async fn what_the_provider_says_replaces_the_estimate() {
 
 #[tokio::test]
 async fn no_call_follows_the_end_and_the_refusal_asks_for_no_other_try() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), tokens(EXPECTED)).await;
     for (wire, path, header) in WIRES {
         let answer = ask(&gateway, path, header).send().await.unwrap();
@@ -93,7 +93,7 @@ async fn no_call_follows_the_end_and_the_refusal_asks_for_no_other_try() {
 
 #[tokio::test]
 async fn an_answer_in_one_piece_that_costs_too_much_is_not_passed_on() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), tokens(1000)).await;
     for (output, status) in [(10, 200), (2000, 429)] {
         let request = tokio::spawn(ask(&gateway, "/v1/messages", "x-api-key").send());
@@ -107,7 +107,7 @@ async fn an_answer_in_one_piece_that_costs_too_much_is_not_passed_on() {
 
 #[tokio::test]
 async fn the_end_that_one_call_finds_ends_the_others() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), tokens(EXPECTED * 3 + 1)).await;
     let ask = || tokio::spawn(ask(&gateway, "/v1/messages", "x-api-key").send());
     let (streamed, waiting) = (ask(), ask());
@@ -133,7 +133,7 @@ async fn the_end_that_one_call_finds_ends_the_others() {
 
 #[tokio::test]
 async fn what_the_provider_refuses_costs_nothing() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), tokens(EXPECTED + 2)).await;
     for _ in 0..3 {
         let request = tokio::spawn(ask(&gateway, "/v1/messages", "x-api-key").send());
@@ -147,11 +147,12 @@ async fn what_the_provider_refuses_costs_nothing() {
 #[tokio::test]
 async fn a_gateway_understands_the_end_that_another_one_says() {
     for (wire, path, header) in WIRES {
-        let provider = Provider::new().await;
+        let provider = Upstream::new().await;
         let far = gateway(provider.url(""), tokens(EXPECTED + 3 + 12)).await;
         let near = gateway_of(ModelGatewayConfig {
             upstream: far.base_url(),
             key: Secret::from(PLACEHOLDER),
+            fallback: None,
             placeholder: Secret::from("another-placeholder"),
             budget: Budget::default(),
         })

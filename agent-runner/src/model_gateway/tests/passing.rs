@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn the_real_key_goes_where_the_placeholder_was_and_nowhere_else() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url("/v1"), Budget::default()).await;
     for (_, path, header) in WIRES {
         let request = ask(&gateway, path, header).header("x-session-id", "7").send();
@@ -31,7 +31,7 @@ async fn the_real_key_goes_where_the_placeholder_was_and_nowhere_else() {
 
 #[tokio::test]
 async fn a_key_in_the_query_goes_into_a_header() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), Budget::default()).await;
     let path = format!("/v1beta/models/m:generateContent?key={PLACEHOLDER}&x=a%20b");
     let request = ask_with(&gateway, &path, "x-other", "1").send();
@@ -48,7 +48,7 @@ async fn a_key_in_the_query_goes_into_a_header() {
 
 #[tokio::test]
 async fn headers_of_the_connection_are_not_passed_on_in_either_direction() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), Budget::default()).await;
     let request = ask(&gateway, "/v1/messages", "x-api-key")
         .header("connection", "x-private")
@@ -76,7 +76,7 @@ async fn headers_of_the_connection_are_not_passed_on_in_either_direction() {
 
 #[tokio::test]
 async fn without_the_placeholder_nothing_is_passed_on() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), Budget::default()).await;
     for (wire, path, header) in WIRES {
         for key in ["", "agent-placeholde", "agent-placeholder2", KEY] {
@@ -92,7 +92,7 @@ async fn without_the_placeholder_nothing_is_passed_on() {
 
 #[tokio::test]
 async fn what_is_no_request_to_a_model_is_refused_by_name() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), Budget::default()).await;
     let answer = ask(&gateway, "/v1/files", "authorization").send().await.unwrap();
     assert_eq!(answer.status(), 404);
@@ -106,7 +106,7 @@ async fn what_is_no_request_to_a_model_is_refused_by_name() {
 
 #[tokio::test]
 async fn an_event_is_passed_on_before_the_next_one_comes() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), Budget::default()).await;
     for (wire, path, header) in WIRES {
         let request = tokio::spawn(ask(&gateway, path, header).send());
@@ -126,7 +126,7 @@ async fn an_event_is_passed_on_before_the_next_one_comes() {
 
 #[tokio::test]
 async fn an_array_is_passed_on_element_by_element() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), Budget::default()).await;
     let path = "/v1beta/models/m:streamGenerateContent";
     let request = tokio::spawn(ask(&gateway, path, "x-goog-api-key").send());
@@ -144,7 +144,7 @@ async fn an_array_is_passed_on_element_by_element() {
 
 #[tokio::test]
 async fn the_key_is_in_nothing_that_comes_back() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), Budget::default()).await;
     let request = tokio::spawn(ask(&gateway, "/v1/chat/completions", "authorization").send());
     let words = json!({"error": {"message": format!("Incorrect API key provided: {KEY}")}});
@@ -165,7 +165,7 @@ async fn the_key_is_in_nothing_that_comes_back() {
 
 #[tokio::test]
 async fn a_stream_that_breaks_off_breaks_off() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), Budget::default()).await;
     let request = tokio::spawn(ask(&gateway, "/v1/messages", "x-api-key").send());
     let mut exchange = provider.next().await;
@@ -179,7 +179,7 @@ async fn a_stream_that_breaks_off_breaks_off() {
 
 #[tokio::test]
 async fn a_caller_that_leaves_ends_the_provider_s_work() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), Budget::default()).await;
     let request = tokio::spawn(ask(&gateway, "/v1/messages", "x-api-key").send());
     let mut exchange = provider.next().await;
@@ -194,7 +194,7 @@ async fn a_caller_that_leaves_ends_the_provider_s_work() {
 
 #[tokio::test]
 async fn the_end_of_the_gateway_is_the_end_of_its_calls() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), Budget::default()).await;
     let request = tokio::spawn(ask(&gateway, "/v1/messages", "x-api-key").send());
     let exchange = provider.next().await;
@@ -205,10 +205,11 @@ async fn the_end_of_the_gateway_is_the_end_of_its_calls() {
 
 #[tokio::test]
 async fn a_provider_that_is_silent_is_not_waited_for_for_ever() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let config = ModelGatewayConfig {
         upstream: provider.url(""),
         key: Secret::from(KEY),
+        fallback: None,
         placeholder: Secret::from(PLACEHOLDER),
         budget: Budget::default(),
     };
@@ -239,7 +240,7 @@ async fn a_provider_that_is_not_there_is_said_to_be_so() {
 
 #[tokio::test]
 async fn a_compressed_answer_is_refused_because_it_cannot_be_counted() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), Budget::default()).await;
     let request = tokio::spawn(ask(&gateway, "/v1/messages", "x-api-key").send());
     let mut exchange = provider.next().await;
@@ -249,7 +250,7 @@ async fn a_compressed_answer_is_refused_because_it_cannot_be_counted() {
 
 #[tokio::test]
 async fn usage_is_asked_for_and_kept_from_who_did_not_ask() {
-    let provider = Provider::new().await;
+    let provider = Upstream::new().await;
     let gateway = gateway(provider.url(""), Budget::default()).await;
     let path = "/v1/chat/completions";
     for (body, sees) in [
