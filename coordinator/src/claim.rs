@@ -13,7 +13,7 @@ use crate::gate::GateState;
 use crate::job::{Claimed, Finished};
 use crate::ledger::{ClaimIntent, Held, JobRef, Record, Runs, Stage};
 use crate::outcome::{Cause, Outcome};
-use crate::readiness::{NotReady, Readiness, check_images};
+use crate::readiness::{NotReady, Readiness};
 use crate::rotation::Rotation;
 use crate::slot::Slot;
 
@@ -80,14 +80,18 @@ impl Claimer {
         };
         let mut held = None;
         for project in self.rotation.order() {
-            let images = check_images(ctx, project);
-            match stop.run_until_cancelled(images).await {
-                None => return Round::Stopped,
-                // The projects with another image are not kept waiting.
-                Some(Err(reason @ NotReady::Image(_))) => held = Some(reason),
-                Some(Err(reason)) => return Round::Held(reason),
-                Some(Ok(())) if ctx.gate.current() != GateState::Open => return Round::Closed,
-                Some(Ok(())) => match ctx.api().claim(project, Some(claim)).await {
+            let container = self.readiness.check_container(ctx, project).await;
+            if stop.is_cancelled() {
+                return Round::Stopped;
+            }
+            match container {
+                // The projects with another image, mode or limit are not kept waiting.
+                Err(
+                    reason @ (NotReady::Image(_) | NotReady::Mode { .. } | NotReady::Room { .. }),
+                ) => held = Some(reason),
+                Err(reason) => return Round::Held(reason),
+                Ok(()) if ctx.gate.current() != GateState::Open => return Round::Closed,
+                Ok(()) => match ctx.api().claim(project, Some(claim)).await {
                     Ok(Claim::Empty) => {}
                     Ok(Claim::Job(job)) => {
                         self.rotation.served(project);

@@ -35,6 +35,8 @@ pub(crate) enum Action {
     Drain(Drain),
     /// Remove what belongs to no job: containers, networks, volumes, notes, logs beyond their bounds.
     Gc(Gc),
+    /// Prove that jobs could be run: the engine, the image, the mode, the limits. Exit 1: they cannot.
+    Check(Check),
     /// Stay with an agent on this host. The coordinator itself starts this.
     #[command(hide = true)]
     Keep(KeepArguments),
@@ -109,6 +111,17 @@ pub(crate) struct Gc {
     #[arg(long)]
     pub(crate) json: bool,
     /// The settings.
+    #[command(flatten)]
+    pub(crate) settings: Flags,
+}
+
+/// Arguments of `coordinator check`.
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The settings. Where a coordinator runs in the state directory, it checks its own.
     #[command(flatten)]
     pub(crate) settings: Flags,
 }

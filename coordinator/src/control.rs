@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::board::StatusView;
+use crate::check::{Finding, check};
 use crate::context::Context;
 use crate::gate::GateState;
 use crate::housekeeping::{Deed, Occasion, Swept, sweep};
@@ -43,6 +44,8 @@ pub(crate) enum Request {
     Resume,
     /// Claim nothing, and end when the last job has.
     Drain,
+    /// Could jobs be run?
+    Check,
     /// Remove what belongs to no job.
     Gc { deed: Deed },
 }
@@ -54,6 +57,7 @@ pub(crate) enum Answer {
     Status(StatusView),
     Done,
     Swept(Swept),
+    Checked { findings: Vec<Finding> },
     Refused { problem: String },
 }
 
@@ -127,6 +131,7 @@ fn parse(line: &[u8]) -> Result<Request, String> {
 async fn answer(ctx: &Context, request: Request) -> Answer {
     let gate = match request {
         Request::Status => return Answer::Status(status(ctx)),
+        Request::Check => return Answer::Checked { findings: Box::pin(check(ctx)).await },
         Request::Gc { deed } => {
             return match sweep(ctx, Occasion::Asked, deed).await {
                 Ok(swept) => Answer::Swept(swept),

@@ -6,6 +6,7 @@ mod disk;
 mod end;
 mod error;
 mod exec;
+mod facts;
 mod leftover;
 mod logs;
 mod network;
@@ -16,7 +17,6 @@ mod volume;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -35,6 +35,7 @@ use api_client::{JobId, Secret};
 pub(crate) use disk::DiskUse;
 pub(crate) use error::EngineError;
 pub(crate) use exec::Executed;
+pub(crate) use facts::{EngineFacts, Lack};
 pub(crate) use leftover::{Leftover, LeftoverKind};
 pub(crate) use logs::LogCursor;
 pub(crate) use network::{NetworkId, Reach};
@@ -131,13 +132,6 @@ impl Engine {
         let docker = self.docker().await?;
         let answer = limited(PING_TIMEOUT, "ping", "the engine", docker.ping()).await;
         self.forget_if_failed(answer).map(drop)
-    }
-
-    /// Where the engine keeps what it has, as a path of its own host.
-    pub(crate) async fn folder(&self) -> Result<Option<PathBuf>, EngineError> {
-        let docker = self.docker().await?;
-        let info = limited(CALL_TIMEOUT, "ask for the folder of", "the engine", docker.info());
-        Ok(info.await?.docker_root_dir.map(PathBuf::from))
     }
 
     /// Whether the engine has an image.

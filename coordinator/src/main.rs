@@ -6,6 +6,7 @@ mod alias;
 mod board;
 mod breaker;
 mod breakers;
+mod check;
 mod claim;
 mod cli;
 mod clock;
@@ -18,6 +19,7 @@ mod engine;
 mod forge_token;
 mod gate;
 mod github_app;
+mod headroom;
 mod housekeeping;
 mod identity;
 mod images;
@@ -55,7 +57,7 @@ use api_client::error_chain;
 use clap::Parser;
 
 use crate::cli::{
-    Action, Cli, ConfineArguments, Drain, Gc, KeepArguments, Plain, Run, Show, ShowConfig,
+    Action, Check, Cli, ConfineArguments, Drain, Gc, KeepArguments, Plain, Run, Show, ShowConfig,
 };
 use crate::config::{Environment, Flags, Form, Loaded};
 use crate::confine::{Confine, Ids, NOT_CONFINED};
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Action::Resume(arguments) => block_on(command(&arguments, Request::Resume)),
         Action::Drain(arguments) => block_on(drain(&arguments)),
         Action::Gc(arguments) => block_on(gc(&arguments)),
+        Action::Check(arguments) => block_on(check(&arguments)),
         Action::Keep(arguments) => block_on(keep(arguments)),
         Action::Confine(arguments) => Err(confine(arguments)),
         Action::Config(arguments) => show_config(&arguments),
@@ -183,6 +186,12 @@ async fn gc(arguments: &Gc) -> Result<ExitCode, Failure> {
         operate::swept_text(&swept, deed)
     });
     Ok(if swept.failed.is_empty() { ExitCode::SUCCESS } else { FAILURE.into() })
+}
+
+async fn check(arguments: &Check) -> Result<ExitCode, Failure> {
+    let findings = operate::check(&arguments.settings).await.map_err(|error| operated(&error))?;
+    say(&if arguments.json { check::json(&findings) } else { check::text(&findings) });
+    Ok(if check::all_well(&findings) { ExitCode::SUCCESS } else { FAILURE.into() })
 }
 
 async fn keep(arguments: KeepArguments) -> Result<ExitCode, Failure> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::check::{self, Finding};
 use crate::config::{self, ConfigErrors, Environment, Flags};
 use crate::context::Mode;
 use crate::control::{Answer, ControlError, Request, ask};
@@ -89,6 +90,20 @@ pub(crate) async fn gc(flags: &Flags, deed: Deed) -> Result<Swept, OperateError>
             let loaded = config::load(flags, &Environment::from_process())?;
             let daemon = Daemon::new(loaded.config, Mode::Once)?;
             Ok(sweep(&daemon.context(), Occasion::AskedAlone, deed).await?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Checks whether jobs could be run: by the running coordinator, or here where none runs.
+pub(crate) async fn check(flags: &Flags) -> Result<Vec<Finding>, OperateError> {
+    match ask(&state_dir(flags)?, Request::Check).await {
+        Ok(Answer::Checked { findings }) => Ok(findings),
+        Ok(_) => Err(OperateError::Confused),
+        Err(ControlError::NotRunning { .. }) => {
+            let loaded = config::load(flags, &Environment::from_process())?;
+            let daemon = Daemon::new(loaded.config, Mode::Once)?;
+            Ok(check::check(&daemon.context()).await)
         }
         Err(error) => Err(error.into()),
     }

@@ -2,23 +2,29 @@
 //! queue is left alone.
 
 mod image;
+mod proof;
+mod room;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api_client::error_chain;
+use api_client::{ProjectId, error_chain};
 use nix::sys::statvfs::statvfs;
 use tokio::time::timeout;
 
 use crate::breaker::Dependency;
-use crate::config::{Config, HostFallback};
+use crate::config::{AgentConfig, Config, HostFallback};
 use crate::context::Context;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, EngineFacts};
 use crate::forge_token;
 use crate::images::ImagesError;
 use crate::ledger::LedgerError;
-pub(crate) use image::{NoImage, check_images, pull_of};
+use image::check_images;
+pub(crate) use image::{NoImage, pull_of};
+use proof::Proofs;
+use room::Shares;
+pub(crate) use room::{Room, room};
 
 /// The forge that knew the GitHub App is believed for this long, and one that did not, or was away, is
 /// left alone for that long.
@@ -52,6 +58,13 @@ pub(crate) enum NotReady {
     ProjectImages(#[source] ImagesError),
     #[error(transparent)]
     Image(#[from] NoImage),
+    #[error("this engine does not give what AGENT_DOCKER_MODE={mode} needs: {cure} ({problem})")]
+    Mode { mode: &'static str, problem: String, cure: String },
+    #[error(
+        "{setting} lets a job take {need_mib} MiB, and beside what the jobs that run may still take \
+         {left_mib} MiB are left on the engine's host: wait for them, make room, or lower it"
+    )]
+    Room { setting: &'static str, need_mib: u64, left_mib: u64 },
 }
 
 impl NotReady {
@@ -61,6 +74,8 @@ impl NotReady {
             Self::Disk { .. } => "disk".to_owned(),
             Self::Outbox { .. } => "outbox".to_owned(),
             Self::GitHubApp { .. } => "github-app".to_owned(),
+            Self::Mode { mode, .. } => (*mode).to_owned(),
+            Self::Room { setting, .. } => (*setting).to_owned(),
             other => other.to_string(),
         }
     }
@@ -69,8 +84,12 @@ impl NotReady {
 /// Asks before each claim.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
-    /// Asked for once; none in it when it is on another host.
-    engine_folder: Option<Option<PathBuf>>,
+    /// Of the engine that answers now.
+    facts: Option<EngineFacts>,
+    /// Of that engine as well.
+    proofs: Proofs,
+    /// What the jobs that run may take and have taken.
+    running: Vec<Shares>,
     github_app: Option<AskedOfApp>,
 }
 
@@ -100,12 +119,13 @@ impl Readiness {
             ctx.breakers.allow(Dependency::Engine)?;
             let answer = ctx.engine.ping().await;
             ctx.breakers.note(Dependency::Engine, &ctx.board, answer.is_ok());
-            answer.map_err(NotReady::Engine)?;
-            if floor > 0
-                && let Some(folder) = self.engine_folder(ctx).await
-            {
-                check_disk(folder, floor)?;
+            if answer.is_err() {
+                // Another one may answer next.
+                self.facts = None;
+                self.proofs.clear();
             }
+            answer.map_err(NotReady::Engine)?;
+            self.look_at_engine_host(ctx, &config).await?;
         }
         self.check_github_app(ctx, &config).await?;
         ctx.breakers.allow(Dependency::App)
@@ -137,13 +157,60 @@ impl Readiness {
         }
     }
 
-    /// Where the engine keeps images and containers, if that is on this host.
-    async fn engine_folder(&mut self, ctx: &Context) -> Option<&Path> {
-        if self.engine_folder.is_none() {
-            let folder = ctx.engine.folder().await.ok()?;
-            self.engine_folder = Some(folder.filter(|folder| folder.is_dir()));
+    /// Whether the engine has, and gives, the containers that a job of this project, or of any, may
+    /// need, and its host the room, by what [`Self::check`] has seen. It returns at once when the
+    /// coordinator is to stop, whatever it is then.
+    pub(crate) async fn check_container(
+        &mut self,
+        ctx: &Context,
+        project: Option<ProjectId>,
+    ) -> Result<(), NotReady> {
+        let images = check_images(ctx, project);
+        match ctx.shutdown.claims.run_until_cancelled(images).await {
+            None => return Ok(()),
+            Some(images) => images?,
         }
-        self.engine_folder.as_ref()?.as_deref()
+        if ctx.config().host.fallback == HostFallback::Always {
+            return Ok(());
+        }
+        self.check_room(&ctx.config(), project)?;
+        Box::pin(self.proofs.have(ctx, project)).await
+    }
+
+    /// Whether the engine's host has the space that has to stay free, and what the jobs on it take.
+    async fn look_at_engine_host(
+        &mut self,
+        ctx: &Context,
+        config: &Config,
+    ) -> Result<(), NotReady> {
+        let limited =
+            |agent: &AgentConfig| agent.limits.memory.is_some() || agent.limits.disk.is_some();
+        let floor = config.limits.disk_floor;
+        if floor == 0 && !config.agents().any(limited) {
+            return Ok(());
+        }
+        if self.facts.is_none() {
+            // An engine that answers, and not this question, is no reason to stand still.
+            self.facts = ctx.engine.facts().await.ok();
+        }
+        let Some(facts) = &self.facts else { return Ok(()) };
+        if let Some(folder) = facts.folder.as_deref().filter(|folder| folder.is_dir()) {
+            check_disk(folder, floor)?;
+        }
+        self.running = room::running(ctx, config).await;
+        Ok(())
+    }
+
+    /// Whether the engine's host has room for one more job of this project, or of any.
+    fn check_room(&self, config: &Config, project: Option<ProjectId>) -> Result<(), NotReady> {
+        let Some(facts) = &self.facts else { return Ok(()) };
+        let rooms = room(facts, config, project, &self.running);
+        match rooms.into_iter().find(|room| room.left < room.need) {
+            None => Ok(()),
+            Some(Room { setting, need, left }) => {
+                Err(NotReady::Room { setting, need_mib: need >> 20, left_mib: left >> 20 })
+            }
+        }
     }
 }
 

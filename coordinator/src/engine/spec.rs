@@ -53,6 +53,13 @@ pub(crate) enum MountSpec {
     Bind { source: String, target: String },
 }
 
+impl MountSpec {
+    /// Whether it is a named volume.
+    pub(crate) const fn is_volume(&self) -> bool {
+        matches!(self, Self::Volume { .. })
+    }
+}
+
 impl ContainerSpec {
     /// The same for an engine whose storage gives containers no limit.
     pub(super) fn without_disk_limit(mut self) -> Self {

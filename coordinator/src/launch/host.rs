@@ -2,7 +2,7 @@
 //! agent gets a keeper, which stays with it when the coordinator goes.
 //!
 //! The way is: `systemd-run` (where a scope can be had) becomes the keeper, which starts the process
-//! that [`confine`](crate::confine) becomes the agent from. Nothing secret is on a command line.
+//! that [`confine`](mod@crate::confine) becomes the agent from. Nothing secret is on a command line.
 
 mod scope;
 
@@ -29,7 +29,8 @@ use crate::forge_token::{ForgeToken, SOCKET_IN_TEMPORARY};
 use crate::job::Keeper;
 use crate::keeper::{TEMPORARY, unit_of};
 use crate::ledger::{HostProcess, Record, Stage, make_private_dir};
-pub(crate) use scope::{NoScope, Scope, not_bounded};
+pub(crate) use scope::not_bounded;
+use scope::{NoScope, Scope};
 
 /// The keeper reads the document at once; one that does not has other trouble.
 const DELIVERY: Duration = Duration::from_secs(60);
@@ -80,7 +81,7 @@ pub(crate) async fn start_on_host(
 
 /// The scope that an agent gets. It is tried first each time: one that is refused when the keeper is
 /// started costs the job.
-async fn scope(config: &Config, limits: &ContainerLimits) -> Result<Scope, NoScope> {
+pub(crate) async fn scope(config: &Config, limits: &ContainerLimits) -> Result<Scope, NoScope> {
     match config.host.scope {
         HostScope::Off => Err(NoScope::Off),
         HostScope::Auto => Scope::of_this_host(limits).await,

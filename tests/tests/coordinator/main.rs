@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod caches;
+mod check;
 mod custody;
 mod document;
 mod ending;
