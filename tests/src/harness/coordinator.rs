@@ -35,6 +35,9 @@ impl Home {
         let mut home = Self { settings: BTreeMap::new(), starts: 0, runner, dir };
         let state = home.state_dir().display().to_string();
         let runner = home.runner.path().display().to_string();
+        if let Ok(host) = std::env::var("DOCKER_HOST") {
+            home.set("DOCKER_HOST", &host);
+        }
         for (name, value) in [
             ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
             ("HOME", home.dir.path().to_str().expect("a path in UTF-8").to_owned().as_str()),

@@ -19,8 +19,12 @@ use super::wiretap::{EngineRequest, Seen, Wiretap};
 /// How much is passed on at once.
 const PIECE: usize = 16 << 10;
 
-/// Where the real engine listens.
-pub(super) const ENGINE_SOCKET: &str = "/var/run/docker.sock";
+/// Where the real engine listens: as `DOCKER_HOST` of the tests themselves says, so that they can be
+/// run on another one.
+pub(super) fn engine_socket() -> PathBuf {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock").into()
+}
 
 /// How the engine is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,7 +235,7 @@ async fn refuse(listener: UnixListener, shared: Arc<Shared>, up: CancellationTok
 }
 
 async fn serve(client: UnixStream, shared: Arc<Shared>) -> io::Result<()> {
-    let engine = UnixStream::connect(ENGINE_SOCKET).await?;
+    let engine = UnixStream::connect(engine_socket()).await?;
     let (from_client, to_client) = client.into_split();
     let (from_engine, to_engine) = engine.into_split();
     let cut = AtomicBool::new(false);

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{Answers, Said};
-use super::engine_proxy::ENGINE_SOCKET;
+use super::engine_proxy::engine_socket;
 use super::wiretap::{Seen, Wiretap};
 
 /// How much is passed on at once.
@@ -77,7 +77,7 @@ impl Interceptor {
         let listener = UnixListener::bind(&socket).expect("a socket in a new folder");
         let up = CancellationToken::new();
         let accept = async move || Ok(listener.accept().await?.0);
-        let connect = async || UnixStream::connect(ENGINE_SOCKET).await;
+        let connect = async || UnixStream::connect(engine_socket()).await;
         tokio::spawn(serve(up.clone(), accept, connect, watcher));
         Self { address: Address::Socket(socket), up, _folder: Some(folder) }
     }
