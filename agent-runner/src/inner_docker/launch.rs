@@ -11,8 +11,11 @@ use crate::user::WorkerUser;
 use crate::user::ownership::{folder_within, give_tree, open_folder};
 
 /// The engine, with its own pid in `LISTEN_PID` as the protocol of socket activation wants it. When it
-/// is stopped, its containers get 5 s and not 15, which are more than the engine itself has.
-const ROOTFUL: &str = "LISTEN_PID=$$ exec dockerd --host=fd:// --shutdown-timeout=5";
+/// is stopped, its containers get 5 s and not 15, which are more than the engine itself has. Its
+/// networks are out of those kept for tests of networks (RFC 2544): by default the first would be that
+/// of the host's own bridge, whose address is where this container reaches the host.
+const ROOTFUL: &str = "LISTEN_PID=$$ exec dockerd --host=fd:// --shutdown-timeout=5 \
+    --bip=198.18.0.1/24 --default-address-pool=base=198.18.128.0/17,size=24";
 
 /// The descriptor at which that protocol expects the first socket.
 const ACTIVATED_FD: i32 = 3;
@@ -20,7 +23,8 @@ const ACTIVATED_FD: i32 = 3;
 /// In the user namespace; what stands in /run of the container is only linked there. The socket is
 /// moved to where it is expected: at 3, rootlesskit has a pipe of its own.
 const ROOTLESS: &str = "rm -f /run/docker /run/containerd /run/xtables.lock; exec 3<&9 9<&-; \
-    LISTEN_PID=$$ exec dockerd --host=fd:// --shutdown-timeout=5";
+    LISTEN_PID=$$ exec dockerd --host=fd:// --shutdown-timeout=5 \
+    --bip=198.18.0.1/24 --default-address-pool=base=198.18.128.0/17,size=24";
 const ROOTLESS_FD: i32 = 9;
 
 /// A network in user space, and copies of the folders that an engine writes to. The first switch keeps
