@@ -7,6 +7,7 @@
 
 #[expect(clippy::expect_used, reason = "what goes wrong in the campaign itself ends the scene")]
 pub mod campaign;
+mod documented;
 pub mod forge;
 #[expect(
     clippy::expect_used,
@@ -16,5 +17,7 @@ pub mod forge;
     reason = "what goes wrong in the harness ends the test"
 )]
 pub mod harness;
+#[expect(clippy::expect_used, clippy::panic, reason = "what goes wrong in the hunt itself ends it")]
+pub mod hunt;
 pub mod llm;
 pub mod server;

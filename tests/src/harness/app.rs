@@ -17,6 +17,9 @@ use super::wait::eventually;
 /// The key of every app here: recognisable wherever it should not be.
 pub const KEY: &str = "worker-key-for-tests-8d1f";
 
+/// Where an app reads it from, in its folder.
+const KEY_FILE: &str = "key";
+
 /// A job, as the app shows it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Job {
@@ -52,6 +55,7 @@ pub struct App {
     flags: &'static [&'static str],
     port: u16,
     generation: u32,
+    key: String,
     http: Client,
     folder: TempDir,
 }
@@ -69,9 +73,16 @@ impl App {
 
     /// The same with these flags of `terarchitect-app serve`.
     pub async fn start_with(flags: &'static [&'static str]) -> Self {
+        Self::start_keyed(flags, KEY).await
+    }
+
+    /// The same with a key of its own.
+    pub async fn start_keyed(flags: &'static [&'static str], key: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
+        std::fs::write(folder.path().join(KEY_FILE), key).expect("a file in a folder of ours");
         let http = api_client::http::http_client("integration-tests").build().unwrap();
-        let mut app = Self { running: None, flags, port: 0, generation: 0, http, folder };
+        let key = key.to_owned();
+        let mut app = Self { running: None, flags, port: 0, generation: 0, key, http, folder };
         app.restart().await;
         app
     }
@@ -81,9 +92,10 @@ impl App {
         self.generation += 1;
         let port_file = self.folder.path().join(format!("port.{}", self.generation));
         let mut command = Command::new(program("terarchitect-app"));
-        command.env_clear().env("TERARCHITECT_WORKER_API_KEY", KEY);
+        command.env_clear();
         command.args(["serve", "--listen", &format!("0.0.0.0:{}", self.port), "--db"]);
         command.arg(self.folder.path().join("app.db")).arg("--port-file").arg(&port_file);
+        command.arg("--key-file").arg(self.folder.path().join(KEY_FILE));
         command.args(self.flags);
         self.running = Some(Running::start(command, &self.log_path()));
         self.port = eventually("the app's port", async || {
@@ -115,13 +127,17 @@ impl App {
 
     /// Adds a ticket without a job.
     pub async fn add_ticket(&self, project: ProjectId) -> TicketId {
-        let path = format!("/api/projects/{project}/tickets");
-        field(&self.call(Method::POST, &path, Some(json!({ "title": "test" }))).await, "id")
+        self.add_titled_ticket(project, "test").await
     }
 
     /// Adds a ticket and puts its job in the queue.
     pub async fn add_job(&self, project: ProjectId) -> Job {
-        let ticket = self.add_ticket(project).await;
+        self.add_titled_job(project, "test").await
+    }
+
+    /// The same with a title, by which a model can tell it from others.
+    pub async fn add_titled_job(&self, project: ProjectId, title: &str) -> Job {
+        let ticket = self.add_titled_ticket(project, title).await;
         let path = format!("/api/projects/{project}/tickets/{ticket}");
         let body = json!({ "column_id": "in_progress" });
         let ticket: Value = self.call(Method::PATCH, &path, Some(body)).await;
@@ -211,6 +227,14 @@ impl App {
         self.call(Method::GET, &path, None).await
     }
 
+    /// Adds an entry to the log of a job's ticket, as an agent does.
+    pub async fn tell(&self, job: &Job, summary: &str) {
+        let (project, ticket) = (job.project_id, job.ticket_id);
+        let path = format!("/api/projects/{project}/tickets/{ticket}/logs");
+        let body = json!({ "session_id": "test", "step": "test", "summary": summary });
+        let _logged: Value = self.call(Method::POST, &path, Some(body)).await;
+    }
+
     /// Changes a setting; a null unsets it.
     pub async fn set(&self, name: &str, value: impl Into<Value>) {
         let body = json!({ name: value.into() });
@@ -223,6 +247,11 @@ impl App {
         self.set("WORKER_MODEL", script).await;
     }
 
+    async fn add_titled_ticket(&self, project: ProjectId, title: &str) -> TicketId {
+        let path = format!("/api/projects/{project}/tickets");
+        field(&self.call(Method::POST, &path, Some(json!({ "title": title }))).await, "id")
+    }
+
     fn log_path(&self) -> PathBuf {
         self.folder.path().join(format!("app.{}.log", self.generation))
     }
@@ -233,7 +262,8 @@ impl App {
         path: &str,
         body: Option<Value>,
     ) -> T {
-        let request = self.http.request(method, format!("{}{path}", self.url())).bearer_auth(KEY);
+        let request =
+            self.http.request(method, format!("{}{path}", self.url())).bearer_auth(&self.key);
         let request = match body {
             Some(body) => request.json(&body),
             None => request,

@@ -155,6 +155,13 @@ impl Home {
         self.runner.host_runs()
     }
 
+    /// Removes the containers of this coordinator, whatever it does at the time.
+    pub(super) fn remove_containers(&self) {
+        if let Some(id) = self.id() {
+            remove_containers(id);
+        }
+    }
+
     /// A folder for further files of the test.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -164,9 +171,7 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         self.end_host_runs();
-        if let Some(id) = self.id() {
-            remove_containers(id);
-        }
+        self.remove_containers();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The real Docker Engine, seen by the tests themselves.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use api_client::JobId;
@@ -12,14 +13,15 @@ use bollard::models::{
     ExecConfig, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
-    TagImageOptionsBuilder,
+    CreateContainerOptionsBuilder, InspectContainerOptions, InspectNetworkOptions,
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+    ListVolumesOptions, ListVolumesOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions, TagImageOptionsBuilder,
 };
 use futures_util::StreamExt;
 use tokio::runtime;
 
+use super::deployment::LOOPBACK;
 use super::stub::{self, STUB_IMAGE};
 use super::wait::eventually;
 
@@ -101,19 +103,31 @@ impl Engine {
         .await;
     }
 
-    /// Runs a command in a job's container, as root, without looking at what it says.
-    pub async fn execute(&self, job: JobId, command: &[&str]) {
+    /// The address of this host at which containers reach it: that of their usual bridge.
+    pub async fn host_address(&self) -> IpAddr {
+        let bridge = self.docker.inspect_network("bridge", None::<InspectNetworkOptions>).await;
+        let addresses = bridge.ok().and_then(|bridge| bridge.ipam?.config).unwrap_or_default();
+        let gateways = addresses.into_iter().filter_map(|one| one.gateway?.parse().ok());
+        gateways.into_iter().find(IpAddr::is_ipv4).unwrap_or(LOOPBACK)
+    }
+
+    /// Runs a command in a job's container as this user, and returns what it printed.
+    pub async fn exec(&self, job: JobId, user: &str, command: &[&str]) -> String {
         let config = ExecConfig {
+            cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
+            user: Some(user.to_owned()),
             attach_stdout: Some(true),
-            cmd: Some(command.iter().map(|&word| word.to_owned()).collect()),
+            attach_stderr: Some(true),
             ..Default::default()
         };
-        let created =
-            self.docker.create_exec(&container_name(job), config).await.expect("a command");
-        let started = self.docker.start_exec(&created.id, None).await.expect("a command that runs");
-        if let StartExecResults::Attached { mut output, .. } = started {
-            while output.next().await.is_some() {}
+        let exec = self.docker.create_exec(&container_name(job), config).await.expect("it runs");
+        let started = self.docker.start_exec(&exec.id, None).await.expect("it runs");
+        let StartExecResults::Attached { mut output, .. } = started else { return String::new() };
+        let mut text = String::new();
+        while let Some(Ok(piece)) = output.next().await {
+            text.push_str(&String::from_utf8_lossy(&piece.into_bytes()));
         }
+        text
     }
 
     /// The containers of a coordinator, running or not.
@@ -273,6 +287,17 @@ async fn networks(docker: &Docker, coordinator: &str) -> Vec<String> {
     let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
     let networks = docker.list_networks(Some(options)).await.unwrap_or_default();
     networks.into_iter().filter_map(|network| network.id).collect()
+}
+
+/// Removes the volumes whose names begin so.
+pub(super) fn remove_volumes_named(beginning: String) {
+    at_the_end(async move |docker| {
+        let found = docker.list_volumes(None::<ListVolumesOptions>).await.ok();
+        let volumes = found.and_then(|found| found.volumes).unwrap_or_default();
+        for volume in volumes.iter().filter(|volume| volume.name.starts_with(&beginning)) {
+            let _gone = docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await;
+        }
+    });
 }
 
 async fn volumes(docker: &Docker, coordinator: &str) -> Vec<String> {

@@ -43,7 +43,9 @@ pub struct Running {
 impl Running {
     /// Starts a program with both outputs in a new file at `log`.
     pub fn start(mut command: Command, log: &Path) -> Self {
-        let file = File::create(log).expect("a log file in the test's folder");
+        // Appending: a test may add lines of its own.
+        let file = File::options().create(true).append(true).open(log);
+        let file = file.expect("a log file in the test's folder");
         let twin = file.try_clone().expect("a second handle of the log file");
         let spawned = command.stdin(Stdio::null()).stdout(twin).stderr(file).kill_on_drop(true);
         let child = spawned.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -158,7 +158,7 @@ async fn a_job_that_outlives_its_token_delivers_with_the_next_one() {
     this.ended(&first).await;
     let known = this.scene.engine.inspect(job.job_id).await.unwrap();
     let known = serde_json::to_string(&known).unwrap();
-    this.scene.engine.execute(job.job_id, &["touch", GO_IN_IMAGE]).await;
+    this.scene.engine.exec(job.job_id, "0", &["touch", GO_IN_IMAGE]).await;
 
     let ended = this.scene.app.ended(job.job_id).await;
     assert_eq!(ended.status, "completed", "{ended:?}\n{}", this.scene.home.job_log(job.job_id));
@@ -186,7 +186,7 @@ async fn adopted(place: Place) {
     assert_eq!(tokens.len(), 2);
     match place {
         Place::Container => {
-            this.scene.engine.execute(job.job_id, &["touch", GO_IN_IMAGE]).await;
+            this.scene.engine.exec(job.job_id, "0", &["touch", GO_IN_IMAGE]).await;
         }
         Place::Host => std::fs::write(this.scene.home.dir().join("go"), "").unwrap(),
     }
