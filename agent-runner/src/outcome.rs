@@ -184,9 +184,8 @@ impl RunError {
     /// Of a lease that was not renewed, so that nothing more may be published.
     pub(crate) fn of_lease(published: Published, source: ApiError) -> Self {
         match source {
-            ApiError::Refused { status: 409, .. } | ApiError::Gone { .. } => {
-                Self::Superseded { published, source }
-            }
+            ApiError::Refused { status: 409, .. } => Self::Superseded { published, source },
+            source if source.is_unknown_to_the_app() => Self::Superseded { published, source },
             source => Self::LeaseUnknown { published, source },
         }
     }

@@ -8,8 +8,10 @@ use crate::JobId;
 /// A call of the worker API, as an operator would name it: `POST /api/worker/jobs/start`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    pub(crate) method: &'static str,
-    pub(crate) path: String,
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path, with that of the app's base URL.
+    pub path: String,
 }
 
 impl fmt::Display for Call {
@@ -89,6 +91,13 @@ impl ApiError {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Busy { .. })
+    }
+
+    /// Whether the app itself says that it does not know what the call names. A 404 without the app's
+    /// words can be that of a proxy in front of an app that is away.
+    #[must_use]
+    pub const fn is_unknown_to_the_app(&self) -> bool {
+        matches!(self, Self::Gone { message, .. } if !message.is_empty())
     }
 
     /// How long the app asked to wait, if it did.

@@ -22,7 +22,8 @@ const RENEWALS: u32 = 3;
 /// After a renewal that failed, the next follows this soon: the app counts on.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// The job counts as gone when the app has said this often that it does not know it.
+/// The job counts as gone when the app has said this often, in its own words, that it does not know it.
+/// A proxy says 404 without such words while the app behind it is away; that is no answer at all.
 const NOT_FOUND_TRIES: u32 = 5;
 
 /// The leases of one coordinator.
@@ -125,18 +126,15 @@ impl HeldLease {
                     self.leases.changed.notify_waiters();
                     wait = period;
                 }
-                // A proxy says 404 as well while the app behind it is away.
-                Err(ApiError::Gone { .. }) if not_found + 1 < NOT_FOUND_TRIES => {
-                    not_found += 1;
-                    wait = RETRY.min(period);
-                }
-                Err(error @ (ApiError::Refused { status: 409, .. } | ApiError::Gone { .. })) => {
-                    tracing::warn!(job.id = %self.job, %error, "the job is no longer ours");
-                    self.held.superseded.cancel();
-                    self.leases.changed.notify_waiters();
-                    return pending().await;
-                }
                 Err(error) => {
+                    not_found += u32::from(error.is_unknown_to_the_app());
+                    let is_over = matches!(error, ApiError::Refused { status: 409, .. });
+                    if is_over || not_found == NOT_FOUND_TRIES {
+                        tracing::warn!(job.id = %self.job, %error, "the job is no longer ours");
+                        self.held.superseded.cancel();
+                        self.leases.changed.notify_waiters();
+                        return pending().await;
+                    }
                     tracing::debug!(job.id = %self.job, %error, "lease not renewed");
                     wait = RETRY.min(period);
                 }

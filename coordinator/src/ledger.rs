@@ -2,8 +2,9 @@
 //!
 //! Invariants: a record is on disk before the step that it tells of is taken; a write is atomic
 //! and durable (temporary file, fsync, rename, fsync of the directory); a record that cannot be
-//! read is set aside under another name, never deleted, and never stops the others. Records hold
-//! no secret.
+//! read is set aside under another name, never deleted, and never stops the others; one that stands in
+//! for it takes its place, for a job without a record would be taken for garbage. Records hold no
+//! secret.
 
 mod durable;
 mod intent;
@@ -17,6 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api_client::JobId;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 pub(crate) use durable::{Existing, LedgerError, make_private_dir, write_durably, write_json};
 use durable::{remove_unfinished, sync_dir};
@@ -96,19 +99,14 @@ impl Ledger {
     pub(crate) fn load(&self) -> Result<Found, LedgerError> {
         let mut found = Found::default();
         for path in self.record_files()? {
-            match fs::read(&path)
-                .map_err(|error| error.to_string())
-                .and_then(|text| Record::parse(&text))
-            {
+            let text = fs::read(&path);
+            let text = text.as_deref().map_err(ToString::to_string);
+            match text.clone().and_then(Record::parse) {
                 Ok(record) => found.records.push(record),
                 Err(reason) => {
-                    found.records.extend(stand_in(&path));
-                    let aside = path.with_extension("unreadable");
-                    fs::rename(&path, &aside).map_err(|source| LedgerError {
-                        action: "set aside",
-                        path,
-                        source,
-                    })?;
+                    let record = stand_in(&path, text.unwrap_or_default());
+                    let aside = self.replace(path, record.as_ref())?;
+                    found.records.extend(record);
                     found.set_aside.push((aside, reason));
                 }
             }
@@ -117,7 +115,26 @@ impl Ledger {
         Ok(found)
     }
 
-    /// The jobs that have a record, readable or not.
+    /// Sets a record aside, with the other one in its place.
+    fn replace(&self, path: PathBuf, by: Option<&Record>) -> Result<PathBuf, LedgerError> {
+        let aside = path.with_extension("unreadable");
+        let failed = |source| LedgerError { action: "set aside", path: path.clone(), source };
+        let Some(record) = by else {
+            fs::rename(&path, &aside).map_err(failed)?;
+            return Ok(aside);
+        };
+        match fs::hard_link(&path, &aside) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(failed(error));
+            }
+            _ => {}
+        }
+        let (path, text) = self.file_of(record)?;
+        write_durably(&self.dir, &path, &text, Existing::Replace)?;
+        Ok(aside)
+    }
+
+    /// The jobs that have a record.
     pub(crate) fn held(&self) -> Result<HashSet<JobId>, LedgerError> {
         let job = |path: PathBuf| path.file_stem()?.to_str()?.parse().ok();
         Ok(self.record_files()?.into_iter().filter_map(job).collect())
@@ -164,17 +181,29 @@ impl Ledger {
     }
 }
 
-/// The record of a job whose own record cannot be read. A keeper's notes tell that it runs on the
-/// host.
-fn stand_in(path: &Path) -> Option<Record> {
+/// The record of a job whose own record cannot be read: what can be had of it, as a newer version's may
+/// be in good order otherwise. A keeper's notes tell that it runs on the host.
+fn stand_in(path: &Path, text: &[u8]) -> Option<Record> {
     let job: JobId = path.file_stem()?.to_str()?.parse().ok()?;
     let notes = path.parent()?.parent()?.join("host").join(job.to_string());
-    let stage = if notes.exists() {
+    let guessed = if notes.exists() {
         Stage::OnHost { keeper: None, notes: None, began: None }
     } else {
         Stage::InContainer { image: String::new(), began: None }
     };
-    Some(Record::claimed(JobRef::unreadable(job), None, 0).at(stage))
+    let left: Value = serde_json::from_slice(text).unwrap_or_default();
+    let about = part::<JobRef>(&left, "job").filter(|about| about.job_id == job);
+    let Some(about) = about else {
+        return Some(Record::claimed(JobRef::unreadable(job), None, 0).at(guessed));
+    };
+    let claimed_at = part(&left, "claimed_at").unwrap_or(0);
+    let record = Record::claimed(about, part(&left, "lease"), claimed_at);
+    let stage = part(&left, "stage").unwrap_or(guessed);
+    Some(Record { container: part(&left, "container"), ..record }.at(stage))
+}
+
+fn part<T: DeserializeOwned>(of: &Value, name: &str) -> Option<T> {
+    T::deserialize(of.get(name)?).ok()
 }
 
 #[cfg(test)]

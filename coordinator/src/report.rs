@@ -26,8 +26,12 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// Longest pause that the app can ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// A job is forgotten when the app has said this often in turn that it does not know it.
+/// A job is forgotten when the app has said this often, in its own words, that it does not know it.
 const NOT_FOUND_TRIES: u32 = 5;
+
+/// A 404 without the app's words may be that of a proxy while the app behind it is away, and the original
+/// app has no words for one: it counts when nothing else was said for this long.
+const NOT_FOUND_PATIENCE: Duration = Duration::from_secs(1800);
 
 /// How long a coordinator of one job waits for an engine that is gone.
 const ONCE_PATIENCE: Duration = Duration::from_secs(10);
@@ -78,7 +82,7 @@ async fn deliver(ctx: &Context, finished: &Finished) {
         log_failure(ctx, &finished.record, cause, &finished.tail).await;
     }
     let mut waits = delays(7).build();
-    let mut not_found = 0;
+    let mut unknown = Unknown::default();
     loop {
         let answer = tell(ctx, finished).await;
         let wait = match verdict(&answer) {
@@ -87,10 +91,8 @@ async fn deliver(ctx: &Context, finished: &Finished) {
                 tracing::warn!(job.id = %job.job_id, %error, "the app had settled the job before");
                 return;
             }
-            // A proxy says so as well while the app behind it is away.
             Verdict::NotFound(error) => {
-                not_found += 1;
-                if not_found == NOT_FOUND_TRIES {
+                if unknown.again(error, Instant::now()).is_break() {
                     tracing::warn!(job.id = %job.job_id, %error, "the app does not know the job");
                     return;
                 }
@@ -98,6 +100,7 @@ async fn deliver(ctx: &Context, finished: &Finished) {
                 waits.next().unwrap_or(LONGEST_DELAY)
             }
             Verdict::Later(error) => {
+                unknown = Unknown::default();
                 let wait = waits.next().unwrap_or(LONGEST_DELAY);
                 tracing::warn!(job.id = %job.job_id, %error, "outcome not delivered yet");
                 ctx.board.outcome_waits(job.job_id, &error.to_string(), Trouble::Passing);
@@ -129,6 +132,24 @@ async fn tell(ctx: &Context, finished: &Finished) -> Result<(), ApiError> {
         Outcome::Completed | Outcome::Superseded => {
             ctx.api().complete_job(job, HeldBy { claim_id }).await
         }
+    }
+}
+
+/// How long the app has said nothing but 404.
+#[derive(Debug, Default)]
+struct Unknown {
+    in_its_words: u32,
+    since: Option<Instant>,
+}
+
+impl Unknown {
+    /// Notes one more; breaks when it is to be believed.
+    fn again(&mut self, error: &ApiError, now: Instant) -> ControlFlow<()> {
+        self.in_its_words += u32::from(error.is_unknown_to_the_app());
+        let since = *self.since.get_or_insert(now);
+        let believed = self.in_its_words == NOT_FOUND_TRIES
+            || now.saturating_duration_since(since) >= NOT_FOUND_PATIENCE;
+        if believed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
@@ -212,4 +233,32 @@ async fn remove_container(ctx: &Context, job: &JobRef) -> ControlFlow<()> {
         sleep(waits.next().unwrap_or(LONGEST_DELAY)).await;
     }
     ControlFlow::Continue(())
+}
+
+#[cfg(test)]
+mod tests {
+    use api_client::Call;
+
+    use super::*;
+
+    fn gone(message: &str) -> ApiError {
+        let call = Call { method: "POST", path: "/api/worker/jobs/J/complete".to_owned() };
+        ApiError::Gone { call, message: message.to_owned() }
+    }
+
+    #[test]
+    fn a_proxys_404_is_believed_after_half_an_hour_and_the_apps_own_after_five() {
+        let now = Instant::now();
+        let mut unknown = Unknown::default();
+        let (soon, late) = (now + NOT_FOUND_PATIENCE / 2, now + NOT_FOUND_PATIENCE);
+        for at in [now, soon, soon, soon, soon, soon, soon] {
+            assert!(unknown.again(&gone(""), at).is_continue());
+        }
+        assert!(unknown.again(&gone(""), late).is_break());
+        let mut unknown = Unknown::default();
+        for _ in 1..NOT_FOUND_TRIES {
+            assert!(unknown.again(&gone("Job not found"), now).is_continue());
+        }
+        assert!(unknown.again(&gone("Job not found"), now).is_break());
+    }
 }

@@ -1,9 +1,11 @@
 //! A state directory that is written, damaged and read again.
 
-use api_client::{ProjectId, TicketId};
+use api_client::wire::Lease;
+use api_client::{ClaimId, ProjectId, TicketId};
 
 use super::record::{TicketRef, VERSION};
 use super::*;
+use crate::engine::ContainerRef;
 
 fn record() -> Record {
     let ticket = TicketRef { ticket_id: TicketId::random(), project_id: ProjectId::random() };
@@ -42,17 +44,26 @@ async fn every_truncation_of_a_record_is_set_aside_and_stops_no_other() {
         let of_bad = found.records.iter().find(|r| r.job.job_id == bad.job.job_id).unwrap();
         assert!(matches!(of_bad.stage, Stage::InContainer { .. }), "cut at {length}");
         assert_eq!((found.records.len(), found.set_aside.len()), (2, 1), "cut at {length}");
+        // Its job stays held: without a record it would be taken for garbage.
+        assert_eq!(ledger.held().unwrap().len(), 2, "cut at {length}");
+        assert!(ledger.load().unwrap().set_aside.is_empty(), "cut at {length}");
     }
 }
 
 #[tokio::test]
-async fn a_record_of_a_newer_version_is_set_aside() {
+async fn a_record_of_a_newer_version_is_set_aside_and_what_is_known_of_it_is_used() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(dir.path()).unwrap();
-    let newer = Record { version: VERSION + 1, ..record() };
+    let lease = Some(Lease { claim_id: ClaimId::random(), lease_sec: 90 });
+    let container = Some(ContainerRef::of(JobId::random()));
+    let newer = Record { version: VERSION + 1, lease, container, ..record() };
     ledger.write(&newer).await.unwrap();
     let found = ledger.load().unwrap();
-    assert_eq!((found.records.len(), found.set_aside.len()), (1, 1));
+    assert_eq!(found.set_aside.len(), 1);
+    let cancel_flag = CancelFlag::Ours;
+    let expected = Record { version: VERSION, cancel_flag, ..newer };
+    assert_eq!(found.records, [expected.clone()]);
+    assert_eq!(ledger.load().unwrap().records, [expected]);
 }
 
 #[tokio::test]

@@ -91,10 +91,8 @@ async fn a_mode_is_proven_anew_by_an_engine_that_was_away() {
     scene.home.set("DOCKER_HOST", &proxy.host()).set("AGENT_DOCKER_MODE", "dind-caps");
     let mut coordinator = scene.home.start();
     for proofs in 1..=2 {
-        eventually("the proof", async || {
-            (proxy.count("POST", "/start") == proofs).then_some(())
-        })
-        .await;
+        eventually("the proof", async || (proxy.count("POST", "/start") == proofs).then_some(()))
+            .await;
         eventually("its end", async || (scene.containers().await == 0).then_some(())).await;
         proxy.down(Absence::NoSocket);
         coordinator.wait_for_log("does not answer").await;
