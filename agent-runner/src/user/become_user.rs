@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
@@ -97,6 +98,7 @@ impl Become {
     }
 
     fn change(&self) -> Result<(), Errno> {
+        first_to_go();
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
         for pipe in [io::stdin().as_fd(), io::stdout().as_fd(), io::stderr().as_fd()] {
             give_pipe(pipe, uid, gid)?;
@@ -110,6 +112,15 @@ impl Become {
             Privileges::Gainable => Ok(()),
         }
     }
+}
+
+/// Has the kernel end this process, and what it starts, before the runner when memory is short: many
+/// small processes would else outlive the one that can say what happened.
+fn first_to_go() {
+    /// Of 1000: counts like half of the memory that there is.
+    const MORE_THAN_THE_RUNNER: &str = "500";
+    // One that is likelier to be ended already stays so; that the kernel refuses costs no job.
+    let _refused = fs::write("/proc/self/oom_score_adj", MORE_THAN_THE_RUNNER);
 }
 
 /// A pipe that is another user's can be used, but not opened once more as `/dev/stderr`.

@@ -23,9 +23,11 @@ const DOCKERFILE: &str = "FROM debian:bookworm-slim\n\
     COPY agent-runner /usr/local/bin/agent-runner\n\
     ENTRYPOINT [\"/usr/local/bin/agent-runner\"]\n";
 
-/// `claude` as a script: waits for a file `go` beside itself, then does its work.
+/// `claude` as a script: waits for a file `go` beside itself, then does its work. Where the repository
+/// has a program `worker`, it does that instead.
 const CLAUDE: &str = "#!/bin/sh\n\
     cat > /dev/null\n\
+    [ ! -x ./worker ] || exec ./worker\n\
     until [ -e \"${0%/*}/go\" ]; do sleep 0.1; done\n\
     echo new > new.txt\n\
     echo '{\"type\":\"result\",\"is_error\":false,\"result\":\"All done.\"}'\n";

@@ -78,7 +78,8 @@ impl AppProxy {
     pub async fn start(app_url: &str) -> Self {
         let http = api_client::http::http_client("integration-tests").build().unwrap();
         let shared = Arc::new(Shared { app: app_url.to_owned(), http, state: Mutex::default() });
-        let bound = Bound::new("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        // Agents in containers come to it as well.
+        let bound = Bound::new("0.0.0.0:0".parse().unwrap()).await.unwrap();
         let router = Router::new().fallback(pass).with_state(Arc::clone(&shared));
         let server = bound.serve("app proxy", router, CancellationToken::new());
         Self { server: Some(server), shared }

@@ -14,6 +14,7 @@ mod host;
 mod images;
 mod lease;
 mod limits;
+mod neighbours;
 mod once;
 mod operating;
 mod original;
