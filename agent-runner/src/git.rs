@@ -16,6 +16,8 @@ mod repo_url;
 mod shadow;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod workers_head;
 
 use std::ffi::{OsStr, OsString};
@@ -89,6 +91,9 @@ pub(crate) struct Git {
     cancel: CancellationToken,
     /// An empty home for git (so that no `.netrc` is read), and the folder of the token's socket.
     scratch: tempfile::TempDir,
+    /// A repository of ours without anything, for commands that are about none: git would look for one
+    /// in the folders above, where others may write, and obey its configuration.
+    empty: PathBuf,
     protocols: &'static str,
 }
 
@@ -103,14 +108,27 @@ impl Git {
         helper: PathBuf,
         cancel: CancellationToken,
     ) -> Result<Self, GitError> {
+        Self::with_scratch_in(&std::env::temp_dir(), environment, helper, cancel)
+    }
+
+    fn with_scratch_in(
+        parent: &Path,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        helper: PathBuf,
+        cancel: CancellationToken,
+    ) -> Result<Self, GitError> {
         let operation = Operation::Local("preparation");
-        let scratch = private_folder("agent-git-", &std::env::temp_dir())
-            .map_err(|source| GitError::Start { operation, source })?;
+        let start = |source| GitError::Start { operation, source };
+        let scratch = private_folder("agent-git-", parent).map_err(start)?;
+        // The folder for temporary files may be named relative to where we are, which git is not.
+        let empty = scratch.path().canonicalize().map_err(start)?.join("empty.git");
+        shadow::init_bare(&empty).map_err(|source| start(io::Error::other(source)))?;
         Ok(Self {
             environment: kept(environment),
             helper,
             cancel,
             scratch,
+            empty,
             protocols: "http:https",
         })
     }
@@ -120,7 +138,7 @@ impl Git {
         &self.cancel
     }
 
-    /// A command with everything pinned, in an empty folder outside of any repository.
+    /// A command with everything pinned, in our empty repository.
     fn command(&self, credentials: Option<&Path>) -> Command {
         let mut command = Command::new("git");
         command
@@ -129,14 +147,14 @@ impl Git {
             .env("HOME", self.scratch.path())
             .env("LC_ALL", "C")
             .env("GIT_ALLOW_PROTOCOL", self.protocols)
-            .env("GIT_CEILING_DIRECTORIES", self.scratch.path())
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_DIR", &self.empty)
             // What is missing is an error, and not fetched from where a configuration says.
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_TERMINAL_PROMPT", "0")
-            .current_dir(self.scratch.path());
+            .current_dir(&self.empty);
         for pinned in PINNED {
             command.args(["-c", pinned]);
         }
@@ -161,6 +179,7 @@ impl Git {
             // Git must not go looking for a repository above the folder.
             let ceiling = folder.parent().unwrap_or(folder);
             command.env("GIT_CEILING_DIRECTORIES", ceiling);
+            command.env_remove("GIT_DIR");
             command.current_dir(folder);
         }
         command.envs(call.environment.iter().cloned());
@@ -273,43 +292,4 @@ fn kept(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<(OsS
         kept.push(("GIT_SSL_CAINFO".into(), bundle));
     }
     kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pair(name: &str, value: &str) -> (OsString, OsString) {
-        (name.into(), value.into())
-    }
-
-    #[test]
-    fn git_sees_neither_tokens_nor_settings_of_ours() {
-        let environment = [
-            pair("GITHUB_TOKEN", "ghp_secret"),
-            pair("GIT_CONFIG_COUNT", "1"),
-            pair("GIT_DIR", "/elsewhere"),
-            pair("PATH", "/bin"),
-            pair("HTTPS_PROXY", "http://proxy:3128"),
-        ];
-        let kept = kept(environment);
-        assert_eq!(kept, [pair("PATH", "/bin"), pair("HTTPS_PROXY", "http://proxy:3128")]);
-    }
-
-    #[test]
-    fn a_ca_bundle_reaches_git_under_the_name_it_reads() {
-        let own = kept([pair("SSL_CERT_FILE", "/ca.pem")]);
-        assert!(own.contains(&pair("GIT_SSL_CAINFO", "/ca.pem")));
-        let both = kept([pair("SSL_CERT_FILE", "/ca.pem"), pair("GIT_SSL_CAINFO", "/git.pem")]);
-        assert!(!both.contains(&pair("GIT_SSL_CAINFO", "/ca.pem")));
-    }
-
-    #[tokio::test]
-    async fn a_cancelled_run_starts_no_command() {
-        let git = testing::git();
-        git.cancel.cancel();
-        let call = Call::new(Operation::Local("version"), "nothing").arg("version");
-        let error = git.local(&call).await.unwrap_err();
-        assert!(matches!(error, GitError::Cancelled { .. }), "{error}");
-    }
 }

@@ -1,5 +1,5 @@
-//! Commands that talk to the remote. They run outside of every repository, or with a git directory
-//! of ours, so that no configuration that a worker could have written has a say in them; a clone
+//! Commands that talk to the remote. They run with a git directory of ours, an empty one
+//! where there is none, so that no configuration that a worker could have written has a say in them; a clone
 //! and what follows it at once are the exception, for nobody has been there yet.
 
 use std::path::Path;
@@ -167,5 +167,37 @@ impl Git {
             server.stop().await;
         }
         ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::testing::{self, Remote, run};
+    use super::*;
+
+    /// A folder for temporary files in which a worker made a repository that leads elsewhere.
+    fn trap(remote: &Remote, elsewhere: &Remote) -> tempfile::TempDir {
+        let temporary = tempfile::tempdir().unwrap();
+        run(temporary.path(), &["init", "-q", "--bare", ".git"]);
+        let name = format!("url.{}.insteadOf", elsewhere.source().url);
+        let url = remote.source().url.to_string();
+        run(temporary.path(), &["--git-dir=.git", "config", &name, &url]);
+        temporary
+    }
+
+    #[tokio::test]
+    async fn a_repository_among_temporary_files_has_no_say_in_what_the_remote_is() {
+        let (remote, elsewhere) = (Remote::new("main"), Remote::new("main"));
+        elsewhere.commit("main", "LIE", "x");
+        let temporary = trap(&remote, &elsewhere);
+        let git = testing::git_in(temporary.path(), CancellationToken::new());
+        let main: BranchName = "main".parse().unwrap();
+        let seen = git.ls_pushed(&remote.source(), &main).await.unwrap();
+        assert_eq!(seen.unwrap().to_string(), remote.head("main"));
+        let clone = remote.place("clone");
+        git.clone(&remote.source(), &main, 1, &clone).await.unwrap();
+        assert_eq!(run(&clone, &["rev-parse", "HEAD"]), remote.head("main"));
     }
 }

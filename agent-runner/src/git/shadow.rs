@@ -135,8 +135,8 @@ impl Shadow {
     }
 
     fn init(&self, branch: &BranchName) -> Result<(), git2::Error> {
-        let mut options = RepositoryInitOptions::new();
-        options.bare(true).external_template(false).initial_head(branch.as_str());
+        let mut options = bare();
+        options.initial_head(branch.as_str());
         let repository = Repository::init_opts(self.path(), &options)?;
         let mut config = repository.config()?.open_level(git2::ConfigLevel::Local)?;
         CONFIG.iter().try_for_each(|(name, value)| config.set_str(name, value))
@@ -183,4 +183,15 @@ impl Shadow {
         let nowhere: [&Path; 0] = [];
         Repository::open_ext(self.path(), flags, nowhere)
     }
+}
+
+/// Makes a git directory of ours without anything.
+pub(super) fn init_bare(folder: &Path) -> Result<(), git2::Error> {
+    Repository::init_opts(folder, &bare()).map(drop)
+}
+
+fn bare() -> RepositoryInitOptions {
+    let mut options = RepositoryInitOptions::new();
+    options.bare(true).external_template(false);
+    options
 }

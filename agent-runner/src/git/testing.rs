@@ -14,8 +14,13 @@ pub(crate) fn git() -> Git {
 
 /// The same, until it is cancelled.
 pub(crate) fn git_until(cancel: CancellationToken) -> Git {
+    git_in(&std::env::temp_dir(), cancel)
+}
+
+/// The same, with its own files in this folder for temporary ones.
+pub(crate) fn git_in(temporary: &Path, cancel: CancellationToken) -> Git {
     let helper = PathBuf::from("/nonexistent/agent-runner");
-    let mut git = Git::new(std::env::vars_os(), helper, cancel).unwrap();
+    let mut git = Git::with_scratch_in(temporary, std::env::vars_os(), helper, cancel).unwrap();
     git.protocols = "http:https:file";
     git
 }
