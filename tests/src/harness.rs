@@ -30,7 +30,7 @@ pub use agent_image::{AGENT_IMAGE, GO_IN_IMAGE, build_agent_image, install_claud
 pub use app::{App, Job, KEY, LogRecord};
 pub use app_proxy::{AppProxy, Exchange};
 pub use coordinator::{Coordinator, Home};
-pub use deployment::{Deployment, Keys, SourceFile};
+pub use deployment::{Deployment, Keys, SourceFile, repo_name};
 pub use engine::{COORDINATOR_LABEL, Engine, Image};
 pub use engine_proxy::{Absence, EngineProxy, Moment};
 pub use full_disk::FullDisk;

@@ -41,6 +41,8 @@ pub struct ForgeApp {
     pub installed_on: Vec<RepoName>,
     /// How long its tokens are good for; an hour on GitHub.
     pub token_life: Duration,
+    /// The first tokens that it is given, in this order; those after them are random.
+    pub first_tokens: Vec<String>,
 }
 
 /// The public key is no PEM text.
@@ -58,7 +60,7 @@ impl ForgeApp {
     ) -> Result<Self, NoPublicKey> {
         let body: String = public_pem.lines().filter(|line| !line.starts_with("-----")).collect();
         let public_key = STANDARD.decode(body.trim()).map_err(|_| NoPublicKey)?;
-        Ok(Self { id, public_key, installed_on, token_life })
+        Ok(Self { id, public_key, installed_on, token_life, first_tokens: Vec::new() })
     }
 
     /// The id of the installation on a repository's owner.
@@ -131,11 +133,12 @@ struct Issued {
 pub(super) struct IssuedTokens(Mutex<Vec<Issued>>);
 
 impl IssuedTokens {
-    /// One more.
-    pub(super) fn issue(&self, repos: Vec<RepoName>, life: Duration) -> String {
-        let token = format!("ghs_{}", Uuid::new_v4().simple());
-        let issued = Issued { token: token.clone(), repos, end: Instant::now() + life };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(issued);
+    /// One more for this App.
+    pub(super) fn issue(&self, app: &ForgeApp, repos: Vec<RepoName>) -> String {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let random = || format!("ghs_{}", Uuid::new_v4().simple());
+        let token = app.first_tokens.get(all.len()).cloned().unwrap_or_else(random);
+        all.push(Issued { token: token.clone(), repos, end: Instant::now() + app.token_life });
         token
     }
 

@@ -77,7 +77,7 @@ async fn make_token(
         "There is at least one repository that does not exist or is not accessible to the parent \
          installation.",
     ))?;
-    let token = forge.issued.issue(repos, app.token_life);
+    let token = forge.issued.issue(app, repos);
     let answer = json!({
         "token": token,
         "expires_at": timestamp::after(app.token_life),

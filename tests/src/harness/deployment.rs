@@ -15,7 +15,7 @@ use super::coordinator::{Coordinator, Home};
 use super::engine::{Engine, remove_volumes_named};
 use super::mode::DockerMode;
 use super::wait::eventually;
-use crate::forge::{ForgeOptions, RepoName, RepoSource, TestForge, Token};
+use crate::forge::{ForgeApp, ForgeOptions, RepoName, RepoSource, TestForge, Token};
 use crate::llm::{LlmOptions, Script, ScriptedLlm};
 
 /// The coordinator's configuration file, in its home.
@@ -67,10 +67,22 @@ impl Deployment {
         keys: &Keys,
         files: &[SourceFile<'_>],
     ) -> Self {
+        Self::start_with_app(engine, image, mode, keys, files, None).await
+    }
+
+    /// The same with a GitHub App, which is known to the forge alone.
+    pub async fn start_with_app(
+        engine: &Engine,
+        image: &str,
+        mode: DockerMode,
+        keys: &Keys,
+        files: &[SourceFile<'_>],
+        app: Option<ForgeApp>,
+    ) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let address = engine.host_address().await;
-        let forge = start_forge(&folder.path().join("forge"), address, &keys.forge).await;
-        let repo = RepoName::new("acme", "demo").expect("a plain name");
+        let forge = start_forge(&folder.path().join("forge"), address, &keys.forge, app).await;
+        let repo = repo_name();
         let source = repository(&folder.path().join("source"), files);
         forge.create_repo(&repo, RepoSource::From(&source)).await.expect("a repository");
         let script = Script { api_key: Some(keys.model.clone()), ..Script::default() };
@@ -162,10 +174,20 @@ impl Drop for Deployment {
     }
 }
 
-async fn start_forge(root: &Path, address: IpAddr, token: &str) -> TestForge {
+/// The repository of the only project.
+pub fn repo_name() -> RepoName {
+    RepoName::new("acme", "demo").expect("a plain name")
+}
+
+async fn start_forge(
+    root: &Path,
+    address: IpAddr,
+    token: &str,
+    app: Option<ForgeApp>,
+) -> TestForge {
     let token = Token::new(token).expect("a plain token");
     let options =
-        ForgeOptions { listen: SocketAddr::new(address, 0), ..ForgeOptions::new(root, token) };
+        ForgeOptions { listen: SocketAddr::new(address, 0), app, ..ForgeOptions::new(root, token) };
     TestForge::start(options).await.expect("a forge")
 }
 

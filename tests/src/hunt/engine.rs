@@ -27,7 +27,9 @@ pub(super) fn search_inspect(hits: &mut Hits<'_>) {
         }
     }
     known.extend(list("/networks").iter().map(|id| format!("/networks/{id}")));
-    known.extend(list("/images/json").iter().map(|id| format!("/images/{id}/json")));
+    for image in list("/images/json") {
+        known.extend(["json", "history"].map(|part| format!("/images/{image}/{part}")));
+    }
     let volumes = list("/volumes");
     known.extend(volumes.iter().map(|name| format!("/volumes/{name}")));
     for path in known {
@@ -53,6 +55,14 @@ pub(super) fn search_commit(hits: &mut Hits<'_>, container: &str) {
         }
     }
     call("DELETE", &format!("/images/{image}?force=1")).expect("it can be removed");
+}
+
+/// The folder of what a container has written.
+pub(super) fn layer(container: &str) -> PathBuf {
+    let text = call("GET", &format!("/containers/{container}/json")).expect("a container");
+    let known: Value = serde_json::from_slice(&text).expect("JSON");
+    let layer = known["GraphDriver"]["Data"]["UpperDir"].as_str();
+    PathBuf::from(layer.expect("layers in folders, as overlay2 has them"))
 }
 
 /// Where the engine keeps its files.

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::pattern::Matcher;
-use crate::harness::DockerMode;
+use super::scene::Scene;
 
 /// Where people look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,8 +77,8 @@ impl Place {
 /// A secret where none may be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hit {
-    /// In which mode the job ran.
-    pub mode: DockerMode,
+    /// In which deployment.
+    pub scene: Scene,
     /// The kind of place.
     pub place: Place,
     /// Where exactly.
@@ -91,10 +91,10 @@ pub struct Hit {
 
 impl fmt::Display for Hit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { mode, place, path, secret, form } = self;
+        let Self { scene, place, path, secret, form } = self;
         write!(
             f,
-            "hit: mode={mode} place={} secret={secret} form={form:?} path={path}",
+            "hit: scene={scene} place={} secret={secret} form={form:?} path={path}",
             place.name()
         )
     }
@@ -103,7 +103,7 @@ impl fmt::Display for Hit {
 /// What a search has found so far, and how much it has looked at.
 #[derive(Debug)]
 pub struct Hits<'m> {
-    mode: DockerMode,
+    scene: Scene,
     matcher: &'m Matcher,
     found: BTreeSet<Hit>,
     looked: BTreeMap<Place, Looked>,
@@ -119,8 +119,8 @@ pub struct Looked {
 }
 
 impl<'m> Hits<'m> {
-    pub(super) fn new(mode: DockerMode, matcher: &'m Matcher) -> Self {
-        Self { mode, matcher, found: BTreeSet::new(), looked: BTreeMap::new() }
+    pub(super) fn new(scene: Scene, matcher: &'m Matcher) -> Self {
+        Self { scene, matcher, found: BTreeSet::new(), looked: BTreeMap::new() }
     }
 
     /// Searches what `reader` brings.
@@ -130,7 +130,7 @@ impl<'m> Hits<'m> {
         looked.items += 1;
         looked.bytes += bytes;
         self.found.extend(found.into_iter().map(|one| Hit {
-            mode: self.mode,
+            scene: self.scene,
             place,
             path: path.to_owned(),
             secret: one.secret,

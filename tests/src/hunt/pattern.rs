@@ -95,6 +95,7 @@ fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("JSON", serde_json::Value::from(text).to_string().trim_matches('"').to_owned()),
         ("JSON", each(&|byte| format!("\\u{byte:04x}"))),
         ("quoted", format!("{text:?}").trim_matches('"').to_owned()),
+        ("shell", each(&|byte| escaped(byte))),
         ("HTML", text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")),
     ];
     for engine in [STANDARD, URL_SAFE] {
@@ -105,6 +106,12 @@ fn forms(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     forms.push(("UTF-16", text.encode_utf16().flat_map(u16::to_le_bytes).collect()));
     forms.push(("UTF-16", text.encode_utf16().flat_map(u16::to_be_bytes).collect()));
     forms
+}
+
+/// A character as a shell reads it outside of quotes.
+fn escaped(byte: u8) -> String {
+    let sign = if byte.is_ascii_alphanumeric() || b"%+-/_".contains(&byte) { "" } else { "\\" };
+    format!("{sign}{}", char::from(byte))
 }
 
 /// How these bytes look in base64 when so many bytes stand before them: only the digits that depend

@@ -11,8 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::engine;
+use super::held::Held;
 use super::hit::{Hit, Place};
 use super::repository::git_dirs;
+use super::scene::Scene;
 use super::secret::Secret;
 use crate::harness::{Deployment, Job, STUB_IMAGE};
 
@@ -21,7 +23,10 @@ const LIFE_SECONDS: &str = "120";
 
 /// The planted secrets.
 #[derive(Debug)]
-pub(super) struct Plant(Vec<(Place, Secret)>);
+pub(super) struct Plant {
+    scene: Scene,
+    planted: Vec<(Place, Secret)>,
+}
 
 /// What has to be taken away again.
 #[derive(Debug)]
@@ -32,14 +37,14 @@ pub(super) struct Planted {
 }
 
 impl Plant {
-    pub(super) fn random() -> Self {
+    pub(super) fn random(scene: Scene) -> Self {
         let planted =
             |place: Place| (place, Secret::random(format!("planted-{}", place.name()), ""));
-        Self(Place::ALL.map(planted).into())
+        Self { scene, planted: scene.places().map(planted).collect() }
     }
 
     pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        self.0.iter().map(|(_, secret)| secret)
+        self.planted.iter().map(|(_, secret)| secret)
     }
 
     /// The places in which the secret that was planted there was not found.
@@ -47,16 +52,15 @@ impl Plant {
         let found = |place: Place, name: &str| {
             hits.iter().any(|hit| hit.place == place && hit.secret == name)
         };
-        let missed = self.0.iter().filter(|(place, secret)| !found(*place, &secret.name));
+        let missed = self.planted.iter().filter(|(place, secret)| !found(*place, &secret.name));
         missed.map(|(place, _)| *place).collect()
     }
 
-    /// Puts each in its place. `first` is the first process of the job's container.
-    pub(super) async fn put(&self, deployment: &Deployment, job: &Job, first: u32) -> Planted {
+    /// Puts each in its place.
+    pub(super) async fn put(&self, deployment: &Deployment, job: &Job, held: &Held) -> Planted {
         let mut planted =
             Planted { processes: Vec::new(), containers: Vec::new(), volumes: Vec::new() };
-        let root = format!("/proc/{first}/root");
-        for (place, secret) in &self.0 {
+        for (place, secret) in &self.planted {
             let value = secret.value.as_str();
             match place {
                 Place::Environment => planted.processes.push(sleeper(|sleep| {
@@ -73,7 +77,7 @@ impl Plant {
                     let label = format!("planted={}", value.chars().rev().collect::<String>());
                     planted.containers.push(container(&["--label", &label]));
                 }
-                Place::Commit => write(Path::new(&root).join("opt/planted").as_path(), value),
+                Place::Commit => write(&held.root().join("opt/planted"), value),
                 Place::Disk => planted.volumes.push(volume(&wide(value))),
                 Place::Ledger => write(&deployment.home.state_dir().join("planted"), value),
                 Place::Journal => append(&deployment.home.dir().join("coordinator.1.log"), value),
@@ -82,7 +86,7 @@ impl Plant {
                 Place::PullRequest => {
                     add_object(&deployment.forge.repo_path(&deployment.repo), value);
                 }
-                Place::Clone => add_object(&clone_of(Path::new(&root)), value),
+                Place::Clone => add_object(&clone_of(&held.job_folder(self.scene)), value),
             }
         }
         planted
@@ -150,8 +154,8 @@ fn add_object(directory: &Path, content: &str) {
 }
 
 /// The git directory of the job, as the host sees it.
-fn clone_of(root: &Path) -> PathBuf {
-    let found = git_dirs(&root.join("tmp"));
+fn clone_of(folder: &Path) -> PathBuf {
+    let found = git_dirs(folder);
     found.into_iter().find(|dir| dir.ends_with(".git")).expect("the job has a clone")
 }
 

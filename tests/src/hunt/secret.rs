@@ -1,12 +1,27 @@
 //! The secrets of a job: random, and each to be told from the others.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::hit::{Hit, Place};
-use crate::harness::Keys;
+use super::scene::Scene;
+use crate::forge::ForgeApp;
+use crate::harness::{Keys, repo_name};
+
+/// The GitHub App.
+pub(super) const APP_ID: u64 = 12_345;
+const APP_KEY: &str = include_str!("../../testdata/github-app.pem");
+const APP_PUBLIC_KEY: &str = include_str!("../../testdata/github-app.public.pem");
+
+/// How long its tokens are good for.
+const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 
 /// Random characters of a value.
 const LENGTH: usize = 40;
+
+/// Tokens of the GitHub App that are known before it gets them: more than a short job needs.
+const TOKENS: usize = 4;
 
 /// Signs that URLs, JSON and HTML each write in a way of their own.
 const SIGNS: &str = "/+\"<&%";
@@ -34,7 +49,11 @@ pub(super) struct Secrets {
     pub(super) keys: Keys,
     /// Secrets that the app hands to its agents.
     of_app: Vec<(&'static str, Secret)>,
-    proxy: Secret,
+    /// Where agents may have a proxy of the operator's.
+    proxy: Option<Secret>,
+    /// Where there is a GitHub App: its private key, by its lines, and the tokens it will get.
+    github_app: Vec<Secret>,
+    tokens: Vec<Secret>,
 }
 
 impl Secret {
@@ -49,9 +68,9 @@ impl Secret {
 }
 
 impl Secrets {
-    pub(super) fn random() -> Self {
+    pub(super) fn random(scene: Scene) -> Self {
         let value = |prefix| Secret::random("", prefix).value;
-        Self {
+        let mut secrets = Self {
             keys: Keys { forge: value("ghp_"), worker_api: value(""), model: value("sk-") },
             of_app: vec![
                 ("AGENT_API_KEY", Secret::random("director-key", "sk-ant-")),
@@ -59,8 +78,18 @@ impl Secrets {
                 ("EMBEDDING_API_KEY", Secret::random("embedding-key", "")),
                 ("MEMORY_LLM_API_KEY", Secret::random("memory-key", "")),
             ],
-            proxy: Secret::random(PROXY, SIGNS),
+            // Egress that is guarded leaves no room for another proxy.
+            proxy: (scene != Scene::Guarded).then(|| Secret::random(PROXY, SIGNS)),
+            github_app: Vec::new(),
+            tokens: Vec::new(),
+        };
+        if scene == Scene::GithubApp {
+            let lines = APP_KEY.lines().filter(|line| line.len() > LENGTH && !line.contains('-'));
+            secrets.github_app = lines.map(|line| Secret::of("github-app-key", line)).collect();
+            let token = |number| Secret::random(format!("installation-token-{number}"), "ghs_");
+            secrets.tokens = (1..=TOKENS).map(token).collect();
         }
+        secrets
     }
 
     pub(super) fn all(&self) -> Vec<Secret> {
@@ -68,9 +97,24 @@ impl Secrets {
             Secret::of("forge-token", &self.keys.forge),
             Secret::of("worker-api-key", &self.keys.worker_api),
             Secret::of("model-key", &self.keys.model),
-            self.proxy.clone(),
         ];
-        keys.into_iter().chain(self.of_app.iter().map(|(_, secret)| secret.clone())).collect()
+        let of_app = self.of_app.iter().map(|(_, secret)| secret);
+        let more = of_app.chain(&self.proxy).chain(&self.github_app).chain(&self.tokens);
+        keys.into_iter().chain(more.cloned()).collect()
+    }
+
+    /// The private key of the GitHub App.
+    pub(super) const fn app_key() -> &'static str {
+        APP_KEY
+    }
+
+    /// The GitHub App, as the forge is told of it.
+    pub(super) fn forge_app(&self) -> Option<ForgeApp> {
+        let tokens: Vec<String> = self.tokens.iter().map(|token| token.value.clone()).collect();
+        (!tokens.is_empty()).then(|| {
+            let app = ForgeApp::new(APP_ID, APP_PUBLIC_KEY, vec![repo_name()], TOKEN_LIFE);
+            ForgeApp { first_tokens: tokens, ..app.expect("a key of ours") }
+        })
     }
 
     /// The settings of the app that hold some of them.
@@ -82,8 +126,9 @@ impl Secrets {
 
     /// Lines of the coordinator's configuration file: a proxy that no URL of the job leads to.
     pub(super) fn config(&self) -> String {
+        let Some(proxy) = &self.proxy else { return String::new() };
         let password: String =
-            url::form_urlencoded::byte_serialize(self.proxy.value.as_bytes()).collect();
+            url::form_urlencoded::byte_serialize(proxy.value.as_bytes()).collect();
         format!("[agent.env]\nHTTPS_PROXY = \"http://me:{password}@proxy.invalid:3128\"\n")
     }
 }

@@ -1,10 +1,10 @@
 #!/bin/bash
 # The work of a job that is hunted through: what a worker does by day, and what
-# one with bad intentions reads through the engine that it was given.
+# one with bad intentions reads, by itself or through the engine that it was given.
 #   bash work.sh MODE NAME
 set -u
 
-mode=$1 name=terarchitect-test-$2
+mode=$1 name=$2
 
 # The text in the memory of every agent-runner that can be seen.
 # shellcheck disable=SC2016
@@ -35,13 +35,16 @@ import_image() {
 
 printf 'the work is done\n' >result.txt
 git add result.txt && git commit --quiet --message "Add a result"
+reader=(perl -e "$READER")
 if [ "$mode" != none ]; then
     import_image
     docker run --detach --name "$name" --env GREETING=hello "$name" sleep 600 >/dev/null
-    docker run --rm --cap-add SYS_PTRACE --pid host --log-driver none "$name" perl -e "$READER" >/dev/shm/reach
+    reader=(docker run --rm --cap-add SYS_PTRACE --pid host --log-driver none "$name" "${reader[@]}")
 fi
-touch /tmp/held
-until [ -e /tmp/go ]; do sleep 0.1; done
+"${reader[@]}" >"/dev/shm/$name"
+touch held
+until [ -e go ]; do sleep 0.1; done
+rm -f held go "/dev/shm/$name"
 if [ "$mode" != none ]; then
     docker rm --force "$name" >/dev/null
     docker rmi "$name" >/dev/null
