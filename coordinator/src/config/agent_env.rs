@@ -75,6 +75,16 @@ agent_env! {
     Text "no_proxy" "Hosts reached without a proxy, for programs that read the lower-case name.",
 }
 
+/// The setting that stands in for this one: the forge's token has two names.
+pub(super) fn other_token(setting: &Setting) -> Option<&'static Setting> {
+    let other = match setting.name {
+        env::GITHUB_TOKEN => env::GH_TOKEN,
+        env::GH_TOKEN => env::GITHUB_TOKEN,
+        _ => return None,
+    };
+    ALL.iter().find(|setting| setting.name == other)
+}
+
 /// The document that starts every job's settings: what was given, and nothing else.
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<JobDocument> {
     let mut document = JobDocument::default();

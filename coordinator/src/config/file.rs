@@ -106,10 +106,19 @@ impl ConfigFile {
             None => return problems,
         };
         for (id, table) in tables {
-            let (Ok(project), Value::Table(table)) = (id.parse(), table) else {
+            let (Ok(project), Value::Table(table)) = (id.parse::<ProjectId>(), table) else {
                 problems = Self::no_project(file, &join(PROJECT, id), problems);
                 continue;
             };
+            // What is looked for is the usual spelling.
+            if project.to_string() != *id {
+                problems.push(Problem::Unknown {
+                    path: file.to_owned(),
+                    what: format!("table [{}]", join(PROJECT, id)),
+                    hint: format!("(write this project's id as [project.\"{project}\"])"),
+                });
+                continue;
+            }
             let own: Vec<String> =
                 paths.iter().filter_map(|path| of_project(project, path)).collect();
             let own: Vec<&str> = own.iter().map(String::as_str).collect();

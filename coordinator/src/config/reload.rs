@@ -114,7 +114,7 @@ pub(crate) fn reloaded(now: &Config, new: Config) -> Reloaded {
     );
     let mut config = new;
     config.app.url.clone_from(&now.app.url);
-    config.engine.clone_from(&now.engine);
+    config.engine.host.clone_from(&now.engine.host);
     config.state_dir.clone_from(&now.state_dir);
     config.breaker.clone_from(&now.breaker);
     config.shutdown.clone_from(&now.shutdown);
@@ -152,12 +152,18 @@ mod tests {
             ("BREAKER_OPEN", "5s"),
             ("DRAIN_TIMEOUT", "5s"),
             ("JOB_TIMEOUT", "2h"),
+            ("DOCKER_HOST", "tcp://other.example:2375"),
+            ("DOCKER_CONFIG", "/etc/docker-logins"),
             ("TERARCHITECT_WORKER_API_KEY", "mended"),
             ("WORKER_MODEL", "other"),
         ]);
         let Reloaded { config, taken_up, at_restart } = reloaded(&now, new);
-        assert_eq!(at_restart, ["COORDINATOR_STATE_DIR", "BREAKER_OPEN", "DRAIN_TIMEOUT"]);
-        assert_eq!(taken_up, ["TERARCHITECT_WORKER_API_KEY", "JOB_TIMEOUT", "WORKER_MODEL"]);
+        let fixed = ["DOCKER_HOST", "COORDINATOR_STATE_DIR", "BREAKER_OPEN", "DRAIN_TIMEOUT"];
+        assert_eq!(at_restart, fixed);
+        let live = ["TERARCHITECT_WORKER_API_KEY", "DOCKER_CONFIG", "JOB_TIMEOUT", "WORKER_MODEL"];
+        assert_eq!(taken_up, live);
+        assert_eq!(config.engine.host, now.engine.host);
+        assert_eq!(config.engine.docker_config, Some("/etc/docker-logins".into()));
         assert_eq!(config.state_dir, now.state_dir);
         assert_eq!((&config.breaker, &config.shutdown), (&now.breaker, &now.shutdown));
         assert_eq!(config.limits.job_timeout.as_secs(), 7_200);

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use api_client::Secret;
 
+use super::agent_env::other_token;
 use super::error::Problem;
 use super::file::is_open_to_all;
 use super::parse::{self, Allowed};
@@ -55,6 +56,12 @@ impl Reader<'_> {
         let (literal, path) = self.secret_of_project(setting)?;
         if let Some(found) = self.one_of(setting, literal, path)? {
             return Ok(Some(found));
+        }
+        if let Some(other) = other_token(setting)
+            && !matches!(self.secret_of_project(other)?, (None, None))
+        {
+            // The project has a token of its own, under the other name: no wider one stands beside it.
+            return Ok(None);
         }
         let (literal, path) = self.secret_in_environment(setting)?;
         if let Some(found) = self.one_of(setting, literal, path)? {

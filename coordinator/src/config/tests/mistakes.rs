@@ -160,6 +160,11 @@ fn a_mistake_in_a_projects_table_is_named_with_its_place() {
             "[project.b0acb5a0-d0bc-4738-89d0-347ecd318506] docker_mode",
         ),
         ("[project.mine]\nimage = 'x'".to_owned(), "unknown table [project.mine]"),
+        (
+            format!("[project.\"{}\"]\negress = 'none'", ID.to_uppercase()),
+            "[project.\"b0acb5a0-d0bc-4738-89d0-347ecd318506\"])",
+        ),
+        ("[project.B0ACB5A0D0BC473889D0347ECD318506]".to_owned(), "(write this project's id as"),
         ("project = 1".to_owned(), "unknown table [project]"),
     ] {
         let error = Sandbox::new([APP]).file(&text).error();

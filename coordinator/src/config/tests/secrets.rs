@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::{APP, Sandbox, printed, setting_value};
+use super::{APP, ID, Sandbox, printed, setting_value};
 use crate::config::{Form, Setting, settings};
 
 /// The private key of an App.
@@ -33,6 +33,20 @@ fn secrets_can_be_files_named_by_the_environment_or_the_file() {
     assert_eq!(setting_value(&loaded, "GITHUB_TOKEN"), Some("the-token"));
     assert_eq!(setting_value(&loaded, "OPENAI_API_KEY"), Some("the-worker-key"));
     assert!(!loaded.notices.iter().any(|n| n.contains("holds a secret")));
+}
+
+#[test]
+fn a_project_with_a_token_of_its_own_has_no_other_under_either_name() {
+    for (general, own) in [("GITHUB_TOKEN", "GH_TOKEN"), ("GH_TOKEN", "GITHUB_TOKEN")] {
+        let sandbox = Sandbox::new([APP, (general, "wide")])
+            .file(&format!("[project.\"{ID}\".env]\n{own} = 'narrow'"));
+        let loaded = sandbox.load();
+        let settings = &loaded.config.agent_for(ID.parse().unwrap()).settings;
+        for name in [general, own] {
+            assert_eq!(settings.get(name), Some(&"narrow".into()), "{name} beside {own}");
+            assert_eq!(setting_value(&loaded, name), Some("wide"));
+        }
+    }
 }
 
 #[test]
