@@ -1,9 +1,12 @@
 //! The forge token of a job, where a GitHub App makes it: made before the launch, for the job's
 //! repository alone, and replaced in the running agent before it ends.
 //!
-//! Invariants: a token is on no disk; the job's output hides it before the agent has it. A record names
-//! the repository for which its agent has such a token, so that the next coordinator goes on replacing
-//! it, the first time at once: when it was made died with the coordinator that made it.
+//! Invariants: a token is on no disk, and goes nowhere but to the forge that the operator named. What a
+//! container prints is searched for it before its agent has it; on this host the keeper writes the log
+//! and knows the first token alone, so that later ones are hidden by the agent itself, and in what is
+//! posted from that log. A record names the repository for which its agent has such a token, so that the
+//! next coordinator goes on replacing it, the first time at once: when it was made died with the
+//! coordinator that made it.
 
 mod hand_over;
 
@@ -23,7 +26,7 @@ use url::Url;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::context::Context;
-use crate::github_app::{AppError, GitHubApp, Minted, Repository};
+use crate::github_app::{AppError, GitHubApp, Minted, PUBLIC_API, Repository};
 use crate::job::Place;
 use crate::keeper::TEMPORARY;
 use crate::ledger::Record;
@@ -45,6 +48,8 @@ pub(crate) struct ForgeToken {
     /// When it was made, by the clock that goes on while the machine sleeps, where there is one, and
     /// by another.
     at: (Option<Moment>, Instant),
+    /// Where the operator says that the forge is that made it; none for the public one.
+    api: Option<Url>,
 }
 
 /// Why a job has no token.
@@ -66,8 +71,12 @@ impl ForgeToken {
         &self.minted.token
     }
 
-    /// Puts the token in the place of any other, and says where the agent is to take the next one.
+    /// Puts the token in the place of any other, and says where the agent is to take the next one. The
+    /// agent shows it to the forge that made it: whoever may edit the app's settings could name another.
     pub(crate) fn put_into(&self, document: &mut JobDocument, socket: &Path) {
+        if self.api.is_none() {
+            document.set(env::FORGE_API_URL, PUBLIC_API);
+        }
         document.set(env::GITHUB_TOKEN, self.minted.token.clone());
         document.set(env::GH_TOKEN, self.minted.token.clone());
         document.set(env::REFRESH_SOCKET, socket.to_string_lossy().into_owned());
@@ -165,7 +174,9 @@ async fn replace(
         }
     };
     let token = fresh.insert(token);
-    Box::pin(hand_over(ctx, place, token.secret())).await.map_err(|error| error_chain(&error))
+    let handed = Box::pin(hand_over(ctx, place, token.secret())).await;
+    // It quotes what a program in the container said, which had the token.
+    handed.map_err(|error| secrets.redact(&error_chain(&error)))
 }
 
 async fn make(
@@ -174,9 +185,9 @@ async fn make(
     repository: &Repository,
 ) -> Result<ForgeToken, AppError> {
     let at = (Moment::now(), Instant::now());
-    let app = app(ctx, &ctx.config(), project)?;
-    let minted = Box::pin(app.mint(repository)).await?;
-    Ok(ForgeToken { minted, at })
+    let config = ctx.config();
+    let minted = Box::pin(app(ctx, &config, project)?.mint(repository)).await?;
+    Ok(ForgeToken { minted, at, api: forge_api(&config, project) })
 }
 
 /// The App as the settings have it now.
@@ -209,4 +220,31 @@ fn left(token: &ForgeToken) -> Duration {
     let (moment, instant) = &token.at;
     let age = moment.as_ref().and_then(Moment::elapsed).unwrap_or_default();
     token.minted.refresh_after.saturating_sub(age.max(instant.elapsed()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(api: Option<&str>, document: &mut JobDocument) -> Option<String> {
+        let minted = Minted { token: "ghs_new".into(), refresh_after: LOOK };
+        let api = api.map(|api| Url::parse(api).unwrap());
+        let token = ForgeToken { minted, at: (None, Instant::now()), api };
+        token.put_into(document, Path::new("/run/refresh"));
+        document.get(env::FORGE_API_URL).map(|url| url.expose().to_owned())
+    }
+
+    #[test]
+    fn a_token_is_shown_to_the_forge_that_made_it_and_to_no_other() {
+        let mut of_app = JobDocument::default();
+        of_app.set(env::FORGE_API_URL, "https://evil.example/api/v3");
+        assert_eq!(told(None, &mut of_app).as_deref(), Some(PUBLIC_API));
+        assert_eq!(of_app.get(env::GH_TOKEN), Some(&"ghs_new".into()));
+        // As the agent sees the operator's.
+        let here = "http://host.docker.internal:9/api/v3";
+        let mut of_operator = JobDocument::default();
+        of_operator.set(env::FORGE_API_URL, here);
+        let told = told(Some("http://localhost:9/api/v3"), &mut of_operator);
+        assert_eq!(told.as_deref(), Some(here));
+    }
 }

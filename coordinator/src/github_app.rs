@@ -34,7 +34,7 @@ const USER_AGENT: &str = concat!("terarchitect-coordinator/", env!("CARGO_PKG_VE
 /// The version of the REST API that the answers are read as.
 const API_VERSION: &str = "2022-11-28";
 /// The public forge's REST API.
-const PUBLIC_API: &str = "https://api.github.com";
+pub(crate) const PUBLIC_API: &str = "https://api.github.com";
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest answer that is read, in bytes: an App's own page is the longest.

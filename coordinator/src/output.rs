@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api_client::contract::STARTED_LINE;
 use api_client::{Redactor, Secret, StreamRedactor};
@@ -45,17 +45,40 @@ pub(crate) struct Output {
 
 /// Where secrets are told to an output that a job gets while it runs; they are hidden from the next
 /// piece on.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct MoreSecrets(Arc<Mutex<Vec<Secret>>>);
+#[derive(Clone, Debug)]
+pub(crate) struct MoreSecrets(Arc<Mutex<Told>>);
+
+#[derive(Debug)]
+struct Told {
+    /// Hides all that are known.
+    redactor: Redactor,
+    /// Those that the output does not hide yet.
+    new: Vec<Secret>,
+}
 
 impl MoreSecrets {
+    fn new(redactor: &Redactor) -> Self {
+        Self(Arc::new(Mutex::new(Told { redactor: redactor.clone(), new: Vec::new() })))
+    }
+
     /// Tells one more.
     pub(crate) fn tell(&self, secret: Secret) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(secret);
+        let mut told = self.told();
+        told.redactor = told.redactor.and([&secret]);
+        told.new.push(secret);
+    }
+
+    /// A text that did not come by way of the output, without the job's secrets.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        self.told().redactor.redact(text).into_owned()
     }
 
     fn take(&self) -> Vec<Secret> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.told().new)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,7 +106,7 @@ impl Output {
             tail: VecDeque::new(),
             head: Head::Unseen(Vec::new()),
             activity: Activity::now(),
-            more: MoreSecrets::default(),
+            more: MoreSecrets::new(redactor),
         };
         let opened = output.open_file().await;
         output.keep_file_if(opened);
@@ -281,6 +304,19 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "a [redacted] b");
         assert_eq!(output.tail(), "a [redacted] b");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_told_later_is_hidden_here_and_in_texts_of_other_ways() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut output = output(&dir).await;
+        let secrets = output.more_secrets();
+        secrets.tell("ghs_later_token".into());
+        output.push(b"ghs_later_token").await;
+        output.finish().await;
+        assert_eq!(output.tail(), "[redacted]");
+        let text = secrets.redact("ghs_later_token, ghp_secret_token");
+        assert_eq!(text, "[redacted], [redacted]");
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use api_client::{ProjectId, Secret};
 use super::Config;
 
 /// What the coordinator alone says about a job: names that are not the app's to set.
-const FACTS: [&str; 13] = [
+const FACTS: [&str; 16] = [
     env::API_URL,
     env::JOB_ID,
     env::JOB_KIND,
@@ -21,6 +21,9 @@ const FACTS: [&str; 13] = [
     env::AGENT_WORKSPACE,
     env::DOCKER_RUN_ERROR,
     env::JOB_DOCUMENT,
+    env::CLAIM_ID,
+    env::REFRESH_SOCKET,
+    env::MODEL_GATEWAY_KEY,
 ];
 
 impl Config {

@@ -17,7 +17,9 @@ use tokio::time::timeout;
 use super::socket_on_host;
 use crate::context::Context;
 use crate::engine::{EngineError, Executed};
-use crate::job::Place;
+use crate::job::{Keeper, Place};
+use crate::keeper::read_runner;
+use crate::ledger::HostProcess;
 
 /// How long an agent on this host may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -62,21 +64,33 @@ pub(super) async fn hand_over(
         }
         Place::Host(keeper) => {
             let socket = socket_on_host(&keeper.dir);
-            let handed = timeout(PATIENCE, to_socket(&socket, &line)).await;
+            let handed = timeout(PATIENCE, to_runner(keeper, &socket, &line)).await;
             handed.map_err(io::Error::from).flatten().map_err(HandOverError::Host)
         }
     }
 }
 
-async fn to_socket(socket: &Path, line: &Secret) -> io::Result<()> {
+/// To the process that the keeper started, and to no other: the folder is the agent's own, and a worker
+/// of the same user can put another socket there.
+async fn to_runner(keeper: &Keeper, socket: &Path, line: &Secret) -> io::Result<()> {
+    let runner = read_runner(&keeper.dir).filter(HostProcess::runs);
+    let runner = runner.ok_or_else(|| io::Error::other("it does not run"))?;
+    to_socket(socket, runner.pid, line).await
+}
+
+async fn to_socket(socket: &Path, runner: i32, line: &Secret) -> io::Result<()> {
     let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     // By way of the open folder: the name of a socket has no room for a long path.
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let folder = open(folder, flags, Mode::empty())?;
     let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
-    let mut stream = BufReader::new(UnixStream::connect(short).await?);
+    let stream = UnixStream::connect(short).await?;
+    if stream.peer_cred()?.pid() != Some(runner) {
+        return Err(io::Error::other("another process listens in its place"));
+    }
+    let mut stream = BufReader::new(stream);
     stream.write_all(line.expose().as_bytes()).await?;
     let mut answer = String::new();
     stream.take(ANSWER_MAX).read_line(&mut answer).await?;
@@ -92,6 +106,35 @@ mod tests {
 
     use super::*;
 
+    fn own_pid() -> i32 {
+        std::process::id().cast_signed()
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_not_the_runner_gets_no_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("refresh");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let line = Secret::from("{\"GITHUB_TOKEN\":\"ghs_new\"}\n");
+        to_socket(&socket, own_pid() + 1, &line).await.unwrap_err();
+        let mut taken = String::new();
+        listener.accept().await.unwrap().0.read_to_string(&mut taken).await.unwrap();
+        assert_eq!(taken, "");
+
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        to_socket(&link.join("refresh"), own_pid(), &line).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_runner_that_no_note_names_gets_no_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("refresh");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let keeper = Keeper { dir: folder.path().to_owned(), process: None };
+        to_runner(&keeper, &socket, &"x".into()).await.unwrap_err();
+    }
+
     async fn handed(answer: &'static str) -> (io::Result<()>, String) {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("refresh");
@@ -104,7 +147,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
             line
         };
-        tokio::join!(to_socket(&socket, &line), take)
+        tokio::join!(to_socket(&socket, own_pid(), &line), take)
     }
 
     #[tokio::test]

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// The hosts whose REST API is the public one.
-const PUBLIC_HOSTS: [&str; 2] = ["github.com", "www.github.com"];
+/// The host of the public REST API, and another name of the host that it serves.
+const PUBLIC: (&str, &str) = ("api.github.com", "www.github.com");
 
 /// `owner/name`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,13 +23,12 @@ pub(crate) struct Repository {
 pub(crate) struct NoRepository;
 
 impl Repository {
-    /// The repository at a URL, where the App's forge has it: any, if the operator has said where the
-    /// forge's API is (`FORGE_API_URL`), else those of the public forge.
+    /// The repository at a URL, where the App's forge has it: that whose API the operator has named
+    /// (`FORGE_API_URL`), else the public one.
     pub(crate) fn at(url: &str, api: Option<&Url>) -> Option<Self> {
         let url = Url::parse(url).ok()?;
-        let ours = api.is_some() || PUBLIC_HOSTS.contains(&url.host_str()?);
         let path = url.path().trim_matches('/');
-        ours.then(|| path.strip_suffix(".git").unwrap_or(path).parse().ok())?
+        is_served(&url, api).then(|| path.strip_suffix(".git").unwrap_or(path).parse().ok())?
     }
 
     pub(super) fn owner(&self) -> &str {
@@ -39,6 +38,16 @@ impl Repository {
     pub(super) fn name(&self) -> &str {
         &self.name
     }
+}
+
+/// Whether the host of a repository is the one that this API serves, its own or that below `api.`, and
+/// nobody on the way reads a token that is sent there who could not read it on the way to the API.
+fn is_served(url: &Url, api: Option<&Url>) -> bool {
+    let public = ("https", Some(PUBLIC.0));
+    let (scheme, api) = api.map_or(public, |api| (api.scheme(), api.host_str()));
+    let (Some(host), Some(api)) = (url.host_str(), api) else { return false };
+    let named = host == api || api.strip_prefix("api.") == Some(host) || (api, host) == PUBLIC;
+    named && (url.scheme() == "https" || url.scheme() == scheme)
 }
 
 impl FromStr for Repository {
@@ -90,6 +99,14 @@ mod tests {
         assert_eq!(at("https://github.com/acme/demo/", None), demo);
         assert_eq!(at("https://ghe.example/acme/demo", Some(&api)), demo);
         assert_eq!(at("https://ghe.example/acme/demo", None), None);
+        assert_eq!(at("https://evil.example/acme/demo", Some(&api)), None);
+        assert_eq!(at("https://github.com/acme/demo", Some(&api)), None);
+        assert_eq!(at("http://ghe.example/acme/demo", Some(&api)), None);
+        assert_eq!(at("http://github.com/acme/demo", None), None);
+        let of_tenant = Url::parse("https://api.acme.ghe.example").unwrap();
+        assert_eq!(at("https://acme.ghe.example/acme/demo", Some(&of_tenant)), demo);
+        let nearby = Url::parse("http://localhost:3000/api/v3").unwrap();
+        assert_eq!(at("http://localhost:3000/acme/demo.git", Some(&nearby)), demo);
         assert_eq!(at("https://github.com/acme", None), None);
         assert_eq!(at("https://github.com/acme/demo/tree/main", None), None);
         assert_eq!(at("https://github.com/acme/..", None), None);

@@ -153,10 +153,18 @@ mod tests {
 
     #[test]
     fn the_app_cannot_set_facts_of_the_job() {
-        let job = job(r#""kind":"ticket","agent_env":{"AGENT_WORKSPACE":"/etc","TASK":"x"}"#);
+        let job = job(r#""kind":"ticket","agent_env":{"AGENT_WORKSPACE":"/etc","TASK":"x",
+               "AGENT_REFRESH_SOCKET":"/tmp/x","CLAIM_ID":"x","MODEL_GATEWAY_KEY":"x"}"#);
         let document = document_of(&job, &config(&[]), HERE, None);
-        assert_eq!(document.get(env::AGENT_WORKSPACE), None);
-        assert_eq!(document.get(env::TASK), None);
+        for name in [
+            env::AGENT_WORKSPACE,
+            env::TASK,
+            env::REFRESH_SOCKET,
+            env::CLAIM_ID,
+            env::MODEL_GATEWAY_KEY,
+        ] {
+            assert_eq!(document.get(name), None, "{name}");
+        }
     }
 
     #[test]
