@@ -84,7 +84,7 @@ pub(crate) async fn start_on_host(
 pub(crate) async fn scope(config: &Config, limits: &ContainerLimits) -> Result<Scope, NoScope> {
     match config.host.scope {
         HostScope::Off => Err(NoScope::Off),
-        HostScope::Auto => Scope::of_this_host(limits).await,
+        HostScope::Auto => Scope::of_this_host(limits, &config.host.environment).await,
     }
 }
 

@@ -1,7 +1,8 @@
 //! A systemd scope for one agent on this host and its keeper: the limits of a container, from the
 //! service manager. What it asks for is pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -55,16 +56,16 @@ pub(crate) enum NoScope {
 }
 
 impl Scope {
-    /// Tries whether a scope with these limits can be had.
-    pub(crate) async fn of_this_host(limits: &ContainerLimits) -> Result<Self, NoScope> {
+    /// Tries whether a scope with these limits can be had, with what an agent on this host gets of the
+    /// environment.
+    pub(crate) async fn of_this_host(
+        limits: &ContainerLimits,
+        environment: &BTreeMap<OsString, OsString>,
+    ) -> Result<Self, NoScope> {
         let mut scope = Self::unproven()?;
         let refused = |problem: String| NoScope::Refused { problem };
         let unit = format!("terarchitect-try-{:08x}", fastrand::u32(..));
-        let mut command = Command::new(PROGRAM);
-        command.args(words(&scope.manager, &unit, limits));
-        command.args(["--", "sh", "-c", SHOW]).arg(&scope.program);
-        command.envs(scope.environment()).stdin(Stdio::null()).kill_on_drop(true);
-        match timeout(ANSWER, command.output()).await {
+        match timeout(ANSWER, scope.probe(&unit, limits, environment).output()).await {
             Ok(Ok(Output { status, stdout, .. })) if status.success() => {
                 scope.controllers = controllers(&String::from_utf8_lossy(&stdout), &unit);
                 Ok(scope)
@@ -95,6 +96,27 @@ impl Scope {
         };
         let controllers = BTreeSet::new();
         Ok(Self { manager: manager.ok_or(NoScope::NoManager)?, program, controllers })
+    }
+
+    /// What shows the scope of this name from within. It has nothing of the coordinator's own environment,
+    /// where secrets may be: unlike the coordinator, it hides its own from nobody of its user.
+    fn probe(
+        &self,
+        unit: &str,
+        limits: &ContainerLimits,
+        environment: &BTreeMap<OsString, OsString>,
+    ) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(words(&self.manager, unit, limits))
+            .args(["--", "sh", "-c", SHOW])
+            .arg(&self.program)
+            .env_clear()
+            .envs(environment)
+            .envs(self.environment())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
     }
 
     /// This program in a scope of this name; its arguments are to be added.
@@ -185,7 +207,9 @@ pub(crate) fn not_bounded(
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::num::{NonZeroU32, NonZeroU64};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -241,5 +265,20 @@ mod tests {
         let words = words(&scope.manager, "job", &limits());
         assert!(words.contains(&"--user".to_owned()) && words.contains(&"--unit=job".to_owned()));
         assert_eq!(scope.environment(), Some(("XDG_RUNTIME_DIR", Path::new("/run/user/7"))));
+    }
+
+    #[tokio::test]
+    async fn the_probe_has_nothing_of_the_coordinators_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(PROGRAM);
+        fs::write(&path, "#!/bin/sh\nexport -p\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let scope = scope(Manager::User("/run/user/7".into()), &[]);
+        let environment = BTreeMap::from([("PATH".into(), folder.path().into())]);
+        let shown = scope.probe("job", &limits(), &environment).output().await.unwrap();
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.contains("XDG_RUNTIME_DIR") && shown.contains("PATH="), "{shown}");
+        assert!(!shown.contains("CARGO"), "{shown}");
     }
 }
