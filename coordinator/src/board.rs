@@ -198,11 +198,14 @@ impl Board {
         alarms.sort_unstable();
         alarms.dedup();
         let mut breakers: BTreeMap<String, String> =
-            [("app", "closed"), ("engine", "closed")].map(|(a, b)| (a.into(), b.into())).into();
+            [("app", "closed"), ("engine", "closed"), ("launch", "closed")]
+                .map(|(a, b)| (a.into(), b.into()))
+                .into();
         for (dependency, state) in &inner.breakers {
             let name = match dependency {
                 Dependency::Engine => "engine",
                 Dependency::App => "app",
+                Dependency::Launch => "launch",
             };
             breakers.insert(name.to_owned(), state.to_string());
         }

@@ -14,6 +14,8 @@ use crate::config::BreakerConfig;
 pub(crate) enum Dependency {
     Engine,
     App,
+    /// Containers of jobs, which an engine that answers may still refuse.
+    Launch,
 }
 
 /// Whether a dependency is used.
@@ -99,6 +101,7 @@ impl fmt::Display for Dependency {
         f.write_str(match self {
             Self::Engine => "the Docker Engine",
             Self::App => "the app",
+            Self::Launch => "the start of containers",
         })
     }
 }

@@ -13,6 +13,7 @@ use crate::readiness::NotReady;
 pub(crate) struct Breakers {
     engine: Mutex<Told>,
     app: Mutex<Told>,
+    launch: Mutex<Told>,
 }
 
 /// A breaker, and the state of it that people were told last: it becomes half-open by the time that
@@ -30,7 +31,7 @@ impl Breakers {
             let breaker = Breaker::new(config);
             Mutex::new(Told { state: breaker.state(), breaker })
         };
-        Self { engine: closed(), app: closed() }
+        Self { engine: closed(), app: closed(), launch: closed() }
     }
 
     /// Whether a dependency may be tried now.
@@ -59,6 +60,7 @@ impl Breakers {
         let breaker = match dependency {
             Dependency::Engine => &self.engine,
             Dependency::App => &self.app,
+            Dependency::Launch => &self.launch,
         };
         breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }

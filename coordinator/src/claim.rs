@@ -78,7 +78,7 @@ impl Claimer {
             Ok(claim) => claim,
             Err(error) => return Round::Held(NotReady::StateDirectory(error)),
         };
-        let mut held = None;
+        let (mut held, mut trouble) = (None, None);
         for project in self.rotation.order() {
             let container = self.readiness.check_container(ctx, project).await;
             if stop.is_cancelled() {
@@ -107,11 +107,19 @@ impl Claimer {
                         return Round::Nothing;
                     }
                     Err(ApiError::Gone { .. }) if project.is_some() => self.say_unknown(project),
+                    // It may be so for this project alone.
+                    Err(error @ (ApiError::Busy { .. } | ApiError::Refused { .. })) => {
+                        trouble = Some(error);
+                    }
                     Err(error) => return Round::Trouble(error),
                 },
             }
         }
-        held.map_or(Round::Nothing, Round::Held)
+        match (trouble, held) {
+            (Some(error), _) => Round::Trouble(error),
+            (None, Some(reason)) => Round::Held(reason),
+            (None, None) => Round::Nothing,
+        }
     }
 
     fn follow(&mut self, projects: &ProjectFilter) {

@@ -53,6 +53,8 @@ pub(crate) struct Context {
     pub(crate) measured: Measured,
     /// How many agents run on the host at present, without isolation.
     pub(crate) host_runs: AtomicUsize,
+    /// How often the GitHub App that the forge had confirmed gave a job no token all the same.
+    pub(crate) app_doubts: AtomicUsize,
     pub(crate) shutdown: Shutdown,
 }
 

@@ -103,6 +103,7 @@ impl Daemon {
             first_seen: FirstSeen::default(),
             measured: Measured::default(),
             host_runs: AtomicUsize::new(0),
+            app_doubts: AtomicUsize::new(0),
             mode,
             shutdown: Shutdown::default(),
             live: Live::new(api_of(&config.app, alias)?, config),

@@ -58,3 +58,10 @@ pub(crate) enum LaunchError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
+
+impl LaunchError {
+    /// Whether the engine has no free range of addresses for one more network.
+    pub(crate) const fn is_want_of_addresses(&self) -> bool {
+        matches!(self, Self::Engine(EngineError::NoAddresses { .. }))
+    }
+}

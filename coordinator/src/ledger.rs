@@ -105,7 +105,7 @@ impl Ledger {
                 Ok(record) => found.records.push(record),
                 Err(reason) => {
                     let record = stand_in(&path, text.unwrap_or_default());
-                    let aside = self.replace(path, record.as_ref())?;
+                    let aside = self.replace(&path, record.as_ref())?;
                     found.records.extend(record);
                     found.set_aside.push((aside, reason));
                 }
@@ -116,14 +116,14 @@ impl Ledger {
     }
 
     /// Sets a record aside, with the other one in its place.
-    fn replace(&self, path: PathBuf, by: Option<&Record>) -> Result<PathBuf, LedgerError> {
+    fn replace(&self, path: &Path, by: Option<&Record>) -> Result<PathBuf, LedgerError> {
         let aside = path.with_extension("unreadable");
-        let failed = |source| LedgerError { action: "set aside", path: path.clone(), source };
+        let failed = |source| LedgerError { action: "set aside", path: path.to_owned(), source };
         let Some(record) = by else {
-            fs::rename(&path, &aside).map_err(failed)?;
+            fs::rename(path, &aside).map_err(failed)?;
             return Ok(aside);
         };
-        match fs::hard_link(&path, &aside) {
+        match fs::hard_link(path, &aside) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(failed(error));
             }

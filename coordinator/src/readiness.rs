@@ -7,6 +7,7 @@ mod room;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use api_client::{ProjectId, error_chain};
@@ -98,6 +99,8 @@ pub(crate) struct Readiness {
 struct AskedOfApp {
     config: Arc<Config>,
     at: Instant,
+    /// [`Context::app_doubts`] when it was asked.
+    doubts: usize,
     problem: Option<String>,
 }
 
@@ -128,6 +131,9 @@ impl Readiness {
             self.look_at_engine_host(ctx, &config).await?;
         }
         self.check_github_app(ctx, &config).await?;
+        if config.host.fallback != HostFallback::Always {
+            ctx.breakers.allow(Dependency::Launch)?;
+        }
         ctx.breakers.allow(Dependency::App)
     }
 
@@ -141,15 +147,17 @@ impl Readiness {
         if config.github_app.is_none() {
             return Ok(());
         }
+        let doubts = ctx.app_doubts.load(Ordering::Relaxed);
         let known = self.github_app.as_ref().filter(|asked| {
             let good_for = if asked.problem.is_some() { APP_PAUSE } else { APP_GOOD };
-            Arc::ptr_eq(&asked.config, config) && asked.at.elapsed() < good_for
+            let believed = asked.problem.is_some() || asked.doubts == doubts;
+            Arc::ptr_eq(&asked.config, config) && asked.at.elapsed() < good_for && believed
         });
         if known.is_none() {
             let answer = forge_token::verify(ctx, config).await;
             let problem = answer.err().map(|error| error_chain(&error));
             let (config, at) = (Arc::clone(config), Instant::now());
-            self.github_app = Some(AskedOfApp { config, at, problem });
+            self.github_app = Some(AskedOfApp { config, at, doubts, problem });
         }
         match self.github_app.as_ref().and_then(|asked| asked.problem.clone()) {
             Some(problem) => Err(NotReady::GitHubApp { problem }),

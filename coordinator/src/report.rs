@@ -36,6 +36,9 @@ const NOT_FOUND_PATIENCE: Duration = Duration::from_secs(1800);
 /// How long a coordinator of one job waits for an engine that is gone.
 const ONCE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// People are told of a container that could not be removed this often.
+const TOLD_AFTER: u32 = 5;
+
 /// A ticket's log is worth this many tries, and no more.
 const LOG_TRIES: usize = 3;
 
@@ -224,10 +227,15 @@ async fn clean_up(ctx: &Context, job: &JobRef) {
 async fn remove_container(ctx: &Context, job: &JobRef) -> ControlFlow<()> {
     let mut waits = delays(7).build();
     let begun = Instant::now();
+    let mut tries = 0;
     while let Err(error) = ctx.remove_container(job.job_id).await {
         if ctx.mode == Mode::Once && begun.elapsed() > ONCE_PATIENCE {
             tracing::warn!(job.id = %job.job_id, %error, "container left to the next start");
             return ControlFlow::Break(());
+        }
+        tries += 1;
+        if tries == TOLD_AFTER {
+            tracing::warn!(job.id = %job.job_id, %error, "its container cannot be removed; trying on");
         }
         tracing::debug!(job.id = %job.job_id, %error, "container not removed yet");
         sleep(waits.next().unwrap_or(LONGEST_DELAY)).await;

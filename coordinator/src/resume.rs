@@ -39,6 +39,8 @@ enum Again {
 
 async fn ask_again(ctx: &Context, record: &Record) -> Again {
     let job = record.job.job_id;
+    // An app that does not know the claim any more must not give a job of a project that is not ours.
+    let project = record.job.ticket.map(|ticket| ticket.project_id);
     let mut waits = delays(7).build();
     let superseded = ctx.leases.superseded(job);
     loop {
@@ -50,7 +52,7 @@ async fn ask_again(ctx: &Context, record: &Record) -> Again {
         }
         let problem = match clear(ctx, record).await {
             Err(problem) => problem,
-            Ok(()) => match ctx.api().claim(None, record.claim_id()).await {
+            Ok(()) => match ctx.api().claim(project, record.claim_id()).await {
                 Ok(Claim::Job(given)) if given.job_id == job => return Again::Job(given),
                 Ok(Claim::Job(other)) => {
                     Box::pin(give_back(ctx, &other)).await;

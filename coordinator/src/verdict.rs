@@ -1,6 +1,7 @@
 //! From how an agent ended, and why it had to, to what the app is told. Pure.
 
 use api_client::contract::AgentExit;
+use api_client::wire::Lease;
 
 use crate::engine::ExitFacts;
 use crate::outcome::{Cause, Outcome};
@@ -27,10 +28,18 @@ pub(crate) enum Verdict {
 /// The one rule. What an agent delivered is delivered, whatever it was asked for meanwhile; a job
 /// that is another's is not ours to report; else the reason for which the agent was stopped comes
 /// before the way it ended.
-pub(crate) fn verdict(end: AgentEnd, reason: Option<StopReason>, began: Began) -> Verdict {
+pub(crate) fn verdict(
+    end: AgentEnd,
+    reason: Option<StopReason>,
+    began: Began,
+    lease: Option<Lease>,
+) -> Verdict {
     let outcome = match (end, reason) {
         (_, Some(StopReason::Superseded)) => Outcome::Superseded,
-        (AgentEnd::Exited(facts) | AgentEnd::ExitedUnseen(facts), _) if superseded(&facts) => {
+        // Without a lease nobody else can have the job: some other program ended so.
+        (AgentEnd::Exited(facts) | AgentEnd::ExitedUnseen(facts), _)
+            if superseded(&facts) && lease.is_some() =>
+        {
             Outcome::Superseded
         }
         (AgentEnd::Exited(facts) | AgentEnd::ExitedUnseen(facts), _) if facts.code == 0 => {
@@ -76,6 +85,7 @@ fn stopped(reason: StopReason) -> Cause {
 mod tests {
     use std::time::Duration;
 
+    use api_client::ClaimId;
     use proptest::prelude::*;
 
     use super::*;
@@ -109,6 +119,12 @@ mod tests {
         prop_oneof![Just(Began::Here), Just(Began::Earlier)]
     }
 
+    fn lease() -> impl Strategy<Value = Option<Lease>> {
+        proptest::bool::ANY.prop_map(|has_one| {
+            has_one.then(|| Lease { claim_id: ClaimId::random(), lease_sec: 90 })
+        })
+    }
+
     fn delivered(end: &AgentEnd) -> bool {
         matches!(end, AgentEnd::Exited(facts) | AgentEnd::ExitedUnseen(facts) if facts.code == 0)
     }
@@ -116,28 +132,28 @@ mod tests {
     proptest! {
         #[test]
         fn a_job_is_completed_exactly_when_its_agent_delivered_and_it_was_still_ours(
-            end in end(), reason in reason(), began in began(),
+            end in end(), reason in reason(), began in began(), lease in lease(),
         ) {
             let expected = delivered(&end) && reason != Some(StopReason::Superseded);
-            let verdict = verdict(end, reason, began);
+            let verdict = verdict(end, reason, began, lease);
             prop_assert_eq!(verdict == Verdict::Ended(Outcome::Completed), expected);
         }
 
         #[test]
         fn an_agent_that_had_to_end_is_never_started_again(
-            end in end(), reason in reason(), began in began(),
+            end in end(), reason in reason(), began in began(), lease in lease(),
         ) {
             let never_began = matches!(end, AgentEnd::NeverBegan(_));
-            let again = matches!(verdict(end, reason, began), Verdict::NeverBegan(_));
+            let again = matches!(verdict(end, reason, began, lease), Verdict::NeverBegan(_));
             prop_assert_eq!(again, never_began && reason.is_none());
         }
 
         #[test]
-        fn a_reason_to_stop_is_told_as_such(end in end(), began in began()) {
+        fn a_reason_to_stop_is_told_as_such(end in end(), began in began(), lease in lease()) {
             prop_assume!(!delivered(&end));
             prop_assume!(!matches!(&end,
                 AgentEnd::Exited(facts) | AgentEnd::ExitedUnseen(facts) if superseded(facts)));
-            let verdict = verdict(end, Some(StopReason::Cancelled), began);
+            let verdict = verdict(end, Some(StopReason::Cancelled), began, lease);
             prop_assert_eq!(verdict, Verdict::Ended(Outcome::Failed(Cause::Cancelled)));
         }
     }
@@ -146,9 +162,19 @@ mod tests {
     fn an_engine_that_took_the_agent_with_it_is_told_from_an_agent_that_failed() {
         let unseen = |code| AgentEnd::ExitedUnseen(ExitFacts { code, ..ExitFacts::default() });
         let lost = |code| Verdict::Ended(Outcome::Failed(Cause::EngineLost { code }));
-        assert_eq!(verdict(unseen(137), None, Began::Here), lost(137));
-        assert_eq!(verdict(unseen(7), None, Began::Here), lost(7));
+        assert_eq!(verdict(unseen(137), None, Began::Here, None), lost(137));
+        assert_eq!(verdict(unseen(7), None, Began::Here, None), lost(7));
         let failed = Outcome::Failed(Cause::Agent { exit: AgentExit::CloneFailed });
-        assert_eq!(verdict(unseen(3), None, Began::Here), Verdict::Ended(failed));
+        assert_eq!(verdict(unseen(3), None, Began::Here, None), Verdict::Ended(failed));
+    }
+
+    #[test]
+    fn a_job_without_a_lease_is_nobody_elses_whatever_a_program_ends_with() {
+        let facts = ExitFacts { code: 12, ..ExitFacts::default() };
+        let lease = Lease { claim_id: ClaimId::random(), lease_sec: 90 };
+        let ended = |lease| verdict(AgentEnd::Exited(facts.clone()), None, Began::Here, lease);
+        assert_eq!(ended(Some(lease)), Verdict::Ended(Outcome::Superseded));
+        let failed = Outcome::Failed(Cause::Agent { exit: AgentExit::Superseded });
+        assert_eq!(ended(None), Verdict::Ended(failed));
     }
 }

@@ -2,7 +2,7 @@
 //! decision to fall back to the host is taken here and nowhere else.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api_client::wire::{AgentEnv, ExecutionMode, Job};
 use api_client::{ApiError, JobId, Redactor, delays, error_chain};
@@ -10,6 +10,7 @@ use backon::BackoffBuilder;
 use tokio::time::sleep;
 
 use crate::board::JobStage;
+use crate::breaker::Dependency;
 use crate::config::HostFallback;
 use crate::context::Context;
 use crate::engine::ContainerRef;
@@ -27,6 +28,10 @@ use crate::verdict::{Began, Verdict, verdict};
 
 /// Between two questions to the app once the growing delays are used up.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// How long a job waits for a range of addresses, and how often it looks.
+const ADDRESS_PATIENCE: Duration = Duration::from_secs(900);
+const ADDRESS_RETRY: Duration = Duration::from_secs(10);
 
 /// Why there is no container where the operator wants none.
 const ALWAYS_ON_HOST: &str = "HOST_FALLBACK=always: jobs run on this host";
@@ -97,6 +102,9 @@ async fn token_of(
     let made = mint(ctx, record, job, repository).await;
     made.map(Some).map_err(|none| match none {
         NoToken::Refused(error) => {
+            if error.concerns_every_repository() {
+                ctx.app_doubts.fetch_add(1, Ordering::Relaxed);
+            }
             After::ended(Outcome::Failed(Cause::ForgeToken { problem: error_chain(&error) }))
         }
         NoToken::Detached => After::Detached,
@@ -199,8 +207,9 @@ async fn in_container(
     token: Option<ForgeToken>,
 ) -> (Record, After) {
     ctx.board.job_stage(job.job_id, JobStage::Launching);
-    let problem = match start_container(ctx, job, &record, token.as_ref()).await {
+    let problem = match Box::pin(start_in_time(ctx, job, &record, token.as_ref())).await {
         Ok((started, name)) => {
+            ctx.breakers.note(Dependency::Launch, &ctx.board, true);
             let shown = ContainerRef::of(job.job_id);
             let digest = started.digest.as_ref().map(tracing::field::display);
             tracing::info!(
@@ -224,16 +233,52 @@ async fn in_container(
             let outcome = Outcome::Failed(Cause::NotRecorded { problem: error_chain(&error) });
             return (record, After::Ended { outcome, tail: String::new() });
         }
+        Err(error) if error.is_want_of_addresses() => {
+            discard(ctx, job.job_id).await;
+            if ctx.shutdown.detach.is_cancelled() {
+                return (record, After::Detached);
+            }
+            let problem = error_chain(&error);
+            return (record, After::NeverBegan { problem, tail: String::new() });
+        }
         Err(error) => error_chain(&error),
     };
     discard(ctx, job.job_id).await;
     match ctx.config().fallback_for(job.project_id) {
         HostFallback::Never => {
+            ctx.breakers.note(Dependency::Launch, &ctx.board, false);
             let tail = tail_of_file(&ctx.log_path(job.job_id)).await;
             (record, After::NeverBegan { problem, tail })
         }
         HostFallback::OnStartFailure | HostFallback::Always => {
             on_host(ctx, job, record, token, Some(&problem)).await
+        }
+    }
+}
+
+/// Starts the container. An engine without a free range of addresses has one again when another job
+/// ends: that is waited for, and no reason to do without isolation.
+async fn start_in_time(
+    ctx: &Context,
+    job: &Job,
+    record: &Record,
+    token: Option<&ForgeToken>,
+) -> Result<(Record, ContainerRef), LaunchError> {
+    let begun = Instant::now();
+    let superseded = ctx.leases.superseded(job.job_id);
+    loop {
+        let started = start_container(ctx, job, record, token).await;
+        let Err(error) = started else { return started };
+        if !error.is_want_of_addresses() || begun.elapsed() > ADDRESS_PATIENCE {
+            return Err(error);
+        }
+        tracing::warn!(job.id = %job.job_id, "waiting for a network: {}", error_chain(&error));
+        ctx.breakers.note(Dependency::Launch, &ctx.board, false);
+        tokio::select! {
+            () = sleep(ADDRESS_RETRY) => {}
+            () = ctx.shutdown.detach.cancelled() => return Err(error),
+            () = ctx.shutdown.agents.cancelled() => return Err(error),
+            () = superseded.cancelled() => return Err(error),
         }
     }
 }
@@ -309,7 +354,7 @@ async fn watch(
         Place::Container(_) => output.tail(),
         Place::Host(_) => tail_of_file(&ctx.log_path(record.job.job_id)).await,
     };
-    match verdict(end, reason, began) {
+    match verdict(end, reason, began, record.lease) {
         Verdict::Ended(outcome) => After::Ended { outcome, tail },
         Verdict::NeverBegan(problem) => After::NeverBegan { problem, tail },
     }

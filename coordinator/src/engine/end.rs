@@ -54,16 +54,25 @@ impl Engine {
         label: &str,
         value: &str,
     ) -> Result<(), EngineError> {
+        match self.with_label(name, label, value).await? {
+            Some(container) => self.remove(&container).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The container of this name by its id, if it carries `label=value`.
+    pub(crate) async fn with_label(
+        &self,
+        name: &ContainerRef,
+        label: &str,
+        value: &str,
+    ) -> Result<Option<ContainerRef>, EngineError> {
         let docker = self.docker().await?;
         let inspect = docker.inspect_container(&name.0, None::<InspectContainerOptions>);
         let found = found(limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await)?;
-        let Some(container) = found else { return Ok(()) };
+        let Some(container) = found else { return Ok(None) };
         let labels = container.config.and_then(|config| config.labels).unwrap_or_default();
-        match container.id {
-            Some(id) if labels.get(label).is_some_and(|found| found == value) => {
-                self.remove(&ContainerRef(id)).await
-            }
-            _ => Ok(()),
-        }
+        let carries = labels.get(label).is_some_and(|found| found == value);
+        Ok(container.id.filter(|_| carries).map(ContainerRef))
     }
 }

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bollard::models::{NetworkConnectRequest, NetworkCreateRequest};
-use bollard::query_parameters::{InspectContainerOptions, ListNetworksOptionsBuilder};
+use bollard::models::{NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
+use bollard::query_parameters::{
+    InspectContainerOptions, InspectNetworkOptions, ListNetworksOptionsBuilder,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, found, limited};
@@ -95,8 +97,31 @@ impl Engine {
         let list = docker.list_networks(Some(options));
         let networks = limited(CALL_TIMEOUT, "list networks", "of a job", list).await?;
         for id in networks.into_iter().filter_map(|network| network.id) {
-            let remove = docker.remove_network(&id);
-            found(limited(CALL_TIMEOUT, "remove network", &id, remove).await)?;
+            if self.remove_network(&id).await.is_err() {
+                // An agent with the engine's socket can have put others on it.
+                self.disconnect_all(&id).await?;
+                self.remove_network(&id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
+        let docker = self.docker().await?;
+        let remove = docker.remove_network(id);
+        found(limited(CALL_TIMEOUT, "remove network", id, remove).await).map(|_| ())
+    }
+
+    async fn disconnect_all(&self, id: &str) -> Result<(), EngineError> {
+        let docker = self.docker().await?;
+        let inspect = docker.inspect_network(id, None::<InspectNetworkOptions>);
+        let network = found(limited(CALL_TIMEOUT, "inspect network", id, inspect).await)?;
+        let containers = network.and_then(|network| network.containers).unwrap_or_default();
+        for container in containers.into_keys() {
+            tracing::warn!(container.id = container, "taken off the network of a job that is over");
+            let request = NetworkDisconnectRequest { container, force: Some(true) };
+            let disconnect = docker.disconnect_network(id, request);
+            found(limited(CALL_TIMEOUT, "empty network", id, disconnect).await)?;
         }
         Ok(())
     }

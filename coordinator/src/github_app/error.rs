@@ -88,6 +88,11 @@ impl AppError {
         matches!(self, Self::Unreachable { .. })
     }
 
+    /// Whether a token for any other repository would fail as well.
+    pub(crate) const fn concerns_every_repository(&self) -> bool {
+        !matches!(self, Self::NotInstalled { .. } | Self::Refused { .. })
+    }
+
     /// How long the forge wants to be left alone.
     pub(crate) const fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api_client::contract::{GATEWAY_READY_LINE, JobDocument};
-use api_client::wire::Job;
+use api_client::wire::{Job, Lease};
 use api_client::{JobId, Secret};
 use futures_util::StreamExt;
 use tokio::time::timeout;
@@ -15,7 +15,9 @@ use super::gateway::{Gateway, gateway_name, network_name};
 use super::spec::{Surroundings, label};
 use crate::config::{AgentConfig, JobNetwork};
 use crate::context::Context;
-use crate::engine::{ContainerRef, ContainerState, EngineError, LogCursor, NetworkId, Reach};
+use crate::engine::{
+    ContainerRef, ContainerSpec, ContainerState, EngineError, LogCursor, NetworkId, Reach,
+};
 
 /// How long a gateway may take from its start until it is ready.
 const READY: Duration = Duration::from_secs(30);
@@ -48,7 +50,7 @@ pub(super) async fn surround(
     let told = gateway.document(document, &placeholder);
     let spec = gateway.spec(job, ctx.id, image.to_owned(), &network);
     let name = ContainerRef::named(gateway_name(job.job_id));
-    let container = ctx.engine.create(&name, spec).await?;
+    let container = create(ctx, &name, spec, job.lease).await?;
     ctx.engine.connect_out(&container).await?;
     let input = ctx.engine.attach_input(&container).await?;
     ctx.engine.start(&container).await?;
@@ -57,6 +59,23 @@ pub(super) async fn surround(
     gateway.tell(document, &address, &placeholder);
     let way_out = (reach == Reach::Within).then_some(address);
     Ok(Surroundings { network: Some(network), way_out })
+}
+
+/// Creates a gateway. One of another coordinator is replaced where the app has just confirmed that the job
+/// is ours, as its agent's container is.
+async fn create(
+    ctx: &Context,
+    name: &ContainerRef,
+    spec: ContainerSpec,
+    lease: Option<Lease>,
+) -> Result<ContainerRef, EngineError> {
+    match ctx.engine.create(name, spec.clone()).await {
+        Err(error) if error.is_name_taken() && lease.is_some() => {
+            ctx.engine.remove(name).await?;
+            ctx.engine.create(name, spec).await
+        }
+        created => created,
+    }
 }
 
 /// The address of a gateway on the job's network, once it answers there.

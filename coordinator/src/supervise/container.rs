@@ -21,6 +21,9 @@ const DRAIN: Duration = Duration::from_secs(60);
 /// The engine may need this long to tell the end of a container whose output has ended.
 const SETTLE: Duration = Duration::from_secs(2);
 
+/// What a connection that died without a word hides is seen by asking this often.
+const LOOK: Duration = Duration::from_secs(30);
+
 /// How much of the last words of a container becomes part of an outcome, in characters.
 const SAID_MAX_CHARS: usize = 2_000;
 
@@ -137,7 +140,12 @@ impl Watch<'_> {
     }
 
     async fn follow_once(&mut self, output: &mut Output) -> Completeness {
-        let ended = self.ctx.engine.ended(self.name);
+        let ended = async {
+            tokio::select! {
+                () = self.ctx.engine.ended(self.name) => {}
+                () = seen_ended(self.ctx, self.name) => {}
+            }
+        };
         let taking = take_all(self.ctx, self.name, &mut self.cursor, output);
         tokio::pin!(ended, taking);
         tokio::select! {
@@ -150,6 +158,19 @@ impl Watch<'_> {
                 Ok(completeness) => completeness,
                 Err(_) => Completeness::Partial,
             }
+        }
+    }
+}
+
+/// Returns when the engine, asked anew now and then, says that a container does not run.
+async fn seen_ended(ctx: &Context, name: &ContainerRef) {
+    loop {
+        sleep(LOOK).await;
+        match ctx.engine.state(name).await {
+            Ok(ContainerState::Running) => {}
+            Ok(_) => return,
+            // Then the streams end as well, or the engine is back before they do.
+            Err(error) => tracing::debug!(container.name = %name, %error, "not seen"),
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use api_client::JobId;
 use nix::sys::signal::Signal;
 use tokio::time::timeout;
 
 use super::container::take_all;
 use crate::context::Context;
-use crate::engine::LogCursor;
-use crate::launch::has_gateway;
+use crate::engine::{ContainerRef, EngineError, LogCursor};
+use crate::launch::{has_gateway, label};
 use crate::ledger::Record;
 use crate::output::Output;
 
@@ -24,13 +25,26 @@ pub(crate) async fn last_words_of_gateway(ctx: &Context, record: &Record, output
     if !has_gateway(agent) {
         return;
     }
-    let gateway = Context::gateway_of(job);
-    if let Err(error) = ctx.engine.signal(&gateway, Signal::SIGTERM).await {
-        tracing::warn!(job.id = %job, %error, "the gateway's words are not in the job's log");
-        return;
-    }
+    let gateway = match end_gateway(ctx, job).await {
+        Ok(Some(gateway)) => gateway,
+        Ok(None) => return,
+        Err(error) => {
+            tracing::warn!(job.id = %job, %error, "the gateway's words are not in the job's log");
+            return;
+        }
+    };
     let mut cursor = LogCursor::default();
     if timeout(LAST_WORDS, take_all(ctx, &gateway, &mut cursor, output)).await.is_err() {
         tracing::warn!(job.id = %job, "the gateway goes on talking: the rest is not in the log");
     }
+}
+
+/// Tells a job's gateway to end, if it is ours.
+async fn end_gateway(ctx: &Context, job: JobId) -> Result<Option<ContainerRef>, EngineError> {
+    let (name, id) = (Context::gateway_of(job), ctx.id.to_string());
+    let gateway = ctx.engine.with_label(&name, label::COORDINATOR, &id).await?;
+    if let Some(gateway) = &gateway {
+        ctx.engine.signal(gateway, Signal::SIGTERM).await?;
+    }
+    Ok(gateway)
 }

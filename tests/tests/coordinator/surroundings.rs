@@ -1,6 +1,8 @@
 //! What is made for an agent's container: its network, and the gateway beside it.
 
-use integration_tests::harness::{Engine, Home, eventually};
+use bollard::models::{ContainerCreateBody, NetworkConnectRequest};
+use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder};
+use integration_tests::harness::{Engine, Home, STUB_IMAGE, eventually};
 
 use crate::scene::Scene;
 
@@ -80,5 +82,63 @@ async fn a_guarded_job_never_falls_back_to_the_host() {
     assert!(reason.contains("gateway"), "{reason}");
     assert!(scene.home.host_runs().is_empty());
     nothing_left(&scene.engine, &scene.home).await;
+    coordinator.terminate().await;
+}
+
+/// A container of nobody's, created and never started.
+async fn foreign(engine: &Engine, name: Option<&str>) -> String {
+    let body = ContainerCreateBody { image: Some(STUB_IMAGE.to_owned()), ..Default::default() };
+    let options = name.map(|name| CreateContainerOptionsBuilder::default().name(name).build());
+    engine.docker().create_container(options, body).await.unwrap().id
+}
+
+async fn remove(engine: &Engine, id: &str) {
+    let options = RemoveContainerOptionsBuilder::default().force(true).build();
+    engine.docker().remove_container(id, Some(options)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_somebody_else_put_on_a_jobs_network_does_not_keep_it() {
+    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    let job = scene.add_job().await.job_id;
+    let coordinator = scene.home.start();
+    scene.engine.pausing(job).await;
+    let other = foreign(&scene.engine, None).await;
+    let docker = scene.engine.docker();
+    let [network] = scene.engine.networks(&scene.home.id().unwrap()).await.try_into().unwrap();
+    let request = NetworkConnectRequest { container: other.clone(), ..Default::default() };
+    docker.connect_network(&network, request).await.unwrap();
+    docker.start_container(&other, None).await.unwrap();
+    scene.engine.release(job).await;
+    assert_eq!(scene.app.ended(job).await.status, "completed");
+    nothing_left(&scene.engine, &scene.home).await;
+    remove(&scene.engine, &other).await;
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_another_claim_left_is_in_nobodys_way() {
+    let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
+    scene.home.set("AGENT_EGRESS", "none");
+    let job = scene.add_job().await.job_id;
+    foreign(&scene.engine, Some(&format!("terarchitect-gateway-{job}"))).await;
+    let coordinator = scene.home.start();
+    assert_eq!(scene.app.ended(job).await.status, "completed");
+    nothing_left(&scene.engine, &scene.home).await;
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_refuses_every_container_does_not_get_the_whole_queue() {
+    let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
+    scene.home.set("AGENT_EGRESS", "allowlist").set("AGENT_IMAGE", "debian:bookworm-slim");
+    scene.home.set("BREAKER_FAILURES", "2").set("MAX_CONCURRENT_AGENTS", "1");
+    for _ in 0..4 {
+        scene.add_job().await;
+    }
+    let mut coordinator = scene.home.start();
+    coordinator.wait_for_log("nothing is claimed: the start of containers failed").await;
+    scene.app.reached("failed", 2).await;
+    assert_eq!(scene.app.counts().await["pending"], 2);
     coordinator.terminate().await;
 }
