@@ -103,7 +103,7 @@ settings! {
 
     BREAKER_FAILURES = Setting::new(
         "BREAKER_FAILURES", "breaker.failures", Kind::Number, Preset::Value("5"),
-        "After this many failures in a row the engine, or the app, is left alone for a while.",
+        "After this many failures in a row the engine, the app, or the start of containers is left alone for a while.",
     );
 
     BREAKER_OPEN = Setting::new(
