@@ -91,7 +91,7 @@ impl EgressFilter {
         let server = Names::new(Arc::clone(&filter), tasks.clone());
         tasks.own(server.clone().serve_udp(udp));
         tasks.own(server.serve_tcp(tcp));
-        tasks.own(Proxy { filter: Arc::clone(&filter), tasks: tasks.clone() }.serve(http));
+        tasks.own(Proxy::new(Arc::clone(&filter), tasks.clone()).serve(http));
         Ok(Self {
             filter,
             tasks,

@@ -48,6 +48,9 @@ use self::refusal::Refusal;
 const SILENCE: Silence =
     Silence { before: Duration::from_secs(600), within: Duration::from_secs(300) };
 
+/// How many connections there are at once; further ones wait.
+const CONNECTIONS_MAX: usize = 256;
+
 /// How long the head of a request may take.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
 
@@ -232,7 +235,7 @@ async fn serve_all(listener: TcpListener, gate: Arc<Gate>, cancel: CancellationT
     loop {
         tokio::select! {
             () = cancel.cancelled() => break,
-            accepted = listener.accept() => match accepted {
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, _)) => {
                     connections.spawn(connection(stream, Arc::clone(&gate)));
                 }

@@ -2,7 +2,7 @@
 
 /// Where the package managers of the agent's image fetch from: what an allow-list of hosts holds by
 /// default. `.name` stands for every host below it.
-pub const DEFAULT_REGISTRIES: [&str; 22] = [
+pub const DEFAULT_REGISTRIES: [&str; 26] = [
     // npm and what it redirects to.
     "registry.npmjs.org",
     "registry.yarnpkg.com",
@@ -23,16 +23,20 @@ pub const DEFAULT_REGISTRIES: [&str; 22] = [
     "security.debian.org",
     // Ruby, Java.
     "rubygems.org",
+    "index.rubygems.org",
     "repo.maven.apache.org",
     // Dependencies by git, and archives of them.
     "github.com",
     "codeload.github.com",
     "raw.githubusercontent.com",
     "objects.githubusercontent.com",
+    "release-assets.githubusercontent.com",
     // Docker Hub, for an agent with a Docker daemon of its own.
     "registry-1.docker.io",
     "auth.docker.io",
     "production.cloudflare.docker.com",
+    "production.cloudfront.docker.com",
+    "docker-images-prod.6aa30f8b08e16409b46e0173d6de2f56.r2.cloudflarestorage.com",
 ];
 
 /// Where a worker CLI finds its model when no setting says so; all of them for a CLI that is not known
@@ -48,5 +52,19 @@ pub fn default_model_hosts(worker_mode: &str) -> &'static [&'static str] {
             "api.openai.com:443",
             "generativelanguage.googleapis.com:443",
         ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_registry_is_documented_and_listed_once() {
+        let documentation = include_str!("../../docs/egress.md");
+        for host in DEFAULT_REGISTRIES {
+            assert!(documentation.contains(&format!("`{host}`")), "{host}");
+            assert_eq!(DEFAULT_REGISTRIES.iter().filter(|other| **other == host).count(), 1);
+        }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How far a connection may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far a connection may go; a later one goes further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reach {
     /// To public addresses.
     Public,
     /// To public addresses, and to those of private networks.
     Private,
+    /// To this machine and its link as well: engines give their host such an address.
+    Near,
     /// To any address.
     Anywhere,
 }
@@ -18,14 +20,21 @@ pub(crate) enum Reach {
 enum Scope {
     Public,
     Private,
-    /// This machine, its link, a cloud's metadata, several hosts at once, or a way to another address.
+    /// This machine, or its link.
+    Near,
+    /// A cloud's metadata, several hosts at once, or a way to another address.
     Special,
 }
 
-/// Where clouds keep what their machines may know, outside the ranges that are special anyhow.
-const METADATA: [IpAddr; 3] = [
+/// Where clouds keep what their machines may know: for machines, containers and pods.
+const METADATA: [IpAddr; 8] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 0, 23)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
 ];
 
@@ -34,7 +43,8 @@ impl Reach {
     pub(crate) fn admits(self, address: IpAddr) -> bool {
         match self {
             Self::Public => scope(address) == Scope::Public,
-            Self::Private => scope(address) != Scope::Special,
+            Self::Private => matches!(scope(address), Scope::Public | Scope::Private),
+            Self::Near => scope(address) != Scope::Special,
             Self::Anywhere => true,
         }
     }
@@ -54,14 +64,14 @@ fn scope(address: IpAddr) -> Scope {
 }
 
 fn scope_v4(address: Ipv4Addr) -> Scope {
-    let special = address.is_loopback()
-        || address.is_link_local()
-        || matches!(
-            address.octets(),
-            [0, ..] | [192, 0, 0, _] | [192, 88, 99, _] | [198, 18..=19, ..] | [224..=255, ..]
-        );
+    let special = matches!(
+        address.octets(),
+        [0, ..] | [192, 0, 0, _] | [192, 88, 99, _] | [198, 18..=19, ..] | [224..=255, ..]
+    );
     let shared = matches!(address.octets(), [100, 64..=127, ..]);
-    if special {
+    if address.is_loopback() || address.is_link_local() {
+        Scope::Near
+    } else if special {
         Scope::Special
     } else if shared || address.is_private() {
         Scope::Private
@@ -74,6 +84,7 @@ fn scope_v4(address: Ipv4Addr) -> Scope {
 /// a way round what holds for that one.
 fn scope_v6(address: Ipv6Addr) -> Scope {
     match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 1] | [0xfe80..=0xfebf, ..] => Scope::Near,
         [0xfc00..=0xfdff, ..] => Scope::Private,
         [0x2001, 0..=0x1ff, ..] | [0x2002, ..] => Scope::Special,
         [0x2000..=0x3fff, ..] => Scope::Public,
@@ -87,15 +98,17 @@ mod tests {
 
     use super::*;
 
-    fn reaches(text: &str) -> [bool; 3] {
+    const ALL: [Reach; 4] = [Reach::Public, Reach::Private, Reach::Near, Reach::Anywhere];
+
+    fn reaches(text: &str) -> [bool; 4] {
         let address = text.parse().unwrap();
-        [Reach::Public, Reach::Private, Reach::Anywhere].map(|reach| reach.admits(address))
+        ALL.map(|reach| reach.admits(address))
     }
 
     #[test]
     fn public_addresses_are_in_every_reach() {
         for text in ["1.1.1.1", "203.0.113.80", "172.32.0.1", "100.128.0.1", "2606:4700::1111"] {
-            assert_eq!(reaches(text), [true, true, true], "{text}");
+            assert_eq!(reaches(text), [true; 4], "{text}");
         }
     }
 
@@ -110,16 +123,24 @@ mod tests {
             "fd12::1",
             "::ffff:10.0.0.1",
         ] {
-            assert_eq!(reaches(text), [false, true, true], "{text}");
+            assert_eq!(reaches(text), [false, true, true, true], "{text}");
         }
     }
 
     #[test]
-    fn this_machine_its_link_and_metadata_are_in_no_general_reach() {
+    fn this_machine_and_its_link_are_in_no_general_reach() {
+        for text in ["127.0.0.1", "169.254.1.2", "::1", "fe80::1", "::ffff:127.0.0.1"] {
+            assert_eq!(reaches(text), [false, false, true, true], "{text}");
+        }
+    }
+
+    #[test]
+    fn metadata_and_ways_to_other_addresses_are_in_no_reach_of_a_name() {
         for text in [
-            "127.0.0.1",
             "0.0.0.0",
             "169.254.169.254",
+            "169.254.170.2",
+            "169.254.170.23",
             "224.0.0.1",
             "255.255.255.255",
             "198.18.0.1",
@@ -127,18 +148,17 @@ mod tests {
             "168.63.129.16",
             "192.0.0.192",
             "::",
-            "::1",
-            "fe80::1",
             "ff02::1",
+            "fd00:ec2::23",
             "fd00:ec2::254",
             "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::a9fe:a9fe",
             "2002:a9fe:a9fe::1",
             "2001:0:1::1",
             "::127.0.0.1",
             "::ffff:169.254.169.254",
-            "::ffff:127.0.0.1",
         ] {
-            assert_eq!(reaches(text), [false, false, true], "{text}");
+            assert_eq!(reaches(text), [false, false, false, true], "{text}");
         }
     }
 
@@ -146,8 +166,8 @@ mod tests {
         #[test]
         fn a_wider_reach_never_admits_less(bits: u128, short: u32) {
             for address in [IpAddr::V6(bits.into()), IpAddr::V4(short.into())] {
-                prop_assert!(!Reach::Public.admits(address) || Reach::Private.admits(address));
-                prop_assert!(Reach::Anywhere.admits(address));
+                let admitted = ALL.map(|reach| reach.admits(address));
+                prop_assert!(admitted.is_sorted() && admitted[3]);
             }
         }
 
@@ -155,7 +175,9 @@ mod tests {
         fn an_ipv4_address_is_judged_alike_in_its_ipv6_form(short: u32) {
             let v4 = Ipv4Addr::from(short);
             let mapped = IpAddr::V6(v4.to_ipv6_mapped());
-            prop_assert_eq!(Reach::Public.admits(v4.into()), Reach::Public.admits(mapped));
+            for reach in ALL {
+                prop_assert_eq!(reach.admits(v4.into()), reach.admits(mapped));
+            }
         }
     }
 }

@@ -8,6 +8,9 @@ use super::host::{Host, HostName, InvalidHost, Target, split_port};
 /// The ports of an entry that names none.
 const WEB: [u16; 2] = [80, 443];
 
+/// What stands behind an entry whose name may have private addresses.
+const PRIVATE: &str = "=private";
+
 /// An entry of the allow-list cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidRule {
@@ -34,11 +37,13 @@ pub(crate) enum InvalidRule {
     },
 }
 
-/// One entry: `host`, `host:port`, `.host` or `.host:port`.
+/// One entry: `host`, `host:port`, `.host` or `.host:port`, and `=private` behind it for a name that may
+/// have private addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
     hosts: Hosts,
     ports: Ports,
+    reach: Reach,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +76,8 @@ pub(crate) enum Others {
 pub(crate) struct Policy {
     /// What is allowed.
     pub(crate) allow: Rules,
-    /// What is allowed wherever it is: the job's own hosts.
+    /// What is allowed wherever it is: the job's own hosts. Whoever owns such a name does not own this
+    /// machine's metadata.
     pub(crate) trusted: Rules,
     /// What is done about the rest.
     pub(crate) others: Others,
@@ -92,27 +98,24 @@ pub(crate) enum Verdict {
 impl Policy {
     /// Whether a connection may be made.
     pub(crate) fn decide(&self, target: &Target) -> Verdict {
-        self.judge(|rule| rule.covers(target), &target.host)
+        self.judge(|rule| rule.covers(target))
     }
 
     /// Whether a name may be looked up: it may where some port of it may be connected to.
     pub(crate) fn decide_name(&self, name: &HostName) -> Verdict {
         let host = Host::Name(name.clone());
-        self.judge(|rule| rule.covers_host(&host), &host)
+        self.judge(|rule| rule.covers_host(&host))
     }
 
-    fn judge(&self, covers: impl Fn(&Rule) -> bool, host: &Host) -> Verdict {
-        // An address that is listed is the operator's word; a name's addresses are those of whoever
-        // owns the name.
-        let reach = match host {
-            Host::Address(_) => Reach::Anywhere,
-            Host::Name(_) => Reach::Public,
-        };
-        match self.others {
-            _ if self.trusted.0.iter().any(&covers) => Verdict::Allowed(Reach::Anywhere),
-            _ if self.allow.0.iter().any(&covers) => Verdict::Allowed(reach),
-            Others::Refused => Verdict::Refused,
-            Others::Learned => Verdict::Learned,
+    fn judge(&self, covers: impl Fn(&Rule) -> bool) -> Verdict {
+        let listed = self.allow.0.iter().filter(|rule| covers(rule)).map(|rule| rule.reach);
+        let trusted = self.trusted.0.iter().filter(|rule| covers(rule));
+        let trusted = trusted.map(|rule| rule.reach.max(Reach::Near));
+        let listed = listed.chain(trusted).max();
+        match (listed, self.others) {
+            (Some(reach), _) => Verdict::Allowed(reach),
+            (None, Others::Refused) => Verdict::Refused,
+            (None, Others::Learned) => Verdict::Learned,
         }
     }
 }
@@ -158,12 +161,22 @@ impl FromStr for Rule {
             return Err(InvalidRule::Star { entry: owned() });
         }
         let invalid = |source| InvalidRule::Host { entry: owned(), source };
-        let (host, port) = split_port(entry).map_err(invalid)?;
+        let (place, private) = match entry.strip_suffix(PRIVATE) {
+            Some(place) => (place, Reach::Private),
+            None => (entry, Reach::Public),
+        };
+        let (host, port) = split_port(place).map_err(invalid)?;
         let hosts = match host.strip_prefix('.') {
             Some(parent) => Hosts::Below(parent.parse().map_err(invalid)?),
             None => Hosts::One(host.parse().map_err(invalid)?),
         };
-        Ok(Self { hosts, ports: port.map_or(Ports::Web, Ports::One) })
+        // An address that is listed is the operator's word; a name's addresses are those of whoever
+        // owns the name.
+        let reach = match &hosts {
+            Hosts::One(Host::Address(_)) => Reach::Anywhere,
+            Hosts::One(Host::Name(_)) | Hosts::Below(_) => private,
+        };
+        Ok(Self { hosts, ports: port.map_or(Ports::Web, Ports::One), reach })
     }
 }
 
@@ -241,8 +254,18 @@ mod tests {
     #[test]
     fn only_the_jobs_own_hosts_may_be_anywhere() {
         let policy = policy("app.internal:5010,pypi.org", "app.internal:5010", Others::Refused);
-        assert_eq!(policy.decide(&target("app.internal:5010")), ANYWHERE);
+        assert_eq!(policy.decide(&target("app.internal:5010")), Verdict::Allowed(Reach::Near));
         assert_eq!(policy.decide(&target("app.internal:22")), Verdict::Refused);
+        assert_eq!(policy.decide(&target("pypi.org:443")), PUBLIC);
+    }
+
+    #[test]
+    fn a_name_may_have_private_addresses_where_its_entry_says_so() {
+        let policy = strict("npm.internal:8443=private,.corp.example=private,pypi.org");
+        let private = Verdict::Allowed(Reach::Private);
+        assert_eq!(policy.decide(&target("npm.internal:8443")), private);
+        assert_eq!(policy.decide(&target("a.corp.example:443")), private);
+        assert_eq!(policy.decide(&target("npm.internal:443")), Verdict::Refused);
         assert_eq!(policy.decide(&target("pypi.org:443")), PUBLIC);
     }
 
@@ -274,6 +297,7 @@ mod tests {
             (".", "\".\""),
             ("a b..c", "b..c"),
             (".10.0.0.1", ".10.0.0.1"),
+            ("a.example=public", "a.example=public"),
         ] {
             let error = entry.parse::<Rules>().unwrap_err().to_string();
             assert!(error.contains(part), "{entry}: {error}");

@@ -47,6 +47,8 @@ pub(super) struct Proxy {
     pub(super) filter: Arc<Filter>,
     /// Where every connection is owned.
     pub(super) tasks: Tasks,
+    /// How many more connections there may be.
+    places: Arc<Semaphore>,
 }
 
 /// A request that is not passed on.
@@ -59,12 +61,21 @@ pub(super) struct Refusal {
 }
 
 impl Proxy {
+    /// A proxy that asks this filter; its work is owned by `tasks`.
+    pub(super) fn new(filter: Arc<Filter>, tasks: Tasks) -> Self {
+        Self::with_places(filter, tasks, Arc::new(Semaphore::new(CONNECTIONS_MAX)))
+    }
+
+    /// The same with a number of connections of its own.
+    pub(super) fn with_places(filter: Arc<Filter>, tasks: Tasks, places: Arc<Semaphore>) -> Self {
+        Self { filter, tasks, places }
+    }
+
     /// Takes connections until it is cancelled.
     pub(super) async fn serve(self, listener: TcpListener) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let next = async {
-                let place = Arc::clone(&places).acquire_owned().await;
+                let place = Arc::clone(&self.places).acquire_owned().await;
                 (place, listener.accept().await)
             };
             let (place, accepted) = tokio::select! {
@@ -170,9 +181,10 @@ impl Refusal {
             ),
             Denial::NotPublic { .. } => (
                 StatusCode::FORBIDDEN,
-                "; a name on AGENT_EGRESS_ALLOW must have public addresses, and only the hosts of \
-                 the job's own URLs may have others"
-                    .to_owned(),
+                format!(
+                    "; an operator who means it may add \"{target}=private\" to AGENT_EGRESS_ALLOW \
+                     (agent.egress_allow)"
+                ),
             ),
             Denial::Lookup(_) | Denial::Connect { .. } => (StatusCode::BAD_GATEWAY, String::new()),
         };

@@ -1,5 +1,7 @@
 //! The filter over real sockets, with servers on the loopback address as targets.
 
+mod hostile;
+
 use std::net::Ipv4Addr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

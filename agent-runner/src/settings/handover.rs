@@ -27,7 +27,7 @@ const FROM_STDIN: &str = "stdin";
 
 /// Names of ordinary process life, none of them secret: where programs are, language, proxies,
 /// certificates. Our later processes and the worker get these and no others.
-pub(crate) const PLAIN_NAMES: [&str; 25] = [
+pub(crate) const PLAIN_NAMES: [&str; 26] = [
     "ALL_PROXY",
     "CARGO_HTTP_CAINFO",
     "CURL_CA_BUNDLE",
@@ -38,6 +38,7 @@ pub(crate) const PLAIN_NAMES: [&str; 25] = [
     "LANG",
     "LC_ALL",
     "NODE_EXTRA_CA_CERTS",
+    "NODE_USE_ENV_PROXY",
     "NO_PROXY",
     "PATH",
     "PIP_CERT",
@@ -104,10 +105,11 @@ pub(super) const SETTING_NAMES: [&str; 44] = [
 ];
 
 /// The plain names that may come with the job document as well.
-const PROXY_NAMES: [&str; 8] = [
+const PROXY_NAMES: [&str; 9] = [
     "ALL_PROXY",
     "HTTPS_PROXY",
     "HTTP_PROXY",
+    "NODE_USE_ENV_PROXY",
     "NO_PROXY",
     "all_proxy",
     "http_proxy",

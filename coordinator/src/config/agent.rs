@@ -341,21 +341,26 @@ fn cache_scope(text: &str) -> Result<CacheScope, Allowed> {
     }
 }
 
-/// Host names separated by commas, each with an optional port, or a leading dot for all below it.
+/// Host names separated by commas, each with an optional port, or a leading dot for all below it, and
+/// `=private` behind one that may have private addresses.
 fn hosts(text: &str) -> Result<Vec<String>, Allowed> {
     let hosts = text.split(',').map(str::trim).filter(|host| !host.is_empty());
     hosts
         .map(|host| {
-            let (name, port) = match host.rsplit_once(':') {
+            let place = host.strip_suffix("=private").unwrap_or(host);
+            let (name, port) = match place.rsplit_once(':') {
                 Some((name, port)) if !name.contains(':') => (name, Some(port)),
-                _ => (host, None),
+                _ => (place, None),
             };
             let plain = |c: char| c.is_ascii_alphanumeric() || "._-:[]".contains(c);
             let good = name.chars().all(plain)
                 && name.chars().any(|c| c.is_ascii_alphanumeric())
                 && port.is_none_or(|port| port.parse::<u16>().is_ok());
             good.then(|| host.to_ascii_lowercase()).ok_or_else(|| {
-                format!("host names separated by commas (name, name:port, .name); not one: {host}")
+                format!(
+                    "host names separated by commas (name, name:port, .name, name=private); \
+                     not one: {host}"
+                )
             })
         })
         .collect()
@@ -424,9 +429,9 @@ mod tests {
 
     #[test]
     fn hosts_are_names_with_or_without_a_port() {
-        let read = hosts("API.example.com, .internal:8443,10.0.0.1").unwrap();
-        assert_eq!(read, ["api.example.com", ".internal:8443", "10.0.0.1"]);
-        for text in ["https://a.example", "a b", "a:99999", ".", "*.example", "a/b"] {
+        let read = hosts("API.example.com, .internal:8443=private,10.0.0.1").unwrap();
+        assert_eq!(read, ["api.example.com", ".internal:8443=private", "10.0.0.1"]);
+        for text in ["a=b", "https://a.example", "a b", "a:99999", ".", "*.example", "a/b"] {
             assert!(hosts(text).is_err(), "{text}");
         }
     }

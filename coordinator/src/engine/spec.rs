@@ -42,6 +42,8 @@ pub(crate) struct ContainerSpec {
     pub(crate) extra_hosts: Vec<String>,
     /// Addresses of name servers; the engine's own where empty.
     pub(crate) name_servers: Vec<String>,
+    /// Settings of the kernel for its network.
+    pub(crate) sysctls: BTreeMap<String, String>,
 }
 
 /// Something of the host in the container.
@@ -76,6 +78,7 @@ impl From<ContainerSpec> for ContainerCreateBody {
             network_mode: spec.network,
             extra_hosts: Some(spec.extra_hosts),
             dns: (!spec.name_servers.is_empty()).then_some(spec.name_servers),
+            sysctls: (!spec.sysctls.is_empty()).then(|| spec.sysctls.into_iter().collect()),
             runtime: spec.runtime,
             readonly_rootfs: Some(spec.root == RootFolder::ReadOnly),
             tmpfs: Some(spec.in_memory.into_iter().collect()),

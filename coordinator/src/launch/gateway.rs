@@ -30,6 +30,11 @@ const FILES: Option<NonZeroU32> = NonZeroU32::new(8_192);
 /// The user of the image that has no rights.
 const USER: &str = "1000:1000";
 
+/// It is on two networks and must not be a router between them, which a container is wherever its host
+/// is one; and a program without rights must be able to answer for names on port 53.
+const SYSCTLS: [(&str, &str); 2] =
+    [("net.ipv4.ip_forward", "0"), ("net.ipv4.ip_unprivileged_port_start", "0")];
+
 /// The host whose REST API has a name of its own.
 const PUBLIC_FORGE: (&str, &str) = ("github.com", "api.github.com:443");
 
@@ -110,6 +115,7 @@ impl<'a> Gateway<'a> {
             network: Some(network.as_str().to_owned()),
             extra_hosts: vec![format!("{HOST_ALIAS}:host-gateway")],
             name_servers: Vec::new(),
+            sysctls: SYSCTLS.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         }
     }
 
@@ -148,6 +154,8 @@ impl<'a> Gateway<'a> {
             for name in PROXIES {
                 agent.set(name, proxy.as_str());
             }
+            // Without it, programs on Node look for no proxy.
+            agent.set("NODE_USE_ENV_PROXY", "1");
             for name in NO_PROXIES {
                 agent.set(name, format!("localhost,127.0.0.1,::1,{address}"));
             }

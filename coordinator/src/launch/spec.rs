@@ -85,6 +85,7 @@ pub(crate) fn container_spec(
         network,
         extra_hosts: Vec::new(),
         name_servers: surroundings.way_out.iter().cloned().collect(),
+        sysctls: BTreeMap::new(),
     };
     if view(agent) == View::Container && surroundings.way_out.is_none() {
         spec.extra_hosts.push(format!("{HOST_ALIAS}:host-gateway"));

@@ -93,7 +93,8 @@ settings! {
 
     EGRESS_ALLOW = Setting::new(
         "AGENT_EGRESS_ALLOW", "agent.egress_allow", Kind::List, Preset::Unset("no further hosts"),
-        "Further hosts of the allow-list: name, name:port, or .name for all below it.",
+        "Further hosts of the allow-list: name, name:port, or .name for all below it; with =private \
+         behind it, it may have private addresses.",
     );
 
     EGRESS_LEARN = Setting::new(
