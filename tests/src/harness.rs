@@ -26,7 +26,7 @@ mod tar;
 mod wait;
 mod wiretap;
 
-pub use agent_image::{AGENT_IMAGE, GO_IN_IMAGE, build_agent_image, install_claude};
+pub use agent_image::{AGENT_IMAGE, GO_IN_IMAGE, build_agent_image, cli_image, install_claude};
 pub use app::{App, Job, KEY, LogRecord};
 pub use app_proxy::{AppProxy, Exchange};
 pub use coordinator::{Coordinator, Home};

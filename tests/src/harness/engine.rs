@@ -78,6 +78,12 @@ impl Engine {
         self.docker.inspect_container(&name, None::<InspectContainerOptions>).await.ok()
     }
 
+    /// The same for the gateway beside it.
+    pub async fn inspect_gateway(&self, job: JobId) -> Option<ContainerInspectResponse> {
+        let name = format!("terarchitect-gateway-{job}");
+        self.docker.inspect_container(&name, None::<InspectContainerOptions>).await.ok()
+    }
+
     /// Whether a job's container is there and runs.
     pub async fn runs(&self, job: JobId) -> bool {
         let state = self.inspect(job).await.and_then(|found| found.state);

@@ -7,7 +7,8 @@ use integration_tests::harness::{Engine, Home, STUB_IMAGE, eventually};
 use crate::scene::Scene;
 
 /// Tells what it was told of its gateway, then waits.
-const TELLING: &str = "echo proxy $(field HTTPS_PROXY) model $(field WORKER_LLM_URL); pause";
+const TELLING: &str = "echo proxy $(field HTTPS_PROXY) model $(field WORKER_LLM_URL)
+    echo document $document; pause";
 
 /// Nothing of a coordinator is left on the engine.
 async fn nothing_left(engine: &Engine, home: &Home) {
@@ -57,6 +58,13 @@ async fn a_guarded_agent_has_no_way_out_but_its_gateway_which_outlives_the_coord
     let told = scene.engine.output(job).await;
     let expected = format!("proxy http://{gateway}:3128 model http://{gateway}:8088/v1");
     assert!(told.contains(&expected), "{told}");
+    let has_document = told.contains("WORKER_API_KEY") && !told.contains("sk-real-key");
+    assert!(has_document, "{told}");
+    let beside = scene.engine.inspect_gateway(job).await.unwrap();
+    assert!(!format!("{beside:?}").contains("sk-real-key"), "{beside:?}");
+    // On two networks, and no router between them.
+    let sysctls = beside.host_config.unwrap().sysctls.unwrap();
+    assert_eq!(sysctls["net.ipv4.ip_forward"], "0");
     first.kill().await;
 
     let second = scene.home.start();
