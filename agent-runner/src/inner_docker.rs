@@ -4,7 +4,10 @@
 //! `dockerd` is started with the listening socket and answers it. A job that never uses Docker pays
 //! nothing for it.
 
+mod addresses;
+mod client;
 mod control_groups;
+mod kept;
 mod launch;
 
 use std::fs;
@@ -25,12 +28,16 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::kept::Kept;
 use self::launch::Launch;
-use crate::settings::DockerMode;
+use crate::settings::{DockerMode, InnerLayers};
 use crate::user::WorkerUser;
 
 /// The engine's usual address.
 const SOCKET: &str = "/var/run/docker.sock";
+
+/// Where an engine that is root keeps what it has.
+const DATA: &str = "/var/lib/docker";
 
 /// How long the engine has between TERM and KILL: it stops its containers meanwhile.
 const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -53,6 +60,15 @@ pub(crate) enum InnerDockerError {
          starts as root"
     )]
     NoUser,
+    /// What an earlier engine left cannot be removed.
+    #[error("cannot take up {} from an earlier Docker engine", folder.display())]
+    Kept {
+        /// The engine's folder.
+        folder: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
     /// What it needs cannot be given to the user who runs it.
     #[error("cannot prepare {} for the rootless Docker engine", path.display())]
     Rootless {
@@ -73,31 +89,42 @@ pub(crate) struct InnerDocker {
 
 impl InnerDocker {
     /// Listens at the engine's usual address, for the worker's user. The engine that is started then
-    /// gets this environment, and may have files in `private`.
+    /// gets this environment, and may have files in `private`; what it has may be meant to outlive it.
     ///
     /// # Errors
     /// When that address cannot be had. An engine that already answers there is left alone.
-    pub(crate) fn offer(
+    pub(crate) async fn offer(
         mode: DockerMode,
         user: Option<&WorkerUser>,
         private: &Path,
         environment: &[(String, String)],
+        layers: InnerLayers,
     ) -> Result<Option<Self>, InnerDockerError> {
-        let launch = match mode {
-            DockerMode::Dind | DockerMode::DindCaps => Launch::rootful(environment),
+        let (launch, folder) = match mode {
+            DockerMode::Dind | DockerMode::DindCaps => {
+                (Launch::rootful(environment), Path::new(DATA).to_owned())
+            }
             DockerMode::DindRootless => {
                 let user = user.ok_or(InnerDockerError::NoUser)?;
-                Launch::rootless(user, private, environment)?
+                (Launch::rootless(user, private, environment)?, launch::data_folder_of(user))
             }
             DockerMode::Dood | DockerMode::None => return Ok(None),
         };
-        Self::listen(Path::new(SOCKET), user, launch)
+        let kept = match layers {
+            InnerLayers::Kept => {
+                let failed = |source| InnerDockerError::Kept { folder: folder.clone(), source };
+                Some(Kept::take_up(folder.clone()).await.map_err(failed)?)
+            }
+            InnerLayers::Fresh => None,
+        };
+        Self::listen(Path::new(SOCKET), user, launch, kept)
     }
 
     fn listen(
         socket: &Path,
         user: Option<&WorkerUser>,
         launch: Launch,
+        kept: Option<Kept>,
     ) -> Result<Option<Self>, InnerDockerError> {
         let failed = |source| InnerDockerError::Socket { socket: socket.to_owned(), source };
         if UnixStream::connect(socket).is_ok() {
@@ -106,7 +133,7 @@ impl InnerDocker {
         }
         let listener = listener(socket, user.map(WorkerUser::gid)).map_err(failed)?;
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, launch, stop.clone()));
+        let task = tokio::spawn(serve(listener, launch, kept, stop.clone()));
         Ok(Some(Self { stop, task }))
     }
 
@@ -142,14 +169,21 @@ fn listener(socket: &Path, group: Option<Gid>) -> io::Result<tokio::net::UnixStr
 }
 
 /// Waits for the first connection, then runs the engine until it ends or is told to.
-async fn serve(listener: tokio::net::UnixStream, launch: Launch, stop: CancellationToken) {
+async fn serve(
+    listener: tokio::net::UnixStream,
+    launch: Launch,
+    kept: Option<Kept>,
+    stop: CancellationToken,
+) {
     let connected = tokio::select! {
         connected = listener.readable() => connected,
         () = stop.cancelled() => return,
     };
-    let started = connected.and_then(|()| start(listener.into_std()?.into(), launch));
+    let begun = || kept.as_ref().map_or(Ok(()), Kept::begin);
+    let started =
+        connected.and_then(|()| begun()).and_then(|()| start(listener.into_std()?.into(), launch));
     match started {
-        Ok(engine) => run(engine, &stop).await,
+        Ok(engine) => run(engine, kept, &stop).await,
         Err(error) => tracing::error!(%error, "the inner Docker engine cannot be started"),
     }
 }
@@ -171,7 +205,7 @@ fn start(listener: OwnedFd, launch: Launch) -> io::Result<Child> {
         .spawn()
 }
 
-async fn run(mut engine: Child, stop: &CancellationToken) {
+async fn run(mut engine: Child, kept: Option<Kept>, stop: &CancellationToken) {
     let stdout = engine.stdout.take().map(|pipe| tokio::spawn(log(pipe)));
     let stderr = engine.stderr.take().map(|pipe| tokio::spawn(log(pipe)));
     let status = tokio::select! {
@@ -179,7 +213,22 @@ async fn run(mut engine: Child, stop: &CancellationToken) {
             tracing::warn!(?status, "the inner Docker engine ended");
             status
         }
-        () = stop.cancelled() => end(&mut engine).await,
+        () = stop.cancelled() => {
+            let tidied = match kept {
+                Some(kept) => kept.tidy().await.then_some(kept),
+                None => {
+                    end_containers().await;
+                    None
+                }
+            };
+            let status = end(&mut engine).await;
+            if let (Some(kept), Ok(status)) = (tidied, &status)
+                && status.success()
+            {
+                kept.end();
+            }
+            status
+        }
     };
     if let Err(error) = status {
         tracing::warn!(%error, "the inner Docker engine cannot be waited for");
@@ -188,6 +237,13 @@ async fn run(mut engine: Child, stop: &CancellationToken) {
     for task in [stdout, stderr].into_iter().flatten() {
         task.abort();
         let _aborted = task.await;
+    }
+}
+
+/// Nobody will miss what they might do in the time they have when the engine ends.
+async fn end_containers() {
+    if let Err(problem) = client::run(client::END_CONTAINERS).await {
+        tracing::warn!("the containers of the inner Docker engine were not ended: {problem}");
     }
 }
 
@@ -230,7 +286,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (socket, trace) = (folder.path().join("docker.sock"), folder.path().join("started"));
         let script = format!("touch '{}'", trace.display());
-        let docker = InnerDocker::listen(&socket, None, engine(&script)).unwrap().unwrap();
+        let docker = InnerDocker::listen(&socket, None, engine(&script), None).unwrap().unwrap();
         docker.stop().await;
         assert!(!trace.exists());
         assert!(UnixStream::connect(&socket).is_err());
@@ -245,7 +301,7 @@ mod tests {
              $(readlink /proc/$$/fd/3) > {}'",
             trace.display()
         );
-        let docker = InnerDocker::listen(&socket, None, engine(&script)).unwrap().unwrap();
+        let docker = InnerDocker::listen(&socket, None, engine(&script), None).unwrap().unwrap();
         let _client = UnixStream::connect(&socket).unwrap();
         docker.task.await.unwrap();
         let seen = fs::read_to_string(&trace).unwrap();
@@ -257,9 +313,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
         let theirs = UnixListener::bind(&socket).unwrap();
-        assert!(InnerDocker::listen(&socket, None, engine("true")).unwrap().is_none());
+        assert!(InnerDocker::listen(&socket, None, engine("true"), None).unwrap().is_none());
         drop(theirs);
-        let ours = InnerDocker::listen(&socket, None, engine("true")).unwrap();
+        let ours = InnerDocker::listen(&socket, None, engine("true"), None).unwrap();
         ours.unwrap().stop().await;
     }
 
@@ -267,7 +323,7 @@ mod tests {
     async fn a_dead_engine_is_told_by_refused_connections() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
-        let docker = InnerDocker::listen(&socket, None, engine("exit 1")).unwrap().unwrap();
+        let docker = InnerDocker::listen(&socket, None, engine("exit 1"), None).unwrap().unwrap();
         let _first = UnixStream::connect(&socket).unwrap();
         docker.task.await.unwrap();
         assert!(UnixStream::connect(&socket).is_err());

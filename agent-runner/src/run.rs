@@ -242,7 +242,9 @@ async fn edit(
 ) -> Result<TurnReport, RunError> {
     let prompt = job.prompt(checkout);
     reporter.step(Step::WorkerPrompt, "Prompt for the worker", Some(&prompt)).await;
-    let docker = InnerDocker::offer(docker, job.user(), private, job.plain_environment())?;
+    let plain = job.plain_environment();
+    let layers = job.inner_layers();
+    let docker = InnerDocker::offer(docker, job.user(), private, plain, layers).await?;
     let before = Pressure::now();
     let turn = job.turn(checkout, private, prompt).await;
     let limit = Pressure::now().limit_since(before);

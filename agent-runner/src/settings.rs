@@ -117,6 +117,15 @@ pub(crate) enum DockerMode {
     None,
 }
 
+/// What becomes of the images of an engine within this container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InnerLayers {
+    /// They go with the container.
+    Fresh,
+    /// They are in a volume, for the project's next job.
+    Kept,
+}
+
 /// Everything else that a run needs.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -227,6 +236,15 @@ pub(crate) fn job_label(layers: &Layers) -> String {
 /// The engine that is handed to the worker.
 pub(crate) fn docker_host(layers: &Layers) -> Option<String> {
     layers.find(DOCKER_HOST).map(|host| host.text())
+}
+
+/// Whether the images of an engine of our own are kept: the coordinator says so to the one job that has
+/// them.
+pub(crate) fn inner_layers(layers: &Layers) -> InnerLayers {
+    match layers.find(env::AGENT_CACHE_DOCKER).map(|found| found.text()).as_deref() {
+        Some("1") => InnerLayers::Kept,
+        Some(_) | None => InnerLayers::Fresh,
+    }
 }
 
 /// Without a mode, a given `DOCKER_HOST` is used and nothing else. An engine of its own is for a

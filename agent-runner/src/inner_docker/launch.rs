@@ -6,16 +6,15 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use super::{InnerDockerError, control_groups};
+use super::{InnerDockerError, addresses, control_groups};
 use crate::user::WorkerUser;
 use crate::user::ownership::{folder_within, give_tree, open_folder};
 
-/// The engine, with its own pid in `LISTEN_PID` as the protocol of socket activation wants it. When it
-/// is stopped, its containers get 5 s and not 15, which are more than the engine itself has. Its
-/// networks are out of those kept for tests of networks (RFC 2544): by default the first would be that
-/// of the host's own bridge, whose address is where this container reaches the host.
-const ROOTFUL: &str = "LISTEN_PID=$$ exec dockerd --host=fd:// --shutdown-timeout=5 \
-    --bip=198.18.0.1/24 --default-address-pool=base=198.18.128.0/17,size=24";
+/// The engine, with its own pid in `LISTEN_PID` as the protocol of socket activation wants it.
+const ROOTFUL: &str = "LISTEN_PID=$$ exec dockerd --host=fd:// \"$@\"";
+
+/// What the shell is called that becomes the engine.
+const NAME: &str = "dockerd";
 
 /// The descriptor at which that protocol expects the first socket.
 const ACTIVATED_FD: i32 = 3;
@@ -23,8 +22,7 @@ const ACTIVATED_FD: i32 = 3;
 /// In the user namespace; what stands in /run of the container is only linked there. The socket is
 /// moved to where it is expected: at 3, rootlesskit has a pipe of its own.
 const ROOTLESS: &str = "rm -f /run/docker /run/containerd /run/xtables.lock; exec 3<&9 9<&-; \
-    LISTEN_PID=$$ exec dockerd --host=fd:// --shutdown-timeout=5 \
-    --bip=198.18.0.1/24 --default-address-pool=base=198.18.128.0/17,size=24";
+    LISTEN_PID=$$ exec dockerd --host=fd:// \"$@\"";
 const ROOTLESS_FD: i32 = 9;
 
 /// A network in user space, and copies of the folders that an engine writes to. The first switch keeps
@@ -44,6 +42,9 @@ const ROOTLESSKIT: [&str; 9] = [
 /// The device of that network.
 const TUN: &str = "/dev/net/tun";
 
+/// The folder of a rootless engine's data, in the home of its user.
+const DATA: &str = ".local";
+
 /// Where the programs of an engine are.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -61,7 +62,8 @@ impl Launch {
     /// An engine that is root in this container.
     pub(super) fn rootful(environment: &[(String, String)]) -> Self {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", ROOTFUL]).env_clear().env("LISTEN_FDS", "1");
+        command.args(["-c", ROOTFUL, NAME]).args(addresses::arguments());
+        command.env_clear().env("LISTEN_FDS", "1");
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         Self { command, listen_fd: ACTIVATED_FD, prepare: control_groups::prepare }
     }
@@ -86,7 +88,8 @@ impl Launch {
         give_tree(&runtime, user.owner()).map_err(failed(&runtime))?;
         let rootlesskit = Path::new("/usr/bin/rootlesskit");
         let mut command = user.service_command(rootlesskit).map_err(failed(rootlesskit))?;
-        command.args(ROOTLESSKIT).args(["/bin/sh", "-c", ROOTLESS]).env_clear();
+        command.args(ROOTLESSKIT).args(["/bin/sh", "-c", ROOTLESS, NAME]);
+        command.args(addresses::arguments()).env_clear();
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         command
             .env("PATH", PATH)
@@ -104,11 +107,15 @@ impl Launch {
 /// The folder for the engine's data, where a volume should be. Only it is given: what is in it may be
 /// an earlier engine's, and belongs to users of its namespace.
 fn data_folder(user: &WorkerUser) -> io::Result<PathBuf> {
-    const NAME: &str = ".local";
     let owner = user.owner();
-    let folder = folder_within(open_folder(user.home())?, NAME)?;
+    let folder = folder_within(open_folder(user.home())?, DATA)?;
     nix::unistd::fchown(folder, Some(owner.uid), Some(owner.gid))?;
-    Ok(user.home().join(NAME))
+    Ok(data_folder_of(user))
+}
+
+/// Its path.
+pub(super) fn data_folder_of(user: &WorkerUser) -> PathBuf {
+    user.home().join(DATA)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::publish::{self, Author, CommitMessage, DiffStat};
 use crate::redaction::Redaction;
 use crate::refresh::RefreshServer;
 use crate::report::{Reporter, Step};
-use crate::settings::{self, DockerMode, Layers, Settings};
+use crate::settings::{self, DockerMode, InnerLayers, Layers, Settings};
 use crate::token::{TokenSink, TokenSource};
 use crate::user::WorkerUser;
 use crate::user::ownership::{Owner, give_tree};
@@ -44,6 +44,7 @@ pub(super) struct Job {
     git: Git,
     plain: Vec<(String, String)>,
     docker_host: Option<String>,
+    inner_layers: InnerLayers,
     user: Option<WorkerUser>,
     _refresh: Option<RefreshServer>,
 }
@@ -90,6 +91,7 @@ impl Job {
             git: git(&plain, cancel.clone())?,
             user: worker_user(layers, docker, docker_host.as_deref(), &settings),
             docker_host,
+            inner_layers: settings::inner_layers(layers),
             settings,
             assignment,
             redaction,
@@ -109,6 +111,11 @@ impl Job {
     /// Names and values of our own environment that are not secret.
     pub(super) fn plain_environment(&self) -> &[(String, String)] {
         &self.plain
+    }
+
+    /// What becomes of the images of an engine of our own.
+    pub(super) fn inner_layers(&self) -> InnerLayers {
+        self.inner_layers
     }
 
     /// The user that the worker runs as, where that is not ours.

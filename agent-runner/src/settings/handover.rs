@@ -57,7 +57,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 44] = [
+pub(super) const SETTING_NAMES: [&str; 45] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -93,6 +93,7 @@ pub(super) const SETTING_NAMES: [&str; 44] = [
     env::GIT_USER_EMAIL,
     env::DOCKER_RUN_ERROR,
     env::AGENT_DOCKER_MODE,
+    env::AGENT_CACHE_DOCKER,
     env::AGENT_EGRESS,
     env::AGENT_EGRESS_ALLOW,
     env::AGENT_EGRESS_TRUSTED,
