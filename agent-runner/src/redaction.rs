@@ -43,14 +43,15 @@ impl<'w> MakeWriter<'w> for Redaction {
 }
 
 /// Standard error behind the redactor. The subscriber writes one whole event at a time, so a secret
-/// is never cut by two writes.
+/// is never cut by two writes. What an event says may be a worker's words: lines within it are indented,
+/// so that none of them passes for an event of its own.
 #[derive(Debug)]
 pub(crate) struct RedactedStderr(Redaction);
 
 impl Write for RedactedStderr {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
-        io::stderr().write_all(self.0.redact(&text).as_bytes())?;
+        io::stderr().write_all(indented(&self.0.redact(&text)).as_bytes())?;
         Ok(event.len())
     }
 
@@ -59,9 +60,26 @@ impl Write for RedactedStderr {
     }
 }
 
+/// An event with every line but its first indented.
+fn indented(event: &str) -> String {
+    let (text, end) = match event.strip_suffix('\n') {
+        Some(text) => (text, "\n"),
+        None => (event, ""),
+    };
+    text.replace("\r\n", "\n").replace(['\n', '\r'], "\n    ") + end
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_line_within_an_event_passes_for_an_event() {
+        let event = "TIME INFO all well\nTIME ERROR not at all\r\nTIME\rTIME\n";
+        let expected = "TIME INFO all well\n    TIME ERROR not at all\n    TIME\n    TIME\n";
+        assert_eq!(indented(event), expected);
+        assert_eq!(indented("one\n"), "one\n");
+    }
 
     #[test]
     fn a_secret_registered_later_is_hidden_in_every_copy() {
