@@ -3,6 +3,7 @@
 mod claiming;
 mod ending;
 
+use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,6 +78,8 @@ pub(crate) struct Daemon {
     failures: Arc<AtomicUsize>,
     status: Status,
     settings_read: Option<Instant>,
+    /// How many jobs may run at once, as the app said last.
+    slots_of_app: Option<NonZeroUsize>,
     _lock: StateLock,
 }
 
@@ -118,6 +121,7 @@ impl Daemon {
             failures: Arc::default(),
             status: Status::default(),
             settings_read: None,
+            slots_of_app: None,
             ctx: Arc::new(ctx),
             _lock: lock,
         })

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::Daemon;
 use crate::breaker::Dependency;
 use crate::claim::Round;
+use crate::config::Config;
 use crate::context::Mode;
 use crate::gate::GateState;
 use crate::notify::Load;
@@ -160,6 +161,7 @@ impl Daemon {
                     }
                 }
                 () = changed => {}
+                () = self.ctx.live.changed() => self.settings_read = None,
             }
         }
     }
@@ -190,17 +192,14 @@ impl Daemon {
     async fn follow_app_settings(&mut self) {
         self.settings_read = Some(Instant::now());
         match self.ctx.api().settings().await {
-            Ok(settings) => {
-                let config = self.ctx.config();
-                let own = config.schedule.max_concurrent;
-                let most = if config.is_for_one_agent() { NonZeroUsize::MIN } else { SLOTS_MAX };
-                let limit = settings.max_concurrent_agents.unwrap_or(own).min(most);
-                if limit != self.slots.limit() {
-                    tracing::info!(limit, "the number of slots is now {limit}");
-                    self.slots.set_limit(limit);
-                }
-            }
+            Ok(settings) => self.slots_of_app = settings.max_concurrent_agents,
+            // What it said last holds on, within the settings as they are now.
             Err(error) => tracing::debug!(%error, "the app's settings were not read"),
+        }
+        let limit = limit(&self.ctx.config(), self.slots_of_app);
+        if limit != self.slots.limit() {
+            tracing::info!(limit, "the number of slots is now {limit}");
+            self.slots.set_limit(limit);
         }
     }
 
@@ -210,8 +209,35 @@ impl Daemon {
     }
 }
 
+/// How many jobs may run at once: as the app has said, where it has, and no more than the settings allow.
+fn limit(config: &Config, of_app: Option<NonZeroUsize>) -> NonZeroUsize {
+    let most = if config.is_for_one_agent() { NonZeroUsize::MIN } else { SLOTS_MAX };
+    of_app.unwrap_or(config.schedule.max_concurrent).min(most)
+}
+
 /// Between three quarters and five quarters of an interval, so that coordinators that were started
 /// together do not ask together.
 fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(0.75 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, Flags, load};
+
+    #[test]
+    fn the_settings_bound_the_slots_whether_the_app_says_a_number_or_not() {
+        let slots = |variables: &[(&str, &str)], of_app| {
+            let url = ("TERARCHITECT_API_URL", "http://app.example:5010");
+            let environment = Environment::of([url].into_iter().chain(variables.iter().copied()));
+            let config = load(&Flags::default(), &environment).unwrap().config;
+            limit(&config, NonZeroUsize::new(of_app)).get()
+        };
+        let four = ("MAX_CONCURRENT_AGENTS", "4");
+        assert_eq!(slots(&[four], 0), 4);
+        assert_eq!(slots(&[four], 8), 8);
+        assert_eq!(slots(&[four], 5_000), 1_000);
+        assert_eq!(slots(&[("AGENT_DOCKER_MODE", "dood")], 8), 1);
+    }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use api_client::ProjectId;
 use integration_tests::harness::{App, AppProxy, Engine, Home, Job, Starts, eventually};
+use nix::sys::signal::Signal;
 
 use crate::scene::Scene;
 
@@ -66,6 +67,26 @@ async fn the_app_s_limit_overrides_the_coordinator_s_at_the_start() {
     paused(&scene.engine, &jobs[..2]).await;
     assert_eq!(pending(&scene.app).await, 1);
     assert_eq!(proxy.claims().len(), 2);
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn a_limit_in_the_file_is_taken_up_although_the_app_s_settings_are_not_to_be_had() {
+    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    let proxy = scene.through_proxy().await;
+    proxy.refuse("/api/settings", 404, usize::MAX);
+    let file = scene.home.dir().join("coordinator.toml");
+    std::fs::write(&file, "[schedule]\nmax_concurrent = 1\n").unwrap();
+    scene.home.unset("MAX_CONCURRENT_AGENTS");
+    let jobs = scene.app.add_jobs(scene.project, 2).await;
+    let mut coordinator = scene.home.start_with(&["--config", file.to_str().unwrap()]);
+    paused(&scene.engine, &jobs[..1]).await;
+    assert_eq!(pending(&scene.app).await, 1);
+
+    std::fs::write(&file, "[schedule]\nmax_concurrent = 2\n").unwrap();
+    coordinator.signal(Signal::SIGHUP);
+    coordinator.wait_for_log("settings taken up: MAX_CONCURRENT_AGENTS").await;
+    paused(&scene.engine, &jobs).await;
     coordinator.terminate().await;
 }
 
