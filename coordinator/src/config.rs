@@ -31,6 +31,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api_client::wire::ExecutionMode;
 use api_client::{ProjectId, Secret};
 use url::Url;
 
@@ -90,13 +91,28 @@ impl Config {
         self.of_projects.get(&project).unwrap_or(&self.agent)
     }
 
-    /// Whether a project's job may run on this host when its container could not be started: not where
-    /// its way out is to be guarded, which nothing does here.
+    /// Whether a project's job may run on this host when its container could not be started.
     pub(crate) fn fallback_for(&self, project: ProjectId) -> HostFallback {
-        match self.agent_for(project).egress.policy {
-            EgressPolicy::Open => self.host.fallback,
-            EgressPolicy::AllowList | EgressPolicy::None => HostFallback::Never,
+        match self.agent_for(project).guard() {
+            None => self.host.fallback,
+            Some(_) => HostFallback::Never,
         }
+    }
+
+    /// Why a job that is meant for this host may not run here.
+    pub(crate) fn refuses_on_host(
+        &self,
+        project: ProjectId,
+        mode: ExecutionMode,
+    ) -> Option<String> {
+        if mode == ExecutionMode::Local && self.host.local == HostLocal::Never {
+            return Some("its project is local, and HOST_LOCAL=never".to_owned());
+        }
+        let guard = self.agent_for(project).guard()?;
+        Some(format!(
+            "it is to run on this host, where {guard} means nothing: let its project run in \
+             containers, or take that setting back for it in [project.\"{project}\"]"
+        ))
     }
 
     /// Whether only one agent may run at a time: it has the host's engine.
@@ -152,6 +168,8 @@ pub(crate) struct EngineConfig {
 pub(crate) struct HostConfig {
     /// When a job that was meant for a container runs here.
     pub(crate) fallback: HostFallback,
+    /// Whether a job runs here because its project says so.
+    pub(crate) local: HostLocal,
     /// The user as whom agents run, where that is another.
     pub(crate) user: Option<HostUser>,
     /// Whether they get a systemd scope.
@@ -170,6 +188,15 @@ pub(crate) enum HostScope {
     Auto,
     /// Never.
     Off,
+}
+
+/// Whether a job runs on this host because its project says so (execution mode *local*).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HostLocal {
+    /// It does.
+    Allow,
+    /// It fails.
+    Never,
 }
 
 /// When a job that was meant for a container runs on the host.

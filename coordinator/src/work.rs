@@ -64,6 +64,8 @@ pub(crate) async fn carry_out(ctx: &Context, claimed: Claimed) -> Option<Finishe
     record.cancel_flag = first_look(ctx, &record).await;
     let (record, after) = if ctx.shutdown.agents.is_cancelled() {
         (record, After::ended(Outcome::Failed(Cause::Interrupted)))
+    } else if let Some(problem) = refused(ctx, &record, &job) {
+        (record, After::ended(Outcome::Failed(Cause::NotStarted { problem })))
     } else {
         match token_of(ctx, &mut record, &job).await {
             Ok(token) => Box::pin(launch(ctx, &job, record, token)).await,
@@ -73,6 +75,14 @@ pub(crate) async fn carry_out(ctx: &Context, claimed: Claimed) -> Option<Finishe
     let finished = finish(ctx, record, after).await;
     drop(slot);
     finished
+}
+
+/// Why a job that is meant for this host may not run here.
+fn refused(ctx: &Context, record: &Record, job: &Job) -> Option<String> {
+    match record.job.runs {
+        Runs::InContainer => None,
+        Runs::OnHost => ctx.config().refuses_on_host(job.project_id, job.execution_mode),
+    }
 }
 
 async fn launch(
@@ -337,7 +347,8 @@ async fn watch(
         Place::Host(_) => JobStage::OnHost,
     };
     ctx.board.job_stage(record.job.job_id, stage);
-    let fresh = keep_fresh(ctx, record, &place, token, output.more_secrets());
+    let secrets = output.more_secrets();
+    let fresh = keep_fresh(ctx, record, &place, token, secrets.clone());
     let watched = tokio::select! {
         watched = Box::pin(supervise(ctx, record, &place, &mut output)) => watched,
         never = Box::pin(fresh) => match never {},
@@ -352,7 +363,8 @@ async fn watch(
     };
     let tail = match place {
         Place::Container(_) => output.tail(),
-        Place::Host(_) => tail_of_file(&ctx.log_path(record.job.job_id)).await,
+        // Its keeper does not know the tokens that came later.
+        Place::Host(_) => secrets.redact(&tail_of_file(&ctx.log_path(record.job.job_id)).await),
     };
     match verdict(end, reason, began, record.lease) {
         Verdict::Ended(outcome) => After::Ended { outcome, tail },

@@ -174,6 +174,20 @@ pub(crate) enum EgressPolicy {
     None,
 }
 
+impl AgentConfig {
+    /// The setting by which its container keeps something from an agent that nothing keeps from it on the
+    /// host: the network, or the model's key.
+    pub(crate) fn guard(&self) -> Option<String> {
+        match (self.egress.policy, self.model_gateway) {
+            (EgressPolicy::Open, ModelGateway::Inside) => None,
+            (EgressPolicy::Open, ModelGateway::Outside) => {
+                Some("AGENT_MODEL_GATEWAY=outside".to_owned())
+            }
+            (policy, _) => Some(format!("AGENT_EGRESS={}", policy.name())),
+        }
+    }
+}
+
 impl EgressPolicy {
     /// Its name as a setting.
     pub(crate) const fn name(self) -> &'static str {

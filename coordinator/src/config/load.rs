@@ -18,7 +18,7 @@ use super::source::{Flags, Sources};
 use super::{
     AgentConfig, AppConfig, Config, DockerMode, DoodUse, EgressPolicy, EngineConfig,
     GithubAppConfig, HostConfig, HostFallback, JobNetwork, Loaded, LogConfig, LogFormat,
-    ModelGateway, ProjectFilter, ScheduleConfig, host_user, parse, runner,
+    ProjectFilter, ScheduleConfig, host_user, parse, runner,
 };
 use crate::github_app::AppKey;
 
@@ -163,6 +163,7 @@ fn read_schedule(reader: &mut Reader<'_>) -> Option<ScheduleConfig> {
 
 fn read_host(reader: &mut Reader<'_>, environment: &Environment) -> Option<HostConfig> {
     let fallback = reader.value(&service::HOST_FALLBACK, parse::host_fallback);
+    let local = reader.value(&service::HOST_LOCAL, parse::host_local);
     let runner = reader.path(
         &service::RUNNER,
         |text| runner::given(text, environment.home()),
@@ -172,6 +173,7 @@ fn read_host(reader: &mut Reader<'_>, environment: &Environment) -> Option<HostC
     let scope = reader.value(&service::HOST_SCOPE, parse::host_scope);
     Some(HostConfig {
         fallback: fallback?,
+        local: local?,
         user: user?.flatten(),
         scope: scope?,
         runner: runner?,
@@ -230,15 +232,11 @@ fn contradictions(config: &Config) -> Vec<Problem> {
             );
             contradict("AGENT_DOCKER_MODE=dood", why);
         }
-        let gateway = agent.model_gateway == ModelGateway::Outside;
-        if agent.egress.policy == EgressPolicy::Open && !gateway {
-            continue;
-        }
-        if config.host.fallback == HostFallback::Always && agent.egress.policy != EgressPolicy::Open
-        {
+        let Some(guard) = agent.guard() else { continue };
+        if config.host.fallback == HostFallback::Always {
             let why =
-                "HOST_FALLBACK=always runs jobs on this host, where nothing guards their way out";
-            contradict("AGENT_EGRESS", why.to_owned());
+                format!("HOST_FALLBACK=always runs jobs on this host, where {guard} means nothing");
+            contradict("AGENT_EGRESS or AGENT_MODEL_GATEWAY", why);
         }
         if agent.network != JobNetwork::Own {
             let why = "the gateway needs a network of the job's own: leave DOCKER_NETWORK unset";

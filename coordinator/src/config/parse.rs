@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{HostFallback, HostScope, LogFormat, ProjectFilter};
+use super::{HostFallback, HostLocal, HostScope, LogFormat, ProjectFilter};
 
 /// What is allowed, for a text that is not.
 pub(super) type Allowed = String;
@@ -133,6 +133,14 @@ pub(super) fn host_fallback(text: &str) -> Result<HostFallback, Allowed> {
         "always" => Ok(HostFallback::Always),
         "never" => Ok(HostFallback::Never),
         _ => Err("on-start-failure, always or never".to_owned()),
+    }
+}
+
+pub(super) fn host_local(text: &str) -> Result<HostLocal, Allowed> {
+    match text.to_ascii_lowercase().as_str() {
+        "allow" => Ok(HostLocal::Allow),
+        "never" => Ok(HostLocal::Never),
+        _ => Err("allow or never".to_owned()),
     }
 }
 

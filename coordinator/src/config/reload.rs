@@ -83,6 +83,7 @@ static LIVE: &[(&Setting, Differs)] = differ! {
     container::CACHE_SCOPE: agent.cache_scope;
     container::CACHE_DOCKER: agent.inner_layers;
     service::HOST_FALLBACK: host.fallback;
+    service::HOST_LOCAL: host.local;
     service::RUNNER: host.runner;
     service::HOST_USER: host.user;
     service::HOST_SCOPE: host.scope;

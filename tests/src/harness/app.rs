@@ -1,7 +1,7 @@
 //! The real app on a database of its own, and a small client of it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use api_client::{JobId, ProjectId, TicketId};
 use reqwest::{Client, Method};
@@ -122,6 +122,12 @@ impl App {
     /// Adds a project with this repository.
     pub async fn add_project(&self, repo_url: &str) -> ProjectId {
         let body = json!({ "name": "test", "repo_url": repo_url });
+        field(&self.call(Method::POST, "/api/projects", Some(body)).await, "id")
+    }
+
+    /// Adds a project whose jobs run on the coordinator's host, in this folder.
+    pub async fn add_local_project(&self, path: &Path) -> ProjectId {
+        let body = json!({ "name": "test", "execution_mode": "local", "project_path": path });
         field(&self.call(Method::POST, "/api/projects", Some(body)).await, "id")
     }
 

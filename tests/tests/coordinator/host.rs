@@ -120,6 +120,24 @@ async fn a_process_that_an_agent_leaves_behind_ends_with_it() {
 }
 
 #[tokio::test]
+async fn a_local_project_that_the_settings_do_not_allow_fails_without_a_run() {
+    for (name, value) in [("HOST_LOCAL", "never"), ("AGENT_EGRESS", "none")] {
+        let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
+        scene.home.set(name, value);
+        let project = scene.app.add_local_project(scene.home.dir()).await;
+        let job = scene.app.add_job(project).await;
+        let coordinator = scene.home.start();
+
+        let ended = scene.app.ended(job.job_id).await;
+        let reason = ended.fail_reason.unwrap_or_default();
+        assert!(reason.starts_with("could not be started: "), "{reason}");
+        assert!(reason.contains(&format!("{name}={value}")), "{reason}");
+        assert!(scene.home.host_runs().is_empty());
+        coordinator.terminate().await;
+    }
+}
+
+#[tokio::test]
 async fn a_runner_that_cannot_be_run_is_a_job_that_could_not_be_started() {
     let Some(mut scene) = on_host("exit 0").await else { return };
     scene.home.set("HOST_USER", NOBODY);

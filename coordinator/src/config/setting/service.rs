@@ -51,6 +51,12 @@ settings! {
          on-start-failure (of its container), always or never.",
     ).flag("host-fallback", "WHEN");
 
+    HOST_LOCAL = Setting::new(
+        "HOST_LOCAL", "host.local", Kind::Text, Preset::Value("allow"),
+        "Whether the jobs of local projects run, on this host and without isolation (allow), or fail \
+         (never).",
+    );
+
     RUNNER = Setting::new(
         "AGENT_RUNNER_PATH", "host.runner", Kind::Text,
         Preset::Found("agent-runner beside the coordinator, else in PATH"),

@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
+use api_client::wire::ExecutionMode;
+
 use super::{APP, ID, Sandbox};
+use crate::config::HostFallback;
 use crate::config::load::load_from;
 
 #[test]
@@ -170,4 +173,37 @@ fn a_mistake_in_a_projects_table_is_named_with_its_place() {
         let error = Sandbox::new([APP]).file(&text).error();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+#[test]
+fn what_a_guard_keeps_from_an_agent_is_not_given_to_it_on_this_host() {
+    for guard in ["AGENT_EGRESS=allowlist", "AGENT_EGRESS=none", "AGENT_MODEL_GATEWAY=outside"] {
+        let (name, value) = guard.split_once('=').unwrap();
+        let always = [APP, ("HOST_FALLBACK", "always"), (name, value)];
+        let error = Sandbox::new(always).error();
+        let expected =
+            format!("HOST_FALLBACK=always runs jobs on this host, where {guard} means nothing");
+        assert!(error.contains(&expected), "{error}");
+
+        let config = Sandbox::new([APP, (name, value)]).load().config;
+        let project = ID.parse().unwrap();
+        assert_eq!(config.fallback_for(project), HostFallback::Never, "{guard}");
+        let why = config.refuses_on_host(project, ExecutionMode::Local).unwrap();
+        assert!(why.contains(&format!("where {guard} means nothing")), "{why}");
+    }
+}
+
+#[test]
+fn a_local_project_runs_on_this_host_unless_the_operator_refuses_it() {
+    let project = ID.parse().unwrap();
+    let refused = |variables: &[(&str, &str)], mode| {
+        let all = [APP].into_iter().chain(variables.iter().copied());
+        Sandbox::new(all).load().config.refuses_on_host(project, mode)
+    };
+    assert_eq!(refused(&[], ExecutionMode::Local), None);
+    let never = ("HOST_LOCAL", "never");
+    let why = refused(&[never], ExecutionMode::Local).unwrap();
+    assert!(why.contains("HOST_LOCAL=never"), "{why}");
+    let always = ("HOST_FALLBACK", "always");
+    assert_eq!(refused(&[never, always], ExecutionMode::Docker), None);
 }
