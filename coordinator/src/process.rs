@@ -51,6 +51,12 @@ pub(crate) fn children_of(parent: i32) -> Vec<i32> {
         .collect()
 }
 
+/// The child of a process that was started first. What a process takes in of its descendants came later.
+pub(crate) fn first_child_of(parent: i32) -> Option<i32> {
+    let started = |pid| Some((stat(pid)?.start_ticks, pid));
+    children_of(parent).into_iter().filter_map(started).min().map(|(_, pid)| pid)
+}
+
 /// Of a process.
 struct Stat {
     state: char,
@@ -73,7 +79,8 @@ fn stat(pid: i32) -> Option<Stat> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
 
     use super::*;
 
@@ -98,5 +105,22 @@ mod tests {
         }
         child.wait().unwrap();
         assert!(!process.runs());
+    }
+
+    #[test]
+    fn the_first_child_is_told_from_those_that_came_later() {
+        let script = "sleep 60 & echo $!; sleep 60 & echo $!; wait";
+        let mut shell =
+            Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(shell.stdout.take().unwrap()).lines();
+        let children: Vec<i32> = lines.take(2).map(|line| line.unwrap().parse().unwrap()).collect();
+        let parent = shell.id().cast_signed();
+        let first = first_child_of(parent);
+        for child in &children {
+            kill(Pid::from_raw(*child), Signal::SIGKILL).unwrap();
+        }
+        shell.wait().unwrap();
+        assert_eq!(first, Some(children[0]));
+        assert_eq!(first_child_of(parent), None);
     }
 }

@@ -20,6 +20,7 @@ use crate::engine::{EngineError, Executed};
 use crate::job::{Keeper, Place};
 use crate::keeper::read_runner;
 use crate::ledger::HostProcess;
+use crate::process::first_child_of;
 
 /// How long an agent on this host may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -70,8 +71,8 @@ pub(super) async fn hand_over(
     }
 }
 
-/// To the process that the keeper started, and to no other: the folder is the agent's own, and a worker
-/// of the same user can put another socket there.
+/// To the agent, and to no other: the folder is its own, and a worker of the same user can put another
+/// socket there.
 async fn to_runner(keeper: &Keeper, socket: &Path, line: &Secret) -> io::Result<()> {
     let runner = read_runner(&keeper.dir).filter(HostProcess::runs);
     let runner = runner.ok_or_else(|| io::Error::other("it does not run"))?;
@@ -87,7 +88,7 @@ async fn to_socket(socket: &Path, runner: i32, line: &Secret) -> io::Result<()> 
     let folder = open(folder, flags, Mode::empty())?;
     let short = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
     let stream = UnixStream::connect(short).await?;
-    if stream.peer_cred()?.pid() != Some(runner) {
+    if !stream.peer_cred()?.pid().is_some_and(|pid| is_agent(pid, runner)) {
         return Err(io::Error::other("another process listens in its place"));
     }
     let mut stream = BufReader::new(stream);
@@ -98,6 +99,12 @@ async fn to_socket(socket: &Path, runner: i32, line: &Secret) -> io::Result<()> 
         return Ok(());
     }
     Err(io::Error::other("its log says why"))
+}
+
+/// Whether a process is the agent's own: the one that was started as it, or the first that this one
+/// started, which does the job.
+fn is_agent(pid: i32, runner: i32) -> bool {
+    pid == runner || first_child_of(runner) == Some(pid)
 }
 
 #[cfg(test)]
