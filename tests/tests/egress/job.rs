@@ -57,13 +57,13 @@ async fn a_job_behind_an_allow_list_works_without_the_models_key_and_its_log_has
     let direct: String = addresses_of_host()
         .await
         .iter()
-        .map(|address| format!("curl -sS -m 2 --noproxy '*' http://{address}:{port}/; "))
+        .map(|address| format!("curl -sS -m 2 --noproxy '*' http://{address}:{port}/ & "))
         .collect();
     let shell = format!(
-        "curl -sS -m 9 https://evil.example/; curl -sS -m 9 http://{HOST}:{port}/; {direct}
+        "curl -sS -m 9 https://evil.example/; curl -sS -m 9 http://{HOST}:{port}/; {direct} wait
         getent hosts secret.evil.example; env; cat /proc/*/environ"
     );
-    let Some(mut system) = system("opencode", running(&shell)).await else { return };
+    let Some(mut system) = system("claude-code", running(&shell)).await else { return };
     system.home.set("AGENT_EGRESS", "allowlist").set("AGENT_MODEL_GATEWAY", "outside");
     let job = system.add_job("test").await;
     let coordinator = system.coordinator("");
@@ -89,8 +89,8 @@ async fn a_job_behind_an_allow_list_works_without_the_models_key_and_its_log_has
         assert!(!place.contains(KEY) && !place.contains(TOKEN), "{place}");
     }
     // Yet it is what the model was asked with.
-    let (requests, bearer) = (system.llm.requests(), format!("Bearer {KEY}"));
-    let with_key = |headers: &[(String, String)]| headers.iter().any(|(_, value)| *value == bearer);
+    let requests = system.llm.requests();
+    let with_key = |headers: &[(String, String)]| headers.iter().any(|(_, value)| value == KEY);
     assert!(requests.iter().all(|request| with_key(&request.headers)), "{requests:?}");
     assert_eq!(requests.len(), 2);
     coordinator.terminate().await;
@@ -100,7 +100,7 @@ async fn a_job_behind_an_allow_list_works_without_the_models_key_and_its_log_has
 async fn while_a_list_is_learned_a_job_reaches_all_and_its_log_has_the_list() {
     let other = Server::start("another service of this host").await;
     let shell = format!("curl -sS -m 9 http://{HOST}:{}/", other.port);
-    let Some(mut system) = system("claude-code", running(&shell)).await else { return };
+    let Some(mut system) = system("opencode", running(&shell)).await else { return };
     system.home.set("AGENT_EGRESS", "allowlist").set("AGENT_EGRESS_LEARN", "1");
     let job = system.add_job("test").await;
     let coordinator = system.coordinator("");
