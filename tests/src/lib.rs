@@ -20,4 +20,12 @@ pub mod harness;
 #[expect(clippy::expect_used, clippy::panic, reason = "what goes wrong in the hunt itself ends it")]
 pub mod hunt;
 pub mod llm;
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unreachable,
+    reason = "what is not as it has to be ends the test"
+)]
+pub mod modes;
 pub mod server;

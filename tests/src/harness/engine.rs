@@ -323,7 +323,7 @@ async fn containers(docker: &Docker, coordinator: &str) -> Vec<ContainerSummary>
 }
 
 /// Runs clean-up from a `drop`, where nothing can be awaited, also while a test panics.
-pub(super) fn at_the_end(work: impl AsyncFnOnce(Docker) + Send + 'static) {
+pub(crate) fn at_the_end(work: impl AsyncFnOnce(Docker) + Send + 'static) {
     let thread = std::thread::spawn(move || {
         let Ok(runtime) = runtime::Builder::new_current_thread().enable_all().build() else {
             return;

@@ -2,16 +2,16 @@
 
 /// One file of an archive.
 #[derive(Debug)]
-pub(super) struct File<'a> {
-    pub(super) name: &'a str,
-    pub(super) mode: u32,
-    pub(super) content: &'a [u8],
+pub(crate) struct File<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) mode: u32,
+    pub(crate) content: &'a [u8],
 }
 
 const BLOCK: usize = 512;
 
 /// An archive in the "ustar" format.
-pub(super) fn archive(files: &[File<'_>]) -> Vec<u8> {
+pub(crate) fn archive(files: &[File<'_>]) -> Vec<u8> {
     let mut archive = Vec::new();
     for file in files {
         archive.extend_from_slice(&header(file));
