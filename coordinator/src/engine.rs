@@ -37,7 +37,7 @@ pub(crate) use error::EngineError;
 pub(crate) use exec::Executed;
 pub(crate) use facts::{EngineFacts, Lack};
 pub(crate) use leftover::{Leftover, LeftoverKind};
-pub(crate) use logs::LogCursor;
+pub(crate) use logs::{LogCursor, Until};
 pub(crate) use network::{NetworkId, Reach};
 pub(crate) use pull::ImageDigest;
 use pull::with_readable_login;
@@ -167,6 +167,7 @@ impl Engine {
     ) -> Result<ContainerRef, EngineError> {
         let options = CreateContainerOptionsBuilder::default().name(&name.0).build();
         let docker = self.docker().await?;
+        self.make_volumes(&spec.mounts).await?;
         let create = docker.create_container(Some(options), spec.into());
         let created = limited(CALL_TIMEOUT, "create container", &name.0, create).await?;
         Ok(ContainerRef(created.id))

@@ -11,6 +11,7 @@ pub(crate) fn cure(error: &LaunchError, agent: &AgentConfig) -> Option<String> {
     let message = match error {
         EngineError::Refused { message, .. } => message.to_ascii_lowercase(),
         EngineError::NoAddresses { .. } => return Some(MORE_NETWORKS.to_owned()),
+        EngineError::RuntimeIgnored { asked, .. } => return Some(own_default(asked)),
         EngineError::Unreachable { .. } | EngineError::Stalled { .. } => return None,
     };
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
@@ -37,6 +38,13 @@ pub(super) fn add_runtime(runtime: &str) -> String {
     format!(
         "add \"{runtime}\" under \"runtimes\" in the engine's daemon.json and restart it, or leave \
          AGENT_RUNTIME unset"
+    )
+}
+
+fn own_default(runtime: &str) -> String {
+    format!(
+        "make {runtime} the engine's own default (Podman: `runtime` under [engine] in \
+         containers.conf), and leave AGENT_RUNTIME unset"
     )
 }
 

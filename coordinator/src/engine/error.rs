@@ -19,6 +19,12 @@ pub(crate) enum EngineError {
          daemon.json"
     )]
     NoAddresses { message: String },
+    /// The engine took the request for a runtime and left it at that.
+    #[error(
+        "the engine does not run the container with the runtime {asked}, but with {given}: it takes \
+         none over its API"
+    )]
+    RuntimeIgnored { asked: String, given: String },
     /// The engine was not reached, or the connection broke.
     #[error("the engine could not be reached to {action} {object}: {problem}; is Docker running?")]
     Unreachable { action: &'static str, object: String, problem: String },
@@ -77,7 +83,10 @@ impl EngineError {
                 let message = message.to_ascii_lowercase();
                 ["storage-opt", "storage opt", "pquota"].iter().any(|part| message.contains(part))
             }
-            Self::NoAddresses { .. } | Self::Unreachable { .. } | Self::Stalled { .. } => false,
+            Self::NoAddresses { .. }
+            | Self::RuntimeIgnored { .. }
+            | Self::Unreachable { .. }
+            | Self::Stalled { .. } => false,
         }
     }
 

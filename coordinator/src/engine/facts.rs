@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum};
-use bollard::query_parameters::StatsOptionsBuilder;
+use bollard::query_parameters::{InspectContainerOptions, StatsOptionsBuilder};
 use futures_util::TryStreamExt;
 
 use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, limited};
@@ -51,6 +51,23 @@ impl Engine {
         let api = format!("{}.{}", version.major_version, version.minor_version);
         let info = limited(CALL_TIMEOUT, "ask for the facts of", "the engine", docker.info());
         Ok(EngineFacts { api, ..facts(info.await?) })
+    }
+
+    /// An error if a container has another runtime than it was asked for: Podman 4.3 leaves that out
+    /// without a word.
+    pub(crate) async fn check_runtime(
+        &self,
+        name: &ContainerRef,
+        asked: &str,
+    ) -> Result<(), EngineError> {
+        let docker = self.docker().await?;
+        let inspect = docker.inspect_container(&name.0, None::<InspectContainerOptions>);
+        let found = limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await?;
+        let given = found.host_config.and_then(|host| host.runtime).unwrap_or_default();
+        if given == asked {
+            return Ok(());
+        }
+        Err(EngineError::RuntimeIgnored { asked: asked.to_owned(), given })
     }
 
     /// The memory that a running container takes, in bytes, without what the kernel gives back when

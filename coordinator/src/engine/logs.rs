@@ -112,18 +112,28 @@ impl Position {
     }
 }
 
+/// How far output is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// As long as the container runs. An engine may stop short of the last words of a container that
+    /// is just ending (Docker 20.10 does, Podman 4.3 by thousands of lines).
+    TheEnd,
+    /// What is there: of a container that has ended this is everything.
+    Now,
+}
+
 impl Engine {
-    /// The output of a container from the beginning, until it ends; an error when the connection
-    /// broke before. An engine may stop short of the last words of a container that is just ending
-    /// (20.10 does), so what matters is read once more when it has ended. Pass each piece through
+    /// The output of a container from the beginning; an error when the connection broke before. What
+    /// matters is read once more when the container has ended. Pass each piece through
     /// [`LogCursor::advance`].
-    pub(crate) async fn follow_output(
+    pub(crate) async fn output(
         &self,
         name: &ContainerRef,
+        until: Until,
     ) -> Result<BoxStream<'static, Result<Piece, EngineError>>, EngineError> {
         let name = name.to_string();
-        let options =
-            LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).timestamps(true);
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).timestamps(true);
+        let options = options.follow(until == Until::TheEnd);
         let logs = self.docker().await?.logs(&name, Some(options.build()));
         let pieces = logs.map(move |output| match output {
             Ok(output) => Ok(Piece::from(output)),

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use bollard::models::ContainerSummaryStateEnum as State;
+use bollard::models::{ContainerSummaryStateEnum as State, VolumeCreateRequest};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder};
 
+use super::spec::MountSpec;
 use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, found, limited};
 
 /// A container that has a volume.
@@ -25,6 +26,25 @@ pub(crate) enum Life {
 }
 
 impl Engine {
+    /// Makes the volumes with labels that are not there: Podman leaves out the labels of those that it
+    /// makes for a container, and without them no clean-up would find them.
+    pub(super) async fn make_volumes(&self, mounts: &[MountSpec]) -> Result<(), EngineError> {
+        for mount in mounts {
+            let MountSpec::Volume { name, labels, .. } = mount else { continue };
+            if labels.is_empty() {
+                continue;
+            }
+            let request = VolumeCreateRequest {
+                name: Some(name.clone()),
+                labels: Some(labels.clone().into_iter().collect()),
+                ..VolumeCreateRequest::default()
+            };
+            let docker = self.docker().await?;
+            limited(CALL_TIMEOUT, "make volume", name, docker.create_volume(request)).await?;
+        }
+        Ok(())
+    }
+
     /// The containers that have a volume, in whatever state they are.
     pub(crate) async fn users_of_volume(
         &self,

@@ -82,6 +82,9 @@ async fn start(
     // A cache is for jobs: none is made or written to by this.
     spec.mounts.retain(|mount| !mount.is_volume());
     let container = ctx.engine.create(&ContainerRef::of(job.job_id), spec).await?;
+    if let Some(runtime) = &agent.runtime {
+        ctx.engine.check_runtime(&container, runtime).await?;
+    }
     let input = ctx.engine.attach_input(&container).await?;
     ctx.engine.start(&container).await?;
     if extent == Extent::Container {

@@ -16,7 +16,7 @@ use super::spec::{Surroundings, label};
 use crate::config::{AgentConfig, JobNetwork};
 use crate::context::Context;
 use crate::engine::{
-    ContainerRef, ContainerSpec, ContainerState, EngineError, LogCursor, NetworkId, Reach,
+    ContainerRef, ContainerSpec, ContainerState, EngineError, LogCursor, NetworkId, Reach, Until,
 };
 
 /// How long a gateway may take from its start until it is ready.
@@ -105,7 +105,7 @@ async fn ready(
 
 /// What a container says until it says that it is ready, or ends.
 async fn first_words(ctx: &Context, container: &ContainerRef) -> Result<String, EngineError> {
-    let mut pieces = ctx.engine.follow_output(container).await?;
+    let mut pieces = ctx.engine.output(container, Until::TheEnd).await?;
     let mut said = Vec::new();
     let mut cursor = LogCursor::default();
     while let Some(piece) = pieces.next().await {

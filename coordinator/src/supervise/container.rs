@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use super::AgentEnd;
 use crate::activity::Activity;
 use crate::context::Context;
-use crate::engine::{ContainerRef, ContainerState, EngineError, ExitFacts, LogCursor};
+use crate::engine::{ContainerRef, ContainerState, EngineError, ExitFacts, LogCursor, Until};
 use crate::output::Output;
 
 /// Between two looks at an engine that does not answer.
@@ -135,7 +135,7 @@ impl Watch<'_> {
     /// Takes what the container has printed beyond what was taken, its last words above all.
     async fn read_rest(&mut self, output: &mut Output) -> Completeness {
         self.cursor.rewind();
-        let taking = take_all(self.ctx, self.name, &mut self.cursor, output);
+        let taking = take_all(self.ctx, self.name, Until::Now, &mut self.cursor, output);
         timeout(DRAIN, taking).await.unwrap_or(Completeness::Partial)
     }
 
@@ -146,7 +146,7 @@ impl Watch<'_> {
                 () = seen_ended(self.ctx, self.name) => {}
             }
         };
-        let taking = take_all(self.ctx, self.name, &mut self.cursor, output);
+        let taking = take_all(self.ctx, self.name, Until::TheEnd, &mut self.cursor, output);
         tokio::pin!(ended, taking);
         tokio::select! {
             completeness = &mut taking => {
@@ -178,11 +178,12 @@ async fn seen_ended(ctx: &Context, name: &ContainerRef) {
 pub(super) async fn take_all(
     ctx: &Context,
     name: &ContainerRef,
+    until: Until,
     cursor: &mut LogCursor,
     output: &mut Output,
 ) -> Completeness {
     let taken = async {
-        let mut pieces = ctx.engine.follow_output(name).await?;
+        let mut pieces = ctx.engine.output(name, until).await?;
         while let Some(piece) = pieces.next().await {
             if let Some(frame) = cursor.advance(piece?) {
                 output.push(&frame.0).await;

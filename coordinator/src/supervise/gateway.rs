@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::container::take_all;
 use crate::context::Context;
-use crate::engine::{ContainerRef, EngineError, LogCursor};
+use crate::engine::{ContainerRef, EngineError, LogCursor, Until};
 use crate::launch::{has_gateway, label};
 use crate::ledger::Record;
 use crate::output::Output;
@@ -34,7 +34,12 @@ pub(crate) async fn last_words_of_gateway(ctx: &Context, record: &Record, output
         }
     };
     let mut cursor = LogCursor::default();
-    if timeout(LAST_WORDS, take_all(ctx, &gateway, &mut cursor, output)).await.is_err() {
+    let words = async {
+        take_all(ctx, &gateway, Until::TheEnd, &mut cursor, output).await;
+        cursor.rewind();
+        take_all(ctx, &gateway, Until::Now, &mut cursor, output).await;
+    };
+    if timeout(LAST_WORDS, words).await.is_err() {
         tracing::warn!(job.id = %job, "the gateway goes on talking: the rest is not in the log");
     }
 }
