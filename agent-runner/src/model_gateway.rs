@@ -32,6 +32,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -50,6 +51,10 @@ const SILENCE: Silence =
 
 /// How many connections there are at once; further ones wait.
 const CONNECTIONS_MAX: usize = 256;
+
+/// Calls that are under way at once; others wait. Each may hold a whole request in memory, and together
+/// they can go beyond a budget by what each of them reads.
+const CALLS_AT_ONCE: usize = 8;
 
 /// How long the head of a request may take.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
@@ -70,6 +75,8 @@ pub(crate) struct ModelGatewayConfig {
     pub(crate) fallback: Option<Fallback>,
     /// What callers must show in the place of the key.
     pub(crate) placeholder: Secret,
+    /// The models that may be asked; none for all.
+    pub(crate) models: Option<Vec<String>>,
     /// What may be used.
     pub(crate) budget: Budget,
 }
@@ -134,6 +141,8 @@ struct Gate {
     main: Provider,
     fallback: Option<Provider>,
     placeholder: Secret,
+    models: Option<Vec<String>>,
+    turns: Arc<Semaphore>,
     client: reqwest::Client,
     ledger: Arc<Ledger>,
     redactor: Redactor,
@@ -207,11 +216,22 @@ impl Gate {
             main: Provider::main(config.upstream, &config.key)?,
             fallback: config.fallback.map(Provider::fallback).transpose()?,
             placeholder: config.placeholder,
+            models: config.models,
+            turns: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
             client,
             ledger: Arc::new(Ledger::new(config.budget)),
             redactor,
             silence: SILENCE,
         })
+    }
+
+    /// Whether this model may be asked. A request that names none asks for none.
+    fn admits(&self, model: &str) -> Result<(), Refusal> {
+        if self.models.as_ref().is_none_or(|models| models.iter().any(|one| one == model)) {
+            return Ok(());
+        }
+        let message = format!("WORKER_MODELS does not allow the model {model:?}");
+        Err(Refusal::new(StatusCode::FORBIDDEN, message))
     }
 
     /// What is said when the budget is used up.

@@ -65,6 +65,8 @@ pub mod env {
     pub const WORKER_FALLBACK_KEY: &str = "WORKER_FALLBACK_API_KEY";
     /// Model that is asked for there, where it has another name.
     pub const WORKER_FALLBACK_MODEL: &str = "WORKER_FALLBACK_MODEL";
+    /// Further models that may be asked, separated by commas; all where it is not set.
+    pub const WORKER_MODELS: &str = "WORKER_MODELS";
     /// Tokens that the worker's model may read and write in one job.
     pub const WORKER_TOKEN_BUDGET: &str = "WORKER_TOKEN_BUDGET";
     /// What the worker's model may cost in one job, in US dollars.

@@ -5,11 +5,13 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::budget::{Exhausted, Ledger, Standing, Tokens};
 use super::provider::Role;
 use super::refusal::Refusal;
+use super::request::Outgoing;
 use super::usage::{Reading, tokens_of};
 use super::wire::Route;
 use crate::bounded::bounded;
@@ -33,6 +35,9 @@ pub(super) struct Call {
     since: u64,
     /// What the account has of this call.
     entered: Tokens,
+    /// What is entered as written where the caller leaves before anyone says.
+    answer: u64,
+    _turn: OwnedSemaphorePermit,
 }
 
 /// How a call ended.
@@ -49,18 +54,19 @@ pub(super) enum End {
 }
 
 impl Call {
-    /// Enters a call in the account; `expected` is what it will read.
+    /// Enters a call in the account, with what it is expected to read. It has its turn until it ends.
     ///
     /// # Errors
     /// When the budget has no room for it.
     pub(super) fn begin(
         ledger: &Arc<Ledger>,
         route: Route,
-        model: &str,
-        expected: u64,
+        outgoing: &Outgoing,
+        turn: OwnedSemaphorePermit,
     ) -> Result<Self, Exhausted> {
+        let Outgoing { model, expected, answer, .. } = outgoing;
         let entered = match route.generates() {
-            true => Tokens { input: expected, ..Tokens::default() },
+            true => Tokens { input: *expected, ..Tokens::default() },
             false => Tokens::default(),
         };
         if route.generates() {
@@ -77,6 +83,8 @@ impl Call {
             reported: Tokens::default(),
             since: 0,
             entered,
+            answer: *answer,
+            _turn: turn,
         })
     }
 
@@ -149,6 +157,11 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
+        // The provider goes on, and asks for its money.
+        let unheard = self.entered.output == 0 && self.entered.input > 0;
+        if self.end == End::Left && unheard && self.route.generates() {
+            self.enter(Tokens { output: self.answer, ..self.entered });
+        }
         let Tokens { input, cached, output } = self.entered;
         let cost = self.ledger.cost(self.entered).map(tracing::field::display);
         let (wire, model) = (self.route.wire.name(), self.model.as_str());
@@ -179,7 +192,9 @@ impl Drop for Call {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use hyper::Method;
+    use tokio::sync::Semaphore;
 
     use super::super::budget::Budget;
     use super::*;
@@ -188,7 +203,15 @@ mod tests {
     fn what_was_said_once_does_not_become_less() {
         let ledger = Arc::new(Ledger::new(Budget::default()));
         let route = Route::of("", &Method::POST, "/v1/messages").unwrap();
-        let mut call = Call::begin(&ledger, route, "m", 5000).unwrap();
+        let outgoing = Outgoing {
+            model: "m".to_owned(),
+            expected: 5000,
+            answer: 9,
+            body: Bytes::new(),
+            added_usage: false,
+        };
+        let turn = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let mut call = Call::begin(&ledger, route, &outgoing, turn).unwrap();
         let said = |input, cached, output, written| Reading {
             model: None,
             input,

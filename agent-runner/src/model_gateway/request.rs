@@ -3,6 +3,8 @@
 //! Invariant: who does not show the placeholder gets nothing; the provider's key goes where the
 //! placeholder was, in a header, and never into a URL.
 
+use std::ops::Range;
+
 use api_client::Secret;
 use bytes::Bytes;
 use hyper::header::{self, HeaderName, HeaderValue};
@@ -24,6 +26,13 @@ const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
 /// The parameter of a query in which a key may be.
 const KEY_PARAMETER: &str = "key";
+
+/// Parameters that are not passed on: a key, and the choice of an answer without its usage.
+const DROPPED: [&str; 3] = [KEY_PARAMETER, "fields", "$fields"];
+
+/// What an answer may have where the request sets no limit, and the most that is expected of one, in tokens.
+const ANSWER: u64 = 4_096;
+const ANSWER_MAX: u64 = 8_192;
 
 /// Headers that are about one connection, or that we set ourselves.
 const NOT_PASSED_ON: [HeaderName; 14] = [
@@ -71,6 +80,8 @@ pub(super) struct Outgoing {
     pub(super) model: String,
     /// What the request will be read as, in tokens, by estimate.
     pub(super) expected: u64,
+    /// What may be written, in tokens, where nobody will hear how much it was.
+    pub(super) answer: u64,
     /// The body.
     pub(super) body: Bytes,
     /// Whether the answer will have an event about tokens that the caller did not ask for.
@@ -118,8 +129,9 @@ pub(super) fn url(upstream: &Url, head: &Parts) -> Url {
     let mut url = upstream.clone();
     url.set_path(head.uri.path());
     url.set_query(head.uri.query());
-    if parameters(head).any(|(name, _)| name == KEY_PARAMETER) {
-        let kept = parameters(head).filter(|(name, _)| name != KEY_PARAMETER);
+    let dropped = |name: &str| DROPPED.contains(&name);
+    if parameters(head).any(|(name, _)| dropped(&name)) {
+        let kept = parameters(head).filter(|(name, _)| !dropped(name));
         url.query_pairs_mut().clear().extend_pairs(kept);
     }
     url
@@ -162,12 +174,22 @@ pub(super) fn passed_on(headers: &HeaderMap) -> HeaderMap {
 /// When it is no JSON object.
 pub(super) fn outgoing(route: &Route, body: Bytes) -> Result<Outgoing, Refusal> {
     if route.operation == Operation::ListModels {
-        return Ok(Outgoing { model: String::new(), expected: 0, body, added_usage: false });
+        let model = String::new();
+        return Ok(Outgoing { model, expected: 0, answer: 0, body, added_usage: false });
     }
     let value = serde_json::from_slice::<Value>(&body).ok().filter(Value::is_object);
     let value = value.ok_or_else(|| {
         Refusal::new(StatusCode::BAD_REQUEST, "the body of the request is no JSON object")
     })?;
+    let refused = |message| Err(Refusal::new(StatusCode::BAD_REQUEST, message));
+    if value["background"].as_bool() == Some(true) {
+        return refused(
+            "answers in the background cannot be counted: ask for one that is waited for",
+        );
+    }
+    if value.get("model").is_some() && place_of_model(&body).is_none() {
+        return refused("the request names its model more than once");
+    }
     let model = match &route.operation {
         Operation::GenerateAt { model, .. } => model.as_str(),
         _ => value["model"].as_str().unwrap_or_default(),
@@ -175,21 +197,39 @@ pub(super) fn outgoing(route: &Route, body: Bytes) -> Result<Outgoing, Refusal> 
     let (model, expected) = (model.to_owned(), tokens_of_request(body.len(), &value));
     let is_stream = route.wire == Wire::Chat && value["stream"].as_bool() == Some(true);
     let added_usage = is_stream && value["stream_options"]["include_usage"].as_bool() != Some(true);
+    let answer = answer_of(&value);
     let body = if added_usage { with_usage(&body, value) } else { body };
-    Ok(Outgoing { model, expected, body, added_usage })
+    Ok(Outgoing { model, expected, answer, body, added_usage })
 }
 
 /// The body with another model in it, and not a byte of the rest changed.
 pub(super) fn with_model(body: &Bytes, model: &str) -> Bytes {
+    let Some(place) = place_of_model(body) else { return body.clone() };
+    let model = Value::from(model).to_string();
+    [&body[..place.start], model.as_bytes(), &body[place.end..]].concat().into()
+}
+
+/// Where a body names its model, if it does so once.
+fn place_of_model(body: &Bytes) -> Option<Range<usize>> {
     #[derive(Deserialize)]
     struct Named<'b> {
         #[serde(borrow)]
         model: &'b RawValue,
     }
-    let Ok(Named { model: named }) = serde_json::from_slice(body) else { return body.clone() };
-    let begin = named.get().as_ptr().addr() - body.as_ptr().addr();
-    let end = begin + named.get().len();
-    [&body[..begin], Value::from(model).to_string().as_bytes(), &body[end..]].concat().into()
+    let Named { model } = serde_json::from_slice(body).ok()?;
+    let begin = model.get().as_ptr().addr() - body.as_ptr().addr();
+    Some(begin..begin + model.get().len())
+}
+
+/// What the model may write.
+fn answer_of(request: &Value) -> u64 {
+    let limits = [
+        &request["max_tokens"],
+        &request["max_completion_tokens"],
+        &request["max_output_tokens"],
+        &request["generationConfig"]["maxOutputTokens"],
+    ];
+    limits.into_iter().find_map(Value::as_u64).unwrap_or(ANSWER).min(ANSWER_MAX)
 }
 
 /// The body with a request for usage in it, where possible without touching the rest: the order of

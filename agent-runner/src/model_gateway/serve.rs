@@ -21,7 +21,7 @@ use super::request::{self, KeyPlace, Outgoing};
 use super::wire::{Route, Wire};
 
 /// Largest request that is read, in bytes.
-const REQUEST_MAX: usize = 64 << 20;
+const REQUEST_MAX: usize = 32 << 20;
 
 /// How long a request may take to arrive.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
@@ -48,8 +48,12 @@ async fn pass_on(
     if let Some(how) = gate.ledger.how() {
         return Err(Refusal::budget(&how));
     }
+    let Ok(turn) = Arc::clone(&gate.turns).acquire_owned().await else {
+        return Err(gate.exhausted());
+    };
     let outgoing = request::outgoing(&route, read(body).await?)?;
-    let call = Call::begin(&gate.ledger, route, &outgoing.model, outgoing.expected);
+    gate.admits(&outgoing.model)?;
+    let call = Call::begin(&gate.ledger, route, &outgoing, turn);
     let mut call = call.map_err(|how| Refusal::budget(&how))?;
     let answer = ask(gate, &mut call, (head, place), &outgoing).await;
     match answer.and_then(uncompressed) {

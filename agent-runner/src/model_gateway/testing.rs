@@ -110,7 +110,15 @@ impl Exchange {
 /// A gateway in front of `upstream`.
 pub(super) async fn gateway(upstream: Url, budget: Budget) -> ModelGateway {
     let (key, placeholder) = (Secret::from(KEY), Secret::from(PLACEHOLDER));
-    gateway_of(ModelGatewayConfig { upstream, key, fallback: None, placeholder, budget }).await
+    gateway_of(ModelGatewayConfig {
+        upstream,
+        key,
+        fallback: None,
+        models: None,
+        placeholder,
+        budget,
+    })
+    .await
 }
 
 pub(super) async fn gateway_of(config: ModelGatewayConfig) -> ModelGateway {

@@ -11,8 +11,11 @@ use super::wire::Wire;
 /// About right for English and code; other scripts have fewer bytes to a token, and are reconciled.
 const BYTES_PER_TOKEN: usize = 4;
 
-/// A string of a request this long (in bytes) without any white space is no text but an image or a file.
+/// A string of a request this long (in bytes), in Base64 and in one of these fields, is no text but an image
+/// or a file, or something that the provider sealed.
 const BLOB_MIN: usize = 1024;
+const BLOB_FIELDS: [&str; 7] =
+    ["data", "encrypted_content", "file_data", "image_url", "signature", "thoughtSignature", "url"];
 
 /// What such a string is counted as, in tokens: about what a large image is.
 const BLOB_TOKENS: u64 = 1500;
@@ -62,15 +65,22 @@ pub(super) fn tokens_of_request(size: usize, request: &Value) -> u64 {
 fn blobs(value: &Value) -> (u64, usize) {
     let sum = |(count, bytes): (u64, usize), (more, longer)| (count + more, bytes + longer);
     match value {
-        Value::String(text) => {
-            let is_blob =
-                text.len() >= BLOB_MIN && !text.bytes().any(|byte| byte.is_ascii_whitespace());
-            if is_blob { (1, text.len()) } else { (0, 0) }
-        }
         Value::Array(items) => items.iter().map(blobs).fold((0, 0), sum),
-        Value::Object(fields) => fields.values().map(blobs).fold((0, 0), sum),
-        Value::Null | Value::Bool(_) | Value::Number(_) => (0, 0),
+        Value::Object(fields) => {
+            let of_field = |(name, value): (&String, &Value)| match value {
+                Value::String(text) if is_blob(name, text) => (1, text.len()),
+                _ => blobs(value),
+            };
+            fields.iter().map(of_field).fold((0, 0), sum)
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => (0, 0),
     }
+}
+
+fn is_blob(field: &str, text: &str) -> bool {
+    let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte);
+    let data = text.split_once(";base64,").map_or(text, |(_kind, data)| data);
+    BLOB_FIELDS.contains(&field) && data.len() >= BLOB_MIN && data.bytes().all(base64)
 }
 
 fn chat(value: &Value) -> Reading {

@@ -57,7 +57,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 45] = [
+pub(super) const SETTING_NAMES: [&str; 46] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -83,6 +83,7 @@ pub(super) const SETTING_NAMES: [&str; 45] = [
     env::WORKER_FALLBACK_KEY,
     env::WORKER_FALLBACK_MODEL,
     env::WORKER_TIMEOUT_SEC,
+    env::WORKER_MODELS,
     env::WORKER_TOKEN_BUDGET,
     env::WORKER_MONEY_BUDGET,
     env::WORKER_PRICE_INPUT,

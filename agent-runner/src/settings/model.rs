@@ -31,6 +31,7 @@ impl ModelGatewayConfig {
             upstream: upstream.map_or_else(anthropic, |url| Ok(url.clone()))?,
             key: settings.key.clone(),
             fallback: settings.fallback.clone(),
+            models: settings.models.clone(),
             placeholder,
             budget: settings.budget,
         })
@@ -47,6 +48,7 @@ impl ModelGatewayConfig {
             upstream: upstream(layers)?,
             key: layers.required(env::WORKER_LLM_KEY, key)?.secret(),
             fallback: fallback(layers)?,
+            models: models(layers),
             placeholder: layers.required(env::MODEL_GATEWAY_KEY, placeholder)?.secret(),
             budget: budget(layers)?,
         })
@@ -69,6 +71,14 @@ fn anthropic() -> Result<Url, SettingsError> {
         name: env::WORKER_LLM_URL,
         purpose: "the base URL of the model's provider",
     })
+}
+
+/// The models that may be asked, the worker's own among them.
+pub(super) fn models(layers: &Layers) -> Option<Vec<String>> {
+    let names = layers.find(env::WORKER_MODELS)?.text();
+    let own = layers.find(env::WORKER_MODEL).map(|model| model.text());
+    let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+    Some(names.map(str::to_owned).chain(own).collect())
 }
 
 /// Who stands in for the model's endpoint, where somebody does.

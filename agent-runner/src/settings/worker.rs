@@ -28,6 +28,8 @@ pub(crate) struct WorkerSettings {
     pub(crate) key: Secret,
     /// Who stands in for that endpoint.
     pub(crate) fallback: Option<Fallback>,
+    /// The models that may be asked; none for all.
+    pub(crate) models: Option<Vec<String>>,
     /// What the model may read, write and cost.
     pub(crate) budget: Budget,
     /// Longest time for one turn.
@@ -108,6 +110,7 @@ impl WorkerSettings {
             cli: WorkerCli::read(layers)?,
             key: layers.required(env::WORKER_LLM_KEY, key)?.secret(),
             fallback: model::fallback(layers)?,
+            models: model::models(layers),
             budget: model::budget(layers)?,
             turn_limit: seconds(env::WORKER_TIMEOUT_SEC, DEFAULT_TURN_LIMIT)?,
             stall_limit: seconds(WORKER_STALL_SEC, DEFAULT_STALL_LIMIT)?,

@@ -49,6 +49,7 @@ agent_env! {
     Text "WORKER_FALLBACK_MODEL" "Model that is asked for there, where it has another name.",
     Number "WORKER_TIMEOUT_SEC" "Longest time for one turn of the worker, in seconds.",
     Number "WORKER_STALL_SEC" "Longest silence of the worker within a turn, in seconds.",
+    Text "WORKER_MODELS" "Further models that may be asked, separated by commas; all where not set.",
     Number "WORKER_TOKEN_BUDGET" "Most tokens, in and out together, that the model may take in one job.",
     Number "WORKER_MONEY_BUDGET" "Most money that the model may cost in one job, in US dollars.",
     Number "WORKER_PRICE_INPUT" "Price of a million tokens that the model reads, in US dollars.",

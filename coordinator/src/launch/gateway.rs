@@ -39,10 +39,12 @@ const SYSCTLS: [(&str, &str); 2] =
 const PUBLIC_FORGE: (&str, &str) = ("github.com", "api.github.com:443");
 
 /// What a worker's settings say of its model.
-const OF_MODEL: [&str; 7] = [
+const OF_MODEL: [&str; 9] = [
     env::WORKER_LLM_URL,
     env::WORKER_LLM_KEY,
     env::WORKER_MODE,
+    env::WORKER_MODEL,
+    env::WORKER_MODELS,
     env::WORKER_TOKEN_BUDGET,
     env::WORKER_MONEY_BUDGET,
     env::WORKER_PRICE_INPUT,

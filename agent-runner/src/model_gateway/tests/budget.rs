@@ -153,6 +153,7 @@ async fn a_gateway_understands_the_end_that_another_one_says() {
             upstream: far.base_url(),
             key: Secret::from(PLACEHOLDER),
             fallback: None,
+            models: None,
             placeholder: Secret::from("another-placeholder"),
             budget: Budget::default(),
         })

@@ -14,6 +14,7 @@ async fn gateway_between(main: &Upstream, other: &Upstream, budget: Budget) -> M
         upstream: main.url("/v1"),
         key: Secret::from(KEY),
         fallback: Some(fallback),
+        models: None,
         placeholder: Secret::from(PLACEHOLDER),
         budget,
     })

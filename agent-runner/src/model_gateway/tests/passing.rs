@@ -210,6 +210,7 @@ async fn a_provider_that_is_silent_is_not_waited_for_for_ever() {
         upstream: provider.url(""),
         key: Secret::from(KEY),
         fallback: None,
+        models: None,
         placeholder: Secret::from(PLACEHOLDER),
         budget: Budget::default(),
     };
@@ -272,4 +273,49 @@ async fn usage_is_asked_for_and_kept_from_who_did_not_ask() {
         assert_eq!(seen.contains("usage"), sees, "{seen}");
     }
     assert_eq!(gateway.shutdown().await.tokens.output, 12);
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_listed_is_refused_by_its_name() {
+    let provider = Upstream::new().await;
+    let gateway = gateway_of(ModelGatewayConfig {
+        upstream: provider.url("/v1"),
+        key: Secret::from(KEY),
+        fallback: None,
+        models: Some(vec!["small".to_owned()]),
+        placeholder: Secret::from(PLACEHOLDER),
+        budget: Budget::default(),
+    })
+    .await;
+    let twice = r#"{"model":"small","model":"dear"}"#;
+    let later = r#"{"model":"small","background":true}"#;
+    for (path, body, status) in [
+        ("/v1/chat/completions", r#"{"model":"dear"}"#, 403),
+        ("/v1/chat/completions", "{}", 403),
+        ("/v1beta/models/dear:generateContent", "{}", 403),
+        ("/v1/chat/completions", twice, 400),
+        ("/v1/responses", later, 400),
+    ] {
+        let answer = ask(&gateway, path, "authorization").body(body).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path} {body}");
+    }
+    let request = ask(&gateway, "/v1/chat/completions", "authorization");
+    let request = request.body(r#"{"model":"small"}"#).send();
+    let asked = async { provider.next().await.answer(200, "{}").await };
+    let (answer, ()) = tokio::join!(request, asked);
+    assert_eq!(answer.unwrap().status(), 200);
+    assert_eq!(gateway.shutdown().await.calls, 1);
+}
+
+#[tokio::test]
+async fn a_call_that_is_left_counts_what_it_allowed() {
+    let provider = Upstream::new().await;
+    let gateway = gateway(provider.url("/v1"), Budget::default()).await;
+    let body = r#"{"model":"m","max_tokens":77}"#;
+    let request = ask(&gateway, "/v1/chat/completions", "authorization").body(body).send();
+    let caller = tokio::spawn(request);
+    let exchange = provider.next().await;
+    caller.abort();
+    exchange.left().await;
+    assert_eq!(gateway.shutdown().await.tokens.output, 77);
 }

@@ -207,3 +207,14 @@ fn an_image_in_a_request_is_not_counted_by_its_bytes() {
     let estimate = tokens_of_request(size, &request);
     assert!((2_200..2_300).contains(&estimate), "{estimate}");
 }
+
+#[test]
+fn long_text_without_spaces_is_no_image() {
+    let long = "A".repeat(40_000);
+    let text = json!({"messages": [{"content": long}]});
+    assert_eq!(tokens_of_request(40_000, &text), 10_000);
+    let image = json!({"image_url": {"url": format!("data:image/png;base64,{long}")}});
+    assert!(tokens_of_request(image.to_string().len(), &image) < BLOB_TOKENS + 100);
+    let spaced = json!({"data": "\u{a0}".repeat(20_000)});
+    assert_eq!(tokens_of_request(40_000, &spaced), 10_000);
+}
