@@ -17,6 +17,8 @@ pub mod forge;
     reason = "what goes wrong in the harness ends the test"
 )]
 pub mod harness;
+#[expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here ends the attempt")]
+pub mod hostile;
 #[expect(clippy::expect_used, clippy::panic, reason = "what goes wrong in the hunt itself ends it")]
 pub mod hunt;
 pub mod llm;

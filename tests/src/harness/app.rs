@@ -133,7 +133,7 @@ impl App {
 
     /// Adds a ticket without a job.
     pub async fn add_ticket(&self, project: ProjectId) -> TicketId {
-        self.add_titled_ticket(project, "test").await
+        self.add_described_ticket(project, "test", "").await
     }
 
     /// Adds a ticket and puts its job in the queue.
@@ -143,7 +143,17 @@ impl App {
 
     /// The same with a title, by which a model can tell it from others.
     pub async fn add_titled_job(&self, project: ProjectId, title: &str) -> Job {
-        let ticket = self.add_titled_ticket(project, title).await;
+        self.add_described_job(project, title, "").await
+    }
+
+    /// The same with a description.
+    pub async fn add_described_job(
+        &self,
+        project: ProjectId,
+        title: &str,
+        description: &str,
+    ) -> Job {
+        let ticket = self.add_described_ticket(project, title, description).await;
         let path = format!("/api/projects/{project}/tickets/{ticket}");
         let body = json!({ "column_id": "in_progress" });
         let ticket: Value = self.call(Method::PATCH, &path, Some(body)).await;
@@ -253,9 +263,15 @@ impl App {
         self.set("WORKER_MODEL", script).await;
     }
 
-    async fn add_titled_ticket(&self, project: ProjectId, title: &str) -> TicketId {
+    async fn add_described_ticket(
+        &self,
+        project: ProjectId,
+        title: &str,
+        description: &str,
+    ) -> TicketId {
         let path = format!("/api/projects/{project}/tickets");
-        field(&self.call(Method::POST, &path, Some(json!({ "title": title }))).await, "id")
+        let body = json!({ "title": title, "description": description });
+        field(&self.call(Method::POST, &path, Some(body)).await, "id")
     }
 
     fn log_path(&self) -> PathBuf {

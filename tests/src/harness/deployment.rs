@@ -131,6 +131,22 @@ impl Deployment {
         self.folder.path().join("forge")
     }
 
+    /// The volume in which the jobs of a project have their cache.
+    pub fn cache_of(&self, project: ProjectId) -> String {
+        format!("{}-{project}", self.cache)
+    }
+
+    /// The same as a folder of this host, once it was made.
+    pub async fn cache_path(&self, project: ProjectId) -> Option<PathBuf> {
+        let volume = self.engine.docker().inspect_volume(&self.cache_of(project)).await.ok()?;
+        Some(volume.mountpoint.into())
+    }
+
+    /// Adds another project with the same repository.
+    pub async fn add_project(&self) -> ProjectId {
+        self.app.add_project(self.forge.clone_url(&self.repo).as_str()).await
+    }
+
     /// Starts the coordinator, with these lines in its configuration file.
     pub fn coordinator(&mut self, config: &str) -> Coordinator {
         let path = self.home.dir().join(CONFIG);

@@ -136,6 +136,15 @@ impl Engine {
         text
     }
 
+    /// Removes a container and an image that a test may have left, when all is over.
+    pub fn remove_left(&self, container: String, image: String) {
+        at_the_end(async move |docker| {
+            let force = RemoveContainerOptionsBuilder::default().force(true).build();
+            let _gone = docker.remove_container(&container, Some(force)).await;
+            let _gone = docker.remove_image(&image, None::<RemoveImageOptions>, None).await;
+        });
+    }
+
     /// The containers of a coordinator, running or not.
     pub async fn containers(&self, coordinator: &str) -> Vec<ContainerSummary> {
         containers(&self.docker, coordinator).await
