@@ -60,7 +60,7 @@ const INHERITED: [&str; 15] = [
 ];
 
 /// Configuration that outranks the repository's own.
-const PINNED: [&str; 16] = [
+const PINNED: [&str; 17] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.askPass=",
@@ -77,9 +77,9 @@ const PINNED: [&str; 16] = [
     "http.lowSpeedLimit=1",
     "http.lowSpeedTime=120",
     "advice.detachedHead=false",
-    // The repository on this machine may be another user's. No command runs in a work tree after its
-    // worker had it.
-    "safe.directory=*",
+    // Shortcuts through history, which a worker may have written.
+    "core.commitGraph=false",
+    "core.multiPackIndex=false",
 ];
 
 /// The git program, as this runner uses it. Needs git 2.33 or newer.

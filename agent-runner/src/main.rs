@@ -25,6 +25,7 @@ mod prompt;
 mod publish;
 mod redaction;
 mod refresh;
+mod removal;
 mod report;
 mod run;
 mod settings;

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::iter::successors;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -17,6 +18,9 @@ use tokio::time::{Instant, sleep};
 const KILL_LIMIT: Duration = Duration::from_secs(3);
 /// Pause between two looks at the table: these are not our children, so no event tells of their end.
 const TABLE_PAUSE: Duration = Duration::from_millis(25);
+
+/// The number of threads is field 20 of `/proc/<pid>/stat`, the parent field 4.
+const THREADS_AFTER_PARENT: usize = 20 - 4 - 1;
 
 /// Something else may run below the outer process.
 #[derive(Debug, thiserror::Error)]
@@ -35,38 +39,43 @@ pub(crate) enum NotAlone {
     },
 }
 
-/// The processes of this machine at one moment. Zombies are left out: they are dead.
+/// The processes of this machine at one moment. What is dead and not reaped yet is no more than a link
+/// between others.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessTable {
-    children: HashMap<Pid, Vec<Pid>>,
+    all: HashMap<Pid, Process>,
+}
+
+/// What is known of one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Process {
+    parent: Pid,
+    runs: bool,
 }
 
 impl ProcessTable {
     /// Reads the table. Processes that vanish meanwhile are left out.
     pub(crate) fn read() -> Self {
-        let mut table = Self::default();
-        for (pid, parent) in pids().filter_map(|pid| Some((pid, live_parent(pid)?))) {
-            table.children.entry(parent).or_default().push(pid);
-        }
-        table
+        Self { all: pids().filter_map(|pid| Some((pid, process(pid)?))).collect() }
     }
 
-    /// Every process below `root`, itself not included.
+    /// Every process that runs below `root`, itself not included.
     pub(crate) fn descendants(&self, root: Pid) -> Vec<Pid> {
-        let mut found = Vec::new();
-        let mut open = vec![root];
-        while let Some(parent) = open.pop() {
-            let children = self.children.get(&parent).map_or(&[][..], Vec::as_slice);
-            found.extend_from_slice(children);
-            open.extend_from_slice(children);
-        }
-        found
+        self.running().filter(|pid| self.parents(*pid).any(|parent| parent == root)).collect()
+    }
+
+    /// Whether a process runs, and certainly not below `root`.
+    pub(crate) fn runs_apart_from(&self, pid: Pid, root: Pid) -> bool {
+        let whole = |last: Pid| last.as_raw() <= 1;
+        self.running().any(|one| one == pid)
+            && self.parents(pid).last().is_some_and(whole)
+            && pid != root
+            && !self.parents(pid).any(|parent| parent == root)
     }
 
     /// Every process that was started with this entry (`NAME=value`) in its environment.
     pub(crate) fn marked(&self, entry: &str) -> Vec<Pid> {
-        let all = self.children.values().flatten().copied();
-        all.filter(|pid| has_entry(*pid, entry)).collect()
+        self.running().filter(|pid| has_entry(*pid, entry)).collect()
     }
 
     /// Every process that is in this further group. Unlike its environment, anybody may see that.
@@ -75,7 +84,18 @@ impl ProcessTable {
             fs::read_to_string(format!("/proc/{pid}/status"))
                 .is_ok_and(|status| lists_group(&status, group))
         };
-        self.children.values().flatten().copied().filter(is_in).collect()
+        self.running().filter(is_in).collect()
+    }
+
+    fn running(&self) -> impl Iterator<Item = Pid> {
+        self.all.iter().filter(|(_, process)| process.runs).map(|(pid, _)| *pid)
+    }
+
+    /// From parent to parent. The table is read over a while, in which a number may be used again: a
+    /// circle must not hold us.
+    fn parents(&self, pid: Pid) -> impl Iterator<Item = Pid> {
+        let parent_of = |pid: &Pid| self.all.get(pid).map(|process| process.parent);
+        successors(parent_of(&pid), parent_of).take(self.all.len())
     }
 }
 
@@ -117,20 +137,20 @@ fn pids() -> impl Iterator<Item = Pid> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw))
 }
 
-fn live_parent(pid: Pid) -> Option<Pid> {
-    parent_in_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+fn process(pid: Pid) -> Option<Process> {
+    process_in_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The parent in a line `pid (name) state parent …`, unless the process is a zombie or dead. The
-/// name may hold spaces, parentheses and any bytes.
-fn parent_in_stat(stat: &[u8]) -> Option<Pid> {
+/// The process in a line `pid (name) state parent …`. The name may hold spaces, parentheses and any
+/// bytes. One whose first thread has ended is shown as a zombie, and goes on with its other threads.
+fn process_in_stat(stat: &[u8]) -> Option<Process> {
     let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end_of_name + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
-    match fields.next()? {
-        "Z" | "X" | "x" => None,
-        _ => fields.next()?.parse().ok().map(Pid::from_raw),
-    }
+    let ended = matches!(fields.next()?, "Z" | "X" | "x");
+    let parent = fields.next()?.parse().ok().map(Pid::from_raw)?;
+    let runs = !ended || fields.nth(THREADS_AFTER_PARENT)?.parse::<u64>().ok()? > 1;
+    Some(Process { parent, runs })
 }
 
 /// Whether a line of `/proc/<pid>/status` lists this group.
@@ -140,9 +160,18 @@ fn lists_group(status: &str, group: Gid) -> bool {
     groups.split_ascii_whitespace().any(|one| one == group)
 }
 
+/// A thread shows the environment of its process, once it has ended none.
 fn has_entry(pid: Pid, entry: &str) -> bool {
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|one| one == entry.as_bytes()))
+    let has = |environ: &[u8]| environ.split(|byte| *byte == 0).any(|one| one == entry.as_bytes());
+    let shows =
+        |thread: fs::DirEntry| fs::read(thread.path().join("environ")).is_ok_and(|all| has(&all));
+    match fs::read(format!("/proc/{pid}/environ")) {
+        Ok(environ) if !environ.is_empty() => has(&environ),
+        Ok(_) | Err(_) => {
+            let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+            threads.flatten().any(shows)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -152,12 +181,33 @@ mod tests {
     #[test]
     fn a_hostile_process_name_does_not_hide_its_parent() {
         let stat = b"42 (evil) Z 7 (\xff) S 17 42 42 0 -1";
-        assert_eq!(parent_in_stat(stat), Some(Pid::from_raw(17)));
+        let expected = Process { parent: Pid::from_raw(17), runs: true };
+        assert_eq!(process_in_stat(stat), Some(expected));
     }
 
     #[test]
-    fn a_zombie_counts_as_gone() {
-        assert_eq!(parent_in_stat(b"42 (sleep) Z 17 42 42"), None);
+    fn a_zombie_is_gone_unless_a_thread_of_it_is_left() {
+        let runs = |threads: u8| {
+            let stat =
+                format!("42 (sleep) Z 17 42 42 0 -1 4 0 0 0 0 0 0 0 0 20 0 {threads} 0 99 0");
+            process_in_stat(stat.as_bytes()).unwrap().runs
+        };
+        assert!(!runs(1));
+        assert!(runs(2));
+    }
+
+    #[test]
+    fn the_dead_link_those_below_them_to_those_above() {
+        let process = |parent, runs| Process { parent: Pid::from_raw(parent), runs };
+        let all = [(1, process(0, true)), (2, process(1, false)), (3, process(2, true))];
+        let all = all.into_iter().chain([(5, process(4, true)), (6, process(1, true))]);
+        let table = ProcessTable { all: all.map(|(pid, p)| (Pid::from_raw(pid), p)).collect() };
+        assert_eq!(table.descendants(Pid::from_raw(2)), [Pid::from_raw(3)]);
+        let apart = |pid| table.runs_apart_from(Pid::from_raw(pid), Pid::from_raw(2));
+        assert!(apart(6));
+        for doubtful in [2, 3, 5, 7] {
+            assert!(!apart(doubtful), "{doubtful}");
+        }
     }
 
     #[test]

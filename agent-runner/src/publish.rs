@@ -11,7 +11,7 @@ use std::time::Duration;
 use git2::{IndexAddOption, Repository};
 use tokio_util::sync::CancellationToken;
 
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, Start};
 use crate::git::{BranchName, CommitId, Git, GitError, PushAnswer, Shadow, ShadowError};
 
 /// Longest subject line of a commit, in characters.
@@ -225,7 +225,7 @@ pub(crate) async fn diff_stat(
     .await
 }
 
-/// Pushes the commit to the checkout's branch.
+/// Pushes the commit to the checkout's branch, which must be on the remote as it was when the work began.
 ///
 /// # Errors
 /// [`PublishError::RemoteMoved`] and [`PublishError::Refused`] are final; git's own say themselves.
@@ -236,7 +236,11 @@ pub(crate) async fn push(
 ) -> Result<(), PublishError> {
     let branch = checkout.branch();
     let git_dir = checkout.shadow().path();
-    match git.push(checkout.source(), git_dir, commit, branch).await? {
+    let expected = match checkout.start() {
+        Start::Continued => Some(checkout.start_commit()),
+        Start::Fresh => None,
+    };
+    match git.push(checkout.source(), git_dir, commit, branch, expected).await? {
         PushAnswer::Done => Ok(()),
         PushAnswer::Moved => Err(PublishError::RemoteMoved { branch: branch.clone() }),
         PushAnswer::Refused(reason) => {

@@ -9,7 +9,7 @@
 use std::fs::{self, DirBuilder};
 use std::io::{self, BufRead, BufReader as BlockingReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -72,8 +72,10 @@ impl RefreshServer {
     pub(crate) fn start(socket: PathBuf, sink: TokenSink, outer: Pid) -> io::Result<Self> {
         let folder = socket.parent().ok_or(io::ErrorKind::InvalidInput)?;
         private(folder)?;
-        // One that an earlier run left behind.
-        let _absent = fs::remove_file(&socket);
+        // One that an earlier run left behind; anything else is not ours to remove.
+        if fs::symlink_metadata(&socket).is_ok_and(|about| about.file_type().is_socket()) {
+            fs::remove_file(&socket)?;
+        }
         let listener = UnixListener::bind(Handle::of(&socket)?.path())?;
         let task = AbortOnDropHandle::new(tokio::spawn(serve(listener, sink, outer)));
         Ok(Self { socket, _task: task })
@@ -124,8 +126,7 @@ async fn serve(listener: UnixListener, sink: TokenSink, outer: Pid) {
     loop {
         let served = async {
             let (stream, _) = listener.accept().await?;
-            check(stream.peer_cred()?, outer)?;
-            tokio::time::timeout(PATIENCE, take(stream, &sink)).await?
+            tokio::time::timeout(PATIENCE, take(stream, &sink, outer)).await?
         };
         match served.await {
             Ok(()) => tracing::info!("the forge's token was renewed"),
@@ -140,20 +141,23 @@ fn check(peer: UCred, outer: Pid) -> io::Result<()> {
     if peer.uid() != geteuid().as_raw() && peer.uid() != 0 {
         return denied(format!("user {} is another one", peer.uid()));
     }
+    // The number is that of the process which connected. Where that is gone, nobody can tell who has
+    // the other end.
     match peer.pid().map(Pid::from_raw) {
-        Some(pid) if ProcessTable::read().descendants(outer).contains(&pid) => {
-            denied(format!("process {pid} belongs to the job itself"))
-        }
-        // A process of another namespace has no number here: it is none of ours.
-        Some(_) | None => Ok(()),
+        Some(pid) if ProcessTable::read().runs_apart_from(pid, outer) => Ok(()),
+        pid => denied(format!("process {pid:?} is gone, or belongs to the job itself")),
     }
 }
 
-async fn take(stream: UnixStream, sink: &TokenSink) -> io::Result<()> {
+async fn take(stream: UnixStream, sink: &TokenSink, outer: Pid) -> io::Result<()> {
+    let peer = stream.peer_cred()?;
+    check(peer, outer)?;
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     (&mut stream).take(LINE_MAX).read_line(&mut line).await?;
     let line = Secret::from(line);
+    // It waits for the answer; one that has gone meanwhile may have left this end to somebody else.
+    check(peer, outer)?;
     // The parser's message may quote the document.
     let document: JobDocument = serde_json::from_str(line.expose())
         .map_err(|_| io::Error::other("what came is no job document"))?;
@@ -223,6 +227,33 @@ mod tests {
         let _server = RefreshServer::start(socket.clone(), sink, above).unwrap();
         hand(&socket, "{\"GITHUB_TOKEN\":\"of-the-worker\"}\n").await.unwrap_err();
         assert_eq!(token.current().expose(), "old-token");
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_gone_hands_over_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let script =
+            "import os, socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])";
+        let mut child = std::process::Command::new("/usr/bin/python3");
+        let ended = child.args(["-c", script]).arg(&socket).status().unwrap();
+        assert!(ended.success());
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let stream = UnixStream::from_std(stream).unwrap();
+        let error = take(stream, &source().1, NOBODY).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_not_removed_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        let key = folder.path().join("id_ed25519");
+        fs::write(&key, "key").unwrap();
+        RefreshServer::start(key.clone(), source().1, NOBODY).unwrap_err();
+        assert_eq!(fs::read_to_string(key).unwrap(), "key");
     }
 
     #[tokio::test]

@@ -204,7 +204,7 @@ impl Settings {
         let or_default = |name, default: &str| {
             layers.find(name).map_or_else(|| default.to_owned(), |found| found.text())
         };
-        let workspace = layers.find(env::AGENT_WORKSPACE);
+        let workspace = layers.handed_over(env::AGENT_WORKSPACE);
         Ok(Self {
             repo_url: repo_url(layers, app_repo_url)?,
             workspace: workspace.map(|path| path.directory()).transpose()?,
@@ -235,7 +235,7 @@ pub(crate) fn job_label(layers: &Layers) -> String {
 
 /// The engine that is handed to the worker.
 pub(crate) fn docker_host(layers: &Layers) -> Option<String> {
-    layers.find(DOCKER_HOST).map(|host| host.text())
+    layers.handed_over(DOCKER_HOST).map(|host| host.text())
 }
 
 /// Whether the images of an engine of our own are kept: the coordinator says so to the one job that has
@@ -250,8 +250,8 @@ pub(crate) fn inner_layers(layers: &Layers) -> InnerLayers {
 /// Without a mode, a given `DOCKER_HOST` is used and nothing else. An engine of its own is for a
 /// container alone: on a host, its socket is that of the host's engine.
 fn docker_mode(layers: &Layers) -> Result<DockerMode, SettingsError> {
-    let Some(found) = layers.find(env::AGENT_DOCKER_MODE) else {
-        let given = layers.find(DOCKER_HOST).is_some();
+    let Some(found) = layers.handed_over(env::AGENT_DOCKER_MODE) else {
+        let given = layers.handed_over(DOCKER_HOST).is_some();
         return Ok(if given { DockerMode::Dood } else { DockerMode::None });
     };
     match found.parse()? {

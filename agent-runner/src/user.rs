@@ -38,23 +38,30 @@ pub(crate) struct WorkerUser {
 }
 
 impl WorkerUser {
-    /// The user of the image. None where we are not root, or not in a container: there the worker runs
-    /// as the user that we run as. So it does in an image without that user, which is worth a warning.
-    pub(crate) fn of_container(in_container: bool) -> Option<Self> {
-        if !in_container || !geteuid().is_root() {
+    /// The user of the image. None where we are not root: there the worker runs as the user that we run
+    /// as. So it does in an image without that user, which is worth a warning.
+    pub(crate) fn of_image() -> Option<Self> {
+        if !geteuid().is_root() {
             return None;
         }
         match User::from_name(NAME) {
             Ok(Some(user)) if !user.uid.is_root() => Some(Self::new(user)),
             found => {
-                let error = found.err();
-                tracing::warn!(
-                    ?error,
-                    "the image has no unprivileged user {NAME:?}: the coding CLI runs as root and can \
-                     read what agent-runner knows; add the user to the image"
-                );
+                if let Err(error) = found {
+                    tracing::warn!(%error, "the users of this system cannot be read");
+                }
+                Self::warn_of_root(&format!("there is no unprivileged user {NAME:?} here"));
                 None
             }
+        }
+    }
+
+    /// Says what follows where root stays root.
+    pub(crate) fn warn_of_root(why: &str) {
+        if geteuid().is_root() {
+            tracing::warn!(
+                "the coding CLI runs as root and can read what agent-runner knows: {why}"
+            );
         }
     }
 
@@ -144,11 +151,6 @@ pub(crate) fn find_program(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn outside_of_a_container_the_worker_is_who_we_are() {
-        assert_eq!(WorkerUser::of_container(false), None);
-    }
 
     #[test]
     fn a_program_is_found_as_the_worker_would_find_it() {

@@ -99,6 +99,10 @@ pub mod env {
     pub const AGENT_EGRESS_TRUSTED: &str = "AGENT_EGRESS_TRUSTED";
     /// `1` where a gateway lets everything through, and lists it.
     pub const AGENT_EGRESS_LEARN: &str = "AGENT_EGRESS_LEARN";
+    /// `1` in the environment of a run that the coordinator starts on the host: the agent stays who it
+    /// is started as. Elsewhere root gives the coding CLI a user of its own. It counts in the
+    /// environment alone, so that no project's settings can say it.
+    pub const AGENT_ON_HOST: &str = "AGENT_ON_HOST";
     /// `stdin` when a [`JobDocument`](super::JobDocument) is to be read from standard input.
     pub const JOB_DOCUMENT: &str = "TERARCHITECT_JOB_DOCUMENT";
 }

@@ -199,6 +199,21 @@ async fn a_second_run_from_one_repository_waits_for_the_first() {
 }
 
 #[tokio::test]
+async fn a_repository_of_another_user_is_refused() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let origin = Origin::new("main");
+    let repository = users_repository(&origin);
+    for theirs in [repository.join(".git"), repository.clone()] {
+        std::os::unix::fs::chown(theirs, Some(12345), None).unwrap();
+    }
+    let into = origin.place("worktree");
+    let error = worktree(&git(), &repository, &origin.source(), &into).await.unwrap_err();
+    assert!(api_client::error_chain(&error).contains("dubious ownership"), "{error:?}");
+}
+
+#[tokio::test]
 async fn the_worktree_of_a_run_that_was_killed_is_removed_by_the_next() {
     let origin = Origin::new("main");
     let users = users_repository(&origin);

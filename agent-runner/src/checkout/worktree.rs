@@ -1,13 +1,13 @@
 //! A worktree of a repository of the user, for a run on the host.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api_client::error_chain;
 
 use crate::git::{BranchName, FetchInto, Git, Shadow, Source};
+use crate::removal::remove_folder;
 
 use super::lock::RepositoryLock;
 use super::{Checkout, CheckoutError, Remote, Start, absolute, ask_remote, parent_of};
@@ -52,13 +52,10 @@ impl HeldRepository {
     /// Removes a worktree and the record of it. The folder goes first: git refuses to remove one
     /// whose own `.git` file is gone or names another place, as a worker may have it.
     async fn remove(&self, git: &Git, worktree: &Path) -> Result<(), CheckoutError> {
-        match tokio::fs::remove_dir_all(worktree).await {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                let path = worktree.to_owned();
-                Err(CheckoutError::Io { attempted: "removed", path, source })
-            }
-            _ => Ok(git.worktree_remove(&self.path, worktree).await?),
-        }
+        let failed =
+            |source| CheckoutError::Io { attempted: "removed", path: worktree.to_owned(), source };
+        remove_folder(worktree).await.map_err(failed)?;
+        Ok(git.worktree_remove(&self.path, worktree).await?)
     }
 
     /// Removes worktrees of runs that did not come to remove theirs. As the lock is ours, no run

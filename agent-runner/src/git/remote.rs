@@ -107,18 +107,24 @@ impl Git {
         call.checked(ended).map(drop)
     }
 
-    /// Pushes a commit to a branch; only ever forward.
+    /// Pushes a commit to a branch that is at `expected`, or absent, and must be so still: the remote
+    /// compares. What git finds here about history may be the worker's word.
     pub(crate) async fn push(
         &self,
         source: &Source,
         git_dir: &Path,
         commit: CommitId,
         branch: &BranchName,
+        expected: Option<CommitId>,
     ) -> Result<PushAnswer, GitError> {
+        let reference = branch.to_ref();
+        let expected = expected.map(|commit| commit.to_string()).unwrap_or_default();
         let call = Call::new(Operation::Push, &source.url)
             .env("GIT_DIR", git_dir)
-            .args(["push", "--porcelain", "--no-verify", "--", source.url.as_str()])
-            .arg(format!("{commit}:{}", branch.to_ref()));
+            .args(["push", "--porcelain", "--no-verify"])
+            .arg(format!("--force-with-lease={reference}:{expected}"))
+            .args(["--", source.url.as_str()])
+            .arg(format!("{commit}:{reference}"));
         let ended = self.network(source, &call).await?;
         match parse::push_answer(&ended.stdout) {
             Some(PushAnswer::Done) | None => call.checked(ended).map(|_| PushAnswer::Done),

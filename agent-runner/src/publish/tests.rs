@@ -135,10 +135,10 @@ async fn a_worker_on_another_branch_or_with_rewritten_history_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_second_publication_goes_on_from_the_first() {
+async fn a_second_commit_goes_on_from_the_first() {
     let scene = Scene::new().await;
     scene.write("a", "a\n");
-    let first = scene.publish().await;
+    let first = scene.commit().await.unwrap();
     assert_eq!(scene.commit().await, None);
     scene.write("b", "b\n");
     fs::remove_file(scene.checkout.path().join("a")).unwrap();
@@ -165,6 +165,22 @@ async fn a_continued_branch_is_pushed_forward_and_compared_with_its_beginning() 
 async fn a_branch_that_moved_meanwhile_is_not_overwritten() {
     let scene = Scene::new().await;
     let others = scene.origin.commit(ticket().as_str(), "theirs", "by somebody else\n");
+    scene.write("mine", "x");
+    let commit = scene.commit().await.unwrap();
+    let error = push(&scene.git, &scene.checkout, commit).await.unwrap_err();
+    assert!(matches!(error, PublishError::RemoteMoved { .. }), "{error}");
+    assert_eq!(scene.origin.head(ticket().as_str()), others);
+}
+
+#[tokio::test]
+async fn a_branch_that_moved_meanwhile_is_not_overwritten_by_whom_git_believes_to_follow() {
+    let origin = Remote::new("main");
+    origin.commit(ticket().as_str(), "begun", "1\n");
+    let scene = Scene::of(origin).await;
+    let others = scene.origin.commit(ticket().as_str(), "theirs", "by somebody else\n");
+    let url = scene.origin.path();
+    run(scene.checkout.path(), &["fetch", "-q", url.to_str().unwrap(), ticket().as_str()]);
+    run(scene.checkout.path(), &["merge", "-q", "FETCH_HEAD"]);
     scene.write("mine", "x");
     let commit = scene.commit().await.unwrap();
     let error = push(&scene.git, &scene.checkout, commit).await.unwrap_err();
@@ -257,7 +273,7 @@ async fn repositories_within_the_tree_run_nothing_and_are_left_out() {
     assert!(!files.contains("160000"), "{files}");
     // A second time, when the first has put them into the index or not.
     scene.write("more", "x\n");
-    scene.publish().await;
+    scene.commit().await.unwrap();
     assert!(!mark.exists(), "something of the repository was run");
 }
 

@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 
 use tempfile::TempDir;
-use tokio::task::spawn_blocking;
+
+use crate::removal::{begin_to_remove, remove_folder};
 
 /// Holds the work tree and the worker's own files. Removed at the end of its use, without holding up
 /// the run: a tree can have a million files, and a cancelled run has seconds.
@@ -23,11 +24,10 @@ impl JobFolder {
         self.0.as_ref().map_or(Path::new(""), TempDir::path)
     }
 
-    /// Removes it. If this future is dropped, the removal goes on for as long as the process lives.
+    /// Removes it. If this future is dropped, the removal goes on for as long as the run lives.
     pub(super) async fn remove(mut self) {
         let Some(folder) = self.0.take() else { return };
-        let removed = spawn_blocking(move || folder.close()).await;
-        if let Err(error) = removed.map_err(io::Error::from).flatten() {
+        if let Err(error) = remove_folder(&folder.keep()).await {
             tracing::warn!(%error, "the job's folder could not be removed");
         }
     }
@@ -35,8 +35,7 @@ impl JobFolder {
 
 impl Drop for JobFolder {
     fn drop(&mut self) {
-        let folder = self.0.take();
         // Only a run that is cut short comes here with a folder.
-        let _goes_on = folder.map(|folder| spawn_blocking(move || drop(folder)));
+        let _goes_on = self.0.take().map(|folder| begin_to_remove(&folder.keep()));
     }
 }

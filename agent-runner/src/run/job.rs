@@ -286,9 +286,15 @@ fn worker_user(
     docker_host: Option<&str>,
     settings: &Settings,
 ) -> Option<WorkerUser> {
-    let user = WorkerUser::of_container(layers.in_container())?;
+    if layers.on_host() {
+        WorkerUser::warn_of_root("HOST_USER is not set");
+        return None;
+    }
+    let user = WorkerUser::of_image()?;
     if settings.workspace.is_some() {
-        tracing::warn!("with AGENT_WORKSPACE the coding CLI runs as root");
+        WorkerUser::warn_of_root(
+            "AGENT_WORKSPACE is another's, whose objects only root could write",
+        );
         return None;
     }
     let socket = given_socket(docker_host).filter(|_| docker == DockerMode::Dood);

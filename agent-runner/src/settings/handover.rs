@@ -95,6 +95,7 @@ pub(super) const SETTING_NAMES: [&str; 46] = [
     env::DOCKER_RUN_ERROR,
     env::AGENT_DOCKER_MODE,
     env::AGENT_CACHE_DOCKER,
+    env::AGENT_ON_HOST,
     env::AGENT_EGRESS,
     env::AGENT_EGRESS_ALLOW,
     env::AGENT_EGRESS_TRUSTED,

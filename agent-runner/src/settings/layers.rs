@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use api_client::contract::{JobDocument, is_secret, is_secret_name};
+use api_client::contract::{JobDocument, env, is_secret, is_secret_name};
 use api_client::wire::AgentEnv;
 use api_client::{Redactor, Secret};
 use url::Url;
@@ -97,6 +97,11 @@ impl Layers {
     /// Whether the outer process is the first of a container.
     pub(crate) fn in_container(&self) -> bool {
         self.handover.outer_is_pid_1
+    }
+
+    /// Whether the coordinator started this on its host.
+    pub(crate) fn on_host(&self) -> bool {
+        self.handover.environment(env::AGENT_ON_HOST).is_some_and(|value| !value.is_blank())
     }
 
     pub(super) fn find<'l>(&'l self, name: &'l str) -> Option<Found<'l>> {

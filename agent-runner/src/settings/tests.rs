@@ -197,6 +197,22 @@ fn a_wrong_value_is_named_with_its_source_and_what_is_allowed() {
 }
 
 #[test]
+fn what_says_who_and_where_the_worker_is_is_not_the_app_s_to_set() {
+    let mut layers = with(&TASK_RUN, &[]);
+    layers.add_context(app_settings(
+        r#"{"AGENT_WORKSPACE":"/","DOCKER_HOST":"tcp://evil:2375","AGENT_DOCKER_MODE":"dood",
+            "AGENT_ON_HOST":"1"}"#,
+    ));
+    assert_eq!(settings(&layers).unwrap().workspace, None);
+    assert_eq!(docker_host(&layers), None);
+    assert_eq!(Start::read(&layers, None).unwrap().docker, DockerMode::None);
+    assert!(!layers.on_host());
+    let of_document = self::layers(&TASK_RUN, Some(r#"{"AGENT_ON_HOST":"1"}"#));
+    assert!(!of_document.on_host(), "a job document holds what a project sets");
+    assert!(with(&TASK_RUN, &[("AGENT_ON_HOST", "1")]).on_host());
+}
+
+#[test]
 fn an_error_shows_no_password() {
     for url in ["http://me:topsecret@h/v1", "ftp://me:topsecret@h/"] {
         let error = settings(&with(&TASK_RUN, &[("WORKER_LLM_URL", url)])).unwrap_err();

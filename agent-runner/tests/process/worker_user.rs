@@ -65,10 +65,17 @@ fn nobody_else_can_look_into_a_run() {
     job.end();
 }
 
-/// `agent-runner` as pid 1 of a container of its own, as far as that can be had without an engine: with
-/// a process table, and a user `agent`. None where that is not allowed.
-fn contained(folder: &Path) -> Option<Command> {
-    let enter = "mount --bind $0/passwd /etc/passwd && mount -t proc proc /proc && exec \"$@\"";
+/// What pid 1 of a container does.
+const IS_THE_RUNNER: &str = "exec \"$@\"";
+/// As with `docker run --init`.
+const STARTS_THE_RUNNER: &str = "\"$@\"; exit $?";
+
+/// `agent-runner` in a container of its own, as far as that can be had without an engine: with a
+/// process table, and a user `agent`. None where that is not allowed.
+fn contained(folder: &Path, first: &str) -> Option<Command> {
+    let enter = &format!(
+        "mount --bind $0/passwd /etc/passwd && mount -t proc proc /proc && {{ {first}; }}"
+    );
     let unshare = |program: &str| {
         let mut command = Command::new("/usr/bin/unshare");
         command.args(["--mount", "--pid", "--fork", "/bin/sh", "-c", enter]);
@@ -86,7 +93,7 @@ fn contained(folder: &Path) -> Option<Command> {
 #[test]
 fn in_a_container_the_worker_is_a_user_of_its_own_and_its_work_is_published() {
     let folder = folder();
-    let Some(program) = contained(folder.path()) else { return };
+    let Some(program) = contained(folder.path(), IS_THE_RUNNER) else { return };
     // What it saw goes to its answer; its files are new, a link that leads out, and a commit.
     let claude = r#"
         seen() { echo "$1: $(sh -c "$2" 2>&1 | head -n 1)" >> "$TMPDIR/seen"; }
@@ -125,4 +132,16 @@ fn in_a_container_the_worker_is_a_user_of_its_own_and_its_work_is_published() {
     let shown = Command::new("sh").args(["-c", &script]).current_dir(origin).output().unwrap();
     assert_eq!(stdout(&shown), "link\n/etc/passwd", "{shown:?}\n{stderr}");
     assert!(!stderr.contains("left behind"), "the turn ended all that was its own: {stderr}");
+}
+
+#[test]
+fn the_worker_is_a_user_of_its_own_also_where_agent_runner_is_not_the_first_process() {
+    let folder = folder();
+    let Some(program) = contained(folder.path(), STARTS_THE_RUNNER) else { return };
+    let claude = r#"
+        user=$(/usr/bin/id -u)
+        echo '{"type":"assistant","message":{"content":[{"type":"text","text":"'"user: $user"'"}]}}'"#;
+    let mut job = start_by(program, folder, claude, NOTHING, None);
+    let (_, stderr) = job.end();
+    assert!(stderr.contains("user: 12345"), "{stderr}");
 }

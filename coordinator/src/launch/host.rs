@@ -15,6 +15,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use api_client::JobId;
+use api_client::contract::env;
 use api_client::wire::{ExecutionMode, Job};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
@@ -159,6 +160,7 @@ fn keeper(
         .envs(config.host.user.iter().flat_map(of_user))
         .envs(place.iter().filter_map(Scope::environment))
         .env(name, value)
+        .env(env::AGENT_ON_HOST, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(complaints)

@@ -137,6 +137,30 @@ async fn a_server_left_behind_by_a_good_turn_is_ended_and_the_output_kept() {
     assert!(!runs(server));
 }
 
+/// A program that ends its first thread, after which the system shows it as a zombie, and goes on in
+/// another, beyond its parent and its session.
+const WITHOUT_FIRST_THREAD: &str = "
+import ctypes, os, platform, sys, threading, time
+if os.fork(): sys.exit()
+os.setsid()
+first = os.getpid()
+def go_on():
+    while ' Z ' not in open(f'/proc/{first}/task/{first}/stat').read(): time.sleep(0.01)
+    os.write(1, f'{first}\\n'.encode())
+    time.sleep(1000)
+threading.Thread(target=go_on).start()
+ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)
+";
+
+#[tokio::test]
+async fn a_process_whose_first_thread_has_ended_is_ended() {
+    let script = format!("/usr/bin/python3 -c \"{WITHOUT_FIRST_THREAD}\"; sleep 1000");
+    let (_, pids) = cancelled_after(&script, 1).await;
+    let threads = format!("/proc/{}/task", pids[0]);
+    let left = fs::read_dir(threads).map_or(0, Iterator::count);
+    assert!(left <= 1, "{left} threads are left");
+}
+
 #[tokio::test]
 async fn a_turn_over_its_time_is_ended() {
     let limits = Limits { turn: Duration::from_millis(300), ..LONG };
