@@ -23,6 +23,7 @@ use crate::lease::Leases;
 use crate::ledger::Ledger;
 use crate::pulls::Pulls;
 use crate::shutdown::Shutdown;
+use crate::supervise::DiskSeen;
 
 /// How long the coordinator works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,7 @@ pub(crate) struct Context {
     pub(crate) breakers: Breakers,
     pub(crate) first_seen: FirstSeen,
     pub(crate) measured: Measured,
+    pub(crate) disk_seen: DiskSeen,
     /// How many agents run on the host at present, without isolation.
     pub(crate) host_runs: AtomicUsize,
     /// How often the GitHub App that the forge had confirmed gave a job no token all the same.

@@ -41,6 +41,7 @@ use crate::report::report;
 use crate::resume::resume;
 use crate::shutdown::Shutdown;
 use crate::slot::Slots;
+use crate::supervise::DiskSeen;
 use crate::work::{carry_on, carry_out};
 
 /// Name of this program and its version, for the app's log.
@@ -105,6 +106,7 @@ impl Daemon {
             breakers: Breakers::new(&config.breaker),
             first_seen: FirstSeen::default(),
             measured: Measured::default(),
+            disk_seen: DiskSeen::default(),
             host_runs: AtomicUsize::new(0),
             app_doubts: AtomicUsize::new(0),
             mode,

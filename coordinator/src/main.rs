@@ -16,6 +16,7 @@ mod context;
 mod control;
 mod daemon;
 mod engine;
+mod folder_size;
 mod forge_token;
 mod gate;
 mod github_app;

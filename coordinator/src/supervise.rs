@@ -21,6 +21,7 @@ use crate::job::Place;
 use crate::ledger::Record;
 use crate::output::Output;
 
+pub(crate) use disk::DiskSeen;
 pub(crate) use gateway::last_words_of_gateway;
 use order::Order;
 pub(crate) use order::{StopReason, first_look};

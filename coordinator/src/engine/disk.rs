@@ -1,10 +1,14 @@
 //! How much of the engine's disk a container takes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bollard::query_parameters::InspectContainerOptionsBuilder;
 
-use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, limited};
+use super::{ContainerRef, Engine, EngineError, limited};
+
+/// The engine counts the files of the container, which can be very many.
+const COUNT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What a container takes of the engine's disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +16,9 @@ pub(crate) struct DiskUse {
     /// The container's own layer, in bytes.
     pub(crate) layer: u64,
     /// The folders of volumes that are the container's alone, on the engine's host.
-    pub(crate) volumes: Vec<PathBuf>,
+    pub(crate) own: Vec<PathBuf>,
+    /// Those of volumes that others have as well, or had before.
+    pub(crate) shared: Vec<PathBuf>,
 }
 
 impl Engine {
@@ -21,15 +27,18 @@ impl Engine {
         let docker = self.docker().await?;
         let options = InspectContainerOptionsBuilder::default().size(true).build();
         let inspect = docker.inspect_container(&name.0, Some(options));
-        let found = limited(CALL_TIMEOUT, "measure container", &name.0, inspect).await?;
+        let found = limited(COUNT_TIMEOUT, "measure container", &name.0, inspect).await?;
         let mounts = found.mounts.unwrap_or_default().into_iter();
-        let own = mounts.filter(|mount| {
-            mount.typ.as_deref() == Some("volume")
-                && mount.name.as_deref().is_some_and(is_anonymous)
-        });
+        let (mut own, mut shared) = (Vec::new(), Vec::new());
+        for volume in mounts.filter(|mount| mount.typ.as_deref() == Some("volume")) {
+            let folders =
+                if volume.name.is_some_and(|name| is_anonymous(&name)) { &mut own } else { &mut shared };
+            folders.extend(volume.source.map(PathBuf::from));
+        }
         Ok(DiskUse {
             layer: found.size_rw.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
-            volumes: own.filter_map(|mount| mount.source).map(PathBuf::from).collect(),
+            own,
+            shared,
         })
     }
 }

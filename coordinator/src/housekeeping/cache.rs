@@ -1,9 +1,6 @@
 //! The sizes of the caches, where the engine keeps them on this host.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,13 +8,11 @@ use super::Occasion;
 use crate::config::CacheScope;
 use crate::context::Context;
 use crate::engine::{EngineError, Leftover, LeftoverKind};
+use crate::folder_size::size_of;
 use crate::launch::label;
 
 /// A cache can have very many files: they are measured no more often than this.
 const PERIOD: Duration = Duration::from_secs(3_600);
-
-/// Of the blocks that the system counts in, whatever those of the disk are.
-const BLOCK: u64 = 512;
 
 /// When the caches were last measured.
 #[derive(Debug, Default)]
@@ -53,7 +48,7 @@ pub(super) async fn too_large(
         }
         let Some(path) = ctx.engine.volume_path(&volume).await? else { continue };
         let size = tokio::task::spawn_blocking(move || size_of(&path)).await.unwrap_or_default();
-        if size > bytes {
+        if size.bytes > bytes {
             large.push(Leftover { kind: LeftoverKind::Volume, id: volume, job: None });
         }
     }
@@ -69,38 +64,4 @@ async fn caches(ctx: &Context) -> Result<BTreeSet<String>, EngineError> {
     let shared = config.agents().filter(|agent| agent.cache_scope == CacheScope::Shared);
     caches.extend(shared.filter_map(|agent| agent.cache_volume.clone()));
     Ok(caches)
-}
-
-/// What the files below a folder take of the disk, in bytes; what cannot be looked at takes nothing.
-fn size_of(dir: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(dir) else { return 0 };
-    let size = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(about) if about.is_dir() => size_of(&entry.path()),
-        Ok(about) => about.blocks() * BLOCK,
-        Err(_) => 0,
-    };
-    entries.filter_map(Result::ok).map(size).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_are_not_followed_and_folders_are() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("inner")).unwrap();
-        fs::write(dir.path().join("inner/file"), vec![7; 1 << 20]).unwrap();
-        std::os::unix::fs::symlink("/", dir.path().join("link")).unwrap();
-        let size = size_of(dir.path());
-        assert!((1 << 20..2 << 20).contains(&size), "{size}");
-    }
-
-    #[test]
-    fn a_file_with_holes_counts_what_it_takes() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = fs::File::create(dir.path().join("sparse")).unwrap();
-        file.set_len(1 << 30).unwrap();
-        assert!(size_of(dir.path()) < 1 << 20);
-    }
 }

@@ -1,20 +1,42 @@
-//! How much disk space an agent takes, where the engine's storage gives it no limit.
+//! How much disk space an agent takes, where the engine's storage gives it no limit: the layer of its
+//! container, its own volumes, and what the volumes that it shares have grown by.
 
+use std::collections::{BTreeMap, HashMap};
 use std::future::pending;
 use std::num::NonZeroU64;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use api_client::{JobId, error_chain};
 use tokio::time::sleep;
 
 use crate::context::Context;
-use crate::engine::{ContainerRef, DiskUse};
+use crate::engine::{ContainerRef, DiskUse, EngineError};
+use crate::folder_size::{FolderSize, sizes_of};
 use crate::job::Place;
 use crate::ledger::Record;
 
 /// Between two looks. The engine counts the files of the container for each.
 const PERIOD: Duration = Duration::from_secs(5);
+
+/// So many looks in a row that tell nothing are said.
+const FAILURES: u32 = 3;
+
+/// What the jobs that are watched took when they were last looked at, in bytes.
+#[derive(Debug, Default)]
+pub(crate) struct DiskSeen(Mutex<HashMap<JobId, u64>>);
+
+impl DiskSeen {
+    /// What a job took; nothing, as long as it is not known.
+    pub(crate) fn of(&self, job: JobId) -> u64 {
+        self.all().get(&job).copied().unwrap_or(0)
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<JobId, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Returns when an agent's container takes more disk space than it may: with the limit, in bytes.
 pub(super) async fn exceeded(ctx: &Context, record: &Record, place: &Place) -> u64 {
@@ -24,58 +46,120 @@ pub(super) async fn exceeded(ctx: &Context, record: &Record, place: &Place) -> u
         return pending().await;
     };
     let limit = NonZeroU64::get(limit);
+    let mut watch = Watch { ctx, job: record.job.job_id, taken: Taken::default(), failed: 0 };
     loop {
-        sleep(PERIOD).await;
-        match taken(ctx, container).await {
-            Some(taken) if taken > limit => return limit,
-            Some(_) | None => {}
+        if watch.look(container).await.is_some_and(|taken| taken > limit) {
+            return limit;
         }
+        sleep(PERIOD).await;
     }
 }
 
-/// What a container and its own volumes take; none while the engine does not tell.
-async fn taken(ctx: &Context, container: &ContainerRef) -> Option<u64> {
-    let DiskUse { layer, volumes } = ctx.engine.disk_use(container).await.ok()?;
-    let folders = tokio::task::spawn_blocking(move || {
-        volumes.iter().map(|folder| size_of(folder)).sum::<u64>()
-    });
-    Some(layer.saturating_add(folders.await.ok()?))
+struct Watch<'a> {
+    ctx: &'a Context,
+    job: JobId,
+    taken: Taken,
+    /// How many looks in a row told nothing.
+    failed: u32,
 }
 
-/// The space that a folder's files take; what cannot be read (an engine on another host) counts as
-/// nothing.
-fn size_of(folder: &Path) -> u64 {
-    let Ok(device) = folder.symlink_metadata().map(|meta| meta.dev()) else { return 0 };
-    size_on(device, folder)
+impl Watch<'_> {
+    /// What the job takes; none while nobody tells.
+    async fn look(&mut self, container: &ContainerRef) -> Option<u64> {
+        match self.measure(container).await {
+            Ok(taken) => {
+                self.failed = 0;
+                self.ctx.disk_seen.all().insert(self.job, taken);
+                Some(taken)
+            }
+            Err(error) => {
+                self.failed += 1;
+                if self.failed == FAILURES {
+                    let error = error_chain(&error);
+                    tracing::warn!(
+                        job.id = %self.job, error,
+                        "AGENT_DISK does not hold: what the job takes cannot be measured"
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    async fn measure(&mut self, container: &ContainerRef) -> Result<u64, EngineError> {
+        let DiskUse { layer, own, shared } = self.ctx.engine.disk_use(container).await?;
+        let measured = move || (sizes_of(&own), sizes_of(&shared));
+        let (own, shared) = tokio::task::spawn_blocking(measured).await.unwrap_or_default();
+        if let Some(folder) = self.taken.first_unread(&own, &shared) {
+            tracing::warn!(
+                job.id = %self.job, folder = %folder.display(),
+                "AGENT_DISK does not hold for all of the job: there are files in this volume that \
+                 the coordinator cannot look at"
+            );
+        }
+        Ok(layer.saturating_add(self.taken.by_volumes(&own, shared)))
+    }
 }
 
-fn size_on(device: u64, folder: &Path) -> u64 {
-    /// Of the blocks that the system counts in, whatever those of the disk are.
-    const BLOCK: u64 = 512;
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| Some((entry.path(), entry.path().symlink_metadata().ok()?)))
-        .filter(|(_, meta)| meta.dev() == device)
-        .map(|(path, meta)| {
-            let below = if meta.is_dir() { size_on(device, &path) } else { 0 };
-            below + meta.blocks() * BLOCK
-        })
-        .sum()
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        self.ctx.disk_seen.all().remove(&self.job);
+    }
+}
+
+type Sizes = BTreeMap<PathBuf, FolderSize>;
+
+/// What the volumes of one container take.
+#[derive(Debug, Default)]
+struct Taken {
+    /// What the shared ones took at the first look.
+    before: Option<Sizes>,
+    unread_said: bool,
+}
+
+impl Taken {
+    /// Shared volumes count with what they have grown by since the first look.
+    fn by_volumes(&mut self, own: &Sizes, shared: Sizes) -> u64 {
+        let own = own.values().map(|size| size.bytes);
+        let before = self.before.get_or_insert_with(|| shared.clone());
+        let grown = shared.into_iter().map(|(folder, now)| {
+            now.bytes.saturating_sub(before.get(&folder).map_or(0, |size| size.bytes))
+        });
+        own.chain(grown).fold(0, u64::saturating_add)
+    }
+
+    /// A volume that could not be read whole, once.
+    fn first_unread<'s>(&mut self, own: &'s Sizes, shared: &'s Sizes) -> Option<&'s Path> {
+        if self.unread_said {
+            return None;
+        }
+        let (folder, _) = own.iter().chain(shared).find(|(_, size)| size.unread > 0)?;
+        self.unread_said = true;
+        Some(folder)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn sizes(bytes: u64, unread: u64) -> Sizes {
+        BTreeMap::from([(PathBuf::from("/v"), FolderSize { bytes, unread })])
+    }
+
     #[test]
-    fn a_folders_size_is_that_of_its_files_and_follows_no_link() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("below")).unwrap();
-        let file = dir.path().join("below/file");
-        std::fs::write(&file, vec![7; 1 << 20]).unwrap();
-        std::os::unix::fs::symlink("/usr", dir.path().join("link")).unwrap();
-        let size = size_of(dir.path());
-        assert!((1 << 20..2 << 20).contains(&size), "{size}");
-        assert_eq!(size_of(Path::new("/no/such/folder")), 0);
+    fn a_shared_volume_counts_with_what_it_has_grown_by_and_an_own_one_whole() {
+        let mut taken = Taken::default();
+        assert_eq!(taken.by_volumes(&sizes(7, 0), sizes(1_000, 0)), 7);
+        assert_eq!(taken.by_volumes(&sizes(8, 0), sizes(1_500, 0)), 508);
+        assert_eq!(taken.by_volumes(&sizes(8, 0), sizes(10, 0)), 8);
+    }
+
+    #[test]
+    fn a_volume_that_cannot_be_read_is_told_once() {
+        let mut taken = Taken::default();
+        assert_eq!(taken.first_unread(&sizes(1, 0), &sizes(1, 0)), None);
+        assert_eq!(taken.first_unread(&sizes(1, 0), &sizes(1, 2)), Some(Path::new("/v")));
+        assert_eq!(taken.first_unread(&sizes(1, 3), &sizes(1, 2)), None);
     }
 }
