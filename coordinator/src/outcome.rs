@@ -55,6 +55,8 @@ pub(crate) enum Cause {
     Deadline { limit_sec: u64 },
     /// It printed nothing for longer than it may.
     Stalled { limit_sec: u64 },
+    /// The gateway beside its container ended before it.
+    GatewayLost,
     /// The app asked for the end.
     Cancelled,
     /// The coordinator was stopped, and the agent with it, or before it began.
@@ -164,6 +166,7 @@ impl Cause {
             Self::AdoptedGone => "adopted_gone",
             Self::Deadline { .. } => "deadline",
             Self::Stalled { .. } => "stalled",
+            Self::GatewayLost => "gateway_lost",
             Self::Cancelled => "cancelled",
             Self::Interrupted => "interrupted",
             Self::Unreadable { .. } => "unreadable",
@@ -228,6 +231,10 @@ impl fmt::Display for Cause {
             Self::Stalled { limit_sec } => write!(
                 f,
                 "it was stopped: it had printed nothing for {limit_sec} s (STALL_TIMEOUT)"
+            ),
+            Self::GatewayLost => f.write_str(
+                "it was stopped: the gateway beside its container had ended, and with it the way to \
+                 the network or the model",
             ),
             Self::Cancelled => f.write_str("cancelled, as the app asked"),
             Self::ContainerGone => {

@@ -45,17 +45,12 @@ pub(crate) fn verdict(
         (AgentEnd::Exited(facts) | AgentEnd::ExitedUnseen(facts), _) if facts.code == 0 => {
             Outcome::Completed
         }
+        // An engine that stops takes the gateway with it, mostly a moment earlier.
+        (AgentEnd::ExitedUnseen(facts), None | Some(StopReason::GatewayLost)) => unseen(&facts),
         (_, Some(reason)) => Outcome::Failed(stopped(reason)),
         (AgentEnd::NeverBegan(problem), None) => return Verdict::NeverBegan(problem),
         (AgentEnd::NoAgent(problem), None) => Outcome::Failed(Cause::NotStarted { problem }),
         (AgentEnd::Exited(facts), None) => Outcome::of_exit(&facts),
-        (AgentEnd::ExitedUnseen(facts), None) => match Outcome::of_exit(&facts) {
-            // An engine that stops ends its containers by TERM, which the agent obeys, then by KILL.
-            Outcome::Failed(
-                Cause::Cancelled | Cause::AgentKilled { .. } | Cause::AgentCrashed { .. },
-            ) => Outcome::Failed(Cause::EngineLost { code: facts.code }),
-            outcome => outcome,
-        },
         (gone @ (AgentEnd::Gone | AgentEnd::KeeperGone), None) => Outcome::Failed(match began {
             Began::Here if gone == AgentEnd::KeeperGone => Cause::KeeperGone,
             Began::Here => Cause::ContainerGone,
@@ -63,6 +58,17 @@ pub(crate) fn verdict(
         }),
     };
     Verdict::Ended(outcome)
+}
+
+/// The outcome of an agent that ended while the engine was away.
+fn unseen(facts: &ExitFacts) -> Outcome {
+    match Outcome::of_exit(facts) {
+        // An engine that stops ends its containers by TERM, which the agent obeys, then by KILL.
+        Outcome::Failed(
+            Cause::Cancelled | Cause::AgentKilled { .. } | Cause::AgentCrashed { .. },
+        ) => Outcome::Failed(Cause::EngineLost { code: facts.code }),
+        outcome => outcome,
+    }
 }
 
 fn superseded(facts: &ExitFacts) -> bool {
@@ -74,6 +80,7 @@ fn stopped(reason: StopReason) -> Cause {
         StopReason::Deadline(limit) => Cause::Deadline { limit_sec: limit.as_secs() },
         StopReason::Stalled(limit) => Cause::Stalled { limit_sec: limit.as_secs() },
         StopReason::DiskLimit(limit) => Cause::DiskLimit { limit_mib: limit >> 20 },
+        StopReason::GatewayLost => Cause::GatewayLost,
         StopReason::Cancelled => Cause::Cancelled,
         StopReason::Interrupted => Cause::Interrupted,
         // Decided before; it has no cause that anyone is told.
@@ -109,6 +116,7 @@ mod tests {
         proptest::option::of(prop_oneof![
             Just(StopReason::Deadline(limit)),
             Just(StopReason::Stalled(limit)),
+            Just(StopReason::GatewayLost),
             Just(StopReason::Cancelled),
             Just(StopReason::Interrupted),
             Just(StopReason::Superseded),
@@ -164,6 +172,8 @@ mod tests {
         let lost = |code| Verdict::Ended(Outcome::Failed(Cause::EngineLost { code }));
         assert_eq!(verdict(unseen(137), None, Began::Here, None), lost(137));
         assert_eq!(verdict(unseen(7), None, Began::Here, None), lost(7));
+        let with_gateway = verdict(unseen(137), Some(StopReason::GatewayLost), Began::Here, None);
+        assert_eq!(with_gateway, lost(137));
         let failed = Outcome::Failed(Cause::Agent { exit: AgentExit::CloneFailed });
         assert_eq!(verdict(unseen(3), None, Began::Here, None), Verdict::Ended(failed));
     }

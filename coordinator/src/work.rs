@@ -353,16 +353,19 @@ async fn watch(
         watched = Box::pin(supervise(ctx, record, &place, &mut output)) => watched,
         never = Box::pin(fresh) => match never {},
     };
-    if let (Watched::Ended(..), Place::Container(_)) = (&watched, &place) {
-        Box::pin(last_words_of_gateway(ctx, record, &mut output)).await;
-    }
     output.finish().await;
     let (end, reason) = match watched {
         Watched::Ended(end, reason) => (end, reason),
         Watched::Detached => return After::Detached,
     };
     let tail = match place {
-        Place::Container(_) => output.tail(),
+        Place::Container(_) => {
+            // The agent's own words: those of a gateway can be very many.
+            let tail = output.tail();
+            Box::pin(last_words_of_gateway(ctx, record, &mut output)).await;
+            output.finish().await;
+            tail
+        }
         // Its keeper does not know the tokens that came later.
         Place::Host(_) => secrets.redact(&tail_of_file(&ctx.log_path(record.job.job_id)).await),
     };

@@ -59,6 +59,7 @@ async fn start_with(
     if let Some(token) = token {
         token.put_into(&mut document, Path::new(REFRESH_SOCKET_IN_CONTAINER));
     }
+    let gateway = surroundings.gateway.clone();
     let spec = container_spec(job, &config, ctx.id, image.to_owned(), &document, surroundings);
     let name = ContainerRef::of(job.job_id);
     let container = create_alone(ctx, &name, spec, record.lease).await?;
@@ -68,6 +69,7 @@ async fn start_with(
     let began = Moment::now();
     let mut started = record.at(Stage::InContainer { image: image.to_owned(), began });
     started.container = Some(container.clone());
+    started.gateway = gateway;
     started.digest = Some(digest);
     ctx.ledger.write(&started).await?;
     input.deliver(&document.to_stdin()).await?;

@@ -9,7 +9,7 @@ use super::cache::{cache_mounts, kept_layers};
 use super::document::{DOCUMENT_ON_STDIN, VISIBLE, View, runner_command};
 use crate::alias::HOST_ALIAS;
 use crate::config::{AgentConfig, Config, DockerMode, JobNetwork, RootFolder, SocketMount};
-use crate::engine::{ContainerSpec, DEFAULT_SOCKET, MountSpec, NetworkId, Rights};
+use crate::engine::{ContainerRef, ContainerSpec, DEFAULT_SOCKET, MountSpec, NetworkId, Rights};
 use crate::identity::CoordinatorId;
 
 /// Labels by which containers, networks and volumes are found again.
@@ -34,6 +34,8 @@ pub(crate) struct Surroundings {
     pub(crate) network: Option<NetworkId>,
     /// The address of the gateway on it, where that is the only way out.
     pub(crate) way_out: Option<String>,
+    /// That gateway, whatever it is for.
+    pub(crate) gateway: Option<ContainerRef>,
 }
 
 /// Folders that programs expect to write to, where the root is read-only. Whatever is run from them
@@ -251,7 +253,7 @@ mod tests {
     #[test]
     fn an_agent_behind_a_gateway_asks_it_for_names_and_knows_no_other_way_out() {
         let way_out = Some("172.30.0.2".to_owned());
-        let surroundings = Surroundings { network: None, way_out };
+        let surroundings = Surroundings { way_out, ..Surroundings::default() };
         let spec = spec_in(TICKET, &[("AGENT_EGRESS", "allowlist")], surroundings);
         assert_eq!(spec.name_servers, ["172.30.0.2"]);
         assert!(spec.extra_hosts.is_empty());

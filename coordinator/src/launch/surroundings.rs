@@ -44,7 +44,7 @@ pub(super) async fn surround(
     let reach = gateway.map_or(Reach::Out, Gateway::reach);
     let network = ctx.engine.create_network(&network_name(job.job_id), labels, reach).await?;
     let Some(gateway) = gateway else {
-        return Ok(Surroundings { network: Some(network), way_out: None });
+        return Ok(Surroundings { network: Some(network), ..Surroundings::default() });
     };
     let placeholder = Secret::from(Uuid::new_v4().simple().to_string());
     let told = gateway.document(document, &placeholder);
@@ -58,7 +58,7 @@ pub(super) async fn surround(
     let address = ready(ctx, job.job_id, &container, &network).await?;
     gateway.tell(document, &address, &placeholder);
     let way_out = (reach == Reach::Within).then_some(address);
-    Ok(Surroundings { network: Some(network), way_out })
+    Ok(Surroundings { network: Some(network), way_out, gateway: Some(container) })
 }
 
 /// Creates a gateway. One of another coordinator is replaced where the app has just confirmed that the job

@@ -32,6 +32,9 @@ pub(crate) struct Record {
     /// The engine's id of its container, once it has one.
     #[serde(default)]
     pub(crate) container: Option<ContainerRef>,
+    /// The gateway beside that, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gateway: Option<ContainerRef>,
     /// Which image that has.
     #[serde(default)]
     pub(crate) digest: Option<ImageDigest>,
@@ -143,6 +146,7 @@ impl Record {
             lease,
             cancel_flag,
             container: None,
+            gateway: None,
             digest: None,
             token_for: None,
             stage,

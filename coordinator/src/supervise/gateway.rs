@@ -1,55 +1,60 @@
-//! The end of the gateway beside an agent's container: what it refused belongs to the job's log.
+//! The gateway beside an agent's container: without it the agent has no way out, and what it refused
+//! belongs to the job's log.
 
+use std::future::pending;
 use std::time::Duration;
 
-use api_client::JobId;
 use nix::sys::signal::Signal;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::container::take_all;
 use crate::context::Context;
-use crate::engine::{ContainerRef, EngineError, LogCursor, Until};
-use crate::launch::{has_gateway, label};
+use crate::engine::{ContainerState, LogCursor, Until};
+use crate::job::Place;
 use crate::ledger::Record;
 use crate::output::Output;
 
 /// How long a gateway may take to end, and its words to come.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
+/// Between two looks at one that goes on, or at an engine that does not answer.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// What ends both ends the agent as well within this time, and then tells more.
+const BOTH: Duration = Duration::from_secs(2);
+
+/// Returns when the gateway of a job has ended before the agent.
+pub(super) async fn lost(ctx: &Context, record: &Record, place: &Place) {
+    let (Some(gateway), Place::Container(_)) = (&record.gateway, place) else {
+        return pending().await;
+    };
+    let how = loop {
+        ctx.engine.ended(gateway).await;
+        match ctx.engine.state(gateway).await {
+            Ok(ContainerState::Running) | Err(_) => sleep(LOOK_AGAIN).await,
+            Ok(ended) => break ended,
+        }
+    };
+    sleep(BOTH).await;
+    tracing::warn!(job.id = %record.job.job_id, ?how, "the gateway beside the agent has ended");
+}
+
 /// Ends the gateway of a job, if there is one, and puts all that it said into the job's log. What
 /// cannot be had is no reason to keep the outcome back.
 pub(crate) async fn last_words_of_gateway(ctx: &Context, record: &Record, output: &mut Output) {
     let job = record.job.job_id;
-    let config = ctx.config();
-    let agent = record.job.ticket.map_or(&config.agent, |of| config.agent_for(of.project_id));
-    if !has_gateway(agent) {
+    let Some(gateway) = &record.gateway else { return };
+    if let Err(error) = ctx.engine.signal(gateway, Signal::SIGTERM).await {
+        tracing::warn!(job.id = %job, %error, "the gateway's words are not in the job's log");
         return;
     }
-    let gateway = match end_gateway(ctx, job).await {
-        Ok(Some(gateway)) => gateway,
-        Ok(None) => return,
-        Err(error) => {
-            tracing::warn!(job.id = %job, %error, "the gateway's words are not in the job's log");
-            return;
-        }
-    };
     let mut cursor = LogCursor::default();
     let words = async {
-        take_all(ctx, &gateway, Until::TheEnd, &mut cursor, output).await;
+        take_all(ctx, gateway, Until::TheEnd, &mut cursor, output).await;
         cursor.rewind();
-        take_all(ctx, &gateway, Until::Now, &mut cursor, output).await;
+        take_all(ctx, gateway, Until::Now, &mut cursor, output).await;
     };
     if timeout(LAST_WORDS, words).await.is_err() {
         tracing::warn!(job.id = %job, "the gateway goes on talking: the rest is not in the log");
     }
-}
-
-/// Tells a job's gateway to end, if it is ours.
-async fn end_gateway(ctx: &Context, job: JobId) -> Result<Option<ContainerRef>, EngineError> {
-    let (name, id) = (Context::gateway_of(job), ctx.id.to_string());
-    let gateway = ctx.engine.with_label(&name, label::COORDINATOR, &id).await?;
-    if let Some(gateway) = &gateway {
-        ctx.engine.signal(gateway, Signal::SIGTERM).await?;
-    }
-    Ok(gateway)
 }

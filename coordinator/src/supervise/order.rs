@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::disk;
+use super::{disk, gateway};
 use crate::activity::Activity;
 use crate::context::Context;
 use crate::job::Place;
@@ -33,6 +33,8 @@ pub(crate) enum StopReason {
     Stalled(Duration),
     /// It takes more disk space than it may: the limit, in bytes.
     DiskLimit(u64),
+    /// The gateway beside it ended, and with it the way to the network and the model.
+    GatewayLost,
     /// The app asked for it.
     Cancelled,
     /// The coordinator is to stop, and the agents with it.
@@ -51,6 +53,7 @@ impl fmt::Display for StopReason {
             Self::DiskLimit(limit) => {
                 write!(f, "it takes more than {} MiB of disk space", limit >> 20)
             }
+            Self::GatewayLost => f.write_str("the gateway beside it has ended"),
             Self::Cancelled => f.write_str("the app asked for the end"),
             Self::Interrupted => f.write_str("the coordinator stops"),
             Self::Superseded => f.write_str("the app gave the job to someone else"),
@@ -75,6 +78,7 @@ pub(super) async fn next(
         limit = deadline(ctx, record) => StopReason::Deadline(limit),
         limit = stall(ctx, activity) => StopReason::Stalled(limit),
         limit = disk::exceeded(ctx, record, place) => StopReason::DiskLimit(limit),
+        () = gateway::lost(ctx, record, place) => StopReason::GatewayLost,
     };
     Order::Stop(reason)
 }

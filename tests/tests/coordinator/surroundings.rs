@@ -78,6 +78,25 @@ async fn a_guarded_agent_has_no_way_out_but_its_gateway_which_outlives_the_coord
 }
 
 #[tokio::test]
+async fn a_job_whose_gateway_ends_is_stopped_for_just_that_reason() {
+    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    scene.home.set("AGENT_EGRESS", "none").set("STOP_GRACE", "1");
+    let job = scene.add_job().await.job_id;
+    let coordinator = scene.home.start();
+    scene.engine.pausing(job).await;
+    let gateway = format!("terarchitect-gateway-{job}");
+    scene.engine.docker().kill_container(&gateway, None).await.unwrap();
+
+    let ended = scene.app.ended(job).await;
+    assert_eq!(ended.status, "failed");
+    let reason = ended.fail_reason.unwrap_or_default();
+    assert!(reason.contains("the gateway beside its container had ended"), "{reason}");
+    assert!(scene.home.host_runs().is_empty());
+    nothing_left(&scene.engine, &scene.home).await;
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
 async fn a_guarded_job_never_falls_back_to_the_host() {
     let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
     // An image that has no gateway.
