@@ -8,6 +8,7 @@ use api_client::JobId;
 
 use crate::context::Context;
 use crate::engine::EngineError;
+use crate::home_engine::{Containers, EngineSeen};
 use crate::launch::label;
 use crate::ledger::{Ledger, LedgerError, Record, Stage};
 use crate::outcome::{Cause, Outcome};
@@ -72,10 +73,20 @@ pub(crate) fn load(ledger: &Ledger) -> Result<Vec<Record>, LedgerError> {
     Ok(found.records)
 }
 
-/// The jobs of all containers of ours.
-pub(crate) async fn containers(ctx: &Context) -> Result<HashSet<JobId>, EngineError> {
+/// The jobs of all containers of ours; none where they are on another engine than the one that
+/// answers.
+pub(crate) async fn containers(
+    ctx: &Context,
+    records: &[Record],
+) -> Result<Option<HashSet<JobId>>, EngineError> {
+    let in_container = |record: &&Record| matches!(record.stage, Stage::InContainer { .. });
+    let held = Containers::of(records.iter().filter(in_container).map(|_| ()));
+    if let EngineSeen::Another(another) = ctx.home_engine.see(&ctx.engine, held).await? {
+        tracing::error!("{another}");
+        return Ok(None);
+    }
     let ours = ctx.engine.labelled(label::COORDINATOR, &ctx.id.to_string(), label::JOB).await?;
-    Ok(ours.iter().filter_map(|job| job.parse().ok()).collect())
+    Ok(Some(ours.iter().filter_map(|job| job.parse().ok()).collect()))
 }
 
 #[cfg(test)]

@@ -10,11 +10,12 @@ use api_client::{JobId, Redactor, WorkerApi};
 use tokio::sync::Notify;
 
 use crate::alias::AliasHere;
-use crate::board::Board;
+use crate::board::{Board, JobStage};
 use crate::breakers::Breakers;
 use crate::config::Config;
 use crate::engine::{ContainerRef, Engine, EngineError};
 use crate::gate::Gate;
+use crate::home_engine::{Containers, EngineSeen, HomeEngine};
 use crate::housekeeping::{FirstSeen, Measured};
 use crate::identity::CoordinatorId;
 use crate::images::ProjectImages;
@@ -43,6 +44,7 @@ pub(crate) struct Context {
     pub(crate) id: CoordinatorId,
     pub(crate) alias: AliasHere,
     pub(crate) engine: Engine,
+    pub(crate) home_engine: HomeEngine,
     pub(crate) ledger: Ledger,
     pub(crate) images: ProjectImages,
     pub(crate) pulls: Pulls,
@@ -94,6 +96,15 @@ impl Context {
     /// The app's API, with the key as it is now.
     pub(crate) fn api(&self) -> WorkerApi {
         self.live.now.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
+    /// Whether the jobs that are held have their containers on the engine that answers.
+    pub(crate) async fn see_engine(&self) -> Result<EngineSeen, EngineError> {
+        let in_container =
+            |stage| matches!(stage, JobStage::Held | JobStage::InContainer | JobStage::Stopping);
+        let jobs = self.board.snapshot().jobs.into_iter();
+        let containers = Containers::of(jobs.filter(|job| in_container(job.stage)).map(drop));
+        self.home_engine.see(&self.engine, containers).await
     }
 
     /// Where the output of a job is kept.

@@ -25,6 +25,7 @@ use crate::context::{Context, Live, Mode};
 use crate::control;
 use crate::engine::Engine;
 use crate::gate::Gate;
+use crate::home_engine::HomeEngine;
 use crate::housekeeping::{self, FirstSeen, Measured};
 use crate::identity::CoordinatorId;
 use crate::images::ProjectImages;
@@ -62,6 +63,8 @@ pub(crate) enum StartError {
     Ledger(#[from] LedgerError),
     #[error("cannot keep an identity in the state directory")]
     Identity(#[source] std::io::Error),
+    #[error("cannot read which engine was used")]
+    HomeEngine(#[source] std::io::Error),
     #[error(transparent)]
     Client(#[from] ClientError),
 }
@@ -97,6 +100,7 @@ impl Daemon {
             id: CoordinatorId::load_or_make(&state_dir).map_err(StartError::Identity)?,
             alias,
             engine: Engine::new(config.engine.host.as_deref()),
+            home_engine: HomeEngine::load(&state_dir).map_err(StartError::HomeEngine)?,
             ledger: Ledger::open(&state_dir)?,
             images: ProjectImages::new(&state_dir),
             pulls: Pulls::default(),
@@ -148,8 +152,8 @@ impl Daemon {
     async fn recover(&mut self) -> Result<(), StartError> {
         let records = adopt::load(&self.ctx.ledger)?;
         self.claimer.forget_intent_of(&records);
-        let asked = timeout(ENGINE_PATIENCE, adopt::containers(&self.ctx)).await;
-        let containers = asked.ok().and_then(Result::ok);
+        let asked = timeout(ENGINE_PATIENCE, adopt::containers(&self.ctx, &records)).await;
+        let containers = asked.ok().and_then(Result::ok).flatten();
         let plan = adopt::plan(records, containers.as_ref());
         for (record, step) in plan.steps {
             self.take_up(record, step).await;

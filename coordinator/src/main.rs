@@ -21,6 +21,7 @@ mod forge_token;
 mod gate;
 mod github_app;
 mod headroom;
+mod home_engine;
 mod housekeeping;
 mod identity;
 mod images;

@@ -19,6 +19,7 @@ use crate::config::{AgentConfig, Config, HostFallback};
 use crate::context::Context;
 use crate::engine::{EngineError, EngineFacts};
 use crate::forge_token;
+use crate::home_engine::{AnotherEngine, EngineSeen};
 use crate::images::ImagesError;
 use crate::ledger::LedgerError;
 use image::check_images;
@@ -55,6 +56,8 @@ pub(crate) enum NotReady {
     GitHubApp { problem: String },
     #[error("the Docker Engine does not answer")]
     Engine(#[source] EngineError),
+    #[error("{0}")]
+    AnotherEngine(AnotherEngine),
     #[error("the images of projects are not known")]
     ProjectImages(#[source] ImagesError),
     #[error(transparent)]
@@ -85,7 +88,9 @@ impl NotReady {
 /// Asks before each claim.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
-    /// Of the engine that answers now.
+    /// Whether the engine that answers now was seen to be ours.
+    home: bool,
+    /// Of that engine.
     facts: Option<EngineFacts>,
     /// Of that engine as well.
     proofs: Proofs,
@@ -124,10 +129,12 @@ impl Readiness {
             ctx.breakers.note(Dependency::Engine, &ctx.board, answer.is_ok());
             if answer.is_err() {
                 // Another one may answer next.
+                self.home = false;
                 self.facts = None;
                 self.proofs.clear();
             }
             answer.map_err(NotReady::Engine)?;
+            self.look_whether_at_home(ctx).await?;
             self.look_at_engine_host(ctx, &config).await?;
         }
         self.check_github_app(ctx, &config).await?;
@@ -183,6 +190,17 @@ impl Readiness {
         }
         self.check_room(&ctx.config(), project)?;
         Box::pin(self.proofs.have(ctx, project)).await
+    }
+
+    /// Whether the jobs that run are on the engine that answers.
+    async fn look_whether_at_home(&mut self, ctx: &Context) -> Result<(), NotReady> {
+        if !self.home {
+            match ctx.see_engine().await.map_err(NotReady::Engine)? {
+                EngineSeen::Home => self.home = true,
+                EngineSeen::Another(another) => return Err(NotReady::AnotherEngine(another)),
+            }
+        }
+        Ok(())
     }
 
     /// Whether the engine's host has the space that has to stay free, and what the jobs on it take.

@@ -31,8 +31,11 @@ impl Engine {
         let mounts = found.mounts.unwrap_or_default().into_iter();
         let (mut own, mut shared) = (Vec::new(), Vec::new());
         for volume in mounts.filter(|mount| mount.typ.as_deref() == Some("volume")) {
-            let folders =
-                if volume.name.is_some_and(|name| is_anonymous(&name)) { &mut own } else { &mut shared };
+            let folders = if volume.name.is_some_and(|name| is_anonymous(&name)) {
+                &mut own
+            } else {
+                &mut shared
+            };
             folders.extend(volume.source.map(PathBuf::from));
         }
         Ok(DiskUse {

@@ -12,6 +12,8 @@ use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, limited};
 /// The part of the engine's information that decides what it can give.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EngineFacts {
+    /// The id that it gives itself; empty where it does not tell.
+    pub(crate) id: String,
     /// Its version.
     pub(crate) version: String,
     /// The version of the API that is spoken with it.
@@ -102,6 +104,7 @@ fn facts(info: SystemInfo) -> EngineFacts {
     ];
     let count = |number: Option<i64>| number.and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
     EngineFacts {
+        id: info.id.unwrap_or_default(),
         version: info.server_version.unwrap_or_default(),
         api: String::new(),
         storage: info.driver.unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! Watching a container.
 
+use std::fmt;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -9,6 +10,7 @@ use super::AgentEnd;
 use crate::activity::Activity;
 use crate::context::Context;
 use crate::engine::{ContainerRef, ContainerState, EngineError, ExitFacts, LogCursor, Until};
+use crate::home_engine::EngineSeen;
 use crate::output::Output;
 
 /// Between two looks at an engine that does not answer.
@@ -79,7 +81,11 @@ impl Watch<'_> {
                     output.finish().await;
                     return self.ended(facts, completeness, output);
                 }
-                Ok(ContainerState::Absent) => return AgentEnd::Gone,
+                Ok(ContainerState::Absent) => match self.ctx.see_engine().await {
+                    Ok(EngineSeen::Home) => return AgentEnd::Gone,
+                    Ok(EngineSeen::Another(another)) => self.lost(&another, activity),
+                    Err(error) => self.lost(&error, activity),
+                },
                 Ok(ContainerState::Created { error }) => return AgentEnd::NeverBegan(error),
                 Ok(ContainerState::Running) => {
                     if self.engine == Seen::Lost {
@@ -87,17 +93,19 @@ impl Watch<'_> {
                         self.engine = Seen::Again;
                     }
                 }
-                Err(error) => {
-                    if self.engine != Seen::Lost {
-                        tracing::warn!(container.name = %self.name, %error, "waiting for the engine");
-                    }
-                    self.engine = Seen::Lost;
-                    // What it prints meanwhile is not to be seen: that is no silence of its own.
-                    activity.touch();
-                }
+                Err(error) => self.lost(&error, activity),
             }
             sleep(ENGINE_RETRY).await;
         }
+    }
+
+    fn lost(&mut self, why: &dyn fmt::Display, activity: &Activity) {
+        if self.engine != Seen::Lost {
+            tracing::warn!(container.name = %self.name, "waiting for the engine: {why}");
+        }
+        self.engine = Seen::Lost;
+        // What it prints meanwhile is not to be seen: that is no silence of its own.
+        activity.touch();
     }
 
     fn ended(&self, facts: ExitFacts, completeness: Completeness, output: &Output) -> AgentEnd {

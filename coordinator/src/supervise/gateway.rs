@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::container::take_all;
 use crate::context::Context;
 use crate::engine::{ContainerState, LogCursor, Until};
+use crate::home_engine::EngineSeen;
 use crate::job::Place;
 use crate::ledger::Record;
 use crate::output::Output;
@@ -31,12 +32,18 @@ pub(super) async fn lost(ctx: &Context, record: &Record, place: &Place) {
     let how = loop {
         ctx.engine.ended(gateway).await;
         match ctx.engine.state(gateway).await {
-            Ok(ContainerState::Running) | Err(_) => sleep(LOOK_AGAIN).await,
+            Ok(ContainerState::Running) | Err(_) => {}
+            Ok(ContainerState::Absent) if !is_home(ctx).await => {}
             Ok(ended) => break ended,
         }
+        sleep(LOOK_AGAIN).await;
     };
     sleep(BOTH).await;
     tracing::warn!(job.id = %record.job.job_id, ?how, "the gateway beside the agent has ended");
+}
+
+async fn is_home(ctx: &Context) -> bool {
+    matches!(ctx.see_engine().await, Ok(EngineSeen::Home))
 }
 
 /// Ends the gateway of a job, if there is one, and puts all that it said into the job's log. What

@@ -1,6 +1,7 @@
 //! Stops, crashes and restarts, of the coordinator and of the app: one outcome for every job.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -208,4 +209,35 @@ async fn an_outcome_that_was_refused_with_401_is_kept_and_delivered_after_a_rest
     let second = scene.home.start();
     assert_eq!(scene.app.ended(job.job_id).await.status, "completed");
     second.terminate().await;
+}
+
+#[tokio::test]
+async fn another_engine_gives_up_no_job_and_gets_none() {
+    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    let job = scene.add_job().await.job_id;
+    let first = scene.home.start();
+    scene.engine.pausing(job).await;
+    first.kill().await;
+    // What another engine is to a coordinator: an id that it does not know, and no container.
+    let file = scene.home.state_dir().join("engine-id");
+    let id = fs::read_to_string(&file).unwrap();
+    fs::write(&file, "another\n").unwrap();
+    scene.engine.remove(job).await;
+
+    let mut second = scene.home.start();
+    let waiting = scene.add_job().await.job_id;
+    let log = second.wait_for_log("nothing is claimed").await;
+    assert_eq!(log.matches("ERROR").count(), 1, "{log}");
+    assert!(log.contains("DOCKER_HOST") && log.contains("engine-id"), "{log}");
+    second.wait_for_log("waiting for the engine").await;
+    assert_eq!(scene.app.job(job).await.status, "running");
+    assert_eq!(scene.app.job(waiting).await.status, "pending");
+    second.kill().await;
+
+    fs::write(&file, id).unwrap();
+    let third = scene.home.start();
+    let ended = scene.app.ended(job).await;
+    assert!(ended.fail_reason.unwrap_or_default().contains("nothing tells how"));
+    scene.engine.pausing(waiting).await;
+    third.terminate().await;
 }
