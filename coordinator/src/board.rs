@@ -155,6 +155,11 @@ impl Board {
         }
     }
 
+    /// Whether a job is held.
+    pub(crate) fn has(&self, job: JobId) -> bool {
+        self.inner().jobs.contains_key(&job)
+    }
+
     /// A job is held no more.
     pub(crate) fn job_done(&self, job: JobId) {
         let mut inner = self.inner();

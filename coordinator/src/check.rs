@@ -107,7 +107,7 @@ fn no_engine(error: &EngineError) -> Finding {
 }
 
 fn room_for_one(facts: &EngineFacts, config: &Config) -> Vec<Finding> {
-    let judged = |Room { setting, need, left }: Room| {
+    let judged = |Room { setting, need, left, .. }: Room| {
         let (need_mib, left_mib) = (need >> 20, left >> 20);
         let found = format!("a job may take {need_mib} MiB, and {left_mib} MiB are left");
         if left >= need {
@@ -116,7 +116,9 @@ fn room_for_one(facts: &EngineFacts, config: &Config) -> Vec<Finding> {
         let cure = format!("make room on the engine's host, or lower {setting}");
         Finding::failed(format!("room, {setting}"), found, cure)
     };
-    room(facts, config, None, &[]).into_iter().map(judged).collect()
+    let of_projects = config.of_projects.keys().flat_map(|of| room(facts, config, Some(*of), &[]));
+    let too_small = of_projects.filter(Room::is_too_small);
+    room(facts, config, None, &[]).into_iter().chain(too_small).map(judged).collect()
 }
 
 /// The images of one set of settings, and a container from each.

@@ -13,7 +13,7 @@ use crate::gate::GateState;
 use crate::job::{Claimed, Finished};
 use crate::ledger::{ClaimIntent, Held, JobRef, Record, Runs, Stage};
 use crate::outcome::{Cause, Outcome};
-use crate::readiness::{NotReady, Readiness};
+use crate::readiness::{NotReady, Readiness, leases_confirmed};
 use crate::rotation::Rotation;
 use crate::slot::Slot;
 
@@ -87,15 +87,21 @@ impl Claimer {
             match container {
                 // The projects with another image, mode or limit are not kept waiting.
                 Err(
-                    reason @ (NotReady::Image(_) | NotReady::Mode { .. } | NotReady::Room { .. }),
+                    reason @ (NotReady::Image(_)
+                    | NotReady::Mode { .. }
+                    | NotReady::Room { .. }
+                    | NotReady::TooLarge { .. }),
                 ) => held = Some(reason),
                 Err(reason) => return Round::Held(reason),
                 Ok(()) if ctx.gate.current() != GateState::Open => return Round::Closed,
+                // A pull or a proof may have taken minutes.
+                Ok(()) if !leases_confirmed(ctx).await => return Round::Held(NotReady::Leases),
                 Ok(()) => match ctx.api().claim(project, Some(claim)).await {
                     Ok(Claim::Empty) => {}
                     Ok(Claim::Job(job)) => {
                         self.rotation.served(project);
-                        return self.accept(ctx, *job, slot).await;
+                        let unfit = self.unfit(ctx, project, &job).await;
+                        return self.accept(ctx, *job, slot, unfit).await;
                     }
                     Err(ApiError::Malformed { job: Some(job), problem, .. }) => {
                         self.rotation.served(project);
@@ -136,7 +142,27 @@ impl Claimer {
         }
     }
 
-    async fn accept(&mut self, ctx: &Context, job: Job, slot: Slot) -> Round {
+    /// Why the settings of a job's own project cannot be had, where it was not asked for by that.
+    async fn unfit(
+        &mut self,
+        ctx: &Context,
+        asked_for: Option<ProjectId>,
+        job: &Job,
+    ) -> Option<NotReady> {
+        if asked_for.is_some() || job.execution_mode == ExecutionMode::Local {
+            return None;
+        }
+        let checked = self.readiness.check_container(ctx, Some(job.project_id)).await;
+        checked.err().filter(NotReady::is_of_project)
+    }
+
+    async fn accept(
+        &mut self,
+        ctx: &Context,
+        job: Job,
+        slot: Slot,
+        unfit: Option<NotReady>,
+    ) -> Round {
         let runs = match (job.execution_mode, ctx.config().host.fallback) {
             (ExecutionMode::Local, _) | (_, HostFallback::Always) => Runs::OnHost,
             (ExecutionMode::Docker, HostFallback::OnStartFailure | HostFallback::Never) => {
@@ -148,7 +174,18 @@ impl Claimer {
             job.id = %job.job_id, ticket.id = %job.ticket_id, project.id = %job.project_id,
             kind = job.kind.name(), "job claimed"
         );
-        match ctx.ledger.claim(&record).await {
+        let held = match ctx.ledger.claim(&record).await {
+            // Nobody here carries it out: a write that failed half way has left the file.
+            Ok(Held::Before) if !ctx.board.has(job.job_id) => {
+                ctx.ledger.write(&record).await.map(|()| Held::Now)
+            }
+            held => held,
+        };
+        match held {
+            Ok(Held::Now) if let Some(reason) = &unfit => {
+                self.intent.spent();
+                self.give_up(ctx, &record, reason).await
+            }
             Ok(Held::Now) => {
                 self.intent.spent();
                 Round::Job(Box::new(Claimed { job, record, slot }))
@@ -166,6 +203,21 @@ impl Claimer {
                 Round::Lost(Box::new(ended(&record, Cause::NotRecorded { problem })))
             }
         }
+    }
+
+    /// A job whose project cannot have what its settings ask for.
+    async fn give_up(&mut self, ctx: &Context, record: &Record, reason: &NotReady) -> Round {
+        let problem = error_chain(reason);
+        let cause = match reason {
+            NotReady::Image(_) => Cause::ImageMissing { problem },
+            _ => Cause::NotStarted { problem },
+        };
+        let finished = ended(record, cause);
+        if let Err(error) = ctx.ledger.write(&finished.record).await {
+            let error = error_chain(&error);
+            tracing::error!(job.id = %record.job.job_id, error, "the outcome is kept in memory only");
+        }
+        Round::Lost(Box::new(finished))
     }
 
     /// A job of which only the id can be read.

@@ -48,6 +48,12 @@ pub(crate) fn disk_here(folder: &Path) -> Option<Supply> {
     Some(Supply::Free(disk.blocks_available().saturating_mul(disk.fragment_size())))
 }
 
+/// How large the disk of a folder of this host is, in bytes.
+pub(crate) fn whole_disk(folder: &Path) -> Option<u64> {
+    let disk = statvfs(folder).ok()?;
+    Some(disk.blocks().saturating_mul(disk.fragment_size()))
+}
+
 fn available(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

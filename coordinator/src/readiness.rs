@@ -69,9 +69,19 @@ pub(crate) enum NotReady {
          {left_mib} MiB are left on the engine's host: wait for them, make room, or lower it"
     )]
     Room { setting: &'static str, need_mib: u64, left_mib: u64 },
+    #[error(
+        "{setting} lets a job take {need_mib} MiB, and the engine's host has {whole_mib} MiB \
+         altogether: lower it"
+    )]
+    TooLarge { setting: &'static str, need_mib: u64, whole_mib: u64 },
 }
 
 impl NotReady {
+    /// Whether it concerns a project's own settings and lasts until someone mends them.
+    pub(crate) const fn is_of_project(&self) -> bool {
+        matches!(self, Self::Image(_) | Self::Mode { .. } | Self::TooLarge { .. })
+    }
+
     /// The same for the same reason, however its details change.
     pub(crate) fn key(&self) -> String {
         match self {
@@ -120,7 +130,7 @@ impl Readiness {
         if waiting > max {
             return Err(NotReady::Outbox { waiting, max });
         }
-        if timeout(RENEWAL, ctx.leases.confirmed()).await.is_err() {
+        if !leases_confirmed(ctx).await {
             return Err(NotReady::Leases);
         }
         if config.host.fallback != HostFallback::Always {
@@ -233,11 +243,20 @@ impl Readiness {
         let rooms = room(facts, config, project, &self.running);
         match rooms.into_iter().find(|room| room.left < room.need) {
             None => Ok(()),
-            Some(Room { setting, need, left }) => {
+            Some(Room { setting, need, whole: Some(whole), .. }) if whole < need => {
+                let (need_mib, whole_mib) = (need >> 20, whole >> 20);
+                Err(NotReady::TooLarge { setting, need_mib, whole_mib })
+            }
+            Some(Room { setting, need, left, .. }) => {
                 Err(NotReady::Room { setting, need_mib: need >> 20, left_mib: left >> 20 })
             }
         }
     }
+}
+
+/// Whether the app has confirmed, or does so in a moment, that the jobs we hold are ours.
+pub(crate) async fn leases_confirmed(ctx: &Context) -> bool {
+    timeout(RENEWAL, ctx.leases.confirmed()).await.is_ok()
 }
 
 /// Whether the file system of the state directory has room for what jobs write there.

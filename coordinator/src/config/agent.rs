@@ -56,6 +56,15 @@ pub(crate) enum ImageChoice {
     Explicit(String),
 }
 
+impl ImageChoice {
+    /// The image of a project that has none of its own.
+    pub(crate) fn general(&self) -> &str {
+        match self {
+            Self::Default(image) | Self::Explicit(image) => image,
+        }
+    }
+}
+
 /// When an image is pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PullPolicy {

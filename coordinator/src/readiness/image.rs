@@ -28,7 +28,8 @@ pub(crate) enum NoImage {
     NotRenewed { image: String, problem: String },
 }
 
-/// Whether there are the images that a job of this project, or of any, may need.
+/// Whether there are the images that a job of this project needs, or one of any project that has no
+/// image of its own.
 pub(crate) async fn check_images(
     ctx: &Context,
     project: Option<ProjectId>,
@@ -53,7 +54,13 @@ pub(crate) async fn check_images(
         }
     }
     for (image, agent) in images {
-        check_image(ctx, &config, agent, image).await?;
+        let general = image == config.agent.image.general();
+        match check_image(ctx, &config, agent, image).await {
+            Err(NotReady::Image(missing)) if project.is_none() && !general => {
+                tracing::debug!(error = %missing, "only the projects with this image lack it");
+            }
+            checked => checked?,
+        }
     }
     Ok(())
 }

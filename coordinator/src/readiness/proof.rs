@@ -54,10 +54,15 @@ impl Proofs {
     ) -> Result<(), NotReady> {
         let config = ctx.config();
         self.0.retain(|proof| config.agents().any(|agent| *agent == proof.agent));
-        for (project, agent) in wanted(&config, project) {
-            let images = ctx.images.needed(&agent.image, project);
+        for (of, agent) in wanted(&config, project) {
+            let images = ctx.images.needed(&agent.image, of);
             for image in images.map_err(NotReady::ProjectImages)? {
-                self.have_one(ctx, project, agent, image).await?;
+                let general = of.is_none() && image == config.agent.image.general();
+                match self.have_one(ctx, of, agent, image).await {
+                    // Of some projects alone: their jobs are told.
+                    Err(NotReady::Mode { .. }) if project.is_none() && !general => {}
+                    proven => proven?,
+                }
             }
         }
         Ok(())

@@ -214,6 +214,7 @@ async fn an_outcome_that_was_refused_with_401_is_kept_and_delivered_after_a_rest
 #[tokio::test]
 async fn another_engine_gives_up_no_job_and_gets_none() {
     let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    scene.home.set("MAX_CONCURRENT_AGENTS", "2");
     let job = scene.add_job().await.job_id;
     let first = scene.home.start();
     scene.engine.pausing(job).await;
@@ -240,4 +241,19 @@ async fn another_engine_gives_up_no_job_and_gets_none() {
     assert!(ended.fail_reason.unwrap_or_default().contains("nothing tells how"));
     scene.engine.pausing(waiting).await;
     third.terminate().await;
+}
+
+#[tokio::test]
+async fn a_record_that_nobody_carries_out_strands_no_job() {
+    let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
+    let mut coordinator = scene.home.start();
+    coordinator.wait_for_log("ready").await;
+    scene.home.command(&["pause"]).await;
+    let job = scene.add_job().await.job_id;
+    // As a write leaves it that failed after the file had its name.
+    let record = scene.home.state_dir().join(format!("jobs/{job}.json"));
+    fs::write(record, "{}").unwrap();
+    scene.home.command(&["resume"]).await;
+    assert_eq!(scene.app.ended(job).await.status, "completed");
+    coordinator.terminate().await;
 }
