@@ -9,6 +9,7 @@ mod client;
 mod control_groups;
 mod kept;
 mod launch;
+mod names;
 
 use std::fs;
 use std::io;
@@ -27,6 +28,7 @@ use tokio::process::Child;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::kept::Kept;
 use self::launch::Launch;
@@ -171,7 +173,7 @@ fn listener(socket: &Path, group: Option<Gid>) -> io::Result<tokio::net::UnixStr
 /// Waits for the first connection, then runs the engine until it ends or is told to.
 async fn serve(
     listener: tokio::net::UnixStream,
-    launch: Launch,
+    mut launch: Launch,
     kept: Option<Kept>,
     stop: CancellationToken,
 ) {
@@ -179,11 +181,15 @@ async fn serve(
         connected = listener.readable() => connected,
         () = stop.cancelled() => return,
     };
+    let names = launch.names.take();
     let begun = || kept.as_ref().map_or(Ok(()), Kept::begin);
     let started =
         connected.and_then(|()| begun()).and_then(|()| start(listener.into_std()?.into(), launch));
     match started {
-        Ok(engine) => run(engine, kept, &stop).await,
+        Ok(engine) => {
+            let _names = names.map(|names| AbortOnDropHandle::new(tokio::spawn(names.serve())));
+            run(engine, kept, &stop).await;
+        }
         Err(error) => tracing::error!(%error, "the inner Docker engine cannot be started"),
     }
 }
@@ -192,7 +198,7 @@ async fn serve(
 /// refused connections.
 fn start(listener: OwnedFd, launch: Launch) -> io::Result<Child> {
     tracing::info!("starting the inner Docker engine: something connected to its socket");
-    let Launch { mut command, listen_fd, prepare } = launch;
+    let Launch { mut command, listen_fd, prepare, names: _ } = launch;
     prepare();
     command
         .fd_mappings(vec![FdMapping { parent_fd: listener, child_fd: listen_fd }])
@@ -278,7 +284,7 @@ mod tests {
     fn engine(script: &str) -> Launch {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]).env("LISTEN_FDS", "1");
-        Launch { command, listen_fd: 3, prepare: || {} }
+        Launch { command, listen_fd: 3, prepare: || {}, names: None }
     }
 
     #[tokio::test]

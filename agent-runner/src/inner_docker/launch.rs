@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use super::{InnerDockerError, addresses, control_groups};
+use super::addresses::Addresses;
+use super::names::NameServer;
+use super::{InnerDockerError, control_groups};
 use crate::user::WorkerUser;
 use crate::user::ownership::{folder_within, give_tree, open_folder};
 
@@ -56,16 +58,19 @@ pub(super) struct Launch {
     pub(super) listen_fd: i32,
     /// What is done just before.
     pub(super) prepare: fn(),
+    /// Who answers its containers' questions for names, where we do.
+    pub(super) names: Option<NameServer>,
 }
 
 impl Launch {
     /// An engine that is root in this container.
     pub(super) fn rootful(environment: &[(String, String)]) -> Self {
+        let Addresses { arguments, names } = Addresses::choose();
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", ROOTFUL, NAME]).args(addresses::arguments());
+        command.args(["-c", ROOTFUL, NAME]).args(arguments);
         command.env_clear().env("LISTEN_FDS", "1");
         command.envs(environment.iter().map(|(name, value)| (name, value)));
-        Self { command, listen_fd: ACTIVATED_FD, prepare: control_groups::prepare }
+        Self { command, listen_fd: ACTIVATED_FD, prepare: control_groups::prepare, names }
     }
 
     /// An engine that is the worker's user outside of its namespace. Everything that it is given is
@@ -89,7 +94,8 @@ impl Launch {
         let rootlesskit = Path::new("/usr/bin/rootlesskit");
         let mut command = user.service_command(rootlesskit).map_err(failed(rootlesskit))?;
         command.args(ROOTLESSKIT).args(["/bin/sh", "-c", ROOTLESS, NAME]);
-        command.args(addresses::arguments()).env_clear();
+        // Its network has a name server of its own, which its containers reach.
+        command.args(Addresses::in_user_space().arguments).env_clear();
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         command
             .env("PATH", PATH)
@@ -100,7 +106,7 @@ impl Launch {
             .env("XDG_CONFIG_HOME", data.join("config"))
             .env("XDG_DATA_HOME", data.join("share"))
             .current_dir("/");
-        Ok(Self { command, listen_fd: ROOTLESS_FD, prepare: || {} })
+        Ok(Self { command, listen_fd: ROOTLESS_FD, prepare: || {}, names: None })
     }
 }
 
