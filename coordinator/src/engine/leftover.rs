@@ -20,6 +20,8 @@ pub(crate) struct Leftover {
     pub(crate) kind: LeftoverKind,
     /// The engine's id of it, or its name.
     pub(crate) id: String,
+    /// What people know it by.
+    pub(crate) name: String,
     /// The job that it was made for, where its label says so.
     pub(crate) job: Option<JobId>,
 }
@@ -39,7 +41,7 @@ impl fmt::Display for Leftover {
             LeftoverKind::Network => "network",
             LeftoverKind::Volume => "volume",
         };
-        write!(f, "{kind} {}", self.id)
+        write!(f, "{kind} {}", self.name)
     }
 }
 
@@ -57,24 +59,34 @@ impl Engine {
         let containers = limited(CALL_TIMEOUT, "list containers", label::COORDINATOR, list).await?;
         let containers = containers.into_iter().filter_map(|container| {
             let job = job_of(&container.labels.unwrap_or_default())?;
-            Some(Leftover { kind: LeftoverKind::Container, id: container.id?, job: Some(job) })
+            let id = container.id?;
+            let name = container.names.unwrap_or_default().into_iter().next();
+            let name = name.map_or_else(|| id.clone(), |name| name.trim_matches('/').to_owned());
+            Some(Leftover { kind: LeftoverKind::Container, id, name, job: Some(job) })
         });
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
         let list = docker.list_networks(Some(options));
         let networks = limited(CALL_TIMEOUT, "list networks", label::COORDINATOR, list).await?;
         let networks = networks.into_iter().filter_map(|network| {
-            Some((network.id?, job_of(&network.labels.unwrap_or_default()), LeftoverKind::Network))
+            let (id, job) = (network.id?, job_of(&network.labels.unwrap_or_default()));
+            let name = network.name.unwrap_or_else(|| id.clone());
+            Some(Leftover { kind: LeftoverKind::Network, id, name, job })
         });
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
         let list = docker.list_volumes(Some(options));
         let volumes: VolumeListResponse =
             limited(CALL_TIMEOUT, "list volumes", label::COORDINATOR, list).await?;
         let volumes = volumes.volumes.unwrap_or_default().into_iter();
-        let volumes = volumes
-            .filter(|volume| !volume.labels.contains_key(label::CACHE))
-            .map(|volume| (volume.name, job_of(&volume.labels), LeftoverKind::Volume));
-        let others = networks.chain(volumes).map(|(id, job, kind)| Leftover { kind, id, job });
-        Ok(containers.chain(others).collect())
+        let volumes =
+            volumes.filter(|volume| !volume.labels.contains_key(label::CACHE)).map(|volume| {
+                Leftover {
+                    kind: LeftoverKind::Volume,
+                    job: job_of(&volume.labels),
+                    id: volume.name.clone(),
+                    name: volume.name,
+                }
+            });
+        Ok(containers.chain(networks).chain(volumes).collect())
     }
 
     /// Removes one; an absent one is as good.

@@ -49,7 +49,8 @@ pub(super) async fn too_large(
         let Some(path) = ctx.engine.volume_path(&volume).await? else { continue };
         let size = tokio::task::spawn_blocking(move || size_of(&path)).await.unwrap_or_default();
         if size.bytes > bytes {
-            large.push(Leftover { kind: LeftoverKind::Volume, id: volume, job: None });
+            let (kind, name) = (LeftoverKind::Volume, volume.clone());
+            large.push(Leftover { kind, id: volume, name, job: None });
         }
     }
     Ok(large)

@@ -35,8 +35,12 @@ fn file() -> impl Strategy<Value = JobFile> {
 fn leftover() -> impl Strategy<Value = (Leftover, Duration)> {
     (0u64..600).prop_map(|age| {
         let job = JobId::random();
-        let leftover =
-            Leftover { kind: LeftoverKind::Container, id: job.to_string(), job: Some(job) };
+        let leftover = Leftover {
+            kind: LeftoverKind::Container,
+            id: job.to_string(),
+            name: job.to_string(),
+            job: Some(job),
+        };
         (leftover, Duration::from_secs(age))
     })
 }

@@ -84,6 +84,8 @@ fn check(mode: DockerMode, report: &str) {
         "engine found",
         "before: containers 0 volumes 0 images 0",
         "run ok, answer own",
+        // A name that the host's engine tells on the job's network alone.
+        "own name known",
         "after: container running",
     ] {
         assert_told(report, line);

@@ -59,6 +59,7 @@ docker network inspect "$name" >/dev/null 2>&1 || docker network create "$name" 
 if problem=$(docker run --detach --name "$name" --publish "$port:8080" --volume "$name:/data" \
     --network "$name" "$name" 2>&1 >/dev/null); then
     say "run ok, answer $(answer)"
+    say "own name $(docker run --rm "$name" /usr/bin/perl /server.pl "$(hostname)")"
 else
     say "run failed: $problem"
     problem=$(docker run --detach --name "$name-$marker" --publish "$port:8080" "$name" 2>&1 >/dev/null)
