@@ -139,12 +139,6 @@ async fn measure_starts(
     }
     let Memory { now, .. } = memory(coordinator.pid());
     coordinator.terminate().await;
-    drop(home);
-    engine
-        .docker()
-        .remove_volume(&volume, None::<bollard::query_parameters::RemoveVolumeOptions>)
-        .await
-        .unwrap();
     Measured { samples, kib: now }
 }
 
