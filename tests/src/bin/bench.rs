@@ -74,6 +74,9 @@ async fn main() {
     println!("claim_to_running_ratio={ratio:.3} idle_rss_mib={mib:.1} idle_cpu_pct={cpu:.3}");
 }
 
+/// Where the engine listens.
+const ENGINE_SOCKET: &str = "/var/run/docker.sock";
+
 /// A coordinator with nothing to do.
 struct Idle {
     kib: u64,
@@ -153,7 +156,11 @@ async fn recorded_spec(home: &mut Home, app: &App, project: ProjectId) -> Contai
     coordinator.terminate().await;
     let requests = tap.requests();
     let create = requests.iter().find(|request| request.path.contains("/containers/create"));
-    serde_json::from_slice(&create.unwrap().body).unwrap()
+    let body = String::from_utf8(create.unwrap().body.clone()).unwrap();
+    // With `dood` it names the engine's socket, which was the tap's here.
+    let tapped = tap.host();
+    let body = body.replace(tapped.trim_start_matches("unix://"), ENGINE_SOCKET);
+    serde_json::from_str(&body).unwrap()
 }
 
 /// From the answer to the claim to the start of the container, by the engine's own clock.
