@@ -11,7 +11,7 @@ use crate::config::{HostFallback, ProjectFilter};
 use crate::context::Context;
 use crate::gate::GateState;
 use crate::job::{Claimed, Finished};
-use crate::ledger::{ClaimIntent, Held, JobRef, Record, Runs, Stage};
+use crate::ledger::{ClaimIntent, Held, JobRef, Record, Runs};
 use crate::outcome::{Cause, Outcome};
 use crate::readiness::{NotReady, Readiness, leases_confirmed};
 use crate::rotation::Rotation;
@@ -200,9 +200,15 @@ impl Claimer {
             Err(error) => {
                 self.intent.spent();
                 let problem = error_chain(&error);
-                Round::Lost(Box::new(ended(&record, Cause::NotRecorded { problem })))
+                Self::lost(ctx, &record, Cause::NotRecorded { problem }).await
             }
         }
+    }
+
+    /// A claimed job that nobody will carry out.
+    async fn lost(ctx: &Context, record: &Record, cause: Cause) -> Round {
+        let outcome = Outcome::Failed(cause);
+        Round::Lost(Box::new(Finished::without_words(&ctx.ledger, record, outcome).await))
     }
 
     /// A job whose project cannot have what its settings ask for.
@@ -212,24 +218,15 @@ impl Claimer {
             NotReady::Image(_) => Cause::ImageMissing { problem },
             _ => Cause::NotStarted { problem },
         };
-        let finished = ended(record, cause);
-        if let Err(error) = ctx.ledger.write(&finished.record).await {
-            let error = error_chain(&error);
-            tracing::error!(job.id = %record.job.job_id, error, "the outcome is kept in memory only");
-        }
-        Round::Lost(Box::new(finished))
+        Self::lost(ctx, record, cause).await
     }
 
     /// A job of which only the id can be read.
     async fn reject(&mut self, ctx: &Context, job: JobId, problem: String) -> Round {
         let record = Record::claimed(JobRef::unreadable(job), None, now());
-        let finished = ended(&record, Cause::Unreadable { problem });
-        if let Err(error) = ctx.ledger.write(&finished.record).await {
-            let error = error_chain(&error);
-            tracing::error!(job.id = %job, error, "the outcome is kept in memory only");
-        }
+        let lost = Self::lost(ctx, &record, Cause::Unreadable { problem }).await;
         self.intent.spent();
-        Round::Lost(Box::new(finished))
+        lost
     }
 }
 
@@ -238,10 +235,4 @@ fn rotation(projects: &ProjectFilter) -> Rotation {
         ProjectFilter::All => Rotation::new(&[]),
         ProjectFilter::Only(projects) => Rotation::new(projects),
     }
-}
-
-fn ended(record: &Record, cause: Cause) -> Finished {
-    let outcome = Outcome::Failed(cause);
-    let record = record.at(Stage::Ended { outcome: outcome.clone() });
-    Finished { record, outcome, tail: String::new() }
 }

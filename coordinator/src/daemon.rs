@@ -244,7 +244,7 @@ impl Daemon {
             let life = async {
                 let finished = match AssertUnwindSafe(stages).catch_unwind().await {
                     Ok(finished) => finished,
-                    Err(_) => Some(panicked(&ctx, record).await),
+                    Err(_) => Some(panicked(&ctx, &record).await),
                 };
                 if let Some(finished) = finished {
                     report(&ctx, finished).await;
@@ -271,13 +271,8 @@ pub(crate) fn api_of(app: &AppConfig, alias: AliasHere) -> Result<WorkerApi, Cli
 }
 
 /// A job whose task panicked ends as failed; its container goes with the clean-up.
-async fn panicked(ctx: &Context, record: Record) -> Finished {
+async fn panicked(ctx: &Context, record: &Record) -> Finished {
     let problem = "a task panicked; the log has the place".to_owned();
     let outcome = Outcome::Failed(Cause::Internal { problem });
-    let record = record.at(Stage::Ended { outcome: outcome.clone() });
-    if let Err(error) = ctx.ledger.write(&record).await {
-        let error = error_chain(&error);
-        tracing::error!(job.id = %record.job.job_id, error, "the outcome is kept in memory only");
-    }
-    Finished { record, outcome, tail: String::new() }
+    Finished::without_words(&ctx.ledger, record, outcome).await
 }

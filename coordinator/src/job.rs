@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use api_client::error_chain;
 use api_client::wire::Job;
 
 use crate::engine::ContainerRef;
-use crate::ledger::{HostProcess, Record};
+use crate::ledger::{HostProcess, Ledger, Record, Stage};
 use crate::outcome::Outcome;
 use crate::slot::Slot;
 
@@ -47,4 +48,27 @@ pub(crate) struct Finished {
     pub(crate) outcome: Outcome,
     /// The end of what the agent printed.
     pub(crate) tail: String,
+}
+
+impl Finished {
+    /// Writes an outcome down, so that it will be reported whatever happens from here on. Where the disk
+    /// does not take it, it is reported all the same by who lives on.
+    pub(crate) async fn on_disk(
+        ledger: &Ledger,
+        record: &Record,
+        outcome: Outcome,
+        tail: String,
+    ) -> Self {
+        let record = record.at(Stage::Ended { outcome: outcome.clone() });
+        if let Err(error) = ledger.write(&record).await {
+            let error = error_chain(&error);
+            tracing::error!(job.id = %record.job.job_id, error, "the outcome is kept in memory only");
+        }
+        Self { record, outcome, tail }
+    }
+
+    /// The same of a job whose agent said nothing.
+    pub(crate) async fn without_words(ledger: &Ledger, record: &Record, outcome: Outcome) -> Self {
+        Self::on_disk(ledger, record, outcome, String::new()).await
+    }
 }

@@ -28,7 +28,7 @@ pub(crate) async fn resume(ctx: &Context, record: Record, slot: Slot) -> Option<
     let record = record.at(Stage::Claimed);
     match detach.run_until_cancelled(ask_again(ctx, &record)).await? {
         Again::Job(job) => Box::pin(carry_out(ctx, Claimed { job: *job, record, slot })).await,
-        Again::Ended(outcome) => Some(ended(&record, outcome)),
+        Again::Ended(outcome) => Some(Finished::without_words(&ctx.ledger, &record, outcome).await),
     }
 }
 
@@ -90,15 +90,7 @@ async fn clear(ctx: &Context, record: &Record) -> Result<(), String> {
 async fn give_back(ctx: &Context, other: &Job) {
     tracing::error!(job.id = %other.job_id, "the app does not know its own claim any more");
     let record = Record::claimed(JobRef::of(other, Runs::InContainer), None, now());
-    let finished = ended(&record, Outcome::Failed(Cause::Interrupted));
-    if let Err(error) = ctx.ledger.write(&finished.record).await {
-        let error = error_chain(&error);
-        tracing::error!(job.id = %other.job_id, error, "the outcome is kept in memory only");
-    }
+    let outcome = Outcome::Failed(Cause::Interrupted);
+    let finished = Finished::without_words(&ctx.ledger, &record, outcome).await;
     report(ctx, finished).await;
-}
-
-fn ended(record: &Record, outcome: Outcome) -> Finished {
-    let record = record.at(Stage::Ended { outcome: outcome.clone() });
-    Finished { record, outcome, tail: String::new() }
 }

@@ -1,24 +1,23 @@
-//! The life of one job from its claim to its outcome on disk: launch, supervise, outcome. The
-//! decision to fall back to the host is taken here and nowhere else.
+//! The life of one job from its claim to its outcome on disk: launch, supervise, outcome.
+
+mod start;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use api_client::wire::{AgentEnv, ExecutionMode, Job};
-use api_client::{ApiError, JobId, Redactor, delays, error_chain};
+use api_client::wire::AgentEnv;
+use api_client::{ApiError, Redactor, delays, error_chain};
 use backon::BackoffBuilder;
 use tokio::time::sleep;
 
+use self::start::begin;
 use crate::board::JobStage;
-use crate::breaker::Dependency;
-use crate::config::HostFallback;
 use crate::context::Context;
 use crate::engine::ContainerRef;
-use crate::forge_token::{ForgeToken, NoToken, keep_fresh, mint, repository_of};
+use crate::forge_token::{ForgeToken, keep_fresh};
 use crate::job::{Adopted, Claimed, Finished, Keeper, Place};
 use crate::keeper::{latest, read_keeper};
-use crate::launch::{LaunchError, start_container, start_on_host};
-use crate::ledger::{Record, Runs, Stage};
+use crate::ledger::{Record, Stage};
 use crate::outcome::{Cause, Outcome};
 use crate::output::{Output, tail_of_file};
 use crate::resume::resume;
@@ -28,13 +27,6 @@ use crate::verdict::{Began, Verdict, verdict};
 
 /// Between two questions to the app once the growing delays are used up.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
-
-/// How long a job waits for a range of addresses, and how often it looks.
-const ADDRESS_PATIENCE: Duration = Duration::from_secs(900);
-const ADDRESS_RETRY: Duration = Duration::from_secs(10);
-
-/// Why there is no container where the operator wants none.
-const ALWAYS_ON_HOST: &str = "HOST_FALLBACK=always: jobs run on this host";
 
 /// Where a job stands after its agent was watched.
 #[derive(Debug)]
@@ -64,63 +56,12 @@ pub(crate) async fn carry_out(ctx: &Context, claimed: Claimed) -> Option<Finishe
     record.cancel_flag = first_look(ctx, &record).await;
     let (record, after) = if ctx.shutdown.agents.is_cancelled() {
         (record, After::ended(Outcome::Failed(Cause::Interrupted)))
-    } else if let Some(problem) = refused(ctx, &record, &job) {
-        (record, After::ended(Outcome::Failed(Cause::NotStarted { problem })))
     } else {
-        match token_of(ctx, &mut record, &job).await {
-            Ok(token) => Box::pin(launch(ctx, &job, record, token)).await,
-            Err(after) => (record, after),
-        }
+        Box::pin(begin(ctx, &job, record)).await
     };
     let finished = finish(ctx, record, after).await;
     drop(slot);
     finished
-}
-
-/// Why a job that is meant for this host may not run here.
-fn refused(ctx: &Context, record: &Record, job: &Job) -> Option<String> {
-    match record.job.runs {
-        Runs::InContainer => None,
-        Runs::OnHost => ctx.config().refuses_on_host(job.project_id, job.execution_mode),
-    }
-}
-
-async fn launch(
-    ctx: &Context,
-    job: &Job,
-    record: Record,
-    token: Option<ForgeToken>,
-) -> (Record, After) {
-    match record.job.runs {
-        Runs::InContainer => in_container(ctx, job, record, token).await,
-        Runs::OnHost => {
-            let chosen = (job.execution_mode == ExecutionMode::Docker).then_some(ALWAYS_ON_HOST);
-            on_host(ctx, job, record, token, chosen).await
-        }
-    }
-}
-
-/// The token of a job's repository, where a GitHub App makes it.
-async fn token_of(
-    ctx: &Context,
-    record: &mut Record,
-    job: &Job,
-) -> Result<Option<ForgeToken>, After> {
-    record.token_for = repository_of(&ctx.config(), job);
-    let Some(repository) = &record.token_for else { return Ok(None) };
-    ctx.board.job_stage(job.job_id, JobStage::Launching);
-    let made = mint(ctx, record, job, repository).await;
-    made.map(Some).map_err(|none| match none {
-        NoToken::Refused(error) => {
-            if error.concerns_every_repository() {
-                ctx.app_doubts.fetch_add(1, Ordering::Relaxed);
-            }
-            After::ended(Outcome::Failed(Cause::ForgeToken { problem: error_chain(&error) }))
-        }
-        NoToken::Detached => After::Detached,
-        NoToken::Interrupted => After::ended(Outcome::Failed(Cause::Interrupted)),
-        NoToken::Superseded => After::ended(Outcome::Superseded),
-    })
 }
 
 /// Goes on with a job whose agent an earlier coordinator started, from wherever it stands.
@@ -183,7 +124,7 @@ async fn redactor_again(ctx: &Context, record: &Record, place: &Place) -> Redact
     }
 }
 
-/// Writes the outcome down, so that it will be reported whatever happens from here on.
+/// What the app will be told.
 async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished> {
     let (outcome, tail) = match after {
         After::Ended { outcome, tail } => (outcome, tail),
@@ -200,137 +141,10 @@ async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished>
         let error = error_chain(&error);
         tracing::warn!(error, "the image of the project was not recorded");
     }
-    let record = record.at(Stage::Ended { outcome: outcome.clone() });
-    if let Err(error) = ctx.ledger.write(&record).await {
-        let error = error_chain(&error);
-        tracing::error!(job.id = %record.job.job_id, error, "the outcome is kept in memory only");
-    }
+    let finished = Finished::on_disk(&ctx.ledger, &record, outcome, tail).await;
     let digest = record.digest.as_ref().map(tracing::field::display);
-    tracing::info!(job.id = %record.job.job_id, image.digest = digest, "job {outcome}");
-    Some(Finished { record, outcome, tail })
-}
-
-async fn in_container(
-    ctx: &Context,
-    job: &Job,
-    record: Record,
-    token: Option<ForgeToken>,
-) -> (Record, After) {
-    ctx.board.job_stage(job.job_id, JobStage::Launching);
-    let problem = match Box::pin(start_in_time(ctx, job, &record, token.as_ref())).await {
-        Ok((started, name)) => {
-            ctx.breakers.note(Dependency::Launch, &ctx.board, true);
-            let shown = ContainerRef::of(job.job_id);
-            let digest = started.digest.as_ref().map(tracing::field::display);
-            tracing::info!(
-                job.id = %job.job_id, container.name = %shown, image.digest = digest,
-                "agent started"
-            );
-            ctx.board.job_image(&started);
-            let output =
-                Output::open(ctx.log_path(job.job_id), &redactor(ctx, job, token.as_ref())).await;
-            let place = Place::Container(name);
-            match watch(ctx, &started, place, output, Began::Here, token.clone()).await {
-                After::NeverBegan { problem, .. } => problem,
-                after => return (started, after),
-            }
-        }
-        Err(error @ LaunchError::StartedBefore) => {
-            let outcome = Outcome::Failed(Cause::NotStarted { problem: error.to_string() });
-            return (record, After::Ended { outcome, tail: String::new() });
-        }
-        Err(LaunchError::Ledger(error)) => {
-            let outcome = Outcome::Failed(Cause::NotRecorded { problem: error_chain(&error) });
-            return (record, After::Ended { outcome, tail: String::new() });
-        }
-        Err(error) if error.is_want_of_addresses() => {
-            discard(ctx, job.job_id).await;
-            if ctx.shutdown.detach.is_cancelled() {
-                return (record, After::Detached);
-            }
-            let problem = error_chain(&error);
-            return (record, After::NeverBegan { problem, tail: String::new() });
-        }
-        Err(error) => error_chain(&error),
-    };
-    discard(ctx, job.job_id).await;
-    match ctx.config().fallback_for(job.project_id) {
-        HostFallback::Never => {
-            ctx.breakers.note(Dependency::Launch, &ctx.board, false);
-            let tail = tail_of_file(&ctx.log_path(job.job_id)).await;
-            (record, After::NeverBegan { problem, tail })
-        }
-        HostFallback::OnStartFailure | HostFallback::Always => {
-            on_host(ctx, job, record, token, Some(&problem)).await
-        }
-    }
-}
-
-/// Starts the container. An engine without a free range of addresses has one again when another job
-/// ends: that is waited for, and no reason to do without isolation.
-async fn start_in_time(
-    ctx: &Context,
-    job: &Job,
-    record: &Record,
-    token: Option<&ForgeToken>,
-) -> Result<(Record, ContainerRef), LaunchError> {
-    let begun = Instant::now();
-    let superseded = ctx.leases.superseded(job.job_id);
-    loop {
-        let started = start_container(ctx, job, record, token).await;
-        let Err(error) = started else { return started };
-        if !error.is_want_of_addresses() || begun.elapsed() > ADDRESS_PATIENCE {
-            return Err(error);
-        }
-        tracing::warn!(job.id = %job.job_id, "waiting for a network: {}", error_chain(&error));
-        ctx.breakers.note(Dependency::Launch, &ctx.board, false);
-        tokio::select! {
-            () = sleep(ADDRESS_RETRY) => {}
-            () = ctx.shutdown.detach.cancelled() => return Err(error),
-            () = ctx.shutdown.agents.cancelled() => return Err(error),
-            () = superseded.cancelled() => return Err(error),
-        }
-    }
-}
-
-/// Runs the agent on the host. `no_container` says why a job that was meant for one has none.
-async fn on_host(
-    ctx: &Context,
-    job: &Job,
-    record: Record,
-    token: Option<ForgeToken>,
-    no_container: Option<&str>,
-) -> (Record, After) {
-    if ctx.shutdown.detach.is_cancelled() {
-        return (record, After::Detached);
-    }
-    if let Some(problem) = no_container {
-        tracing::warn!(
-            job.id = %job.job_id,
-            "no container ({problem}): the agent runs on the host, WITHOUT isolation"
-        );
-    }
-    let start = start_on_host(ctx, job, &record, token.as_ref(), no_container);
-    match Box::pin(start).await {
-        Ok((started, keeper)) => {
-            let pid = keeper.process.as_ref().map(|process| process.pid);
-            tracing::info!(job.id = %job.job_id, pid, "agent started on the host");
-            let output =
-                Output::open(ctx.log_path(job.job_id), &redactor(ctx, job, token.as_ref())).await;
-            let place = Place::Host(keeper);
-            let after = watch(ctx, &started, place, output, Began::Here, token).await;
-            (started, after)
-        }
-        Err(error) => {
-            let host = error_chain(&error);
-            let problem = match no_container {
-                Some(container) => format!("{container}; and on the host: {host}"),
-                None => host,
-            };
-            let tail = tail_of_file(&ctx.log_path(job.job_id)).await;
-            (record, After::NeverBegan { problem, tail })
-        }
-    }
+    tracing::info!(job.id = %record.job.job_id, image.digest = digest, "job {}", finished.outcome);
+    Some(finished)
 }
 
 async fn watch(
@@ -388,18 +202,5 @@ impl<'a> Counted<'a> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Hides what is secret in a job that this coordinator starts.
-fn redactor(ctx: &Context, job: &Job, token: Option<&ForgeToken>) -> Redactor {
-    ctx.redactor(&job.agent_env).and(token.map(ForgeToken::secret))
-}
-
-/// Removes a container whose agent never got its document. Where the engine cannot, the clean-up
-/// after the report will.
-async fn discard(ctx: &Context, job: JobId) {
-    if let Err(error) = ctx.remove_container(job).await {
-        tracing::debug!(job.id = %job, %error, "container removed later");
     }
 }
