@@ -258,7 +258,9 @@ impl RunError {
             AgentExit::WorkerFailed
             | AgentExit::DirectorFailed
             | AgentExit::OutOfMemory
-            | AgentExit::ProcessLimit => Step::WorkerUnavailable,
+            | AgentExit::ProcessLimit
+            | AgentExit::Blocked => Step::WorkerUnavailable,
+            AgentExit::ChecksFailed => Step::ChecksFailed,
         }
     }
 }

@@ -66,6 +66,8 @@ pub(crate) enum Step {
     BudgetExhausted,
     /// The worker changed nothing.
     NoChanges,
+    /// The repository's own checks fail on the work.
+    ChecksFailed,
     /// Push or pull request failed.
     PublishFailed,
     /// The run was cancelled.
@@ -96,6 +98,7 @@ impl Step {
             Self::WorkerUnavailable => "worker_unavailable",
             Self::BudgetExhausted => "budget_exhausted",
             Self::NoChanges => "no_changes",
+            Self::ChecksFailed => "checks_failed",
             Self::PublishFailed => "publish_failed",
             Self::Cancelled => "cancelled",
             Self::Superseded => "superseded",
@@ -120,6 +123,7 @@ impl Step {
             | Self::WorkerUnavailable
             | Self::BudgetExhausted
             | Self::NoChanges
+            | Self::ChecksFailed
             | Self::PublishFailed
             | Self::Cancelled
             | Self::Superseded

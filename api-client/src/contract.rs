@@ -103,6 +103,11 @@ pub mod env {
     /// is started as. Elsewhere root gives the coding CLI a user of its own. It counts in the
     /// environment alone, so that no project's settings can say it.
     pub const AGENT_ON_HOST: &str = "AGENT_ON_HOST";
+    /// File into which the runner writes an [`OutcomeDocument`](crate::outcome::OutcomeDocument) at its
+    /// end: the folder is there, the file is replaced as a whole.
+    pub const OUTCOME_FILE: &str = "AGENT_OUTCOME_FILE";
+    /// The image that a run in a container was started from, for its outcome.
+    pub const AGENT_IMAGE: &str = "AGENT_IMAGE";
     /// `stdin` when a [`JobDocument`](super::JobDocument) is to be read from standard input.
     pub const JOB_DOCUMENT: &str = "TERARCHITECT_JOB_DOCUMENT";
 }
@@ -133,6 +138,9 @@ pub const REFRESHED_LINE: &str = "taken";
 
 /// The [`env::REFRESH_SOCKET`] of a run in a container.
 pub const REFRESH_SOCKET_IN_CONTAINER: &str = "/run/agent-runner/refresh";
+
+/// The [`env::OUTCOME_FILE`] of a run in a container.
+pub const OUTCOME_FILE_IN_CONTAINER: &str = "/var/lib/agent-runner/outcome.json";
 
 /// The first line that a gateway writes to standard output: all that it offers can be had.
 pub const GATEWAY_READY_LINE: &str = "agent-runner: gateway ready";
@@ -265,11 +273,15 @@ pub enum AgentExit {
     OutOfMemory,
     /// The worker failed, and could not start processes any more.
     ProcessLimit,
+    /// The repository's own checks fail on the work.
+    ChecksFailed,
+    /// The worker declined or asked, or its work may not be published.
+    Blocked,
 }
 
 impl AgentExit {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Delivered,
         Self::Misconfigured,
         Self::CloneFailed,
@@ -284,6 +296,8 @@ impl AgentExit {
         Self::Superseded,
         Self::OutOfMemory,
         Self::ProcessLimit,
+        Self::ChecksFailed,
+        Self::Blocked,
     ];
 
     /// The process exit code.
@@ -304,6 +318,8 @@ impl AgentExit {
             Self::Superseded => 12,
             Self::OutOfMemory => 13,
             Self::ProcessLimit => 14,
+            Self::ChecksFailed => 15,
+            Self::Blocked => 16,
         }
     }
 
@@ -331,6 +347,10 @@ impl AgentExit {
             Self::Superseded => "superseded: the job is held by someone else by now",
             Self::OutOfMemory => "out of memory: processes of the worker were ended for want of it",
             Self::ProcessLimit => "process limit: the worker could start no more processes",
+            Self::ChecksFailed => "checks failed: the repository's own checks fail on the work",
+            Self::Blocked => {
+                "blocked: the worker declined or asked, or its work may not be published"
+            }
         }
     }
 }

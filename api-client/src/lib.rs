@@ -2,6 +2,7 @@
 
 pub mod contract;
 pub mod http;
+pub mod outcome;
 pub mod wire;
 
 mod client;

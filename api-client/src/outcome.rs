@@ -1,0 +1,285 @@
+//! The outcome of one run of the agent, as one JSON document.
+//!
+//! The runner writes it to the file that [`env::OUTCOME_FILE`](crate::contract::env::OUTCOME_FILE) names;
+//! the coordinator collects it from there. `docs/outcome.md` describes it for people. Fields are only
+//! ever added; when one changes its meaning, [`OUTCOME_VERSION`] does as well.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::AgentExit;
+
+/// The version of the document that this crate writes and reads.
+pub const OUTCOME_VERSION: u32 = 1;
+
+/// Everything that one run came to. No secret is in it: the runner redacts it as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutcomeDocument {
+    /// [`OUTCOME_VERSION`] of the writer.
+    pub version: u32,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// Why it is nothing else, by the name of the exit code.
+    pub cause: AgentExit,
+    /// The same for people: one or two sentences.
+    pub summary: String,
+    /// The job, where there is one; a UUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// The ticket, where there is one; a UUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// What was worked on, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryFacts>,
+    /// Commits that the branch has beyond its base, newest first; at most a hundred.
+    #[serde(default)]
+    pub commits: Vec<CommitFacts>,
+    /// How much they change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<DiffFacts>,
+    /// The pull request, once the forge confirmed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<PullRequestFacts>,
+    /// Where unfinished work was saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rescue: Option<RescueFacts>,
+    /// Commands of the repository that were run, set-up and checks, in their order.
+    #[serde(default)]
+    pub checks: Vec<CheckFacts>,
+    /// What a reviewer should look at, or what kept the work from being published.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// The worker's turns, in their order.
+    #[serde(default)]
+    pub turns: Vec<TurnFacts>,
+    /// Tokens of all turns.
+    #[serde(default)]
+    pub tokens: TokenFacts,
+    /// What they cost in US dollars, where prices are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money_usd: Option<f64>,
+    /// How long each part of the run took, in the order of their begin.
+    #[serde(default)]
+    pub phases: Vec<PhaseFacts>,
+    /// The coding CLI, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<WorkerFacts>,
+    /// Version of agent-runner.
+    pub runner_version: String,
+    /// The image that it ran in, where it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+}
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The branch is pushed and verified, the pull request confirmed, the app informed.
+    Delivered,
+    /// The worker ended well and nothing is different.
+    NoChanges,
+    /// There is work, and the repository's own checks fail on it.
+    ChecksFailed,
+    /// The run ended early; what there was is saved on a branch.
+    Partial,
+    /// The worker declined or asked, or its work may not be published.
+    Blocked,
+    /// Nothing came of it.
+    Failed,
+}
+
+/// What was worked on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryFacts {
+    /// URL without credentials.
+    pub url: String,
+    /// The branch of the work.
+    pub branch: String,
+    /// The branch that the work is to go to.
+    pub base_branch: String,
+    /// The commit of the base that the work began at, 40 hexadecimal digits.
+    pub base_commit: String,
+    /// Where the base was when the work was published, if it had moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_moved_to: Option<String>,
+}
+
+/// One commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitFacts {
+    /// 40 hexadecimal digits.
+    pub id: String,
+    /// First line of its message.
+    pub subject: String,
+}
+
+/// How much is different.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiffFacts {
+    /// Files that differ.
+    pub files: usize,
+    /// Lines that are new.
+    pub insertions: usize,
+    /// Lines that are gone.
+    pub deletions: usize,
+}
+
+/// A pull request (or merge request) as the forge showed it last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRequestFacts {
+    /// Its page.
+    pub url: String,
+    /// Its number in the repository.
+    pub number: u64,
+    /// The commit at its head, 40 hexadecimal digits.
+    pub head: String,
+    /// Whether it is a draft.
+    #[serde(default)]
+    pub draft: bool,
+}
+
+/// Unfinished work that was saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RescueFacts {
+    /// The branch on the remote.
+    pub branch: String,
+    /// Its commit, 40 hexadecimal digits.
+    pub commit: String,
+}
+
+/// A command of the repository, as it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckFacts {
+    /// What it is for.
+    pub kind: CheckKind,
+    /// The command line.
+    pub command: String,
+    /// Its exit code; absent where a signal or the time limit ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// How long it ran, in milliseconds.
+    pub millis: u64,
+    /// The end of what it wrote; a few KiB.
+    pub tail: String,
+}
+
+/// What a command of the repository is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckKind {
+    /// It makes the work tree ready.
+    Setup,
+    /// It tells whether the work is good.
+    Check,
+}
+
+/// Something in the changes that somebody should know of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Finding {
+    /// What was found.
+    pub kind: FindingKind,
+    /// The file, relative to the root of the repository.
+    pub path: PathBuf,
+    /// The line in the new file, from 1, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// More, for people; never the value of a secret.
+    pub detail: String,
+}
+
+/// Kinds of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// A secret would be published: blocks.
+    Secret,
+    /// A path that the agent may not touch: blocks.
+    ForbiddenPath,
+    /// A file too large for the repository: blocks.
+    LargeFile,
+    /// A test file is gone.
+    TestDeleted,
+    /// A test is skipped that was not.
+    TestSkipped,
+    /// A test asserts less than it did.
+    TestWeakened,
+}
+
+impl FindingKind {
+    /// Whether work with such a finding is not published.
+    #[must_use]
+    pub const fn blocks(self) -> bool {
+        match self {
+            Self::Secret | Self::ForbiddenPath | Self::LargeFile => true,
+            Self::TestDeleted | Self::TestSkipped | Self::TestWeakened => false,
+        }
+    }
+}
+
+/// One turn of the worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnFacts {
+    /// How it ended, in one word (`finished`, `auth_failed`, …).
+    pub ending: String,
+    /// The same for people.
+    pub detail: String,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+    /// Its tokens.
+    pub tokens: TokenFacts,
+    /// Events of the CLI that were not understood.
+    #[serde(default)]
+    pub unknown_events: u64,
+}
+
+/// Tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenFacts {
+    /// Read by the model, those from its cache not among them.
+    pub input: u64,
+    /// Read from the model's cache.
+    pub cached: u64,
+    /// Written by the model.
+    pub output: u64,
+}
+
+/// One part of the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseFacts {
+    /// Its name (`prepare`, `clone`, `setup`, `worker`, `check`, `publish`, …).
+    pub name: String,
+    /// When it began, in milliseconds since the runner's start.
+    pub began_millis: u64,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+}
+
+/// The coding CLI and its model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerFacts {
+    /// Its name in `WORKER_MODE`.
+    pub cli: String,
+    /// Its version, where it said one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The model that was asked for, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_of_a_later_runner_can_be_read() {
+        let text = r#"{"version":1,"verdict":"no_changes","cause":"no_changes","summary":"s",
+            "runner_version":"9.9.9","later":{"field":1}}"#;
+        let document: OutcomeDocument = serde_json::from_str(text).unwrap();
+        assert_eq!(document.verdict, Verdict::NoChanges);
+        assert_eq!(document.tokens, TokenFacts::default());
+    }
+}
