@@ -10,6 +10,7 @@ mod bounded;
 mod cancel;
 mod checkout;
 mod cli;
+mod course;
 mod egress;
 mod forge;
 mod gateway;
@@ -46,6 +47,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::cancel::StopSignals;
 use crate::cli::{Cli, Kind, Role};
+use crate::course::Course;
 use crate::redaction::Redaction;
 use crate::run::Run;
 use crate::settings::{DocumentError, Handover, Layers};
@@ -128,11 +130,13 @@ fn inner(kind: Option<Kind>) -> io::Result<ExitCode> {
     let outer = init::follow_outer()?;
     let handover = Handover::take_over()?;
     let redaction = log_from(&handover);
+    let course = Course::new(redaction.clone());
+    course.write_to(settings::outcome_file_of(&handover));
     let layers = Layers::new(handover);
     announce(layers.as_ref().ok())?;
     let exit = match layers {
-        Ok(layers) => do_job(layers, kind, redaction, outer)?,
-        Err(error) => run::unreadable(error),
+        Ok(layers) => do_job(layers, kind, redaction, outer, course)?,
+        Err(error) => run::unreadable(error, &course),
     };
     tracing::info!(code = exit.code(), "{}", exit.describe());
     Ok(ExitCode::from(exit.code()))
@@ -143,6 +147,7 @@ fn do_job(
     kind: Option<Kind>,
     redaction: Redaction,
     outer: Pid,
+    course: Course,
 ) -> io::Result<AgentExit> {
     redaction.register(layers.secrets());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -151,7 +156,7 @@ fn do_job(
         let signals = StopSignals::new()?.watch(cancel.clone());
         let _signals = AbortOnDropHandle::new(tokio::spawn(signals));
         init::accept_signals()?;
-        let run = Run { layers, kind, redaction, cancel, outer };
+        let run = Run { layers, kind, redaction, cancel, outer, course };
         Ok(Box::pin(run.finish()).await)
     });
     // A thread that hangs in the file system must not hold the exit.

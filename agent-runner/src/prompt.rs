@@ -12,6 +12,7 @@ use api_client::wire::{Note, Ticket, WorkerContext};
 use serde_json::Value;
 
 use crate::bounded::{beginning, bounded};
+use crate::course::Brief;
 use crate::publish::DiffStat;
 use crate::redaction::Redaction;
 
@@ -116,13 +117,16 @@ impl Assignment {
         prompt
     }
 
-    /// The body of the pull request. `answer` is the worker's last message.
-    pub(crate) fn pull_request_body(&self, answer: &str, stat: DiffStat) -> String {
+    /// The body of the pull request. `answer` is the worker's last message. What a reviewer must see
+    /// stands before every text that somebody else wrote: an open quotation there could hide it.
+    pub(crate) fn pull_request_body(&self, answer: &str, stat: DiffStat, run: &Brief) -> String {
         let brief: String = self.description.chars().take(SUMMARY_MAX_CHARS).collect();
         format!(
-            "**{}**\n\n{}\n\n---\n\n{ACCOMPLISHED}\n\n{}\n\n{stat}\n",
+            "**{}**\n\n{}{}\n\n---\n\n{}\n---\n\n{ACCOMPLISHED}\n\n{}\n\n{stat}\n",
             self.title,
+            run.findings,
             brief.trim(),
+            run.facts,
             accomplished(answer)
         )
     }

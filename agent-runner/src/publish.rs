@@ -3,13 +3,18 @@
 //! Invariant: the commit that is returned, pushed and verified is one and the same; a branch on the
 //! remote is only ever moved forward, so commits of others are never lost.
 
+mod history;
+
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use api_client::outcome::DiffFacts;
 use git2::{IndexAddOption, Repository};
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::history::commits;
 
 use crate::checkout::{Checkout, Start};
 use crate::git::{BranchName, CommitId, Git, GitError, PushAnswer, Shadow, ShadowError};
@@ -121,13 +126,14 @@ impl Author {
     }
 }
 
-/// A commit message: one subject line of at most 72 characters, and a body.
+/// A commit message: one subject line of at most 72 characters, a body, and trailers.
 #[derive(Clone, Debug)]
 pub(crate) struct CommitMessage(String);
 
 impl CommitMessage {
-    /// A message of this subject, which is cut to its first line and to length, and this body.
-    pub(crate) fn new(subject: &str, body: &str) -> Self {
+    /// A message of this subject, which is cut to its first line and to length, this body, and these
+    /// trailers (names and values).
+    pub(crate) fn new(subject: &str, body: &str, trailers: &[(&str, String)]) -> Self {
         let line = subject.lines().map(str::trim).find(|line| !line.is_empty());
         let line = line.unwrap_or("Work by the agent");
         let subject = match line.char_indices().nth(SUBJECT_MAX_CHARS) {
@@ -137,10 +143,17 @@ impl CommitMessage {
                 format!("{}…", kept.trim_end())
             }
         };
-        match body.trim() {
-            "" => Self(format!("{subject}\n")),
-            body => Self(format!("{subject}\n\n{body}\n")),
+        let mut message = format!("{subject}\n");
+        if !body.trim().is_empty() {
+            message.push_str(&format!("\n{}\n", body.trim()));
         }
+        if !trailers.is_empty() {
+            message.push('\n');
+            trailers
+                .iter()
+                .for_each(|(name, value)| message.push_str(&format!("{name}: {value}\n")));
+        }
+        Self(message)
     }
 }
 
@@ -153,6 +166,12 @@ pub(crate) struct DiffStat {
     pub(crate) insertions: usize,
     /// Lines that are gone.
     pub(crate) deletions: usize,
+}
+
+impl From<DiffStat> for DiffFacts {
+    fn from(stat: DiffStat) -> Self {
+        Self { files: stat.files, insertions: stat.insertions, deletions: stat.deletions }
+    }
 }
 
 impl fmt::Display for DiffStat {

@@ -7,6 +7,7 @@ mod model;
 use std::convert::Infallible;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Instant;
 
 use api_client::contract::AgentExit;
 use api_client::{JobId, error_chain};
@@ -18,6 +19,7 @@ use self::job::Job;
 use crate::cancel;
 use crate::checkout::{self, Checkout};
 use crate::cli::Kind;
+use crate::course::{Course, Phase};
 use crate::forge::PullRequest;
 use crate::git::BranchName;
 use crate::inner_docker::InnerDocker;
@@ -26,7 +28,7 @@ use crate::pressure::Pressure;
 use crate::prompt::{self, Assignment};
 use crate::redaction::Redaction;
 use crate::report::{AppReporter, Reporter, Step};
-use crate::settings::{DockerMode, Layers, Origin, Settings, SettingsError, Start};
+use crate::settings::{self, DockerMode, Layers, Origin, Settings, SettingsError, Start};
 use crate::worker::{Ending, TurnReport};
 
 /// A run that has its settings' sources and nothing else yet.
@@ -41,16 +43,20 @@ pub(crate) struct Run {
     pub(crate) cancel: CancellationToken,
     /// The outer process, below which everything hangs that the job starts.
     pub(crate) outer: Pid,
+    /// What is told of it at its end.
+    pub(crate) course: Course,
 }
 
 impl Run {
-    /// Does the job and tells how it ended: in the ticket's log, in our own, and by what is
-    /// returned. The last line of standard output is the pull request's address, if there is one.
+    /// Does the job and tells how it ended: in its outcome, in the ticket's log, in our own, and by
+    /// what is returned. The last line of standard output is the pull request's address, if there is one.
     pub(crate) async fn finish(mut self) -> AgentExit {
         let ended = match self.start() {
             Ok((start, reporter)) => self.reported(start, &reporter).await,
             Err(error) => {
-                tracing::error!("{}", error_chain(&error));
+                let summary = error_chain(&error);
+                tracing::error!("{summary}");
+                self.course.end(error.exit(), &summary);
                 Err(error)
             }
         };
@@ -66,7 +72,16 @@ impl Run {
 
     /// What it takes to speak to the app.
     fn start(&self) -> Result<(Start, Reporter), RunError> {
+        self.course.write_to(settings::outcome_file(&self.layers));
         let start = Start::read(&self.layers, self.kind)?;
+        self.course.note(|record| {
+            record.image = settings::image(&self.layers);
+            record.job = start.job.map(|job| job.to_string());
+            record.ticket = match &start.origin {
+                Origin::App(at) => Some(at.ticket.to_string()),
+                Origin::Task(_) => None,
+            };
+        });
         let reporter = match &start.origin {
             Origin::App(at) => {
                 let reporter =
@@ -102,9 +117,13 @@ impl Run {
             Err(error) if cancel.is_cancelled() => Err(error.when_cancelled()),
             ended => ended,
         };
-        if let Err(error) = &ended {
-            reporter.step(error.step(), &error_chain(error), None).await;
-        }
+        let (exit, step, summary) = match &ended {
+            Ok(open) => (AgentExit::Delivered, Step::TaskComplete, is_open(open)),
+            Err(error) => (error.exit(), error.step(), error_chain(error)),
+        };
+        // First the file: a run that was told to stop may not come to the end of its log entry.
+        let outcome = self.course.end(exit, &summary);
+        reporter.step(step, &summary, Some(&outcome)).await;
         ended
     }
 
@@ -119,13 +138,16 @@ impl Run {
             return Err(RunError::ReviewNotSupported);
         }
         let cancel = self.cancel.clone();
+        let phase = self.course.phase(Phase::Prepare);
         let prepared = cancel.run_until_cancelled(self.prepare(&start, reporter)).await;
+        drop(phase);
         let job = prepared.unwrap_or(Err(RunError::Cancelled(Published::Nothing)))?;
         let folder = JobFolder::new().map_err(|source| RunError::Folder {
             attempted: "make a folder for the job",
             source,
         })?;
         let done = carry_out(&job, &start, folder.path(), reporter, late).await;
+        let _phase = self.course.phase(Phase::CleanUp);
         // What is done stays done, whatever becomes of the files.
         late.run_until_cancelled(folder.remove()).await;
         done
@@ -142,15 +164,8 @@ impl Run {
             settings.repo_url,
             settings.worker.cli.name()
         );
-        let job = Job::new(
-            &self.layers,
-            start.docker,
-            settings,
-            assignment,
-            self.redaction.clone(),
-            self.cancel.clone(),
-            self.outer,
-        )?;
+        self.course.note(|record| record.worker = Some(settings.worker.cli.facts()));
+        let job = Job::new(self, start.docker, settings, assignment)?;
         reporter.step(Step::ContextLoaded, &loaded, None).await;
         Ok(job)
     }
@@ -185,7 +200,9 @@ async fn carry_out(
     late: &CancellationToken,
 ) -> Result<PullRequest, RunError> {
     let branch = branch_of(start);
+    let phase = job.course().phase(Phase::Clone);
     let checkout = late.run_until_cancelled(job.check_out(folder, &branch, reporter)).await;
+    drop(phase);
     let checkout = checkout.unwrap_or(Err(RunError::CutShort))?;
     let delivery = deliver(job, &checkout, folder, start.docker, reporter);
     let done = late.run_until_cancelled(delivery).await.unwrap_or(Err(RunError::CutShort));
@@ -211,8 +228,8 @@ async fn deliver(
     job.push(checkout, &work).await?;
     job.keep_lease(Published::Branch(checkout.branch().to_string()), reporter).await?;
     let request = job.propose(checkout, &work, &turn.answer).await?;
-    let open = format!("Pull request {} is open: {}", request.number, request.url);
-    reporter.step(Step::TaskComplete, &open, None).await;
+    tracing::info!("{}", is_open(&request));
+    let _phase = job.course().phase(Phase::Complete);
     complete(&turn, request, reporter).await
 }
 
@@ -246,12 +263,16 @@ async fn edit(
     let layers = job.inner_layers();
     let docker = InnerDocker::offer(docker, job.user(), private, plain, layers).await?;
     let before = Pressure::now();
+    let phase = job.course().phase(Phase::Worker);
+    let began = Instant::now();
     let turn = job.turn(checkout, private, prompt).await;
+    drop(phase);
     let limit = Pressure::now().limit_since(before);
     if let Some(docker) = docker {
         docker.stop().await;
     }
     let turn = turn?;
+    job.course().turn(&turn, began);
     if job.is_cancelled() {
         return Err(RunError::Cancelled(Published::Nothing));
     }
@@ -265,6 +286,10 @@ async fn edit(
             None => RunError::Turn(ending),
         }),
     }
+}
+
+fn is_open(request: &PullRequest) -> String {
+    format!("Pull request {} is open: {}", request.number, request.url)
 }
 
 fn began(checkout: &Checkout) -> String {
@@ -298,8 +323,10 @@ fn announce(url: &str) -> io::Result<()> {
 }
 
 /// The error of sources that cannot even be read, as a run that ended.
-pub(crate) fn unreadable(error: SettingsError) -> AgentExit {
+pub(crate) fn unreadable(error: SettingsError, course: &Course) -> AgentExit {
     let error = RunError::Settings(error);
-    tracing::error!("{}", error_chain(&error));
+    let summary = error_chain(&error);
+    tracing::error!("{summary}");
+    course.end(error.exit(), &summary);
     error.exit()
 }

@@ -227,6 +227,23 @@ pub(crate) fn log_filter(handover: &Handover) -> Option<&str> {
         .map(Secret::expose)
 }
 
+/// The file for the outcome, where the environment names one: wanted also where a job document cannot
+/// be read.
+pub(crate) fn outcome_file_of(handover: &Handover) -> Option<PathBuf> {
+    let file = handover.environment(env::OUTCOME_FILE).filter(|file| !file.is_blank());
+    file.map(|file| PathBuf::from(file.expose().trim()))
+}
+
+/// The same, where the job document may name one as well.
+pub(crate) fn outcome_file(layers: &Layers) -> Option<PathBuf> {
+    layers.handed_over(env::OUTCOME_FILE).map(|file| PathBuf::from(file.text()))
+}
+
+/// The image that this runs in, where that was told.
+pub(crate) fn image(layers: &Layers) -> Option<String> {
+    layers.handed_over(env::AGENT_IMAGE).map(|image| image.text())
+}
+
 /// The job's id as it was given, for the line that says that the runner began.
 pub(crate) fn job_label(layers: &Layers) -> String {
     let id = layers.find(env::JOB_ID).and_then(|id| id.parse::<JobId>().ok());

@@ -23,6 +23,12 @@ impl Usd {
         Self { pico: (self.pico / MICRO).saturating_mul(tokens) }
     }
 
+    /// The amount in dollars, as near as a floating-point number comes.
+    #[expect(clippy::cast_precision_loss, reason = "for people and programs to read, not to sum")]
+    pub(crate) fn dollars(self) -> f64 {
+        self.pico as f64 / PICO as f64
+    }
+
     /// The sum.
     pub(super) const fn plus(self, other: Self) -> Self {
         Self { pico: self.pico.saturating_add(other.pico) }

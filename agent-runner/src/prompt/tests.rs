@@ -40,7 +40,7 @@ fn a_prompt_has_the_ticket_and_its_surroundings() {
 #[test]
 fn no_secret_of_the_app_is_in_what_is_written_about_a_ticket() {
     let assignment = assignment();
-    let body = assignment.pull_request_body("done", DiffStat::default());
+    let body = assignment.pull_request_body("done", DiffStat::default(), &Brief::default());
     for text in [assignment.prompt(&[]), body, format!("{assignment:?}")] {
         assert!(!text.contains("topsecret"), "{text}");
     }
@@ -92,11 +92,13 @@ fn a_link_out_of_the_tree_is_not_read() {
 #[test]
 fn a_pull_request_has_the_heading_that_the_app_looks_for() {
     let stat = DiffStat { files: 1, insertions: 2, deletions: 0 };
-    let body = assignment().pull_request_body("  Added it.  ", stat);
+    let body = assignment().pull_request_body("  Added it.  ", stat, &Brief::default());
     let (before, after) = body.split_once("\n## What was accomplished\n").unwrap();
     assert!(before.starts_with("**Add login**\n\nWith a password.\n"));
     assert_eq!(after, "\nAdded it.\n\n1 file changed, +2 -0\n");
-    assert!(assignment().pull_request_body("", stat).contains("left no summary"));
+    assert!(
+        assignment().pull_request_body("", stat, &Brief::default()).contains("left no summary")
+    );
 }
 
 #[test]
@@ -117,7 +119,7 @@ fn no_part_of_a_secret_is_left_where_a_text_is_cut() {
     let quoted = instructions(tree.path(), &redaction);
     for text in [
         task.title().to_owned(),
-        ticket.pull_request_body("", DiffStat::default()),
+        ticket.pull_request_body("", DiffStat::default(), &Brief::default()),
         ticket.prompt(&[]),
         long.prompt(&quoted),
     ] {

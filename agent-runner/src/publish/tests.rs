@@ -31,7 +31,7 @@ impl Scene {
 
     async fn commit(&self) -> Option<CommitId> {
         let author = Author::new("Agent", "agent@example.org").unwrap();
-        let message = CommitMessage::new("Do it", "Because.");
+        let message = CommitMessage::new("Do it", "Because.", &[]);
         commit_all(&self.git, &self.checkout, &author, &message).await.unwrap()
     }
 
@@ -329,7 +329,7 @@ async fn a_work_tree_without_its_git_directory_is_told_as_that() {
     let scene = Scene::new().await;
     fs::remove_dir_all(scene.checkout.path().join(".git")).unwrap();
     let author = Author::new("Agent", "agent@example.org").unwrap();
-    let message = CommitMessage::new("Do it", "");
+    let message = CommitMessage::new("Do it", "", &[]);
     let result = commit_all(&scene.git, &scene.checkout, &author, &message).await;
     assert!(matches!(result, Err(PublishError::NoObjects { .. })), "{result:?}");
 }
@@ -344,7 +344,7 @@ fn a_subject_is_one_line_of_at_most_72_characters() {
         (&long, "", format!("{}…\n", "ü".repeat(71))),
         (&"x".repeat(72), "", format!("{}\n", "x".repeat(72))),
     ] {
-        assert_eq!(CommitMessage::new(subject, body).0, expected);
+        assert_eq!(CommitMessage::new(subject, body, &[]).0, expected);
     }
 }
 

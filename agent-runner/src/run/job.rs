@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api_client::error_chain;
+use api_client::outcome::{PullRequestFacts, RepositoryFacts};
 use nix::unistd::Pid;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use super::Run;
 use super::model::ModelAccess;
 use crate::checkout::{self, Checkout, CheckoutError, HeldRepository};
+use crate::course::{Course, Phase};
 use crate::forge::{self, GitHub, PullRequest, PullRequestDraft};
 use crate::git::{BranchName, CommitId, Git, Source};
 use crate::inner_docker::given_socket;
@@ -38,6 +41,7 @@ pub(super) struct Job {
     redaction: Redaction,
     cancel: CancellationToken,
     outer: Pid,
+    course: Course,
     author: Author,
     source: Source,
     forge: GitHub,
@@ -63,18 +67,16 @@ impl Job {
     /// # Errors
     /// When author, forge or git cannot be used.
     pub(super) fn new(
-        layers: &Layers,
+        run: &Run,
         docker: DockerMode,
         settings: Settings,
         assignment: Assignment,
-        redaction: Redaction,
-        cancel: CancellationToken,
-        outer: Pid,
     ) -> Result<Self, RunError> {
+        let Run { layers, redaction, cancel, outer, course, .. } = run;
         let author = Author::new(&settings.author_name, &settings.author_email);
         let (token, sink) = TokenSource::new(settings.token.clone(), redaction.clone());
         let refresh =
-            settings.refresh_socket.clone().and_then(|socket| listen(socket, sink, outer));
+            settings.refresh_socket.clone().and_then(|socket| listen(socket, sink, *outer));
         let forge = GitHub::new(
             &settings.repo_url,
             settings.forge_api.as_ref(),
@@ -94,13 +96,19 @@ impl Job {
             inner_layers: settings::inner_layers(layers),
             settings,
             assignment,
-            redaction,
-            cancel,
-            outer,
+            redaction: redaction.clone(),
+            cancel: cancel.clone(),
+            outer: *outer,
+            course: course.clone(),
             source,
             plain,
             _refresh: refresh,
         })
+    }
+
+    /// What is told of the run at its end.
+    pub(super) fn course(&self) -> &Course {
+        &self.course
     }
 
     /// Whether the run is to end.
@@ -138,7 +146,17 @@ impl Job {
             }
             None => checkout::clone_ticket_branch(git, source, &tree, branch).await,
         };
-        checkout.map_err(RunError::Checkout)
+        let checkout = checkout.map_err(RunError::Checkout)?;
+        self.course.note(|record| {
+            record.repository = Some(RepositoryFacts {
+                url: self.settings.repo_url.to_string(),
+                branch: checkout.branch().to_string(),
+                base_branch: checkout.base_branch().to_string(),
+                base_commit: checkout.base_commit().to_string(),
+                base_moved_to: None,
+            });
+        });
+        Ok(checkout)
     }
 
     /// Waits until no other run works from the user's repository: as long as one may take, for the
@@ -210,8 +228,9 @@ impl Job {
 
     /// Commits what is different; else takes what an earlier run pushed and did not propose any more.
     pub(super) async fn commit(&self, checkout: &Checkout, answer: &str) -> Result<Work, RunError> {
+        let _phase = self.course.phase(Phase::Commit);
         let body = self.redaction.redact(&prompt::accomplished(answer));
-        let message = CommitMessage::new(&self.title(), &body);
+        let message = CommitMessage::new(&self.title(), &body, &self.course.trailers());
         let commit = publish::commit_all(&self.git, checkout, &self.author, &message).await;
         let commit = match (commit.map_err(RunError::Commit)?, checkout.start()) {
             (Some(commit), _) => commit,
@@ -220,10 +239,16 @@ impl Job {
         };
         let stat = publish::diff_stat(&self.git, checkout, commit).await;
         let stat = stat.map_err(RunError::Commit)?;
-        match stat.files {
-            0 => Err(RunError::NoChanges),
-            _ => Ok(Work { commit, stat }),
+        if stat.files == 0 {
+            return Err(RunError::NoChanges);
         }
+        let commits = publish::commits(&self.git, checkout, commit).await;
+        let commits = commits.map_err(RunError::Commit)?;
+        self.course.note(|record| {
+            record.commits = commits;
+            record.diff = Some(stat.into());
+        });
+        Ok(Work { commit, stat })
     }
 
     /// Makes sure, before more is published, that the job is still ours and the run is to go on.
@@ -241,11 +266,14 @@ impl Job {
 
     /// Pushes, and makes sure that the remote has it.
     pub(super) async fn push(&self, checkout: &Checkout, work: &Work) -> Result<(), RunError> {
+        let _phase = self.course.phase(Phase::Push);
         let branch = || checkout.branch().to_string();
         let pushed = publish::push(&self.git, checkout, work.commit).await;
         pushed.map_err(|source| RunError::Push { branch: branch(), source })?;
         let verified = publish::verify(&self.git, checkout, work.commit).await;
-        verified.map_err(|source| RunError::NotConfirmed { branch: branch(), source })
+        verified.map_err(|source| RunError::NotConfirmed { branch: branch(), source })?;
+        self.course.saved(checkout.branch().as_str(), work.commit);
+        Ok(())
     }
 
     /// Opens or refreshes the pull request, and makes sure that it is open at our commit.
@@ -255,9 +283,14 @@ impl Job {
         work: &Work,
         answer: &str,
     ) -> Result<PullRequest, RunError> {
+        let _phase = self.course.phase(Phase::PullRequest);
         let draft = PullRequestDraft {
             title: self.title(),
-            body: self.redaction.redact(&self.assignment.pull_request_body(answer, work.stat)),
+            body: self.redaction.redact(&self.assignment.pull_request_body(
+                answer,
+                work.stat,
+                &self.course.brief(),
+            )),
             head: checkout.branch().clone(),
             base: checkout.base_branch().clone(),
         };
@@ -267,10 +300,19 @@ impl Job {
         } else {
             forge::open_or_update(&self.forge, &draft, work.commit).await
         };
-        request.map_err(|source| {
+        let request = request.map_err(|source| {
             let branch = checkout.branch().to_string();
             RunError::PullRequest { branch, source }
-        })
+        })?;
+        self.course.note(|record| {
+            record.pull_request = Some(PullRequestFacts {
+                url: request.url.clone(),
+                number: request.number,
+                head: request.head_sha.clone(),
+                draft: false,
+            });
+        });
+        Ok(request)
     }
 
     fn title(&self) -> String {

@@ -57,7 +57,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 47] = [
+pub(super) const SETTING_NAMES: [&str; 49] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -96,6 +96,8 @@ pub(super) const SETTING_NAMES: [&str; 47] = [
     env::AGENT_DOCKER_MODE,
     env::AGENT_CACHE_DOCKER,
     env::AGENT_ON_HOST,
+    env::OUTCOME_FILE,
+    env::AGENT_IMAGE,
     env::AGENT_EGRESS,
     env::AGENT_EGRESS_ALLOW,
     env::AGENT_EGRESS_TRUSTED,

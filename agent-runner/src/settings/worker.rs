@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use api_client::Secret;
 use api_client::contract::env;
+use api_client::outcome::WorkerFacts;
 use url::Url;
 
 use super::{Layers, SettingsError, model};
@@ -138,6 +139,15 @@ impl WorkerCli {
             Self::OpenCode { .. } => WorkerKind::OpenCode.name(),
             Self::ClaudeCode { .. } => WorkerKind::ClaudeCode.name(),
         }
+    }
+
+    /// What the outcome of a run says of it.
+    pub(crate) fn facts(&self) -> WorkerFacts {
+        let model = match self {
+            Self::OpenCode { model, .. } => Some(model.clone()),
+            Self::ClaudeCode { model, .. } => model.clone(),
+        };
+        WorkerFacts { cli: self.name().to_owned(), version: None, model }
     }
 
     fn read(layers: &Layers) -> Result<Self, SettingsError> {

@@ -105,6 +105,23 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
+    /// One word for it, as the outcome of a run has it.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Refused(_) => "refused",
+            Self::AuthFailed(_) => "auth_failed",
+            Self::RateLimited(_) => "rate_limited",
+            Self::ModelUnavailable(_) => "model_unavailable",
+            Self::Failed(_) => "failed",
+            Self::Crashed(_) => "crashed",
+            Self::TimedOut(_) => "timed_out",
+            Self::Stalled(_) => "stalled",
+            Self::BudgetExhausted(_) => "budget_exhausted",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// The ending that an HTTP status of the model endpoint stands for.
     pub(crate) fn of_http_status(status: Option<u64>, message: String) -> Self {
         match status {

@@ -37,6 +37,8 @@ pub(crate) struct TurnReport {
     pub(crate) usage: Usage,
     /// The calls of its model, as the gateway counts them.
     pub(crate) calls: Totals,
+    /// Lines that were not understood.
+    pub(crate) unknown: u64,
 }
 
 impl TurnReport {
@@ -151,6 +153,7 @@ impl Listener {
             transcript: self.transcript.into_text(),
             usage: self.usage,
             calls: Totals::default(),
+            unknown: self.unknown,
         }
     }
 }

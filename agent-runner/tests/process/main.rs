@@ -4,6 +4,7 @@
 
 mod job;
 mod lease;
+mod outcome;
 mod publishing;
 mod refreshing;
 mod servers;

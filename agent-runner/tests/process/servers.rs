@@ -119,6 +119,20 @@ impl Scene {
         self.requests().iter().map(|request| request.what).collect()
     }
 
+    /// The entries in the ticket's log.
+    pub(crate) fn log_entries(&self) -> Vec<Value> {
+        let all = self.requests.lock().unwrap();
+        let entries = all.iter().filter(|request| request.what == "log");
+        entries.map(|entry| entry.body.clone()).collect()
+    }
+
+    /// What git says on the remote.
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        let origin = self.job.folder.path().join("origin");
+        let output = Command::new("git").current_dir(origin).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// The steps in the ticket's log.
     pub(crate) fn steps(&self) -> Vec<String> {
         let all = self.requests.lock().unwrap();

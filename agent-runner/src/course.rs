@@ -1,0 +1,275 @@
+//! The record of a run, kept while it goes, and what is told of it at the end: one
+//! [`OutcomeDocument`] for programs, a few lines for people.
+//!
+//! Invariants: what is recorded stays recorded however the run ends, also where it is cut short in the
+//! middle of a step; nothing leaves here without being redacted as a whole.
+
+mod brief;
+mod file;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use api_client::contract::AgentExit;
+use api_client::outcome::{
+    CheckFacts, Finding, OUTCOME_VERSION, OutcomeDocument, PhaseFacts, RescueFacts, TokenFacts,
+    TurnFacts, Verdict,
+};
+
+pub(crate) use self::brief::Brief;
+
+use crate::git::CommitId;
+use crate::redaction::Redaction;
+use crate::worker::TurnReport;
+
+/// Most findings that are kept: who has more of them, has a problem that this many show.
+const FINDINGS_MAX: usize = 200;
+
+/// A run as far as it has come. Copies share the record.
+#[derive(Clone, Debug)]
+pub(crate) struct Course(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    began: Instant,
+    redaction: Redaction,
+    file: Mutex<Option<PathBuf>>,
+    record: Mutex<OutcomeDocument>,
+}
+
+/// A part of a run, by the name in its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(dead_code, reason = "the rest of the run is not told of yet")]
+pub(crate) enum Phase {
+    /// Ticket and settings.
+    Prepare,
+    /// The repository is fetched.
+    Clone,
+    /// The repository's set-up command.
+    Setup,
+    /// A turn of the worker.
+    Worker,
+    /// The repository's check command.
+    Check,
+    /// What changed is committed.
+    Commit,
+    /// What changed is looked through.
+    Inspect,
+    /// The base is fetched again.
+    Freshness,
+    /// The branch is pushed, and the remote asked for it.
+    Push,
+    /// The pull request is found or opened, and read back.
+    PullRequest,
+    /// The app is told.
+    Complete,
+    /// Unfinished work is saved.
+    Rescue,
+    /// The work tree is given back.
+    CleanUp,
+}
+
+impl Phase {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Clone => "clone",
+            Self::Setup => "setup",
+            Self::Worker => "worker",
+            Self::Check => "check",
+            Self::Commit => "commit",
+            Self::Inspect => "inspect",
+            Self::Freshness => "freshness",
+            Self::Push => "push",
+            Self::PullRequest => "pull_request",
+            Self::Complete => "complete",
+            Self::Rescue => "rescue",
+            Self::CleanUp => "clean_up",
+        }
+    }
+}
+
+/// A part of a run that has begun; it ends when this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct PhaseGuard {
+    course: Course,
+    index: usize,
+    began: Instant,
+}
+
+impl Course {
+    /// A run that begins now.
+    pub(crate) fn new(redaction: Redaction) -> Self {
+        let record = OutcomeDocument {
+            version: OUTCOME_VERSION,
+            verdict: Verdict::Failed,
+            cause: AgentExit::WorkerFailed,
+            summary: String::new(),
+            job: None,
+            ticket: None,
+            repository: None,
+            commits: Vec::new(),
+            diff: None,
+            pull_request: None,
+            rescue: None,
+            checks: Vec::new(),
+            findings: Vec::new(),
+            turns: Vec::new(),
+            tokens: TokenFacts::default(),
+            money_usd: None,
+            phases: Vec::new(),
+            worker: None,
+            runner_version: env!("CARGO_PKG_VERSION").to_owned(),
+            image: None,
+        };
+        let (file, record) = (Mutex::default(), Mutex::new(record));
+        Self(Arc::new(Inner { began: Instant::now(), redaction, file, record }))
+    }
+
+    /// Names the file for the outcome, where one is wanted.
+    pub(crate) fn write_to(&self, file: Option<PathBuf>) {
+        if file.is_some() {
+            *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        }
+    }
+
+    /// Changes the record.
+    pub(crate) fn note(&self, change: impl FnOnce(&mut OutcomeDocument)) {
+        change(&mut self.record());
+    }
+
+    /// Begins a part of the run.
+    pub(crate) fn phase(&self, phase: Phase) -> PhaseGuard {
+        let began = Instant::now();
+        let mut record = self.record();
+        let index = record.phases.len();
+        record.phases.push(PhaseFacts {
+            name: phase.name().to_owned(),
+            began_millis: millis(began.duration_since(self.0.began)),
+            millis: 0,
+        });
+        drop(record);
+        PhaseGuard { course: self.clone(), index, began }
+    }
+
+    /// Notes a turn of the worker that began then.
+    pub(crate) fn turn(&self, turn: &TurnReport, began: Instant) {
+        let tokens = tokens_of(turn);
+        let mut record = self.record();
+        record.turns.push(TurnFacts {
+            ending: turn.ending.name().to_owned(),
+            detail: turn.ending.to_string(),
+            millis: millis(began.elapsed()),
+            tokens,
+            unknown_events: turn.unknown,
+        });
+        record.tokens.input += tokens.input;
+        record.tokens.cached += tokens.cached;
+        record.tokens.output += tokens.output;
+        if let Some(cost) = turn.calls.cost {
+            *record.money_usd.get_or_insert(0.0) += cost.dollars();
+        }
+    }
+
+    /// Notes a command of the repository.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no command is run yet"))]
+    pub(crate) fn check(&self, check: CheckFacts) {
+        self.record().checks.push(check);
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "nothing looks for them yet"))]
+    /// Notes what was found in the changes, in the place of what was found before.
+    pub(crate) fn findings(&self, mut findings: Vec<Finding>) {
+        findings.truncate(FINDINGS_MAX);
+        self.record().findings = findings;
+    }
+
+    /// Notes where the work is, should nothing more come of it.
+    pub(crate) fn saved(&self, branch: &str, commit: CommitId) {
+        let commit = commit.to_string();
+        self.record().rescue = Some(RescueFacts { branch: branch.to_owned(), commit });
+    }
+
+    /// What came of the run, without any known secret. `summary` is for people.
+    pub(crate) fn outcome(&self, cause: AgentExit, summary: &str) -> OutcomeDocument {
+        let mut outcome = self.record().clone();
+        // What is delivered needs no second place.
+        if cause == AgentExit::Delivered {
+            outcome.rescue = None;
+        }
+        outcome.verdict = verdict(cause, outcome.rescue.as_ref());
+        outcome.cause = cause;
+        outcome.summary = summary.to_owned();
+        file::redacted(outcome, &self.0.redaction)
+    }
+
+    /// Ends the run: its outcome goes to the file that was named. The outcome as text, for logs.
+    pub(crate) fn end(&self, cause: AgentExit, summary: &str) -> String {
+        let outcome = self.outcome(cause, summary);
+        let file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(file) = file
+            && let Err(error) = file::write(&file, &outcome)
+        {
+            tracing::error!(%error, file = %file.display(), "the outcome could not be written");
+        }
+        file::text(&outcome)
+    }
+
+    fn record(&self) -> MutexGuard<'_, OutcomeDocument> {
+        self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for PhaseGuard {
+    fn drop(&mut self) {
+        let elapsed = millis(self.began.elapsed());
+        if let Some(phase) = self.course.record().phases.get_mut(self.index) {
+            phase.millis = elapsed;
+        }
+    }
+}
+
+/// What a run came to that ended for this cause, with unfinished work saved there.
+fn verdict(cause: AgentExit, saved: Option<&RescueFacts>) -> Verdict {
+    match cause {
+        AgentExit::Delivered => Verdict::Delivered,
+        AgentExit::NoChanges => Verdict::NoChanges,
+        AgentExit::ChecksFailed => Verdict::ChecksFailed,
+        AgentExit::Blocked => Verdict::Blocked,
+        AgentExit::Misconfigured
+        | AgentExit::CloneFailed
+        | AgentExit::WorkerFailed
+        | AgentExit::DirectorFailed
+        | AgentExit::BudgetExhausted
+        | AgentExit::Cancelled
+        | AgentExit::PublishFailed
+        | AgentExit::AppUnreachable
+        | AgentExit::NotSupported
+        | AgentExit::Superseded
+        | AgentExit::OutOfMemory
+        | AgentExit::ProcessLimit => match saved {
+            Some(_) => Verdict::Partial,
+            None => Verdict::Failed,
+        },
+    }
+}
+
+/// As the gateway counted them, or as the CLI says where no call came through it.
+fn tokens_of(turn: &TurnReport) -> TokenFacts {
+    let counted = turn.calls.tokens;
+    if turn.calls.calls > 0 {
+        let input = counted.input.saturating_sub(counted.cached);
+        return TokenFacts { input, cached: counted.cached, output: counted.output };
+    }
+    TokenFacts { input: turn.usage.input, cached: turn.usage.cached, output: turn.usage.output }
+}
+
+/// Whole milliseconds.
+pub(crate) fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

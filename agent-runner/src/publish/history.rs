@@ -1,0 +1,46 @@
+//! What the commits of a branch are.
+
+use api_client::outcome::CommitFacts;
+use git2::{Repository, Sort};
+
+use super::{PublishError, on_thread};
+use crate::checkout::Checkout;
+use crate::git::{CommitId, Git};
+
+/// Most commits that are told of.
+const COMMITS_MAX: usize = 100;
+
+/// The commits that lead to this one beyond the base, newest first; at most a hundred.
+///
+/// # Errors
+/// When they cannot be read.
+pub(crate) async fn commits(
+    git: &Git,
+    checkout: &Checkout,
+    commit: CommitId,
+) -> Result<Vec<CommitFacts>, PublishError> {
+    let base = checkout.base_commit();
+    on_thread(checkout.shadow(), git.cancel(), move |repository| walk(&repository, commit, base))
+        .await
+}
+
+fn walk(
+    repository: &Repository,
+    commit: CommitId,
+    base: CommitId,
+) -> Result<Vec<CommitFacts>, git2::Error> {
+    let mut walk = repository.revwalk()?;
+    walk.set_sorting(Sort::TOPOLOGICAL)?;
+    walk.push(commit.oid())?;
+    walk.hide(base.oid())?;
+    let mut commits = Vec::new();
+    for id in walk.take(COMMITS_MAX) {
+        // History beyond what was fetched has no end that could be seen.
+        let Ok(id) = id else { break };
+        let Ok(commit) = repository.find_commit(id) else { break };
+        let subject = commit.summary_bytes().unwrap_or_default();
+        let subject = String::from_utf8_lossy(subject).into_owned();
+        commits.push(CommitFacts { id: id.to_string(), subject });
+    }
+    Ok(commits)
+}
