@@ -30,4 +30,5 @@ pub mod llm;
     reason = "what is not as it has to be ends the test"
 )]
 pub mod modes;
+pub mod samples;
 pub mod server;

@@ -20,6 +20,7 @@ use clap::Parser;
 use integration_tests::harness::{
     App, AppProxy, Engine, EngineProxy, Home, Memory, Starts, cpu_time, eventually, memory,
 };
+use integration_tests::samples::Samples;
 use tokio::io::AsyncWriteExt;
 
 /// What the coordinator costs: claim to running container, and idle memory and processor time.
@@ -101,10 +102,6 @@ async fn idle(proxy: &AppProxy, seconds: u32) -> Idle {
     Idle { kib: now, cpu_percent: 100.0 * used.as_secs_f64() / watched.as_secs_f64() }
 }
 
-/// Milliseconds, in the order in which they were measured.
-#[derive(Default)]
-struct Samples(Vec<f64>);
-
 struct Measured {
     /// Through the coordinator, and bare.
     samples: [Samples; 2],
@@ -137,7 +134,7 @@ async fn measure_starts(
                 0 => through_the_coordinator(&home, app, project, proxy, &watch).await,
                 _ => bare(engine, spec.clone(), &watch).await,
             };
-            samples[way as usize].0.push(took);
+            samples[way as usize].push(took);
         }
     }
     let Memory { now, .. } = memory(coordinator.pid());
@@ -226,30 +223,4 @@ fn millis(time: SystemTime) -> f64 {
 
 fn kib_to_mib(kib: u64) -> f64 {
     kib as f64 / 1024.0
-}
-
-impl Samples {
-    fn sorted(&self) -> Vec<f64> {
-        let mut sorted = self.0.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted
-    }
-
-    fn median(&self) -> f64 {
-        let sorted = self.sorted();
-        let half = sorted.len() / 2;
-        if sorted.len() % 2 == 1 {
-            sorted[half]
-        } else {
-            f64::midpoint(sorted[half - 1], sorted[half])
-        }
-    }
-}
-
-impl std::fmt::Display for Samples {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sorted = self.sorted();
-        let (count, median) = (sorted.len(), self.median());
-        write!(f, "{count:>4} {median:>7.1} {:>7.1} {:>7.1}", sorted[0], sorted[count - 1])
-    }
 }
