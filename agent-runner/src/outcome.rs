@@ -11,6 +11,7 @@ use crate::inner_docker::InnerDockerError;
 use crate::model_gateway::ModelGatewayError;
 use crate::pressure::Limit;
 use crate::processes::NotAlone;
+use crate::project_file::ProjectFileError;
 use crate::publish::PublishError;
 use crate::report::Step;
 use crate::settings::SettingsError;
@@ -86,6 +87,9 @@ pub(crate) enum RunError {
     /// The repository could not be fetched.
     #[error("the repository could not be fetched")]
     Checkout(#[source] CheckoutError),
+    /// What the repository says of runs on it cannot be used.
+    #[error(transparent)]
+    ProjectFile(#[from] ProjectFileError),
     /// The inner Docker engine cannot be offered.
     #[error(transparent)]
     InnerDocker(#[from] InnerDockerError),
@@ -212,6 +216,7 @@ impl RunError {
             | Self::Author(_)
             | Self::Forge(_)
             | Self::App(_)
+            | Self::ProjectFile(_)
             | Self::Model(ModelGatewayError::Key { .. }) => AgentExit::Misconfigured,
             Self::Turn(Ending::BudgetExhausted(_)) => AgentExit::BudgetExhausted,
             // The app answers, and says that key or ids are wrong.

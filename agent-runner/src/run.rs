@@ -146,7 +146,8 @@ impl Run {
             attempted: "make a folder for the job",
             source,
         })?;
-        let done = carry_out(&job, &start, folder.path(), reporter, late).await;
+        let layers = &mut self.layers;
+        let done = carry_out(job, layers, &start, folder.path(), reporter, late).await;
         let _phase = self.course.phase(Phase::CleanUp);
         // What is done stays done, whatever becomes of the files.
         late.run_until_cancelled(folder.remove()).await;
@@ -193,7 +194,8 @@ impl Run {
 
 /// The work on a checkout, and the end of its use.
 async fn carry_out(
-    job: &Job,
+    mut job: Job,
+    layers: &mut Layers,
     start: &Start,
     folder: &Path,
     reporter: &Reporter,
@@ -204,8 +206,13 @@ async fn carry_out(
     let checkout = late.run_until_cancelled(job.check_out(folder, &branch, reporter)).await;
     drop(phase);
     let checkout = checkout.unwrap_or(Err(RunError::CutShort))?;
-    let delivery = deliver(job, &checkout, folder, start.docker, reporter);
-    let done = late.run_until_cancelled(delivery).await.unwrap_or(Err(RunError::CutShort));
+    let done = match job.heed_project_file(&checkout, layers) {
+        Ok(()) => {
+            let delivery = deliver(&job, &checkout, folder, start.docker, reporter);
+            late.run_until_cancelled(delivery).await.unwrap_or(Err(RunError::CutShort))
+        }
+        Err(error) => Err(error),
+    };
     late.run_until_cancelled(job.give_back(checkout)).await;
     done
 }

@@ -1,8 +1,9 @@
 //! Settings, in one place: their names, defaults, and what is allowed.
 //!
 //! They are read in two stages. [`Start`] is what it takes to speak to the app; [`Settings`] is the
-//! rest, for which the app's own settings count as well. Precedence: environment, job document, the
-//! app's settings, default; a blank value counts as not set.
+//! rest, for which the app's own settings count as well, and, once it is there, the repository's project
+//! file ([`Settings::heed`]). Precedence: environment, job document, the app's settings, project file,
+//! default; a blank value counts as not set.
 
 mod document;
 mod egress;
@@ -10,6 +11,7 @@ mod handover;
 mod layers;
 mod model;
 mod origin;
+mod project;
 mod worker;
 
 use std::path::PathBuf;

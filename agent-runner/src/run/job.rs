@@ -20,6 +20,7 @@ use crate::git::{BranchName, CommitId, Git, Source};
 use crate::inner_docker::given_socket;
 use crate::outcome::{Published, RunError};
 use crate::processes;
+use crate::project_file::ProjectFile;
 use crate::prompt::{self, Assignment};
 use crate::publish::{self, Author, CommitMessage, DiffStat};
 use crate::redaction::Redaction;
@@ -49,6 +50,7 @@ pub(super) struct Job {
     plain: Vec<(String, String)>,
     docker_host: Option<String>,
     inner_layers: InnerLayers,
+    project: ProjectFile,
     user: Option<WorkerUser>,
     _refresh: Option<RefreshServer>,
 }
@@ -94,6 +96,7 @@ impl Job {
             user: worker_user(layers, docker, docker_host.as_deref(), &settings),
             docker_host,
             inner_layers: settings::inner_layers(layers),
+            project: ProjectFile::default(),
             settings,
             assignment,
             redaction: redaction.clone(),
@@ -157,6 +160,16 @@ impl Job {
             });
         });
         Ok(checkout)
+    }
+
+    /// Reads the repository's project file, and settles what it may settle.
+    pub(super) fn heed_project_file(
+        &mut self,
+        checkout: &Checkout,
+        layers: &mut Layers,
+    ) -> Result<(), RunError> {
+        self.project = ProjectFile::of(checkout)?;
+        Ok(self.settings.heed(layers, &self.project.worker)?)
     }
 
     /// Waits until no other run works from the user's repository: as long as one may take, for the

@@ -1,5 +1,6 @@
 //! Where a value comes from: environment before job document before the app's settings before the
-//! default. A blank value counts as not set, at every layer.
+//! repository's project file (for the few names that it may set) before the default. A blank value
+//! counts as not set, at every layer.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,9 +14,13 @@ use url::Url;
 
 use super::SettingsError;
 use super::handover::Handover;
+use crate::project_file::WorkerWishes;
 
 /// Longest turn or silence that can be asked for, in seconds: a week.
 const SECONDS_MAX: u64 = 7 * 24 * 3600;
+
+/// What stands for the model until the project file is read.
+const MODEL_TO_COME: &str = "(the repository's choice)";
 
 /// Longest part of a wrong value that an error shows, in characters.
 const SHOWN_MAX_CHARS: usize = 80;
@@ -25,6 +30,15 @@ pub(crate) struct Layers {
     handover: Handover,
     document: JobDocument,
     context: AgentEnv,
+    project: ProjectLayer,
+}
+
+/// What the repository's project file wishes.
+enum ProjectLayer {
+    /// It is not there yet, and may name a model: until then one that is missing is taken for this.
+    Unread { model: Secret },
+    /// It is known.
+    Read { mode: Option<Secret>, model: Option<Secret> },
 }
 
 /// Where a value came from.
@@ -36,6 +50,8 @@ pub(crate) enum Layer {
     JobDocument,
     /// The settings of the app, sent with the ticket.
     App,
+    /// The repository's project file.
+    Project,
 }
 
 impl fmt::Display for Layer {
@@ -44,6 +60,7 @@ impl fmt::Display for Layer {
             Self::Environment => "from the environment",
             Self::JobDocument => "from the job document",
             Self::App => "from the app's settings",
+            Self::Project => "from .terarchitect.toml in the default branch",
         })
     }
 }
@@ -72,12 +89,20 @@ impl Layers {
                 })?
             }
         };
-        Ok(Self { handover, document, context: AgentEnv::default() })
+        let project = ProjectLayer::Unread { model: Secret::from(MODEL_TO_COME) };
+        Ok(Self { handover, document, context: AgentEnv::default(), project })
     }
 
     /// Adds the app's settings as the layer below the job document.
     pub(crate) fn add_context(&mut self, context: AgentEnv) {
         self.context = context;
+    }
+
+    /// Adds what the repository's project file wishes, as the last layer before the defaults.
+    pub(super) fn add_project(&mut self, wishes: &WorkerWishes) {
+        let value = |wish: &Option<String>| wish.as_deref().map(Secret::from);
+        self.project =
+            ProjectLayer::Read { mode: value(&wishes.mode), model: value(&wishes.model) };
     }
 
     /// Every value of every layer that is secret by its name, or by credentials in it.
@@ -110,7 +135,7 @@ impl Layers {
 
     /// The first of several names for one setting; an earlier layer wins over an earlier name.
     pub(super) fn find_any<'l>(&'l self, names: &[&'l str]) -> Option<Found<'l>> {
-        [Layer::Environment, Layer::JobDocument, Layer::App].into_iter().find_map(|from| {
+        Layer::ALL.into_iter().find_map(|from| {
             names.iter().find_map(|name| {
                 let value = self.value(from, name).filter(|value| !value.is_blank())?;
                 Some(Found { name, value, from })
@@ -120,7 +145,12 @@ impl Layers {
 
     /// A value of the environment or the job document: one that is not the app's to set.
     pub(crate) fn handed_over<'l>(&'l self, name: &'l str) -> Option<Found<'l>> {
-        self.find(name).filter(|found| found.from != Layer::App)
+        self.given(name).filter(|found| found.from != Layer::App)
+    }
+
+    /// A value that is not the repository's to set.
+    pub(super) fn given<'l>(&'l self, name: &'l str) -> Option<Found<'l>> {
+        self.find(name).filter(|found| found.from != Layer::Project)
     }
 
     fn value(&self, layer: Layer, name: &str) -> Option<&Secret> {
@@ -128,6 +158,7 @@ impl Layers {
             Layer::Environment => self.handover.environment(name),
             Layer::JobDocument => self.document.get(name),
             Layer::App => self.context.get(name),
+            Layer::Project => self.project.get(name),
         }
     }
 
@@ -137,6 +168,22 @@ impl Layers {
         purpose: &'static str,
     ) -> Result<Found<'l>, SettingsError> {
         self.find(name).ok_or(SettingsError::Missing { name, purpose })
+    }
+}
+
+impl Layer {
+    /// The strongest first.
+    const ALL: [Self; 4] = [Self::Environment, Self::JobDocument, Self::App, Self::Project];
+}
+
+impl ProjectLayer {
+    fn get(&self, name: &str) -> Option<&Secret> {
+        match (self, name) {
+            (Self::Unread { model }, env::WORKER_MODEL) => Some(model),
+            (Self::Read { mode, .. }, env::WORKER_MODE) => mode.as_ref(),
+            (Self::Read { model, .. }, env::WORKER_MODEL) => model.as_ref(),
+            _ => None,
+        }
     }
 }
 

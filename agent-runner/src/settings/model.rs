@@ -73,10 +73,11 @@ fn anthropic() -> Result<Url, SettingsError> {
     })
 }
 
-/// The models that may be asked, the worker's own among them.
+/// The models that may be asked, the worker's own among them. A model that the repository chooses must
+/// be in the list.
 pub(super) fn models(layers: &Layers) -> Option<Vec<String>> {
     let names = layers.find(env::WORKER_MODELS)?.text();
-    let own = layers.find(env::WORKER_MODEL).map(|model| model.text());
+    let own = layers.given(env::WORKER_MODEL).map(|model| model.text());
     let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
     Some(names.map(str::to_owned).chain(own).collect())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use api_client::wire::WorkerContext;
 
 use super::*;
+use crate::project_file::WorkerWishes;
 
 const TICKET: &str = "93863a0a-985e-474b-a6b2-40a89654e6bf";
 const PROJECT: &str = "b0acb5a0-d0bc-4738-89d0-347ecd318506";
@@ -37,6 +38,13 @@ fn app_settings(json: &str) -> api_client::wire::AgentEnv {
 
 fn settings(layers: &Layers) -> Result<Settings, SettingsError> {
     Settings::read(layers, None)
+}
+
+/// The settings of a run on a repository that has no project file.
+fn without_project_file(more: &[(&'static str, &'static str)]) -> Result<Settings, SettingsError> {
+    let mut layers = with(&TASK_RUN, more);
+    let mut settings = settings(&layers)?;
+    settings.heed(&mut layers, &WorkerWishes::default()).map(|()| settings)
 }
 
 #[test]
@@ -175,11 +183,11 @@ fn an_unknown_worker_lists_the_allowed_ones() {
 #[test]
 fn opencode_needs_endpoint_and_model_and_claude_code_only_a_key() {
     for missing in ["WORKER_LLM_URL", "WORKER_MODEL", "WORKER_API_KEY"] {
-        let error = settings(&with(&TASK_RUN, &[(missing, "")])).unwrap_err().to_string();
+        let error = without_project_file(&[(missing, "")]).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{missing} is not set")), "{error}");
     }
     let claude = [("WORKER_MODE", "claude-code"), ("WORKER_LLM_URL", ""), ("WORKER_MODEL", "")];
-    let worker = settings(&with(&TASK_RUN, &claude)).unwrap().worker;
+    let worker = without_project_file(&claude).unwrap().worker;
     assert_eq!(worker.cli, WorkerCli::ClaudeCode { endpoint: None, model: None });
 }
 
