@@ -104,9 +104,10 @@ pub mod env {
     /// environment alone, so that no project's settings can say it.
     pub const AGENT_ON_HOST: &str = "AGENT_ON_HOST";
     /// File into which the runner writes an [`OutcomeDocument`](crate::outcome::OutcomeDocument) at its
-    /// end: the folder is there, the file is replaced as a whole.
+    /// end: the folder is there, the file is replaced as a whole. Not the app's to set.
     pub const OUTCOME_FILE: &str = "AGENT_OUTCOME_FILE";
-    /// The image that a run in a container was started from, for its outcome.
+    /// The image that a run in a container was started from, for its outcome: `name@sha256:…`, or
+    /// `name (sha256:…)` where the engine built it.
     pub const AGENT_IMAGE: &str = "AGENT_IMAGE";
     /// `stdin` when a [`JobDocument`](super::JobDocument) is to be read from standard input.
     pub const JOB_DOCUMENT: &str = "TERARCHITECT_JOB_DOCUMENT";

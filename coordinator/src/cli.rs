@@ -27,6 +27,8 @@ pub(crate) enum Action {
     Run(Run),
     /// Show what the running coordinator does: jobs, outcomes that wait, why nothing is claimed.
     Status(Show),
+    /// List jobs that have ended, the latest first: what they came to, and where the work is.
+    Jobs(Jobs),
     /// Have the running coordinator claim nothing until `resume`; a restart changes nothing about it.
     Pause(Plain),
     /// Have it claim again after `pause` or `drain`.
@@ -85,6 +87,20 @@ pub(crate) struct Show {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+    /// The settings: the state directory is the one that counts.
+    #[command(flatten)]
+    pub(crate) settings: Flags,
+}
+
+/// Arguments of `coordinator jobs`.
+#[derive(Args, Debug)]
+pub(crate) struct Jobs {
+    /// Print one JSON array, with all that is kept.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How many at most.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub(crate) limit: usize,
     /// The settings: the state directory is the one that counts.
     #[command(flatten)]
     pub(crate) settings: Flags,

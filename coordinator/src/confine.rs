@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use api_client::contract::env;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -18,6 +19,9 @@ use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
 
 /// Exit code when the agent was not begun: no program of ours ends with it, nor does `agent-runner`.
 pub(crate) const NOT_CONFINED: u8 = 125;
+
+/// The file among the agent's temporary ones that it leaves its outcome in.
+pub(crate) const OUTCOME: &str = "agent-runner-outcome.json";
 
 /// Where programs put what is temporary.
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
@@ -93,7 +97,9 @@ pub(crate) fn confine(order: &Confine, tell: impl Fn(&str)) -> ConfineError {
         Some((program, arguments)) => (PathBuf::from(program), arguments),
         None => (PathBuf::new(), &[][..]),
     };
-    let source = Command::new(&program).args(arguments).env("TMPDIR", place).exec();
+    let mut command = Command::new(&program);
+    command.args(arguments).env(env::OUTCOME_FILE, place.join(OUTCOME)).env("TMPDIR", place);
+    let source = command.exec();
     ConfineError::Program { program, source }
 }
 

@@ -1,8 +1,8 @@
 //! The keeper of one agent on this host: a process of its own that outlives the coordinator, keeps
 //! the agent's log and writes down how it ended.
 //!
-//! Its order: its own number on disk → document read → agent started → agent's number on disk → document delivered → end on
-//! disk. It acts for one job and ends with it.
+//! Its order: its own number on disk → document read → agent started → agent's number on disk → document
+//! delivered → what the agent came to, and its end, on disk. It acts for one job and ends with it.
 
 mod note;
 mod scope;
@@ -24,14 +24,15 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
-use crate::confine::NOT_CONFINED;
+use crate::collect::{Unusable, of_host};
+use crate::confine::{NOT_CONFINED, OUTCOME};
 use crate::engine::ExitFacts;
 use crate::ledger::HostProcess;
 use crate::output::Output;
 use crate::process::children_of;
 
 pub(crate) use note::{
-    HostNote, folders, latest, read_end, read_keeper, read_runner, remove_notes,
+    HostNote, folders, latest, outcome_file, read_end, read_keeper, read_runner, remove_notes,
 };
 pub(crate) use scope::{SLICE, kill_scope, unit_of};
 
@@ -188,6 +189,7 @@ async fn stay(
     let out_of_memory = scope::ran_out_of_memory(&order.dir);
     end_leftovers(order).await;
     output.finish().await;
+    keep_outcome(order, redactor);
     let code = status.map_or(-1, code);
     if code == i64::from(NOT_CONFINED) && !output.runner_may_have_begun() {
         let tail = output.tail();
@@ -197,6 +199,22 @@ async fn stay(
         };
     }
     HostNote::Ended { code, out_of_memory }
+}
+
+/// Takes the agent's outcome out of its temporary files, which are removed. No one else writes there any
+/// more; without it the job goes on.
+fn keep_outcome(order: &Keep, redactor: &Redactor) {
+    let kept = match of_host(&order.dir.join(TEMPORARY).join(OUTCOME)) {
+        Ok(bytes) => {
+            let text = redactor.redact(&String::from_utf8_lossy(&bytes)).into_owned();
+            note::write_outcome(&order.dir, &text).map_err(|error| error_chain(&error))
+        }
+        Err(Unusable::Missing) => Ok(()),
+        Err(unusable) => Err(unusable.to_string()),
+    };
+    if let Err(problem) = kept {
+        complain(&format!("the agent's outcome is not kept: {problem}"));
+    }
 }
 
 /// Ends what the agent has left, wherever it went: the rest of its scope, and every process that has

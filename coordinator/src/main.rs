@@ -10,6 +10,7 @@ mod check;
 mod claim;
 mod cli;
 mod clock;
+mod collect;
 mod config;
 mod confine;
 mod context;
@@ -21,6 +22,7 @@ mod forge_token;
 mod gate;
 mod github_app;
 mod headroom;
+mod history;
 mod home_engine;
 mod housekeeping;
 mod identity;
@@ -59,7 +61,8 @@ use api_client::error_chain;
 use clap::Parser;
 
 use crate::cli::{
-    Action, Check, Cli, ConfineArguments, Drain, Gc, KeepArguments, Plain, Run, Show, ShowConfig,
+    Action, Check, Cli, ConfineArguments, Drain, Gc, Jobs, KeepArguments, Plain, Run, Show,
+    ShowConfig,
 };
 use crate::config::{Environment, Flags, Form, Loaded};
 use crate::confine::{Confine, Ids, NOT_CONFINED};
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().action {
         Action::Run(arguments) => run(&arguments),
         Action::Status(arguments) => block_on(show_status(&arguments)),
+        Action::Jobs(arguments) => show_jobs(&arguments),
         Action::Pause(arguments) => block_on(command(&arguments, Request::Pause)),
         Action::Resume(arguments) => block_on(command(&arguments, Request::Resume)),
         Action::Drain(arguments) => block_on(drain(&arguments)),
@@ -159,6 +163,15 @@ async fn show_status(arguments: &Show) -> Result<ExitCode, Failure> {
         .map_err(|error| operated(&error))?;
     let json = arguments.json;
     say(&if json { operate::status_json(&status) } else { operate::status_text(&status) });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show_jobs(arguments: &Jobs) -> Result<ExitCode, Failure> {
+    let state_dir = state_dir(&arguments.settings)?;
+    let jobs =
+        operate::ended_jobs(&state_dir, arguments.limit).map_err(|error| operated(&error))?;
+    let json = arguments.json;
+    say(&if json { operate::jobs_json(&jobs) } else { operate::jobs_text(&jobs, clock::now()) });
     Ok(ExitCode::SUCCESS)
 }
 

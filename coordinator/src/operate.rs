@@ -1,7 +1,9 @@
 //! The commands of an operator to the running coordinator, and what they print.
 
+mod ended;
 mod show;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,9 +14,11 @@ use crate::config::{self, ConfigErrors, Environment, Flags};
 use crate::context::Mode;
 use crate::control::{Answer, ControlError, Request, ask};
 use crate::daemon::{Daemon, StartError};
+use crate::history::{self, EndedJob};
 use crate::housekeeping::{Deed, Occasion, Swept, sweep};
 use crate::ledger::LedgerError;
 
+pub(crate) use ended::{jobs_json, jobs_text};
 pub(crate) use show::{status_json, status_text, swept_json, swept_text};
 
 /// Between two looks at a coordinator that drains.
@@ -33,6 +37,12 @@ pub(crate) enum OperateError {
     NotDraining,
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error("cannot list the logs in the state directory {}", state_dir.display())]
+    History {
+        state_dir: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("nothing was removed")]
     Sweep(#[from] LedgerError),
 }
@@ -56,6 +66,16 @@ pub(crate) async fn status(state_dir: &Path) -> Result<crate::board::StatusView,
         Answer::Status(status) => Ok(status),
         _ => Err(OperateError::Confused),
     }
+}
+
+/// The jobs that ended last, whether a coordinator runs or not.
+pub(crate) fn ended_jobs(state_dir: &Path, most: usize) -> Result<Vec<EndedJob>, OperateError> {
+    let mut jobs = history::all(state_dir).map_err(|source| {
+        let state_dir = state_dir.to_owned();
+        OperateError::History { state_dir, source }
+    })?;
+    jobs.truncate(most);
+    Ok(jobs)
 }
 
 /// Waits until a coordinator that drains has ended, telling how many jobs are left.

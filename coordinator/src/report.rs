@@ -13,11 +13,13 @@ use backon::BackoffBuilder;
 use tokio::time::sleep;
 
 use crate::board::{JobStage, Trouble};
+use crate::collect::Collected;
 use crate::context::{Context, Mode};
+use crate::history::{ended_job, keep, kept, told};
 use crate::job::Finished;
 use crate::keeper::remove_notes;
 use crate::ledger::{JobRef, Record, Runs};
-use crate::outcome::{Cause, Outcome};
+use crate::outcome::Outcome;
 
 /// Between two tries once the growing delays are used up, and after a refusal that only a mended
 /// key can end.
@@ -81,13 +83,14 @@ async fn is_over(ctx: &Context, record: &Record) -> bool {
 
 async fn deliver(ctx: &Context, finished: &Finished) {
     let job = &finished.record.job;
-    if let Outcome::Failed(cause) = &finished.outcome {
-        log_failure(ctx, &finished.record, cause, &finished.tail).await;
+    let reason = reason(ctx, finished).await;
+    if finished.outcome.is_failure() {
+        log_failure(ctx, &finished.record, &reason, &finished.tail).await;
     }
     let mut waits = delays(7).build();
     let mut unknown = Unknown::default();
     loop {
-        let answer = tell(ctx, finished).await;
+        let answer = tell(ctx, finished, &reason).await;
         let wait = match verdict(&answer) {
             Verdict::Settled => return,
             Verdict::SettledOtherwise(error) => {
@@ -123,13 +126,14 @@ async fn deliver(ctx: &Context, finished: &Finished) {
     }
 }
 
-async fn tell(ctx: &Context, finished: &Finished) -> Result<(), ApiError> {
+async fn tell(ctx: &Context, finished: &Finished, reason: &str) -> Result<(), ApiError> {
     let Finished { record, outcome, .. } = finished;
     let (job, claim_id) = (record.job.job_id, record.claim_id());
     match outcome {
         Outcome::Failed(cause) => {
             let cause_name = Some(cause.name().to_owned());
-            let failure = JobFailure { reason: redacted(ctx, cause), cause: cause_name, claim_id };
+            let reason = reason.to_owned();
+            let failure = JobFailure { reason, cause: cause_name, claim_id };
             ctx.api().fail_job(job, &failure).await
         }
         Outcome::Completed | Outcome::Superseded => {
@@ -182,14 +186,14 @@ fn verdict(answer: &Result<(), ApiError>) -> Verdict<'_> {
 }
 
 /// Puts the cause and the end of the output on the ticket, where people look first.
-async fn log_failure(ctx: &Context, record: &Record, cause: &Cause, tail: &str) {
+async fn log_failure(ctx: &Context, record: &Record, reason: &str, tail: &str) {
     let job = &record.job;
     let Some(ticket) = job.ticket else { return };
     let image = record.digest.as_ref().map(|digest| format!(" (image {digest})"));
     let entry = LogEntry {
         session_id: format!("coordinator-{}", job.job_id),
         step: "agent_failed".to_owned(),
-        summary: redacted(ctx, cause) + &image.unwrap_or_default(),
+        summary: format!("{reason}{}", image.unwrap_or_default()),
         raw_output: (!tail.is_empty()).then(|| tail.to_owned()),
     };
     let api = ctx.api();
@@ -199,9 +203,25 @@ async fn log_failure(ctx: &Context, record: &Record, cause: &Cause, tail: &str) 
     }
 }
 
-/// A cause as it may be told: it can quote what a container or the engine said.
-fn redacted(ctx: &Context, cause: &Cause) -> String {
-    ctx.redactor(&AgentEnv::default()).redact(&cause.to_string()).into_owned()
+/// Why a job failed, as it may be told: it can quote what a container or the engine said. With it comes
+/// what the agent says itself, above all where its work is.
+async fn reason(ctx: &Context, finished: &Finished) -> String {
+    let Finished { record, outcome, .. } = finished;
+    let Outcome::Failed(cause) = outcome else { return String::new() };
+    let ended = match kept(ctx, record).await {
+        Some(ended) => ended,
+        // It never came as far as an agent.
+        None => {
+            let ended = ended_job(ctx, record, outcome, Collected::default());
+            keep(ctx, ended.clone()).await;
+            ended
+        }
+    };
+    let cause = ctx.redactor(&AgentEnv::default()).redact(&cause.to_string()).into_owned();
+    match ended.believed().map(told).filter(|told| !told.is_empty()) {
+        Some(told) => format!("{cause}; the agent: {told}"),
+        None => cause,
+    }
 }
 
 async fn clean_up(ctx: &Context, job: &JobRef) {

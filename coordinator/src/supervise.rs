@@ -46,6 +46,16 @@ pub(crate) enum AgentEnd {
     KeeperGone,
 }
 
+impl AgentEnd {
+    /// The exit code of an agent that had its document and came to an end of its own.
+    pub(crate) const fn exit(&self) -> Option<i64> {
+        match self {
+            Self::Exited(facts) | Self::ExitedUnseen(facts) => Some(facts.code),
+            Self::NeverBegan(_) | Self::NoAgent(_) | Self::Gone | Self::KeeperGone => None,
+        }
+    }
+}
+
 /// How the watch ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Watched {

@@ -12,9 +12,11 @@ use tokio::time::sleep;
 
 use self::start::begin;
 use crate::board::JobStage;
+use crate::collect::{Collected, collect};
 use crate::context::Context;
 use crate::engine::ContainerRef;
 use crate::forge_token::{ForgeToken, keep_fresh};
+use crate::history::{ended_job, keep, told};
 use crate::job::{Adopted, Claimed, Finished, Keeper, Place};
 use crate::keeper::{latest, read_keeper};
 use crate::ledger::{Record, Stage};
@@ -31,8 +33,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// Where a job stands after its agent was watched.
 #[derive(Debug)]
 enum After {
-    /// It ended, with this outcome and these last words.
-    Ended { outcome: Outcome, tail: String },
+    /// It ended, with this outcome and these last words, and told this about itself.
+    Ended { outcome: Outcome, tail: String, collected: Collected },
     /// No agent began: why.
     NeverBegan { problem: String, tail: String },
     /// The coordinator leaves, and the job stays as its record has it.
@@ -41,8 +43,8 @@ enum After {
 
 impl After {
     /// An end of which there are no words.
-    const fn ended(outcome: Outcome) -> Self {
-        Self::Ended { outcome, tail: String::new() }
+    fn ended(outcome: Outcome) -> Self {
+        Self::Ended { outcome, tail: String::new(), collected: Collected::default() }
     }
 }
 
@@ -126,10 +128,11 @@ async fn redactor_again(ctx: &Context, record: &Record, place: &Place) -> Redact
 
 /// What the app will be told.
 async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished> {
-    let (outcome, tail) = match after {
-        After::Ended { outcome, tail } => (outcome, tail),
+    let (outcome, tail, collected) = match after {
+        After::Ended { outcome, tail, collected } => (outcome, tail, collected),
         After::NeverBegan { problem, tail } => {
-            (Outcome::Failed(Cause::of_start_failure(problem)), tail)
+            let outcome = Outcome::Failed(Cause::of_start_failure(problem));
+            (outcome, tail, Collected::default())
         }
         After::Detached => return None,
     };
@@ -141,9 +144,15 @@ async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished>
         let error = error_chain(&error);
         tracing::warn!(error, "the image of the project was not recorded");
     }
+    let said = collected.believed().map(told);
+    // Before the record, which says that nothing is to be had of the container any more.
+    keep(ctx, ended_job(ctx, &record, &outcome, collected)).await;
     let finished = Finished::on_disk(&ctx.ledger, &record, outcome, tail).await;
     let digest = record.digest.as_ref().map(tracing::field::display);
-    tracing::info!(job.id = %record.job.job_id, image.digest = digest, "job {}", finished.outcome);
+    tracing::info!(
+        job.id = %record.job.job_id, image.digest = digest, agent.said = said,
+        "job {}", finished.outcome
+    );
     Some(finished)
 }
 
@@ -172,7 +181,7 @@ async fn watch(
         Watched::Ended(end, reason) => (end, reason),
         Watched::Detached => return After::Detached,
     };
-    let tail = match place {
+    let tail = match &place {
         Place::Container(_) => {
             // The agent's own words: those of a gateway can be very many.
             let tail = output.tail();
@@ -183,8 +192,18 @@ async fn watch(
         // Its keeper does not know the tokens that came later.
         Place::Host(_) => secrets.redact(&tail_of_file(&ctx.log_path(record.job.job_id)).await),
     };
+    let collected = match end.exit() {
+        Some(code) => {
+            let collecting = Box::pin(collect(ctx, record.job.job_id, &place, code, &secrets));
+            match ctx.shutdown.detach.run_until_cancelled(collecting).await {
+                Some(collected) => collected,
+                None => return After::Detached,
+            }
+        }
+        None => Collected::default(),
+    };
     match verdict(end, reason, began, record.lease) {
-        Verdict::Ended(outcome) => After::Ended { outcome, tail },
+        Verdict::Ended(outcome) => After::Ended { outcome, tail, collected },
         Verdict::NeverBegan(problem) => After::NeverBegan { problem, tail },
     }
 }

@@ -7,7 +7,7 @@ use api_client::{ProjectId, Secret};
 use super::Config;
 
 /// What the coordinator alone says about a job: names that are not the app's to set.
-const FACTS: [&str; 16] = [
+const FACTS: [&str; 18] = [
     env::API_URL,
     env::JOB_ID,
     env::JOB_KIND,
@@ -24,6 +24,8 @@ const FACTS: [&str; 16] = [
     env::CLAIM_ID,
     env::REFRESH_SOCKET,
     env::MODEL_GATEWAY_KEY,
+    env::OUTCOME_FILE,
+    env::AGENT_IMAGE,
 ];
 
 impl Config {

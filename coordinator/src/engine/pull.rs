@@ -32,6 +32,14 @@ const LOGIN_HEADER: &str = "x-registry-auth";
 #[serde(transparent)]
 pub(crate) struct ImageDigest(String);
 
+impl ImageDigest {
+    /// The same for people, where the engine's own id would tell them nothing: with the name that was
+    /// asked for.
+    pub(crate) fn with_name(&self, name: &str) -> String {
+        if self.0.starts_with("sha256:") { format!("{name} ({self})") } else { self.0.clone() }
+    }
+}
+
 impl fmt::Display for ImageDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

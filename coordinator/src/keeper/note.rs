@@ -1,5 +1,5 @@
 //! What a keeper writes down for whoever supervises the job: its own
-//! process, the agent's, and its end. Three files of one folder, each whole or not there.
+//! process, the agent's, and its end; and what the agent left of its run. Files of one folder, each whole or not there.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::{HostProcess, LedgerError, write_json};
+use crate::ledger::{Existing, HostProcess, LedgerError, write_durably, write_json};
 
 /// How an agent on this host ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,11 @@ pub(super) fn write_end(dir: &Path, end: &HostNote) -> Result<(), LedgerError> {
     write_json(&end_file(dir), end)
 }
 
+/// Keeps what the agent came to.
+pub(super) fn write_outcome(dir: &Path, text: &str) -> Result<(), LedgerError> {
+    write_durably(dir, &outcome_file(dir), text.as_bytes(), Existing::Replace)
+}
+
 /// The keeper's process, once it has begun.
 pub(crate) fn read_keeper(dir: &Path) -> Option<HostProcess> {
     read(&keeper_file(dir))
@@ -57,6 +62,12 @@ pub(crate) fn read_runner(dir: &Path) -> Option<HostProcess> {
 /// How the agent ended, once it has.
 pub(crate) fn read_end(dir: &Path) -> Option<HostNote> {
     read(&end_file(dir))
+}
+
+/// Where the agent's outcome is, once it has ended; its keeper takes it out of the agent's temporary
+/// files.
+pub(crate) fn outcome_file(dir: &Path) -> PathBuf {
+    dir.join("outcome.json")
 }
 
 /// The folders of all keepers that a job has had.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use api_client::contract::REFRESH_SOCKET_IN_CONTAINER;
+use api_client::contract::{REFRESH_SOCKET_IN_CONTAINER, env};
 use api_client::wire::{Job, Lease};
 
 use super::LaunchError;
@@ -64,6 +64,7 @@ async fn start_with(
     let name = ContainerRef::of(job.job_id);
     let container = create_alone(ctx, &name, spec, record.lease).await?;
     let digest = ctx.engine.image_of(&container, image).await?;
+    document.set(env::AGENT_IMAGE, digest.with_name(image));
     let input = ctx.engine.attach_input(&container).await?;
     ctx.engine.start(&container).await?;
     let began = Moment::now();

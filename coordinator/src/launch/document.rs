@@ -154,7 +154,8 @@ mod tests {
     #[test]
     fn the_app_cannot_set_facts_of_the_job() {
         let job = job(r#""kind":"ticket","agent_env":{"AGENT_WORKSPACE":"/etc","TASK":"x",
-               "AGENT_REFRESH_SOCKET":"/tmp/x","CLAIM_ID":"x","MODEL_GATEWAY_KEY":"x"}"#);
+               "AGENT_REFRESH_SOCKET":"/tmp/x","CLAIM_ID":"x","MODEL_GATEWAY_KEY":"x",
+               "AGENT_OUTCOME_FILE":"/etc/x","AGENT_IMAGE":"x"}"#);
         let document = document_of(&job, &config(&[]), HERE, None);
         for name in [
             env::AGENT_WORKSPACE,
@@ -162,6 +163,8 @@ mod tests {
             env::REFRESH_SOCKET,
             env::CLAIM_ID,
             env::MODEL_GATEWAY_KEY,
+            env::OUTCOME_FILE,
+            env::AGENT_IMAGE,
         ] {
             assert_eq!(document.get(name), None, "{name}");
         }

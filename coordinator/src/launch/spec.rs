@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api_client::contract::{JobDocument, env};
+use api_client::contract::{JobDocument, OUTCOME_FILE_IN_CONTAINER, env};
 use api_client::wire::Job;
 
 use super::cache::{cache_mounts, kept_layers};
@@ -82,7 +82,7 @@ pub(crate) fn container_spec(
         limits: agent.limits.clone(),
         root: agent.root,
         in_memory: in_memory(agent.root),
-        scratch_volumes: Vec::new(),
+        scratch_volumes: vec![outcome_folder()],
         mounts: Vec::new(),
         network,
         extra_hosts: Vec::new(),
@@ -102,6 +102,13 @@ pub(crate) fn container_spec(
         share_engine(&mut spec, agent, config);
     }
     spec
+}
+
+/// Where the agent leaves its outcome. It is a volume, since what is in memory is gone when the container
+/// has ended, and a root that cannot be written has no folder for it.
+fn outcome_folder() -> String {
+    let (folder, _file) = OUTCOME_FILE_IN_CONTAINER.rsplit_once('/').unwrap_or_default();
+    folder.to_owned()
 }
 
 /// What the container may do on the host, by what its Docker needs.
@@ -144,7 +151,11 @@ fn share_engine(spec: &mut ContainerSpec, agent: &AgentConfig, config: &Config) 
 
 fn visible_env(agent: &AgentConfig, document: &JobDocument) -> BTreeMap<String, String> {
     let (name, value) = DOCUMENT_ON_STDIN;
-    let own = [(name, value), (env::AGENT_DOCKER_MODE, agent.docker_mode.name())];
+    let own = [
+        (name, value),
+        (env::AGENT_DOCKER_MODE, agent.docker_mode.name()),
+        (env::OUTCOME_FILE, OUTCOME_FILE_IN_CONTAINER),
+    ];
     let of_job = VISIBLE.into_iter().filter_map(|name| Some((name, document.get(name)?.expose())));
     own.into_iter().chain(of_job).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
@@ -193,6 +204,7 @@ mod tests {
         let names: Vec<_> = spec.env.keys().map(String::as_str).collect();
         let expected = [
             "AGENT_DOCKER_MODE",
+            "AGENT_OUTCOME_FILE",
             "JOB_ID",
             "JOB_KIND",
             "PROJECT_ID",
@@ -217,7 +229,8 @@ mod tests {
         ] {
             let spec = spec(TICKET, &[("AGENT_DOCKER_MODE", mode)]);
             assert_eq!(spec.rights, rights, "{mode}");
-            assert_eq!(spec.scratch_volumes, Vec::from_iter(volume), "{mode}");
+            let volumes = ["/var/lib/agent-runner"].into_iter().chain(volume);
+            assert_eq!(spec.scratch_volumes, Vec::from_iter(volumes), "{mode}");
             assert_eq!(spec.extra_hosts, ["host.docker.internal:host-gateway"], "{mode}");
         }
     }

@@ -114,11 +114,11 @@ async fn in_container(
         }
         Err(error @ LaunchError::StartedBefore) => {
             let outcome = Outcome::Failed(Cause::NotStarted { problem: error.to_string() });
-            return (record, After::Ended { outcome, tail: String::new() });
+            return (record, After::ended(outcome));
         }
         Err(LaunchError::Ledger(error)) => {
             let outcome = Outcome::Failed(Cause::NotRecorded { problem: error_chain(&error) });
-            return (record, After::Ended { outcome, tail: String::new() });
+            return (record, After::ended(outcome));
         }
         Err(error) if error.is_want_of_addresses() => {
             discard(ctx, job.job_id).await;

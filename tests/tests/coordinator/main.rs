@@ -18,6 +18,7 @@ mod neighbours;
 mod once;
 mod operating;
 mod original;
+mod outcome;
 mod output;
 mod readiness;
 mod restart;

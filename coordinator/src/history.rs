@@ -1,0 +1,236 @@
+//! What is kept of jobs that have ended: one small file for each, beside its log, and gone with it
+//! ([`housekeeping`](crate::housekeeping)).
+//!
+//! It is for people, and for what the app is told with a failure. Nothing is decided by it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use api_client::outcome::OutcomeDocument;
+use api_client::wire::AgentEnv;
+use api_client::{JobId, ProjectId, TicketId, error_chain};
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::collect::{Collected, on_one_line};
+use crate::context::Context;
+use crate::engine::ImageDigest;
+use crate::ledger::{Record, write_json};
+use crate::outcome::Outcome;
+
+/// Version of the format.
+const VERSION: u32 = 1;
+
+/// How the names of the files end.
+const ENDING: &str = ".ended.json";
+
+/// Longest part of what an agent says that the app is told as the reason, in characters.
+const TOLD_MAX_CHARS: usize = 1_000;
+
+/// A job that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EndedJob {
+    pub(crate) version: u32,
+    pub(crate) job: JobId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ticket: Option<TicketId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) project: Option<ProjectId>,
+    /// In seconds since 1970, as in its record: a job may be claimed more than once.
+    pub(crate) claimed_at: u64,
+    /// In seconds since 1970.
+    pub(crate) ended_at: u64,
+    /// `completed`, `failed` or `superseded`: what the exit code told.
+    pub(crate) result: JobResult,
+    /// Why it failed, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cause: Option<String>,
+    /// The same for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// The image of its container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) image: Option<ImageDigest>,
+    /// Why there is no document, or why it is not to be believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) doubt: Option<String>,
+    /// What the agent says it came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) document: Option<Box<OutcomeDocument>>,
+}
+
+/// What became of a job, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum JobResult {
+    Completed,
+    Failed,
+    Superseded,
+}
+
+impl EndedJob {
+    /// A job of this record, which ended now. `redact` is for what the reason quotes.
+    fn of(
+        record: &Record,
+        outcome: &Outcome,
+        collected: Collected,
+        redact: impl Fn(&str) -> String,
+    ) -> Self {
+        let Collected { document, doubt } = collected;
+        let (result, cause) = match outcome {
+            Outcome::Completed => (JobResult::Completed, None),
+            Outcome::Failed(cause) => (JobResult::Failed, Some(cause)),
+            Outcome::Superseded => (JobResult::Superseded, None),
+        };
+        Self {
+            version: VERSION,
+            job: record.job.job_id,
+            ticket: record.job.ticket.map(|of| of.ticket_id),
+            project: record.job.ticket.map(|of| of.project_id),
+            claimed_at: record.claimed_at,
+            ended_at: clock::now(),
+            result,
+            cause: cause.map(|cause| cause.name().to_owned()),
+            reason: cause.map(|cause| redact(&cause.to_string())),
+            image: record.digest.clone(),
+            doubt,
+            document,
+        }
+    }
+
+    /// The document, where it says the same as the exit code.
+    pub(crate) fn believed(&self) -> Option<&OutcomeDocument> {
+        self.document.as_deref().filter(|_| self.doubt.is_none())
+    }
+}
+
+/// What is to be kept of a job that ended now.
+pub(crate) fn ended_job(
+    ctx: &Context,
+    record: &Record,
+    outcome: &Outcome,
+    collected: Collected,
+) -> EndedJob {
+    let redactor = ctx.redactor(&AgentEnv::default());
+    EndedJob::of(record, outcome, collected, |text| redactor.redact(text).into_owned())
+}
+
+/// What people should know of an outcome beside its cause: in the agent's words, and where the work is.
+/// Nothing, where the agent tells nothing.
+pub(crate) fn told(document: &OutcomeDocument) -> String {
+    let mut parts = vec![on_one_line(&document.summary, TOLD_MAX_CHARS)];
+    if let Some(rescue) = &document.rescue {
+        let branch = on_one_line(&rescue.branch, 250);
+        parts.push(format!("the work so far is saved on the branch {branch}"));
+    }
+    if let Some(pull) = &document.pull_request {
+        parts.push(format!("pull request: {}", on_one_line(&pull.url, 500)));
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("; ")
+}
+
+/// Keeps it, in place of what is there of an earlier run of the job. A disk that does not take it costs no
+/// job.
+pub(crate) async fn keep(ctx: &Context, ended: EndedJob) {
+    let (path, job) = (path(&ctx.state_dir, ended.job), ended.job);
+    let written = tokio::task::spawn_blocking(move || write_json(&path, &ended)).await;
+    let problem = match written {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error_chain(&error),
+        Err(panicked) => panicked.to_string(),
+    };
+    tracing::warn!(job.id = %job, "what the job came to is not kept: {problem}");
+}
+
+/// What is kept of this claim of a job.
+pub(crate) async fn kept(ctx: &Context, record: &Record) -> Option<EndedJob> {
+    let path = path(&ctx.state_dir, record.job.job_id);
+    let ended = tokio::task::spawn_blocking(move || read(&path).ok()).await.ok().flatten();
+    ended.filter(|ended| ended.claimed_at == record.claimed_at)
+}
+
+/// All of them, the latest first. What cannot be read is left out.
+pub(crate) fn all(state_dir: &Path) -> io::Result<Vec<EndedJob>> {
+    let mut all = Vec::new();
+    let entries = match fs::read_dir(state_dir.join("logs")) {
+        // No coordinator has run there yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(all),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let ours = path.file_name().and_then(|name| name.to_str());
+        if ours.is_some_and(|name| name.ends_with(ENDING))
+            && let Ok(ended) = read(&path)
+        {
+            all.push(ended);
+        }
+    }
+    all.sort_by_key(|ended| (std::cmp::Reverse(ended.ended_at), ended.job));
+    Ok(all)
+}
+
+fn read(path: &Path) -> io::Result<EndedJob> {
+    Ok(serde_json::from_slice(&fs::read(path)?)?)
+}
+
+fn path(state_dir: &Path, job: JobId) -> PathBuf {
+    state_dir.join("logs").join(format!("{job}{ENDING}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use api_client::contract::AgentExit;
+    use api_client::outcome::Verdict;
+
+    use super::*;
+    use crate::ledger::{JobRef, make_private_dir};
+    use crate::outcome::Cause;
+
+    fn ended(claimed_at: u64) -> EndedJob {
+        let record = Record::claimed(JobRef::unreadable(JobId::random()), None, claimed_at);
+        let problem = "no ghp_secret_token".to_owned();
+        let outcome = Outcome::Failed(Cause::NotStarted { problem });
+        let redact = |text: &str| text.replace("ghp_secret_token", "[redacted]");
+        EndedJob::of(&record, &outcome, Collected::default(), redact)
+    }
+
+    #[test]
+    fn ended_jobs_are_found_again_the_latest_first_and_others_files_are_let_be() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(all(dir.path()).unwrap().is_empty());
+        make_private_dir(&dir.path().join("logs")).unwrap();
+        let jobs: Vec<_> = [3, 9, 5]
+            .into_iter()
+            .map(|at| EndedJob { ended_at: at, ..ended(1) })
+            .inspect(|job| write_json(&path(dir.path(), job.job), job).unwrap())
+            .collect();
+        fs::write(dir.path().join("logs").join(format!("x{ENDING}")), "{}").unwrap();
+        fs::write(dir.path().join("logs/some.log"), "text").unwrap();
+        let found: Vec<_> = all(dir.path()).unwrap();
+        assert_eq!(found, [jobs[1].clone(), jobs[2].clone(), jobs[0].clone()]);
+    }
+
+    #[test]
+    fn what_is_kept_holds_no_secret() {
+        assert_eq!(ended(1).reason.as_deref(), Some("could not be started: no [redacted]"));
+    }
+
+    #[test]
+    fn the_app_is_told_where_the_work_is() {
+        let document: OutcomeDocument = serde_json::from_str(&format!(
+            r#"{{"version":1,"verdict":"partial","cause":"worker_failed",
+                "summary":"the model\n  was away","runner_version":"1",
+                "rescue":{{"branch":"ticket-1-rescue","commit":"{}"}}}}"#,
+            "a".repeat(40)
+        ))
+        .unwrap();
+        assert_eq!((document.verdict, document.cause), (Verdict::Partial, AgentExit::WorkerFailed));
+        assert_eq!(
+            told(&document),
+            "the model was away; the work so far is saved on the branch ticket-1-rescue"
+        );
+    }
+}
