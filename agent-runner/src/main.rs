@@ -17,6 +17,8 @@ mod gateway;
 mod git;
 mod init;
 mod inner_docker;
+#[allow(dead_code, unused_imports, reason = "publishing is about to use it")]
+mod inspect;
 mod logging;
 mod model_gateway;
 mod outcome;

@@ -27,6 +27,12 @@ impl Redaction {
         known.redactor = Redactor::new(&known.secrets);
     }
 
+    /// A redactor of what is known by now.
+    #[allow(dead_code, reason = "publishing is about to use it")]
+    pub(crate) fn redactor(&self) -> Redactor {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).redactor.clone()
+    }
+
     /// `text` without any known secret.
     pub(crate) fn redact(&self, text: &str) -> String {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);

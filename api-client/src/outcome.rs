@@ -181,7 +181,7 @@ pub enum CheckKind {
 pub struct Finding {
     /// What was found.
     pub kind: FindingKind,
-    /// The file, relative to the root of the repository.
+    /// The file, relative to the root of the repository; empty where a commit's message is meant.
     pub path: PathBuf,
     /// The line in the new file, from 1, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,6 +206,8 @@ pub enum FindingKind {
     TestSkipped,
     /// A test asserts less than it did.
     TestWeakened,
+    /// The repository's rules for the agent are changed; they hold from when that is merged.
+    RulesChanged,
 }
 
 impl FindingKind {
@@ -214,7 +216,9 @@ impl FindingKind {
     pub const fn blocks(self) -> bool {
         match self {
             Self::Secret | Self::ForbiddenPath | Self::LargeFile => true,
-            Self::TestDeleted | Self::TestSkipped | Self::TestWeakened => false,
+            Self::TestDeleted | Self::TestSkipped | Self::TestWeakened | Self::RulesChanged => {
+                false
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -136,6 +137,18 @@ impl Redactor {
                 Cow::Owned(out)
             }
             Known::Nothing | Known::Secrets(_) => Cow::Borrowed(text),
+        }
+    }
+
+    /// Where known secrets are in these bytes, in any of their forms, from first to last.
+    #[must_use]
+    pub fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        match &self.known {
+            Known::Nothing => Vec::new(),
+            Known::TooMuch => std::iter::once(0..bytes.len()).collect(),
+            Known::Secrets(matcher) => {
+                matcher.find_iter(bytes).map(|found| found.range()).collect()
+            }
         }
     }
 
@@ -275,6 +288,16 @@ mod tests {
             let text = format!("before {form} after");
             assert_eq!(redactor().redact(&text), "before [redacted] after", "{form}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_found_where_it_is_whatever_surrounds_it() {
+        let mut bytes = vec![0xff, 0x00];
+        bytes.extend_from_slice(STANDARD.encode(TOKEN).as_bytes());
+        bytes.push(b'\n');
+        let found = redactor().find(&bytes);
+        assert!(matches!(&found[..], [one] if one.start == 2), "{found:?}");
+        assert!(redactor().find(b"nothing of that kind").is_empty());
     }
 
     #[test]

@@ -1,0 +1,252 @@
+//! A look at what would be published, before it is: secrets, forbidden paths, large files, and tests
+//! that are gone, skipped or weaker.
+//!
+//! Invariant: everything is read from commits and blobs of our own git directory, so that no
+//! attribute, ignore rule or marker that a worker wrote hides anything; no finding holds the value of
+//! a secret.
+
+mod language;
+mod markdown;
+mod outgoing;
+mod secret;
+mod test_change;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use api_client::Redactor;
+use api_client::outcome::{Finding, FindingKind};
+use git2::{Oid, Repository};
+
+pub(crate) use self::markdown::markdown;
+
+use self::outgoing::{Blob, CommitChanges};
+use crate::git::CommitId;
+
+/// The largest file that is published where nothing else is set: forges warn from 50 MB on and refuse
+/// more than 100 MB.
+pub(crate) const MAX_FILE_BYTES: u64 = 50 << 20;
+
+/// The project file, whose changes are pointed out.
+const PROJECT_FILE: &str = ".terarchitect.toml";
+
+/// The most findings that are kept.
+const FINDINGS_MAX: usize = 200;
+
+/// Whether a path, relative to the root of the repository, is of a kind.
+pub(crate) type PathTest = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
+
+/// What may be published.
+#[derive(Clone)]
+pub(crate) struct Policy {
+    /// The values that must not be.
+    pub(crate) known: Redactor,
+    /// Paths that the agent may not touch.
+    pub(crate) forbidden: PathTest,
+    /// Files that may hold what looks like a key. Known values are found in them as well.
+    pub(crate) examples: PathTest,
+    /// The largest file, in bytes.
+    pub(crate) max_file_bytes: u64,
+}
+
+impl Policy {
+    /// Nothing is forbidden but these values, what looks like a key, and very large files.
+    pub(crate) fn new(known: Redactor) -> Self {
+        let none: PathTest = Arc::new(|_| false);
+        Self { known, forbidden: Arc::clone(&none), examples: none, max_file_bytes: MAX_FILE_BYTES }
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("max_file_bytes", &self.max_file_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The commits that would be published: those that `tip` has and the others have not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing {
+    /// The base branch, as it was fetched last.
+    pub(crate) base: CommitId,
+    /// The remote's branch of the ticket; the base, where there is none yet.
+    pub(crate) start: CommitId,
+    /// What would be pushed.
+    pub(crate) tip: CommitId,
+}
+
+/// Looks at everything that would be published; what blocks comes first. It reads files of any size
+/// and number: call it where it may block.
+///
+/// # Errors
+/// When the commits cannot be read.
+pub(crate) fn inspect(
+    repository: &Repository,
+    outgoing: &Outgoing,
+    policy: &Policy,
+) -> Result<Vec<Finding>, git2::Error> {
+    let (base, start, tip) = (outgoing.base.oid(), outgoing.start.oid(), outgoing.tip.oid());
+    let mut inspection = Inspection::new(repository, policy);
+    for commit in outgoing::commits(repository, tip, &[base, start])? {
+        inspection.commit(commit)?;
+    }
+    inspection.forbidden_paths(&[base, start], tip)?;
+    inspection.net_change(repository.merge_base(base, tip).unwrap_or(start), tip)?;
+    Ok(inspection.into_findings())
+}
+
+struct Inspection<'i> {
+    repository: &'i Repository,
+    policy: &'i Policy,
+    findings: Vec<Finding>,
+    /// Paths that any of the commits changed.
+    touched: HashSet<PathBuf>,
+    /// Files that were read and hold nothing.
+    clean: HashSet<(Oid, PathBuf)>,
+    large: HashSet<PathBuf>,
+}
+
+impl<'i> Inspection<'i> {
+    fn new(repository: &'i Repository, policy: &'i Policy) -> Self {
+        Self {
+            repository,
+            policy,
+            findings: Vec::new(),
+            touched: HashSet::new(),
+            clean: HashSet::new(),
+            large: HashSet::new(),
+        }
+    }
+
+    /// What is wrong with a commit by itself: all of it is published, whatever a later one removes.
+    fn commit(&mut self, commit: Oid) -> Result<(), git2::Error> {
+        self.message(commit)?;
+        let changes = outgoing::changes(self.repository, commit)?;
+        for file in &changes.files {
+            self.file(commit, file, &changes)?;
+        }
+        self.touched.extend(changes.paths);
+        Ok(())
+    }
+
+    fn message(&mut self, commit: Oid) -> Result<(), git2::Error> {
+        let found = self.repository.find_commit(commit)?;
+        let text = [found.raw_header_bytes(), b"\n", found.message_bytes()].concat();
+        for hit in secret::hits(&self.policy.known, None, &text, secret::Search::Everything) {
+            self.add(FindingKind::Secret, Path::new(""), None, in_commit(hit.what, commit));
+        }
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        commit: Oid,
+        file: &Blob,
+        changes: &CommitChanges,
+    ) -> Result<(), git2::Error> {
+        let name = file.path.to_string_lossy();
+        if !self.policy.known.find(name.as_bytes()).is_empty() {
+            let detail = in_commit("a secret of this run as a file name", commit);
+            self.add(FindingKind::Secret, &file.path, None, detail);
+        }
+        let (size, _) = self.repository.odb()?.read_header(file.id)?;
+        if size as u64 > self.policy.max_file_bytes {
+            self.too_large(commit, file, size);
+            return Ok(());
+        }
+        if self.clean.contains(&(file.id, file.path.clone())) {
+            return Ok(());
+        }
+        let blob = self.repository.find_blob(file.id)?;
+        let search = match (self.policy.examples)(&file.path) {
+            true => secret::Search::KnownValues,
+            false => secret::Search::Everything,
+        };
+        let content = secret::readable(blob.content());
+        let hits = secret::hits(&self.policy.known, Some(&name), &content, search);
+        if hits.is_empty() {
+            self.clean.insert((file.id, file.path.clone()));
+            return Ok(());
+        }
+        let before = changes.contents_before(self.repository)?;
+        for hit in hits {
+            let value = &content[hit.value.clone()];
+            if !before.iter().any(|old| secret::holds(old, value)) {
+                let line = secret::line_of(&content, hit.value.start);
+                self.add(FindingKind::Secret, &file.path, line, in_commit(hit.what, commit));
+            }
+        }
+        Ok(())
+    }
+
+    fn too_large(&mut self, commit: Oid, file: &Blob, size: usize) {
+        if self.large.insert(file.path.clone()) {
+            let limit = self.policy.max_file_bytes >> 20;
+            let detail = format!("{} MiB, more than {limit} MiB", size >> 20);
+            self.add(FindingKind::LargeFile, &file.path, None, in_commit(&detail, commit));
+        }
+    }
+
+    /// A path that was touched, and in the end is neither as it was on the branch nor as it is in the base.
+    fn forbidden_paths(&mut self, published: &[Oid], tip: Oid) -> Result<(), git2::Error> {
+        let tree = |commit: Oid| self.repository.find_commit(commit)?.tree();
+        let (tip, published) =
+            (tree(tip)?, published.iter().map(|at| tree(*at)).collect::<Result<Vec<_>, _>>()?);
+        let entry = |tree: &git2::Tree<'_>, path: &Path| {
+            tree.get_path(path).ok().map(|entry| (entry.id(), entry.filemode()))
+        };
+        let differs = |path: &Path| {
+            let now = entry(&tip, path);
+            published.iter().all(|tree| entry(tree, path) != now)
+        };
+        let mut paths: Vec<PathBuf> = self
+            .touched
+            .iter()
+            .filter(|path| (self.policy.forbidden)(path) && differs(path))
+            .cloned()
+            .collect();
+        paths.sort();
+        for path in paths {
+            let detail = "the project's rules forbid changes of this path".to_owned();
+            self.add(FindingKind::ForbiddenPath, &path, None, detail);
+        }
+        Ok(())
+    }
+
+    /// What a reviewer of the whole change should know.
+    fn net_change(&mut self, from: Oid, to: Oid) -> Result<(), git2::Error> {
+        let files = outgoing::net_changes(self.repository, from, to)?;
+        if files.iter().any(|file| file.touches(Path::new(PROJECT_FILE))) {
+            let detail = "the rules for the agent change when this is merged".to_owned();
+            self.add(FindingKind::RulesChanged, Path::new(PROJECT_FILE), None, detail);
+        }
+        let found = test_change::findings(self.repository, &files)?;
+        self.findings.extend(found);
+        Ok(())
+    }
+
+    fn add(&mut self, kind: FindingKind, path: &Path, line: Option<usize>, detail: String) {
+        self.findings.push(Finding { kind, path: path.to_owned(), line, detail });
+    }
+
+    fn into_findings(mut self) -> Vec<Finding> {
+        for finding in &mut self.findings {
+            let path = finding.path.to_string_lossy();
+            finding.path = PathBuf::from(self.policy.known.redact(&path).into_owned());
+        }
+        self.findings.sort_by_key(|finding| !finding.kind.blocks());
+        self.findings.truncate(FINDINGS_MAX);
+        self.findings
+    }
+}
+
+fn in_commit(what: &str, commit: Oid) -> String {
+    format!("{what}, in commit {:.10}", commit.to_string())
+}

@@ -1,0 +1,128 @@
+//! Secrets in a text: values that this run knows, and what has the shape of a well-known key.
+//!
+//! Invariant: a hit says where and of what kind, never what. No marker in the text makes a hit go
+//! away: whoever writes the text would write the marker as well.
+
+mod context;
+mod named_file;
+mod shape;
+mod table;
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use api_client::Redactor;
+
+#[cfg(test)]
+pub(super) use self::shape::checksum;
+
+use self::context::Context;
+use self::shape::Shape;
+
+/// How much of a file's beginning tells whether it is text, in bytes; as git does it.
+const BINARY_PROBE: usize = 8_000;
+
+/// Something that must not be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hit {
+    /// What it is, for people.
+    pub(super) what: &'static str,
+    /// Where in the text.
+    pub(super) value: Range<usize>,
+}
+
+impl Hit {
+    const fn overlaps(&self, other: &Self) -> bool {
+        self.value.start < other.value.end && other.value.start < self.value.end
+    }
+}
+
+/// What is searched for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Search {
+    /// Known values.
+    KnownValues,
+    /// Known values and shapes.
+    Everything,
+}
+
+/// What announces a key in a text.
+static CLUES: LazyLock<Clues> = LazyLock::new(Clues::new);
+
+struct Clues {
+    /// `None` if the table cannot be searched for; a test shows that it can.
+    matcher: Option<AhoCorasick>,
+    meanings: Vec<Meaning>,
+}
+
+#[derive(Clone, Copy)]
+enum Meaning {
+    Shape(&'static Shape),
+    Context(Context),
+}
+
+impl Clues {
+    fn new() -> Self {
+        let shapes = table::SHAPES
+            .iter()
+            .flat_map(|shape| shape.clues.iter().map(move |clue| (*clue, Meaning::Shape(shape))));
+        let contexts =
+            context::CLUES.iter().map(|(clue, context)| (*clue, Meaning::Context(*context)));
+        let (clues, meanings): (Vec<_>, Vec<_>) = shapes.chain(contexts).unzip();
+        let matcher = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(clues);
+        Self { matcher: matcher.ok(), meanings }
+    }
+}
+
+/// The text of a file: itself, or without its zero bytes if it is binary, so that UTF-16 can be read.
+pub(super) fn readable(content: &[u8]) -> Cow<'_, [u8]> {
+    match content[..content.len().min(BINARY_PROBE)].contains(&0) {
+        true => Cow::Owned(content.iter().copied().filter(|byte| *byte != 0).collect()),
+        false => Cow::Borrowed(content),
+    }
+}
+
+/// All hits in a text, which is that of a file of this path, if of any.
+pub(super) fn hits(known: &Redactor, path: Option<&str>, text: &[u8], search: Search) -> Vec<Hit> {
+    let known =
+        known.find(text).into_iter().map(|value| Hit { what: "a secret of this run", value });
+    let mut hits: Vec<Hit> = known.collect();
+    if matches!(search, Search::Everything) {
+        let by_name = path.map(|path| named_file::hits(path, text)).unwrap_or_default();
+        for hit in shapes_in(text).chain(by_name) {
+            if !hits.iter().any(|other| other.overlaps(&hit)) {
+                hits.push(hit);
+            }
+        }
+    }
+    hits
+}
+
+fn shapes_in(text: &[u8]) -> impl Iterator<Item = Hit> + '_ {
+    let clues = &*CLUES;
+    let found = clues.matcher.as_ref().map(|matcher| matcher.find_iter(text));
+    found.into_iter().flatten().filter_map(|found| {
+        let (what, value) = match clues.meanings[found.pattern()] {
+            Meaning::Shape(shape) => (shape.name, shape.value_at(text, found.range())?),
+            Meaning::Context(context) => (context.name(), context.value_at(text, found.range())?),
+        };
+        Some(Hit { what, value })
+    })
+}
+
+/// Whether a text holds these bytes.
+pub(super) fn holds(text: &[u8], value: &[u8]) -> bool {
+    AhoCorasick::new([value]).is_ok_and(|matcher| matcher.is_match(text))
+}
+
+/// The line, from 1, that a place is in; none in what is not text.
+pub(super) fn line_of(text: &[u8], at: usize) -> Option<usize> {
+    let is_text = std::str::from_utf8(&text[..text.len().min(BINARY_PROBE)])
+        .map_or_else(|error| error.error_len().is_none(), |_| true);
+    is_text.then(|| 1 + text[..at].iter().filter(|byte| **byte == b'\n').count())
+}
+
+#[cfg(test)]
+mod tests;
