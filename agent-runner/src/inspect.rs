@@ -3,10 +3,9 @@
 //!
 //! Invariant: everything is read from commits and blobs of our own git directory, so that no
 //! attribute, ignore rule or marker that a worker wrote hides anything; no finding holds the value of
-//! a secret.
+//! a secret, and its detail holds words of ours alone.
 
 mod language;
-mod markdown;
 mod outgoing;
 mod secret;
 mod test_change;
@@ -16,41 +15,32 @@ mod testing;
 mod tests;
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use api_client::Redactor;
 use api_client::outcome::{Finding, FindingKind};
 use git2::{Oid, Repository};
 
-pub(crate) use self::markdown::markdown;
-
 use self::outgoing::{Blob, CommitChanges};
 use crate::git::CommitId;
+use crate::project_file::{self, PathPatterns};
 
 /// The largest file that is published where nothing else is set: forges warn from 50 MB on and refuse
 /// more than 100 MB.
 pub(crate) const MAX_FILE_BYTES: u64 = 50 << 20;
 
-/// The project file, whose changes are pointed out.
-const PROJECT_FILE: &str = ".terarchitect.toml";
-
 /// The most findings that are kept.
 const FINDINGS_MAX: usize = 200;
 
-/// Whether a path, relative to the root of the repository, is of a kind.
-pub(crate) type PathTest = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
-
 /// What may be published.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Policy {
     /// The values that must not be.
     pub(crate) known: Redactor,
     /// Paths that the agent may not touch.
-    pub(crate) forbidden: PathTest,
+    pub(crate) forbidden: PathPatterns,
     /// Files that may hold what looks like a key. Known values are found in them as well.
-    pub(crate) examples: PathTest,
+    pub(crate) examples: PathPatterns,
     /// The largest file, in bytes.
     pub(crate) max_file_bytes: u64,
 }
@@ -58,16 +48,12 @@ pub(crate) struct Policy {
 impl Policy {
     /// Nothing is forbidden but these values, what looks like a key, and very large files.
     pub(crate) fn new(known: Redactor) -> Self {
-        let none: PathTest = Arc::new(|_| false);
-        Self { known, forbidden: Arc::clone(&none), examples: none, max_file_bytes: MAX_FILE_BYTES }
-    }
-}
-
-impl fmt::Debug for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Policy")
-            .field("max_file_bytes", &self.max_file_bytes)
-            .finish_non_exhaustive()
+        Self {
+            known,
+            forbidden: PathPatterns::default(),
+            examples: PathPatterns::default(),
+            max_file_bytes: MAX_FILE_BYTES,
+        }
     }
 }
 
@@ -165,7 +151,7 @@ impl<'i> Inspection<'i> {
             return Ok(());
         }
         let blob = self.repository.find_blob(file.id)?;
-        let search = match (self.policy.examples)(&file.path) {
+        let search = match self.policy.examples.matching(&file.path).is_some() {
             true => secret::Search::KnownValues,
             false => secret::Search::Everything,
         };
@@ -206,15 +192,13 @@ impl<'i> Inspection<'i> {
             let now = entry(&tip, path);
             published.iter().all(|tree| entry(tree, path) != now)
         };
-        let mut paths: Vec<PathBuf> = self
-            .touched
-            .iter()
-            .filter(|path| (self.policy.forbidden)(path) && differs(path))
-            .cloned()
-            .collect();
+        let forbidden =
+            |path: &'_ PathBuf| Some((path.clone(), self.policy.forbidden.matching(path)?));
+        let mut paths: Vec<_> = self.touched.iter().filter_map(forbidden).collect();
+        paths.retain(|(path, _)| differs(path));
         paths.sort();
-        for path in paths {
-            let detail = "the project's rules forbid changes of this path".to_owned();
+        for (path, pattern) in paths {
+            let detail = format!("the project forbids changes of {pattern:?}");
             self.add(FindingKind::ForbiddenPath, &path, None, detail);
         }
         Ok(())
@@ -223,9 +207,9 @@ impl<'i> Inspection<'i> {
     /// What a reviewer of the whole change should know.
     fn net_change(&mut self, from: Oid, to: Oid) -> Result<(), git2::Error> {
         let files = outgoing::net_changes(self.repository, from, to)?;
-        if files.iter().any(|file| file.touches(Path::new(PROJECT_FILE))) {
+        if files.iter().any(|file| file.touches(Path::new(project_file::NAME))) {
             let detail = "the rules for the agent change when this is merged".to_owned();
-            self.add(FindingKind::RulesChanged, Path::new(PROJECT_FILE), None, detail);
+            self.add(FindingKind::RulesChanged, Path::new(project_file::NAME), None, detail);
         }
         let found = test_change::findings(self.repository, &files)?;
         self.findings.extend(found);

@@ -17,7 +17,7 @@ mod gateway;
 mod git;
 mod init;
 mod inner_docker;
-#[allow(dead_code, unused_imports, reason = "publishing is about to use it")]
+#[allow(dead_code, reason = "publishing is about to use it")]
 mod inspect;
 mod logging;
 mod model_gateway;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use git2::{ObjectType, Repository};
 
 pub(crate) use self::error::ProjectFileError;
-pub(crate) use self::paths::ForbiddenPaths;
+pub(crate) use self::paths::PathPatterns;
 
 use crate::checkout::Checkout;
 use crate::git::CommitId;
@@ -37,7 +37,9 @@ pub(crate) struct ProjectFile {
     /// `[check]`: what shows that the work is good, after the worker.
     pub(crate) check: Option<Check>,
     /// `[paths] forbidden`: what the agent may not touch.
-    pub(crate) forbidden: ForbiddenPaths,
+    pub(crate) forbidden: PathPatterns,
+    /// `[paths] examples`: what may hold text that looks like a key.
+    pub(crate) examples: PathPatterns,
     /// `[pull_request]`
     pub(crate) pull_request: PullRequestRules,
     /// `[publish]`

@@ -115,9 +115,13 @@ fn finding(finding: &Finding) -> String {
         FindingKind::TestDeleted => "a test is gone",
         FindingKind::TestSkipped => "a test is skipped",
         FindingKind::TestWeakened => "a test asserts less",
+        FindingKind::RulesChanged => "the rules for the agent change",
     };
     let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
-    let place = code(&format!("{}{line}", finding.path.display()));
+    let place = match finding.path.as_os_str().is_empty() {
+        true => "the message of a commit".to_owned(),
+        false => code(&format!("{}{line}", finding.path.display())),
+    };
     format!("- {place}: {what} ({})\n", finding.detail.replace('\n', " "))
 }
 

@@ -106,7 +106,7 @@ impl<'c> Pair<'c> {
         let detail = match &self.change.new {
             None => format!("this file is deleted, with {} tests", self.old.tests),
             Some(new) if is_test_file(&new.path) => return None,
-            Some(new) => format!("this file of tests is now `{}`", new.path.display()),
+            Some(_) => "this file of tests is renamed so that it is none".to_owned(),
         };
         let kind = FindingKind::TestDeleted;
         Some(Finding { kind, path: old.path.clone(), line: None, detail })

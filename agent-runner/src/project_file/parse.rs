@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{
-    BaseUpdate, Check, CloneOptions, ForbiddenPaths, OnCheckFailure, ProjectCommand, ProjectFile,
+    BaseUpdate, Check, CloneOptions, OnCheckFailure, PathPatterns, ProjectCommand, ProjectFile,
     ProjectFileError, PublishRules, PullRequestRules, WorkerWishes,
 };
 
@@ -75,6 +75,8 @@ struct CheckTable {
 struct Paths {
     #[serde(default)]
     forbidden: Vec<String>,
+    #[serde(default)]
+    examples: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -112,7 +114,8 @@ pub(super) fn parse(text: &str) -> Result<ProjectFile, ProjectFileError> {
         worker: worker(file.worker)?,
         setup: file.setup.map(setup).transpose()?,
         check: file.check.map(check).transpose()?,
-        forbidden: forbidden(file.paths)?,
+        forbidden: paths("paths.forbidden", file.paths.forbidden)?,
+        examples: paths("paths.examples", file.paths.examples)?,
         pull_request: pull_request(file.pull_request)?,
         publish: PublishRules {
             base_update: file.publish.base_update,
@@ -169,10 +172,9 @@ fn check(table: CheckTable) -> Result<Check, ProjectFileError> {
     })
 }
 
-fn forbidden(table: Paths) -> Result<ForbiddenPaths, ProjectFileError> {
-    let key = "paths.forbidden";
-    let patterns = list(key, table.forbidden, NAME_MAX)?;
-    ForbiddenPaths::new(patterns).map_err(|reason| wrong(key, reason))
+fn paths(key: &'static str, patterns: Vec<String>) -> Result<PathPatterns, ProjectFileError> {
+    let patterns = list(key, patterns, NAME_MAX)?;
+    PathPatterns::new(patterns).map_err(|reason| wrong(key, reason))
 }
 
 fn pull_request(table: PullRequest) -> Result<PullRequestRules, ProjectFileError> {

@@ -1,22 +1,22 @@
-//! The paths that the agent may not touch: patterns as in a `.gitignore`.
+//! Sets of paths: patterns as in a `.gitignore`.
 
 use std::path::Path;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-/// Patterns of paths, relative to the root of the repository. The empty set forbids nothing.
+/// Patterns of paths, relative to the root of the repository. The empty set matches nothing.
 #[derive(Clone, Debug)]
-pub(crate) struct ForbiddenPaths {
+pub(crate) struct PathPatterns {
     patterns: Vec<String>,
     matcher: Gitignore,
 }
 
-impl ForbiddenPaths {
+impl PathPatterns {
     /// A set of patterns.
     ///
     /// # Errors
     /// The first pattern that is none, and why.
-    pub(super) fn new(patterns: Vec<String>) -> Result<Self, String> {
+    pub(crate) fn new(patterns: Vec<String>) -> Result<Self, String> {
         let mut builder = GitignoreBuilder::new("");
         for pattern in &patterns {
             let wrong = |reason: &str| format!("has the pattern {pattern:?}: {reason}");
@@ -24,7 +24,7 @@ impl ForbiddenPaths {
                 return Err(wrong("it would match nothing"));
             }
             if pattern.starts_with('!') {
-                return Err(wrong("what is forbidden cannot be allowed again"));
+                return Err(wrong("a set of paths has no exceptions"));
             }
             builder.add_line(None, pattern).map_err(|error| wrong(&error.to_string()))?;
         }
@@ -32,9 +32,9 @@ impl ForbiddenPaths {
         Ok(Self { patterns, matcher })
     }
 
-    /// The pattern that forbids a path, if one does. The path is relative to the root of the repository;
-    /// a folder's pattern forbids all that is in it.
-    pub(crate) fn forbids(&self, path: &Path) -> Option<&str> {
+    /// The pattern that a path matches, if it matches one. The path is relative to the root of the
+    /// repository; a folder's pattern matches all that is in it.
+    pub(crate) fn matching(&self, path: &Path) -> Option<&str> {
         // The matcher would take a path with a root for one of another place, and panic.
         let path = path.strip_prefix("/").unwrap_or(path);
         match self.matcher.matched_path_or_any_parents(path, false) {
@@ -49,7 +49,7 @@ impl ForbiddenPaths {
     }
 }
 
-impl Default for ForbiddenPaths {
+impl Default for PathPatterns {
     fn default() -> Self {
         Self { patterns: Vec::new(), matcher: Gitignore::empty() }
     }
@@ -59,13 +59,13 @@ impl Default for ForbiddenPaths {
 mod tests {
     use super::*;
 
-    fn forbidden(patterns: &[&str]) -> ForbiddenPaths {
-        ForbiddenPaths::new(patterns.iter().map(|&p| p.to_owned()).collect()).unwrap()
+    fn set_of(patterns: &[&str]) -> PathPatterns {
+        PathPatterns::new(patterns.iter().map(|&p| p.to_owned()).collect()).unwrap()
     }
 
     #[test]
     fn patterns_mean_what_they_mean_in_a_gitignore() {
-        let set = forbidden(&[".github/workflows/**", "infra/", "/LICENSE", "*.pem", "a/*/b"]);
+        let set = set_of(&[".github/workflows/**", "infra/", "/LICENSE", "*.pem", "a/*/b"]);
         for path in [
             ".github/workflows/ci.yml",
             ".github/workflows/deep/er.yml",
@@ -76,33 +76,33 @@ mod tests {
             "a/x/b",
             "a/x/b/c",
         ] {
-            assert!(set.forbids(Path::new(path)).is_some(), "{path}");
+            assert!(set.matching(Path::new(path)).is_some(), "{path}");
         }
         for path in [".github/CODEOWNERS", "infra", "docs/LICENSE", "key.pem.md", "a/b", "x/a/x/b"]
         {
-            assert_eq!(set.forbids(Path::new(path)), None, "{path}");
+            assert_eq!(set.matching(Path::new(path)), None, "{path}");
         }
-        assert_eq!(set.forbids(Path::new("LICENSE")), Some("/LICENSE"));
+        assert_eq!(set.matching(Path::new("LICENSE")), Some("/LICENSE"));
     }
 
     #[test]
-    fn no_pattern_forbids_nothing() {
-        assert_eq!(ForbiddenPaths::default().forbids(Path::new("a")), None);
+    fn no_pattern_matches_nothing() {
+        assert_eq!(PathPatterns::default().matching(Path::new("a")), None);
     }
 
     #[test]
     fn a_pattern_that_could_not_mean_anything_is_refused() {
         for pattern in ["", "  ", "# comment", "!allowed", "{a"] {
-            let error = ForbiddenPaths::new(vec![pattern.to_owned()]).unwrap_err();
+            let error = PathPatterns::new(vec![pattern.to_owned()]).unwrap_err();
             assert!(error.contains(&format!("{pattern:?}")), "{error}");
         }
     }
 
     #[test]
     fn odd_paths_are_judged_and_not_a_panic() {
-        let set = forbidden(&["/etc"]);
+        let set = set_of(&["/etc"]);
         for path in ["", "/", "/etc/passwd", "../etc", "./etc", "a/../etc"] {
-            let _judged = set.forbids(Path::new(path));
+            let _judged = set.matching(Path::new(path));
         }
     }
 }

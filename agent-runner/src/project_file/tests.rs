@@ -59,6 +59,7 @@ fn every_key_is_read() {
         on_failure = "none"
         [paths]
         forbidden = [".github/workflows/**", "infra/**"]
+        examples = ["tests/keys/**"]
         [pull_request]
         draft = true
         labels = ["agent", "needs review"]
@@ -91,6 +92,7 @@ fn every_key_is_read() {
     };
     assert_eq!(read.check, Some(check));
     assert_eq!(read.forbidden.patterns(), [".github/workflows/**", "infra/**"]);
+    assert_eq!(read.examples.patterns(), ["tests/keys/**"]);
     let pull_request = PullRequestRules {
         draft: true,
         labels: vec!["agent".to_owned(), "needs review".to_owned()],
