@@ -212,6 +212,8 @@ impl RunError {
     /// The process exit code that stands for it.
     pub(crate) const fn exit(&self) -> AgentExit {
         match self {
+            // The repository's host was asked which forge it is, and did not answer.
+            Self::Forge(error) if error.is_transient() => AgentExit::CloneFailed,
             Self::Settings(_)
             | Self::Author(_)
             | Self::Forge(_)

@@ -166,7 +166,7 @@ impl Run {
             settings.worker.cli.name()
         );
         self.course.note(|record| record.worker = Some(settings.worker.cli.facts()));
-        let job = Job::new(self, start.docker, settings, assignment)?;
+        let job = Job::new(self, start.docker, settings, assignment).await?;
         reporter.step(Step::ContextLoaded, &loaded, None).await;
         Ok(job)
     }

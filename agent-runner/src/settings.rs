@@ -28,6 +28,7 @@ pub(crate) use self::origin::{AppTicket, Hold, Origin};
 pub(crate) use self::worker::{WORKER_STALL_SEC, WorkerCli, WorkerSettings};
 
 use crate::cli::Kind;
+use crate::forge::ForgeKind;
 use crate::git::{InvalidRepoUrl, RepoUrl};
 
 /// The Docker engine for the worker, where `AGENT_DOCKER_MODE` is `dood`.
@@ -139,7 +140,9 @@ pub(crate) struct Settings {
     pub(crate) token: Secret,
     /// Where a new token may come, while the run lasts.
     pub(crate) refresh_socket: Option<PathBuf>,
-    /// Base URL of the forge's REST API, where it is not the public one.
+    /// Which forge the repository is on, where that is said.
+    pub(crate) forge: Option<ForgeKind>,
+    /// Base URL of the forge's REST API, where it is not the usual one.
     pub(crate) forge_api: Option<Url>,
     /// Name of the author of commits.
     pub(crate) author_name: String,
@@ -212,6 +215,7 @@ impl Settings {
             workspace: workspace.map(|path| path.directory()).transpose()?,
             token: forge_token(layers)?,
             refresh_socket: layers.handed_over(env::REFRESH_SOCKET).map(|path| path.text().into()),
+            forge: layers.find(env::FORGE).map(|kind| kind.parse()).transpose()?,
             forge_api: layers.find(env::FORGE_API_URL).map(|url| url.url()).transpose()?,
             author_name: or_default(env::GIT_USER_NAME, DEFAULT_AUTHOR_NAME),
             author_email: or_default(env::GIT_USER_EMAIL, DEFAULT_AUTHOR_EMAIL),

@@ -41,7 +41,9 @@ pub mod env {
     /// folder for temporary files (`TMPDIR`). What is written there, and answered, is one line:
     /// a [`JobDocument`](super::JobDocument), and [`REFRESHED_LINE`](super::REFRESHED_LINE).
     pub const REFRESH_SOCKET: &str = "AGENT_REFRESH_SOCKET";
-    /// Base URL of the forge's REST API, where it is not the public one.
+    /// `github`, `gitea` or `gitlab`: which forge the repository is on, where its address does not tell.
+    pub const FORGE: &str = "FORGE";
+    /// Base URL of the forge's REST API, where it is not the usual one.
     pub const FORGE_API_URL: &str = "FORGE_API_URL";
     /// Number of the pull request of a review job.
     pub const PR_NUMBER: &str = "PR_NUMBER";

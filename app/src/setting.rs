@@ -53,8 +53,8 @@ const fn count(name: &'static str, env: &'static [&'static str], context: Contex
     Known { name, form: Form::Count, env, context }
 }
 
-/// Names of the original app, but for `FORGE_API_URL`, which is ours.
-const KNOWN: [Known; 24] = [
+/// Names of the original app, but for `FORGE` and `FORGE_API_URL`, which are ours.
+const KNOWN: [Known; 25] = [
     text("AGENT_API_KEY", &["AGENT_API_KEY"], Always),
     text("AGENT_LLM_URL", &["AGENT_LLM_URL"], Always),
     text("AGENT_MODEL", &["AGENT_MODEL"], Always),
@@ -62,6 +62,7 @@ const KNOWN: [Known; 24] = [
     text("EMBEDDING_API_KEY", &["EMBEDDING_API_KEY"], Always),
     text("EMBEDDING_PROVIDER", &["EMBEDDING_PROVIDER"], Always),
     text("EMBEDDING_SERVICE_URL", &["EMBEDDING_SERVICE_URL"], Always),
+    text("FORGE", &["FORGE"], WhenSet),
     text("FORGE_API_URL", &["FORGE_API_URL"], WhenSet),
     text("GIT_USER_EMAIL", &["GIT_USER_EMAIL"], WhenSet),
     text("GIT_USER_NAME", &["GIT_USER_NAME"], WhenSet),

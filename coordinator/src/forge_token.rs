@@ -77,6 +77,8 @@ impl ForgeToken {
         if self.api.is_none() {
             document.set(env::FORGE_API_URL, PUBLIC_API);
         }
+        // Apps are GitHub's.
+        document.set(env::FORGE, "github");
         document.set(env::GITHUB_TOKEN, self.minted.token.clone());
         document.set(env::GH_TOKEN, self.minted.token.clone());
         document.set(env::REFRESH_SOCKET, socket.to_string_lossy().into_owned());
@@ -240,6 +242,7 @@ mod tests {
         of_app.set(env::FORGE_API_URL, "https://evil.example/api/v3");
         assert_eq!(told(None, &mut of_app).as_deref(), Some(PUBLIC_API));
         assert_eq!(of_app.get(env::GH_TOKEN), Some(&"ghs_new".into()));
+        assert_eq!(of_app.get(env::FORGE), Some(&"github".into()));
         // As the agent sees the operator's.
         let here = "http://host.docker.internal:9/api/v3";
         let mut of_operator = JobDocument::default();

@@ -1,45 +1,31 @@
-//! GitHub and GitHub Enterprise, by their REST API.
+//! GitHub and GitHub Enterprise, by their REST API; the draft state of a pull request can be changed
+//! by GraphQL alone.
 
 mod answer;
 
-use std::time::Duration;
-
-use api_client::Secret;
-use api_client::http::{describe, http_client};
-use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 use reqwest::Method;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
-use serde_json::{Value, json};
-use tokio::time::sleep;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::http::{ApiClient, Repeat, parse};
+use super::{
+    Forge, ForgeError, ForgeKind, PullRequest, PullRequestDraft, Readiness, no_such_label,
+    not_asked,
+};
 use crate::git::{BranchName, RepoUrl};
 use crate::token::TokenSource;
 
-use super::{BODY_MAX_CHARS, Forge, ForgeError, PullRequest, PullRequestDraft, cut};
-
 /// The version of the REST API that the answers are read as.
 const API_VERSION: &str = "2022-11-28";
-/// How long one request may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest answer that is read, in bytes: ten pull requests with the longest bodies.
-const ANSWER_MAX: usize = 8 << 20;
-/// The longest time that the forge's wish for a pause is followed; beyond it the run gives up.
-const PAUSE_MAX: Duration = Duration::from_secs(120);
-/// How often a request is made in all.
-const TRIES: usize = 5;
 
 /// A repository on GitHub.
 #[derive(Debug)]
 pub(crate) struct GitHub {
-    http: reqwest::Client,
-    /// `…/repos/{owner}/{name}/pulls`
-    pulls: Url,
+    api: ApiClient,
     owner: String,
-    token: TokenSource,
-    delays: ExponentialBuilder,
-    cancel: CancellationToken,
+    name: String,
 }
 
 impl GitHub {
@@ -49,126 +35,78 @@ impl GitHub {
     ///
     /// # Errors
     /// [`ForgeError::Misconfigured`].
-    pub(crate) fn new(
+    pub(super) fn new(
         repo: &RepoUrl,
         api: Option<&Url>,
         token: TokenSource,
         cancel: CancellationToken,
     ) -> Result<Self, ForgeError> {
-        let misconfigured = |why: &str| ForgeError::Misconfigured(why.to_owned());
-        let (owner, name) = repo.owner_and_name().ok_or_else(|| {
-            misconfigured("REPO_URL must end with /owner/name for a pull request to be opened")
-        })?;
-        let mut pulls = match api {
-            Some(api) => api.clone(),
-            None => usual_api(repo)
-                .ok_or_else(|| misconfigured("no API is known for REPO_URL; set FORGE_API_URL"))?,
-        };
-        pulls
-            .path_segments_mut()
-            .map_err(|()| misconfigured("FORGE_API_URL must be an http or https URL"))?
-            .pop_if_empty()
-            .extend(["repos", owner, name, "pulls"]);
-        // A token that no header can carry is found before any work is done.
-        authorization(&token.current())?;
-        let http = http_client(concat!("agent-runner/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers())
-            .timeout(TIMEOUT)
-            // Repositories are renamed: GitHub then answers with their new address.
-            .redirect(reqwest::redirect::Policy::limited(3))
-            .build()
-            .map_err(|error| ForgeError::Misconfigured(describe(error)))?;
-        let delays = ExponentialBuilder::new()
-            .with_min_delay(Duration::from_secs(1))
-            .with_max_delay(Duration::from_secs(30))
-            .with_max_times(TRIES - 1)
-            .with_jitter();
-        Ok(Self { http, pulls, owner: owner.to_owned(), token, delays, cancel })
+        let base = ForgeKind::GitHub.api(repo, api)?;
+        let (owner, name) = ForgeKind::owner_and_name(repo)?;
+        let api = ApiClient::new(base, headers(), token, cancel)?;
+        Ok(Self { api, owner, name })
     }
 
-    fn pull(&self, number: u64) -> Url {
-        let mut url = self.pulls.clone();
+    /// An address below the repository's.
+    fn url(&self, below: &[&str]) -> Url {
+        let repository = ["repos", self.owner.as_str(), self.name.as_str()];
+        self.api.url(repository.into_iter().chain(below.iter().copied()))
+    }
+
+    fn pull(&self, number: u64, below: &[&str]) -> Url {
+        let number = number.to_string();
+        let below: Vec<_> = ["pulls", number.as_str()].iter().chain(below).copied().collect();
+        self.url(&below)
+    }
+
+    /// The GraphQL API is beside the REST API of an Enterprise server, else below it.
+    fn graphql(&self) -> Url {
+        let mut url = self.api.base().clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.push(&number.to_string());
+            path.pop_if_empty();
+            if self.api.base().path().trim_end_matches('/').ends_with("/v3") {
+                path.pop();
+            }
+            path.push("graphql");
         }
         url
     }
 
-    /// Makes a request until it succeeds, fails for good, was made [`TRIES`] times, or the run is to
-    /// end.
-    async fn request(
-        &self,
-        attempted: &'static str,
-        method: Method,
-        url: Url,
-        body: Option<Value>,
-    ) -> Result<Value, ForgeError> {
-        let cancel = self.cancel.clone();
-        let once = || self.once(attempted, method.clone(), url.clone(), body.as_ref());
-        once.retry(self.delays.build())
-            .sleep(move |delay| {
-                let cancel = cancel.clone();
-                async move { cancel.run_until_cancelled(sleep(delay)).await.unwrap_or_default() }
-            })
-            .when(|error| worth_waiting_for(error) && !self.cancel.is_cancelled())
-            .adjust(|error, delay| delay.map(|delay| delay.max(pause_of(error))))
-            .notify(|error, delay| {
-                tracing::warn!(%error, delay_ms = delay.as_millis(), "trying again");
-            })
-            .await
-    }
-
-    async fn once(
-        &self,
-        attempted: &'static str,
-        method: Method,
-        url: Url,
-        body: Option<&Value>,
-    ) -> Result<Value, ForgeError> {
-        if method != Method::GET && self.cancel.is_cancelled() {
-            return Err(ForgeError::Cancelled { attempted });
+    async fn has_label(&self, label: &str) -> Result<bool, ForgeError> {
+        match self.api.get("looking for a label", self.url(&["labels", label])).await {
+            Ok(_) => Ok(true),
+            Err(ForgeError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
-        let unreachable = |error| ForgeError::Unreachable { attempted, reason: describe(error) };
-        let authorization = authorization(&self.token.current())?;
-        let mut request = self.http.request(method, url).header(AUTHORIZATION, authorization);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let mut response = request.send().await.map_err(unreachable)?;
-        let mut text = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(unreachable)? {
-            if text.len() + piece.len() > ANSWER_MAX {
-                let reason = format!("it is longer than {ANSWER_MAX} bytes");
-                return Err(ForgeError::Malformed { attempted, reason });
-            }
-            text.extend_from_slice(&piece);
-        }
-        answer::read(attempted, response.status(), response.headers(), &text)
     }
 }
 
 impl Forge for GitHub {
     async fn find_open(&self, head: &BranchName) -> Result<Option<PullRequest>, ForgeError> {
         let attempted = "looking for an open pull request";
-        let mut url = self.pulls.clone();
+        let mut url = self.url(&["pulls"]);
         url.query_pairs_mut()
             .append_pair("head", &format!("{}:{head}", self.owner))
             .append_pair("state", "open")
-            .append_pair("per_page", "10");
-        let found = self.request(attempted, Method::GET, url, None).await?;
-        answer::first_with_head(attempted, &found, &self.owner, head)
+            .append_pair("per_page", "100");
+        let found = self.api.get_all(attempted, url).await?;
+        answer::first_with_head(attempted, found, &self.owner, head)
     }
 
     async fn create(&self, draft: &PullRequestDraft) -> Result<PullRequest, ForgeError> {
         let attempted = "opening a pull request";
-        let body = json!({
+        let mut body = json!({
             "title": draft.title(),
             "body": draft.body(),
             "head": draft.head.as_str(),
             "base": draft.base.as_str(),
         });
-        match self.request(attempted, Method::POST, self.pulls.clone(), Some(body)).await {
-            Ok(created) => answer::pull_request(attempted, &created),
+        if draft.readiness.is_draft() {
+            body["draft"] = json!(true);
+        }
+        let url = self.url(&["pulls"]);
+        match self.api.send(attempted, Method::POST, url, &body, Repeat::Safe).await {
+            Ok(created) => answer::pull_request(attempted, created),
             // An earlier request of ours may have arrived though its answer was lost.
             Err(error) if answer::says_it_exists(&error) => {
                 self.find_open(&draft.head).await?.ok_or(error)
@@ -179,32 +117,73 @@ impl Forge for GitHub {
 
     async fn update_body(&self, number: u64, body: &str) -> Result<PullRequest, ForgeError> {
         let attempted = "updating the pull request";
-        let body = json!({ "body": cut(body, BODY_MAX_CHARS) });
-        let updated = self.request(attempted, Method::PATCH, self.pull(number), Some(body)).await?;
-        answer::pull_request(attempted, &updated)
+        let body = json!({ "body": body });
+        let url = self.pull(number, &[]);
+        let updated = self.api.send(attempted, Method::PATCH, url, &body, Repeat::Safe).await?;
+        answer::pull_request(attempted, updated)
+    }
+
+    async fn set_readiness(&self, number: u64, readiness: Readiness) -> Result<(), ForgeError> {
+        let attempted = "changing the draft state of the pull request";
+        let read = self.api.get(attempted, self.pull(number, &[])).await?;
+        let id = parse::<answer::Node>(attempted, read)?.node_id;
+        let mutation = match readiness {
+            Readiness::Ready => "markPullRequestReadyForReview",
+            Readiness::Draft | Readiness::DraftUntilChecksPass => "convertPullRequestToDraft",
+        };
+        let query = format!(
+            "mutation($id: ID!) {{ {mutation}(input: {{pullRequestId: $id}}) \
+             {{ pullRequest {{ isDraft }} }} }}"
+        );
+        let body = json!({"query": query, "variables": {"id": id}});
+        let url = self.graphql();
+        self.api.send(attempted, Method::POST, url, &body, Repeat::Safe).await?;
+        Ok(())
     }
 
     async fn read(&self, number: u64) -> Result<PullRequest, ForgeError> {
         let attempted = "reading the pull request back";
-        let read = self.request(attempted, Method::GET, self.pull(number), None).await?;
-        answer::pull_request(attempted, &read)
+        answer::pull_request(attempted, self.api.get(attempted, self.pull(number, &[])).await?)
     }
-}
 
-/// Where the REST API of a repository usually is.
-fn usual_api(repo: &RepoUrl) -> Option<Url> {
-    let base = match repo.host().as_str() {
-        "github.com" | "www.github.com" => "https://api.github.com".to_owned(),
-        host => format!("{}://{host}/api/v3", repo.scheme()),
-    };
-    Url::parse(&base).ok()
-}
+    /// GitHub makes labels that it does not know; so they are looked for before.
+    async fn add_labels(&self, number: u64, labels: &[String]) -> Result<Vec<String>, ForgeError> {
+        let (mut known, mut missing) = (Vec::new(), Vec::new());
+        for label in labels {
+            match self.has_label(label).await? {
+                true => known.push(label),
+                false => missing.push(no_such_label(label)),
+            }
+        }
+        if !known.is_empty() {
+            let url = self.url(&["issues", &number.to_string(), "labels"]);
+            let body = json!({ "labels": known });
+            self.api.send("adding labels", Method::POST, url, &body, Repeat::Safe).await?;
+        }
+        Ok(missing)
+    }
 
-fn authorization(token: &Secret) -> Result<HeaderValue, ForgeError> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose().trim()))
-        .map_err(|_| ForgeError::Misconfigured("GITHUB_TOKEN is not a token".to_owned()))?;
-    value.set_sensitive(true);
-    Ok(value)
+    /// One request for each: GitHub refuses all for one that cannot be asked.
+    async fn request_reviews(
+        &self,
+        number: u64,
+        reviewers: &[String],
+    ) -> Result<Vec<String>, ForgeError> {
+        let mut missing = Vec::new();
+        for reviewer in reviewers {
+            let body = match reviewer.trim_start_matches('@').rsplit_once('/') {
+                Some((_, team)) => json!({ "team_reviewers": [team] }),
+                None => json!({ "reviewers": [reviewer.trim_start_matches('@')] }),
+            };
+            let url = self.pull(number, &["requested_reviewers"]);
+            let asked =
+                self.api.send("asking for a review", Method::POST, url, &body, Repeat::Safe).await;
+            if let Err(error) = asked {
+                missing.push(not_asked(reviewer, &error));
+            }
+        }
+        Ok(missing)
+    }
 }
 
 fn headers() -> HeaderMap {
@@ -212,17 +191,6 @@ fn headers() -> HeaderMap {
     headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
     headers.insert("x-github-api-version", HeaderValue::from_static(API_VERSION));
     headers
-}
-
-fn worth_waiting_for(error: &ForgeError) -> bool {
-    error.is_transient() && pause_of(error) <= PAUSE_MAX
-}
-
-fn pause_of(error: &ForgeError) -> Duration {
-    match error {
-        ForgeError::RateLimited { retry_after, .. } => *retry_after,
-        _ => Duration::ZERO,
-    }
 }
 
 #[cfg(test)]

@@ -27,8 +27,6 @@ use crate::token::TokenSource;
 /// The environment name by which the helper finds the socket. It is not secret.
 pub(crate) const SOCKET_ENV: &str = "AGENT_RUNNER_CREDENTIAL_SOCKET";
 
-/// The user name that forges take together with a token.
-const USERNAME: &str = "x-access-token";
 /// The longest question, in bytes; git's are below 1 KiB.
 const REQUEST_MAX: u64 = 8 << 10;
 /// How long either side waits for the other.
@@ -88,7 +86,7 @@ impl CredentialServer {
         let folder = private_folder("s", scratch)?;
         let listener = UnixListener::bind(socket_in(folder.path()))?;
         let stop = CancellationToken::new();
-        let serving = serve(listener, source.url.clone(), token);
+        let serving = serve(listener, source.url.clone(), source.token_user, token);
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
             // Nothing is left to do when it is told to stop.
@@ -115,12 +113,12 @@ fn socket_in(folder: &Path) -> PathBuf {
     folder.join("socket")
 }
 
-async fn serve(listener: UnixListener, url: RepoUrl, token: TokenSource) {
+async fn serve(listener: UnixListener, url: RepoUrl, user: &'static str, token: TokenSource) {
     loop {
         let served = async {
             let (stream, _) = listener.accept().await?;
             check(stream.peer_cred()?.pid())?;
-            tokio::time::timeout(PATIENCE, converse(stream, &url, &token.current())).await?
+            tokio::time::timeout(PATIENCE, converse(stream, &url, user, &token.current())).await?
         };
         if let Err(error) = served.await {
             tracing::warn!(%error, "a question of git for the token was not answered");
@@ -140,18 +138,23 @@ fn check(asking: Option<i32>) -> io::Result<()> {
     }
 }
 
-async fn converse(mut stream: UnixStream, url: &RepoUrl, token: &Secret) -> io::Result<()> {
+async fn converse(
+    mut stream: UnixStream,
+    url: &RepoUrl,
+    user: &str,
+    token: &Secret,
+) -> io::Result<()> {
     let mut question = String::new();
     let (reader, mut writer) = stream.split();
     reader.take(REQUEST_MAX).read_to_string(&mut question).await?;
-    let answer = reply(&question, url, token);
+    let answer = reply(&question, url, user, token);
     writer.write_all(answer.expose().as_bytes()).await?;
     writer.shutdown().await
 }
 
 /// The answer to a question in git's credential format: the token for the repository's own host,
 /// the end of the search for any other.
-fn reply(question: &str, url: &RepoUrl, token: &Secret) -> Secret {
+fn reply(question: &str, url: &RepoUrl, user: &str, token: &Secret) -> Secret {
     let value = |name: &str| {
         question
             .lines()
@@ -162,7 +165,7 @@ fn reply(question: &str, url: &RepoUrl, token: &Secret) -> Secret {
     if !ours {
         return Secret::from("quit=1\n");
     }
-    Secret::from(format!("username={USERNAME}\npassword={}\n", token.expose().trim()))
+    Secret::from(format!("username={user}\npassword={}\n", token.expose().trim()))
 }
 
 #[cfg(test)]
@@ -175,18 +178,21 @@ mod tests {
         Source {
             url: "https://forge.example:8443/acme/shop".parse().unwrap(),
             token: Some(TokenSource::fixed("ghp_secret")),
+            token_user: "oauth2",
         }
     }
 
     fn reply_to(question: &str) -> String {
         let source = source();
-        reply(question, &source.url, &source.token.unwrap().current()).expose().to_owned()
+        reply(question, &source.url, source.token_user, &source.token.unwrap().current())
+            .expose()
+            .to_owned()
     }
 
     #[test]
     fn the_token_is_for_the_repository_s_own_host_alone() {
         let ours = "capability[]=authtype\nprotocol=https\nhost=forge.example:8443\n";
-        assert_eq!(reply_to(ours), "username=x-access-token\npassword=ghp_secret\n");
+        assert_eq!(reply_to(ours), "username=oauth2\npassword=ghp_secret\n");
         for other in [
             "protocol=http\nhost=forge.example:8443\n",
             "protocol=https\nhost=forge.example\n",
@@ -220,7 +226,7 @@ mod tests {
             ask(&path, &question[..], &mut answer).map(|()| answer)
         });
         let answer = String::from_utf8(asked.await.unwrap().unwrap()).unwrap();
-        assert_eq!(answer, "username=x-access-token\npassword=ghp_secret\n");
+        assert_eq!(answer, "username=oauth2\npassword=ghp_secret\n");
 
         server.stop().await;
         assert!(!socket.exists());

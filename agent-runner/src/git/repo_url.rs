@@ -16,6 +16,8 @@ pub(crate) struct Source {
     pub(crate) url: RepoUrl,
     /// The forge's token; without one only what is public works.
     pub(crate) token: Option<TokenSource>,
+    /// The user name that the forge takes together with its token.
+    pub(crate) token_user: &'static str,
 }
 
 /// The text is not an address that can be used.
@@ -59,12 +61,16 @@ impl RepoUrl {
         }
     }
 
+    /// The whole path, without slashes around it and without `.git`.
+    pub(crate) fn path(&self) -> &str {
+        let path = self.0.path().trim_matches('/');
+        path.strip_suffix(".git").unwrap_or(path)
+    }
+
     /// The last two parts of the path, without `.git`; nothing if there is but one.
     pub(crate) fn owner_and_name(&self) -> Option<(&str, &str)> {
-        let path = self.0.path().trim_matches('/');
-        let (before, name) = path.rsplit_once('/')?;
-        let owner = before.rsplit('/').next().unwrap_or(before);
-        Some((owner, name.strip_suffix(".git").unwrap_or(name)))
+        let (before, name) = self.path().rsplit_once('/')?;
+        Some((before.rsplit('/').next().unwrap_or(before), name))
     }
 
     #[cfg(test)]
@@ -134,6 +140,7 @@ mod tests {
         let url: RepoUrl = "http://127.0.0.1:3000/git/acme/shop.git".parse().unwrap();
         assert_eq!(url.host(), "127.0.0.1:3000");
         assert_eq!(url.owner_and_name(), Some(("acme", "shop")));
+        assert_eq!(url.path(), "git/acme/shop");
         let url: RepoUrl = "https://github.com:443/acme/shop/".parse().unwrap();
         assert_eq!(url.host(), "github.com");
         assert_eq!(url.owner_and_name(), Some(("acme", "shop")));

@@ -76,7 +76,7 @@ impl Remote {
     }
 
     pub(crate) fn source(&self) -> Source {
-        Source { url: RepoUrl::of_folder(&self.path()), token: None }
+        Source { url: RepoUrl::of_folder(&self.path()), token: None, token_user: "x-access-token" }
     }
 
     /// Commits a file to a branch as another person would, from a clone; makes the branch.

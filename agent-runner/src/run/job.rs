@@ -15,7 +15,7 @@ use super::Run;
 use super::model::ModelAccess;
 use crate::checkout::{self, Checkout, CheckoutError, HeldRepository};
 use crate::course::{Course, Phase};
-use crate::forge::{self, GitHub, PullRequest, PullRequestDraft};
+use crate::forge::{self, AnyForge, PullRequest, PullRequestDraft, Readiness};
 use crate::git::{BranchName, CommitId, Git, Source};
 use crate::inner_docker::given_socket;
 use crate::outcome::{Published, RunError};
@@ -45,7 +45,7 @@ pub(super) struct Job {
     course: Course,
     author: Author,
     source: Source,
-    forge: GitHub,
+    forge: AnyForge,
     git: Git,
     plain: Vec<(String, String)>,
     docker_host: Option<String>,
@@ -68,7 +68,7 @@ impl Job {
     ///
     /// # Errors
     /// When author, forge or git cannot be used.
-    pub(super) fn new(
+    pub(super) async fn new(
         run: &Run,
         docker: DockerMode,
         settings: Settings,
@@ -79,19 +79,18 @@ impl Job {
         let (token, sink) = TokenSource::new(settings.token.clone(), redaction.clone());
         let refresh =
             settings.refresh_socket.clone().and_then(|socket| listen(socket, sink, *outer));
-        let forge = GitHub::new(
-            &settings.repo_url,
-            settings.forge_api.as_ref(),
-            token.clone(),
-            cancel.clone(),
-        );
-        let source = Source { url: settings.repo_url.clone(), token: Some(token) };
+        let (repo, api) = (&settings.repo_url, settings.forge_api.as_ref());
+        let forge =
+            AnyForge::connect(settings.forge, repo, api, token.clone(), cancel.clone()).await;
+        let forge = forge.map_err(RunError::Forge)?;
+        let token_user = forge.kind().token_user();
+        let source = Source { url: repo.clone(), token: Some(token), token_user };
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let plain: Vec<_> = layers.plain_environment().map(owned).collect();
         let docker_host = settings::docker_host(layers).filter(|_| docker == DockerMode::Dood);
         Ok(Self {
             author: author.map_err(RunError::Author)?,
-            forge: forge.map_err(RunError::Forge)?,
+            forge,
             git: git(&plain, cancel.clone())?,
             user: worker_user(layers, docker, docker_host.as_deref(), &settings),
             docker_host,
@@ -306,23 +305,30 @@ impl Job {
             )),
             head: checkout.branch().clone(),
             base: checkout.base_branch().clone(),
+            readiness: Readiness::Ready,
+            labels: Vec::new(),
+            reviewers: Vec::new(),
         };
-        let request = if work.commit == checkout.start_commit() {
+        let proposal = if work.commit == checkout.start_commit() {
             // Nothing is new, so nothing that was said of it is replaced.
             forge::open_or_keep(&self.forge, &draft, work.commit).await
         } else {
             forge::open_or_update(&self.forge, &draft, work.commit).await
         };
-        let request = request.map_err(|source| {
+        let proposal = proposal.map_err(|source| {
             let branch = checkout.branch().to_string();
             RunError::PullRequest { branch, source }
         })?;
+        for warning in &proposal.warnings {
+            tracing::warn!("{warning}");
+        }
+        let request = proposal.request;
         self.course.note(|record| {
             record.pull_request = Some(PullRequestFacts {
                 url: request.url.clone(),
                 number: request.number,
                 head: request.head_sha.clone(),
-                draft: false,
+                draft: request.readiness.is_draft(),
             });
         });
         Ok(request)

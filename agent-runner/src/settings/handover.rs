@@ -57,7 +57,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 49] = [
+pub(super) const SETTING_NAMES: [&str; 50] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -69,6 +69,7 @@ pub(super) const SETTING_NAMES: [&str; 49] = [
     env::TASK,
     env::GITHUB_TOKEN,
     env::GH_TOKEN,
+    env::FORGE,
     env::FORGE_API_URL,
     env::REFRESH_SOCKET,
     env::PR_NUMBER,

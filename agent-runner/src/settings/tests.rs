@@ -201,6 +201,10 @@ fn a_wrong_value_is_named_with_its_source_and_what_is_allowed() {
     );
     assert!(error("WORKER_TIMEOUT_SEC", "0").contains("from 1 to"));
     assert!(error("FORGE_API_URL", "ftp://x").contains("http or https"));
+    assert_eq!(
+        error("FORGE", "sourcehut"),
+        "FORGE (from the environment) must be one of github, gitea, gitlab, got \"sourcehut\""
+    );
     assert!(error("AGENT_WORKSPACE", "relative/path").contains("absolute path"));
 }
 

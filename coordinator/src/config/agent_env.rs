@@ -37,7 +37,8 @@ macro_rules! agent_env {
 agent_env! {
     Token "GITHUB_TOKEN" "Token of the forge, for git and for pull requests.",
     Secret "GH_TOKEN" "The other name of GITHUB_TOKEN; each stands in where the other is not set.",
-    Url "FORGE_API_URL" "Base URL of the forge's REST API, where it is not the public one.",
+    Text "FORGE" "The forge: github, gitea (Forgejo too) or gitlab; where not set, by its address.",
+    Url "FORGE_API_URL" "Base URL of the forge's REST API, where it is not the usual one.",
     Text "GIT_USER_NAME" "Name of the author of commits.",
     Text "GIT_USER_EMAIL" "E-mail address of the author of commits.",
     Text "WORKER_MODE" "The coding CLI, such as opencode or claude-code.",
