@@ -5,7 +5,9 @@
 //! of ours is in its tree or its configuration. A repository of the user is only ever the place of
 //! objects and of a worktree's record: its own tree, index and branches are not touched.
 
+mod by_mirror;
 mod lock;
+mod mirror;
 mod worktree;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use crate::git::{
     Source, workers_head,
 };
 
+pub(crate) use self::mirror::Mirror;
 pub(crate) use self::worktree::{HeldRepository, worktree_of};
 
 /// Commits of history in a clone that starts fresh: the worker needs files, not history.
@@ -55,6 +58,19 @@ pub(crate) enum CheckoutError {
         /// What is wrong with it.
         #[source]
         source: InvalidName,
+    },
+    /// What a mirror brought cannot be used.
+    #[error("the packs of the mirror cannot be used")]
+    Packs {
+        /// The reason of libgit2.
+        #[source]
+        source: git2::Error,
+    },
+    /// A clone came to other commits than the remote has.
+    #[error("the clone is not at the commits that {url} has")]
+    NotTheRemotes {
+        /// The repository.
+        url: String,
     },
     /// Another run works from this repository.
     #[error("another run works from {}; it was waited for {waited_secs} s", path.display())]
@@ -162,7 +178,8 @@ impl Checkout {
     }
 }
 
-/// Clones the repository into a folder that is empty or absent, with `branch` checked out.
+/// Clones the repository into a folder that is empty or absent, with `branch` checked out; by what the
+/// mirror has, where there is one.
 ///
 /// # Errors
 /// See [`CheckoutError`].
@@ -171,23 +188,16 @@ pub(crate) async fn clone_ticket_branch(
     source: &Source,
     into: &Path,
     branch: &BranchName,
+    mirror: Option<&Mirror>,
 ) -> Result<Checkout, CheckoutError> {
     // Git runs in a folder of its own, where a relative path would mean another place.
     let into = &std::path::absolute(into).map_err(|source| not_found(into, source))?;
-    let Remote { default, start } = ask_remote(git, source, branch).await?;
-    match start {
-        Start::Fresh => {
-            git.clone(source, &default, FRESH_DEPTH, into).await?;
-            git.switch_to_new(into, branch).await?;
-        }
-        Start::Continued => git.clone(source, branch, CONTINUED_DEPTH, into).await?,
-    }
-    let path = absolute(into)?;
-    let start_commit = head_of_clone(git, source, &path).await?;
-    let base_commit = match start {
-        Start::Fresh => start_commit,
-        Start::Continued => fetch_base(git, source, &path, &default).await?,
+    let remote = ask_remote(git, source, branch).await?;
+    let cloned = match mirror {
+        Some(mirror) => by_mirror::clone(git, source, into, branch, &remote, mirror).await?,
+        None => clone_from(git, source, into, branch, &remote, Supply::Remote).await?,
     };
+    let Cloned { path, start_commit, base_commit } = cloned;
     let git_dir = path.join(".git");
     let shadow = Shadow::create(parent_of(&path), &path, &git_dir, branch)?;
     shadow.adopt_index(&git_dir.join("index"))?;
@@ -196,9 +206,9 @@ pub(crate) async fn clone_ticket_branch(
         path,
         source: source.clone(),
         branch: branch.clone(),
-        base_branch: default,
+        base_branch: remote.default,
         base_commit,
-        start,
+        start: remote.start,
         start_commit,
         shadow,
         git_dir,
@@ -206,9 +216,79 @@ pub(crate) async fn clone_ticket_branch(
     })
 }
 
+/// A clone that is at the commits of the remote.
+struct Cloned {
+    path: PathBuf,
+    start_commit: CommitId,
+    base_commit: CommitId,
+}
+
+impl Cloned {
+    /// The folder of its packs.
+    fn packs(&self) -> PathBuf {
+        self.path.join(".git/objects/pack")
+    }
+
+    /// Whether it is at the commits that the remote had.
+    fn is(&self, remote: &Remote) -> bool {
+        let start = remote.branch_commit.or(remote.default_commit);
+        start == Some(self.start_commit) && remote.default_commit == Some(self.base_commit)
+    }
+}
+
+/// Where a clone has its objects from.
+#[derive(Clone, Copy)]
+enum Supply<'s> {
+    /// The remote alone.
+    Remote,
+    /// Packs that are in the clone already, and from the remote what is new.
+    Packs(&'s mirror::Seeds),
+}
+
+/// The branch that is cloned before any other is fetched.
+fn first_branch<'b>(remote: &'b Remote, branch: &'b BranchName) -> &'b BranchName {
+    match remote.start {
+        Start::Fresh => &remote.default,
+        Start::Continued => branch,
+    }
+}
+
+async fn clone_from(
+    git: &Git,
+    source: &Source,
+    into: &Path,
+    branch: &BranchName,
+    remote: &Remote,
+    supply: Supply<'_>,
+) -> Result<Cloned, CheckoutError> {
+    let first = first_branch(remote, branch);
+    let depth = match remote.start {
+        Start::Fresh => FRESH_DEPTH,
+        Start::Continued => CONTINUED_DEPTH,
+    };
+    match supply {
+        Supply::Remote => git.clone(source, first, depth, into).await?,
+        Supply::Packs(seeds) => {
+            by_mirror::fetch_first(git, source, first, depth, into, seeds).await?;
+        }
+    }
+    let path = absolute(into)?;
+    let start_commit = head_of_clone(git, source, &path).await?;
+    let base_commit = match remote.start {
+        Start::Fresh => {
+            git.switch_to_new(&path, branch).await?;
+            start_commit
+        }
+        Start::Continued => fetch_base(git, source, &path, &remote.default).await?,
+    };
+    Ok(Cloned { path, start_commit, base_commit })
+}
+
 /// What the remote says before anything is fetched.
 struct Remote {
     default: BranchName,
+    default_commit: Option<CommitId>,
+    branch_commit: Option<CommitId>,
     start: Start,
 }
 
@@ -220,12 +300,13 @@ async fn ask_remote(
 ) -> Result<Remote, CheckoutError> {
     let remote = git.ls_remote(source, &["HEAD", &branch.to_ref()]).await?;
     let default = default_branch(&remote, source)?;
-    let start = match remote.commit_of(branch) {
+    let (default_commit, branch_commit) = (remote.head_commit(), remote.commit_of(branch));
+    let start = match branch_commit {
         Some(_) => Start::Continued,
         None => Start::Fresh,
     };
     tracing::info!(%default, ?start, "the remote was read");
-    Ok(Remote { default, start })
+    Ok(Remote { default, default_commit, branch_commit, start })
 }
 
 fn default_branch(remote: &Advertised, source: &Source) -> Result<BranchName, CheckoutError> {

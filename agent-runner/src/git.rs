@@ -13,6 +13,7 @@ mod process;
 mod refs;
 mod remote;
 mod repo_url;
+mod seed;
 mod shadow;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -35,6 +36,7 @@ pub(crate) use self::parse::{Advertised, PushAnswer};
 pub(crate) use self::refs::{BranchName, CommitId, InvalidName};
 pub(crate) use self::remote::FetchInto;
 pub(crate) use self::repo_url::{InvalidRepoUrl, RepoUrl, Source};
+pub(crate) use self::seed::{forget_known, make_known, name_default};
 pub(crate) use self::shadow::{Shadow, ShadowError};
 pub(crate) use self::workers_head::workers_head;
 
@@ -182,6 +184,9 @@ impl Git {
             command.env_remove("GIT_DIR");
             command.current_dir(folder);
         }
+        for name in &call.unset {
+            command.env_remove(name);
+        }
         command.envs(call.environment.iter().cloned());
         command.args(&call.arguments);
         let operation = call.operation;
@@ -213,6 +218,7 @@ struct Call<'a> {
     on: String,
     folder: Option<&'a Path>,
     environment: Vec<(&'static str, OsString)>,
+    unset: Vec<&'static str>,
     arguments: Vec<OsString>,
 }
 
@@ -223,6 +229,7 @@ impl<'a> Call<'a> {
             on: on.to_string(),
             folder: None,
             environment: Vec::new(),
+            unset: Vec::new(),
             arguments: Vec::new(),
         }
     }
@@ -235,6 +242,11 @@ impl<'a> Call<'a> {
 
     fn env(mut self, name: &'static str, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name, value.as_ref().to_owned()));
+        self
+    }
+
+    fn unset(mut self, name: &'static str) -> Self {
+        self.unset.push(name);
         self
     }
 

@@ -129,6 +129,15 @@ pub(crate) enum InnerLayers {
     Kept,
 }
 
+/// Whether repositories are kept for the next job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GitMirrors {
+    /// In the cache volume.
+    Kept,
+    /// They are not.
+    None,
+}
+
 /// Everything else that a run needs.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -267,6 +276,15 @@ pub(crate) fn inner_layers(layers: &Layers) -> InnerLayers {
     match layers.find(env::AGENT_CACHE_DOCKER).map(|found| found.text()).as_deref() {
         Some("1") => InnerLayers::Kept,
         Some(_) | None => InnerLayers::Fresh,
+    }
+}
+
+/// Whether mirrors of repositories are kept in the cache: the coordinator says so where no other project's
+/// worker could come to read them.
+pub(crate) fn git_mirrors(layers: &Layers) -> GitMirrors {
+    match layers.handed_over(env::AGENT_CACHE_GIT).map(|found| found.text()).as_deref() {
+        Some("1") => GitMirrors::Kept,
+        Some(_) | None => GitMirrors::None,
     }
 }
 

@@ -23,6 +23,7 @@ use std::process::ExitStatus;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::cache::FOLDER as CACHE_FOLDER;
 pub(crate) use self::event::Ending;
 pub(crate) use self::listener::TurnReport;
 
@@ -186,7 +187,7 @@ impl Worker {
             plain: place.plain,
             home: &home,
             temporary: &temporary,
-            caches: &cache::usable(Path::new(cache::FOLDER), place.user),
+            caches: &cache::usable(Path::new(CACHE_FOLDER), place.user),
             push_guard: &push_guard,
             docker_host: place.docker_host,
             author: place.author,

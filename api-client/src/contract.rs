@@ -93,6 +93,8 @@ pub mod env {
     pub const AGENT_DOCKER_MODE: &str = "AGENT_DOCKER_MODE";
     /// Set where what the agent's own Docker daemon has is kept for the project's next job.
     pub const AGENT_CACHE_DOCKER: &str = "AGENT_CACHE_DOCKER";
+    /// `1` where the agent may keep mirrors of git repositories in its cache.
+    pub const AGENT_CACHE_GIT: &str = "AGENT_CACHE_GIT";
     /// `open`, `allowlist` or `none`: what a gateway lets through.
     pub const AGENT_EGRESS: &str = "AGENT_EGRESS";
     /// The hosts that a gateway lets through, separated by commas: `name`, `name:port`, `.name`.

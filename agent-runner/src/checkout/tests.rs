@@ -5,7 +5,7 @@ use super::*;
 use crate::git::testing::{Remote as Origin, git, git_until, run, ticket};
 
 async fn clone(origin: &Origin, name: &str) -> Result<Checkout, CheckoutError> {
-    clone_ticket_branch(&git(), &origin.source(), &origin.place(name), &ticket()).await
+    clone_ticket_branch(&git(), &origin.source(), &origin.place(name), &ticket(), None).await
 }
 
 async fn worktree(

@@ -96,6 +96,8 @@ pub(crate) enum Operation {
     Clone,
     /// Getting a branch into a repository.
     Fetch,
+    /// Making the index of a pack.
+    Unpack,
     /// Sending a branch.
     Push,
     /// Reading the remote's branches after a push.
@@ -117,14 +119,19 @@ impl Operation {
     pub(super) const fn tries(self) -> usize {
         match self {
             Self::Push | Self::Verify => 8,
-            Self::LsRemote | Self::Clone | Self::Fetch | Self::Local(_) | Self::CleanUp(_) => 3,
+            Self::LsRemote
+            | Self::Clone
+            | Self::Fetch
+            | Self::Unpack
+            | Self::Local(_)
+            | Self::CleanUp(_) => 3,
         }
     }
 
     pub(super) const fn limit(self) -> Duration {
         match self {
             Self::LsRemote | Self::Verify => Duration::from_secs(60),
-            Self::Clone | Self::Fetch => Duration::from_secs(600),
+            Self::Clone | Self::Fetch | Self::Unpack => Duration::from_secs(600),
             Self::Push => Duration::from_secs(300),
             Self::Local(_) | Self::CleanUp(_) => Duration::from_secs(120),
         }
@@ -137,6 +144,7 @@ impl fmt::Display for Operation {
             Self::LsRemote | Self::Verify => f.write_str("git ls-remote"),
             Self::Clone => f.write_str("git clone"),
             Self::Fetch => f.write_str("git fetch"),
+            Self::Unpack => f.write_str("git index-pack"),
             Self::Push => f.write_str("git push"),
             Self::Local(command) | Self::CleanUp(command) => write!(f, "git {command}"),
         }

@@ -39,6 +39,11 @@ impl Advertised {
         self.refs.contains_key("HEAD")
     }
 
+    /// The commit of HEAD.
+    pub(crate) fn head_commit(&self) -> Option<CommitId> {
+        self.refs.get("HEAD").copied()
+    }
+
     /// The commit of a branch.
     pub(crate) fn commit_of(&self, branch: &BranchName) -> Option<CommitId> {
         self.refs.get(&branch.to_ref()).copied()

@@ -17,7 +17,7 @@ use crate::token::TokenSource;
 /// Where a fetch puts what it gets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum FetchInto<'a> {
-    /// A work tree that was just cloned.
+    /// A work tree that was just cloned, or begun as a clone.
     Clone(&'a Path),
     /// Refs in a git directory of ours, objects in the object folder of another repository.
     Objects {
@@ -87,12 +87,12 @@ impl Git {
         depth: Option<u32>,
         refspecs: &[String],
     ) -> Result<(), GitError> {
-        let mut call = Call::new(Operation::Fetch, &source.url).args([
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-        ]);
+        let mut call = Call::new(Operation::Fetch, &source.url);
+        if let FetchInto::Clone(_) = into {
+            // What comes is a pack, which a mirror can keep.
+            call = call.args(["-c", "fetch.unpackLimit=1"]);
+        }
+        call = call.args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"]);
         if let Some(depth) = depth {
             call = call.args(["--depth", &depth.to_string()]);
         }

@@ -198,7 +198,8 @@ async fn a_ticket_s_branch_and_its_work_tree_cannot_change_their_own_rules() {
     remote.commit("main", NAME, "[paths]\nforbidden = [\"infra/**\"]\n");
     remote.commit(ticket().as_str(), NAME, "[paths]\nforbidden = []\n[worker]\nmodel = \"x\"\n");
     let into = remote.place("tree");
-    let checkout = clone_ticket_branch(&git(), &remote.source(), &into, &ticket()).await.unwrap();
+    let checkout =
+        clone_ticket_branch(&git(), &remote.source(), &into, &ticket(), None).await.unwrap();
     assert_eq!(checkout.start(), Start::Continued);
     std::fs::write(checkout.path().join(NAME), "[worker]\nmodel = \"y\"\n").unwrap();
     let read = ProjectFile::of(&checkout).unwrap();
@@ -211,7 +212,8 @@ async fn a_file_that_only_the_ticket_s_branch_has_does_not_count() {
     let remote = Remote::new("main");
     remote.commit(ticket().as_str(), NAME, "[setup]\ncommand = \"touch /tmp/ran\"\n");
     let into = remote.place("tree");
-    let checkout = clone_ticket_branch(&git(), &remote.source(), &into, &ticket()).await.unwrap();
+    let checkout =
+        clone_ticket_branch(&git(), &remote.source(), &into, &ticket(), None).await.unwrap();
     assert!(checkout.path().join(NAME).is_file());
     assert_eq!(ProjectFile::of(&checkout).unwrap().setup, None);
 }

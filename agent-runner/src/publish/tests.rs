@@ -15,7 +15,8 @@ impl Scene {
     async fn of(origin: Remote) -> Self {
         let git = git();
         let into = origin.place("tree");
-        let checkout = clone_ticket_branch(&git, &origin.source(), &into, &ticket()).await.unwrap();
+        let checkout =
+            clone_ticket_branch(&git, &origin.source(), &into, &ticket(), None).await.unwrap();
         Self { git, origin, checkout }
     }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Run;
 use super::model::ModelAccess;
-use crate::checkout::{self, Checkout, CheckoutError, HeldRepository};
+use crate::checkout::{self, Checkout, CheckoutError, HeldRepository, Mirror};
 use crate::course::{Course, Phase};
 use crate::forge::{self, AnyForge, PullRequest, PullRequestDraft, Readiness};
 use crate::git::{BranchName, CommitId, Git, Source};
@@ -26,11 +26,11 @@ use crate::publish::{self, Author, CommitMessage, DiffStat};
 use crate::redaction::Redaction;
 use crate::refresh::RefreshServer;
 use crate::report::{Reporter, Step};
-use crate::settings::{self, DockerMode, InnerLayers, Layers, Settings};
+use crate::settings::{self, DockerMode, GitMirrors, InnerLayers, Layers, Settings};
 use crate::token::{TokenSink, TokenSource};
 use crate::user::WorkerUser;
 use crate::user::ownership::{Owner, give_tree};
-use crate::worker::{Place, TurnReport, Worker};
+use crate::worker::{CACHE_FOLDER, Place, TurnReport, Worker};
 
 /// What a run may take beyond its turn: fetching, pushing, the pull request.
 const AROUND_A_TURN: Duration = Duration::from_secs(600);
@@ -50,6 +50,7 @@ pub(super) struct Job {
     plain: Vec<(String, String)>,
     docker_host: Option<String>,
     inner_layers: InnerLayers,
+    git_mirrors: GitMirrors,
     project: ProjectFile,
     user: Option<WorkerUser>,
     _refresh: Option<RefreshServer>,
@@ -95,6 +96,7 @@ impl Job {
             user: worker_user(layers, docker, docker_host.as_deref(), &settings),
             docker_host,
             inner_layers: settings::inner_layers(layers),
+            git_mirrors: settings::git_mirrors(layers),
             project: ProjectFile::default(),
             settings,
             assignment,
@@ -146,7 +148,10 @@ impl Job {
                 let held = self.hold(workspace, reporter).await?;
                 checkout::worktree_of(git, held, source, &tree, branch).await
             }
-            None => checkout::clone_ticket_branch(git, source, &tree, branch).await,
+            None => {
+                let mirror = self.mirror();
+                checkout::clone_ticket_branch(git, source, &tree, branch, mirror.as_ref()).await
+            }
         };
         let checkout = checkout.map_err(RunError::Checkout)?;
         self.course.note(|record| {
@@ -159,6 +164,15 @@ impl Job {
             });
         });
         Ok(checkout)
+    }
+
+    /// What the cache has of the repository; nothing where the worker would be the same user, who could
+    /// read there what it has of others.
+    fn mirror(&self) -> Option<Mirror> {
+        match (self.git_mirrors, self.user()) {
+            (GitMirrors::Kept, Some(_)) => Mirror::open(Path::new(CACHE_FOLDER), &self.source.url),
+            (GitMirrors::None, _) | (_, None) => None,
+        }
     }
 
     /// Reads the repository's project file, and settles what it may settle.

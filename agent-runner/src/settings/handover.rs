@@ -96,6 +96,7 @@ pub(super) const SETTING_NAMES: [&str; 50] = [
     env::DOCKER_RUN_ERROR,
     env::AGENT_DOCKER_MODE,
     env::AGENT_CACHE_DOCKER,
+    env::AGENT_CACHE_GIT,
     env::AGENT_ON_HOST,
     env::OUTCOME_FILE,
     env::AGENT_IMAGE,

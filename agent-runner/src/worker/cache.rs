@@ -1,4 +1,5 @@
-//! The volume that the jobs of a project share for downloads.
+//! The volume that the jobs of a project share for downloads. The mirrors of git repositories in it
+//! ([`Mirror`](crate::checkout::Mirror)) are no worker's.
 //!
 //! Invariant: an earlier job may have been hostile, so nothing in it is followed or trusted: folders
 //! are opened, not named, and a link in the place of one is removed.
@@ -13,7 +14,7 @@ use crate::user::WorkerUser;
 use crate::user::ownership::{Owner, folder_within, give_open_tree, open_folder};
 
 /// Where the coordinator mounts it.
-pub(super) const FOLDER: &str = "/cache";
+pub(crate) const FOLDER: &str = "/cache";
 
 /// The variables by which package managers are told where to keep downloads, and the folders.
 const CACHES: [(&str, &str); 3] =

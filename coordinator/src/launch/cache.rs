@@ -100,6 +100,18 @@ pub(super) fn cache_mounts(agent: &AgentConfig, project: ProjectId, id: Coordina
     caches
 }
 
+/// Whether the agent may keep mirrors of git repositories in its cache: they are root's, so not where a
+/// worker that is root by way of its Docker engine would come to read those of other projects.
+pub(super) fn may_keep_git(agent: &AgentConfig) -> bool {
+    let alone = agent.cache_scope == CacheScope::Project;
+    agent.cache_volume.is_some()
+        && match agent.docker_mode {
+            DockerMode::None | DockerMode::DindRootless => true,
+            DockerMode::Dind | DockerMode::DindCaps => alone,
+            DockerMode::Dood => false,
+        }
+}
+
 /// The volume of a container in which the images of its own Docker daemon are kept, if they are. Two
 /// daemons on one such volume would ruin it.
 pub(super) fn kept_layers(spec: &ContainerSpec) -> Option<&str> {
@@ -177,6 +189,21 @@ mod tests {
         assert_eq!(caches(&[keep, ("AGENT_CACHE_VOLUME", "")]).0.scratch, ["/var/lib/docker"]);
         let (none, _) = caches(&[keep, NO_DOCKER]);
         assert_eq!((names(&none).len(), none.scratch.len()), (1, 0));
+    }
+
+    #[test]
+    fn mirrors_are_kept_where_no_other_project_s_worker_could_read_them() {
+        let may = |mode, scope, volume| {
+            let names = ["AGENT_DOCKER_MODE", "AGENT_CACHE_SCOPE", "AGENT_CACHE_VOLUME"];
+            let variables = [(names[0], mode), (names[1], scope), (names[2], volume)];
+            may_keep_git(&config(&variables).agent)
+        };
+        for mode in ["none", "dind-rootless", "dind", "dind-caps", "dood"] {
+            assert_eq!(may(mode, "project", "v"), mode != "dood", "{mode}");
+            let trusted = mode == "none" || mode == "dind-rootless";
+            assert_eq!(may(mode, "shared", "v"), trusted, "{mode}");
+            assert!(!may(mode, "project", ""), "{mode}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api_client::contract::{JobDocument, OUTCOME_FILE_IN_CONTAINER, env};
 use api_client::wire::Job;
 
-use super::cache::{cache_mounts, kept_layers};
+use super::cache::{cache_mounts, kept_layers, may_keep_git};
 use super::document::{DOCUMENT_ON_STDIN, VISIBLE, View, runner_command};
 use crate::alias::HOST_ALIAS;
 use crate::config::{AgentConfig, Config, DockerMode, JobNetwork, RootFolder, SocketMount};
@@ -97,6 +97,9 @@ pub(crate) fn container_spec(
     spec.scratch_volumes.extend(caches.scratch);
     if kept_layers(&spec).is_some() {
         spec.env.insert(env::AGENT_CACHE_DOCKER.to_owned(), "1".to_owned());
+    }
+    if may_keep_git(agent) {
+        spec.env.insert(env::AGENT_CACHE_GIT.to_owned(), "1".to_owned());
     }
     if agent.docker_mode == DockerMode::Dood {
         share_engine(&mut spec, agent, config);
@@ -203,6 +206,7 @@ mod tests {
         let spec = spec(TICKET, &secrets);
         let names: Vec<_> = spec.env.keys().map(String::as_str).collect();
         let expected = [
+            "AGENT_CACHE_GIT",
             "AGENT_DOCKER_MODE",
             "AGENT_OUTCOME_FILE",
             "JOB_ID",
