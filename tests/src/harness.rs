@@ -30,6 +30,7 @@ pub use agent_image::{AGENT_IMAGE, GO_IN_IMAGE, build_agent_image, cli_image, in
 pub use app::{App, Job, KEY, LogRecord};
 pub use app_proxy::{AppProxy, Exchange};
 pub use coordinator::{Coordinator, Home};
+pub(crate) use deployment::source_repository;
 pub use deployment::{Deployment, Keys, SourceFile, repo_name};
 pub(crate) use engine::at_the_end;
 pub use engine::{COORDINATOR_LABEL, Engine, Image};

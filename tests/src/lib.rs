@@ -22,6 +22,8 @@ pub mod hostile;
 #[expect(clippy::expect_used, clippy::panic, reason = "what goes wrong in the hunt itself ends it")]
 pub mod hunt;
 pub mod llm;
+#[expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here ends the run")]
+pub mod matrix;
 #[expect(
     clippy::expect_used,
     clippy::panic,

@@ -83,7 +83,7 @@ impl Deployment {
         let address = engine.host_address().await;
         let forge = start_forge(&folder.path().join("forge"), address, &keys.forge, app).await;
         let repo = repo_name();
-        let source = repository(&folder.path().join("source"), files);
+        let source = source_repository(&folder.path().join("source"), files);
         forge.create_repo(&repo, RepoSource::From(&source)).await.expect("a repository");
         let script = Script { api_key: Some(keys.model.clone()), ..Script::default() };
         let listen = SocketAddr::new(address, 0);
@@ -208,7 +208,7 @@ async fn start_forge(
 }
 
 /// A repository with one commit.
-fn repository(path: &Path, files: &[SourceFile<'_>]) -> PathBuf {
+pub(crate) fn source_repository(path: &Path, files: &[SourceFile<'_>]) -> PathBuf {
     fs::create_dir(path).expect("a folder in a folder of ours");
     for (name, content) in files {
         fs::write(path.join(name), content).expect("a file in a folder of ours");

@@ -10,8 +10,18 @@ pub(super) fn decide(view: &View, script: &Script) -> Answer {
     match script.scenario {
         Scenario::Noop => return Answer::Text(script.noop_text.clone()),
         Scenario::Empty => return Answer::Text(String::new()),
-        Scenario::Edit | Scenario::Status | Scenario::Hang | Scenario::Drop | Scenario::Garbage => {
+        Scenario::Ask if view.results_since_prompt() == 0 => {
+            let asked = tool::question(view, &script.question);
+            return asked.unwrap_or_else(|| Answer::Text(script.question.clone()));
         }
+        Scenario::Ask => return Answer::Text(script.question.clone()),
+        Scenario::Edit
+        | Scenario::Status
+        | Scenario::Hang
+        | Scenario::Stall
+        | Scenario::Drop
+        | Scenario::Garbage
+        | Scenario::GarbageStream => {}
     }
     if view.tools.is_empty() {
         let text = aider::edit_block(view, script).unwrap_or_else(|| script.text.clone());

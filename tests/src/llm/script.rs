@@ -17,6 +17,9 @@ pub struct Script {
     /// Only the first so many model requests get a failing scenario; then
     /// `edit` applies. Absent: all of them.
     pub fail_first: Option<u64>,
+    /// A failing scenario applies once so many tools have answered in the conversation; before that
+    /// `edit` does. Absent: from the beginning.
+    pub fail_after: Option<u64>,
     /// How long every answer is held back, in milliseconds.
     pub delay_ms: u64,
     /// Tool calls before the final text; `null` never ends. Call *n* writes
@@ -30,6 +33,8 @@ pub struct Script {
     pub shell: Option<String>,
     /// The final text.
     pub text: String,
+    /// What [`Scenario::Ask`] asks the person.
+    pub question: String,
     /// The text of [`Scenario::Noop`].
     pub noop_text: String,
     /// The client's working directory; read from its prompt when absent.
@@ -61,12 +66,18 @@ pub enum Scenario {
     Status,
     /// No answer until the client leaves or the server stops.
     Hang,
+    /// A first fragment, then no more, until the client leaves or the server stops.
+    Stall,
     /// A first fragment, then a cut connection.
     Drop,
     /// 200 with a body that is not the protocol.
     Garbage,
+    /// A stream of the right kind, whose events are not the protocol.
+    GarbageStream,
     /// Well formed, with no content.
     Empty,
+    /// A question to the person: by the tool for that, where the client offers one, else as text.
+    Ask,
 }
 
 /// Other settings for the conversations that contain a text.
@@ -100,12 +111,14 @@ impl Default for Script {
             status: 500,
             retry_after: None,
             fail_first: None,
+            fail_after: None,
             delay_ms: 0,
             turns: Some(1),
             file: "hello.txt".to_owned(),
             content: "hello from the scripted model\n".to_owned(),
             shell: None,
             text: "The file is written.".to_owned(),
+            question: "Which of the two should I change?".to_owned(),
             noop_text: "There is nothing to change.".to_owned(),
             workdir: None,
             input_tokens: 1000,
@@ -154,14 +167,20 @@ impl Script {
     }
 
     /// The script for one request: `text` picks the rule, `number` (from 1)
-    /// ends failures.
-    pub(super) fn for_request(&self, text: &str, number: u64) -> Result<Self, ScriptError> {
+    /// ends failures, and so many tool `results` begin them.
+    pub(super) fn for_request(
+        &self,
+        text: &str,
+        number: u64,
+        results: u64,
+    ) -> Result<Self, ScriptError> {
         let mut script = match self.rules.iter().find(|rule| text.contains(&rule.contains)) {
             Some(rule) => self.with(&rule.set)?,
             None => self.clone(),
         };
         let over = script.fail_first.is_some_and(|first| number > first);
-        if over && script.scenario.is_failure() {
+        let not_yet = script.fail_after.is_some_and(|results_before| results < results_before);
+        if (over || not_yet) && script.scenario.is_failure() {
             script.scenario = Scenario::Edit;
         }
         Ok(script)
@@ -171,8 +190,14 @@ impl Script {
 impl Scenario {
     fn is_failure(self) -> bool {
         match self {
-            Self::Edit | Self::Noop => false,
-            Self::Status | Self::Hang | Self::Drop | Self::Garbage | Self::Empty => true,
+            Self::Edit | Self::Noop | Self::Ask => false,
+            Self::Status
+            | Self::Hang
+            | Self::Stall
+            | Self::Drop
+            | Self::Garbage
+            | Self::GarbageStream
+            | Self::Empty => true,
         }
     }
 }
@@ -207,16 +232,23 @@ mod tests {
         let script = Script::default().with(&map(&rules)).unwrap();
         script.check().unwrap();
         assert_eq!(script.turns, None);
-        assert_eq!(script.for_request("do ticket 7", 1).unwrap().scenario, Scenario::Noop);
-        assert_eq!(script.for_request("do ticket 8", 1).unwrap().file, "other");
-        assert_eq!(script.for_request("do it", 1).unwrap().file, "hello.txt");
+        assert_eq!(script.for_request("do ticket 7", 1, 0).unwrap().scenario, Scenario::Noop);
+        assert_eq!(script.for_request("do ticket 8", 1, 0).unwrap().file, "other");
+        assert_eq!(script.for_request("do it", 1, 0).unwrap().file, "hello.txt");
     }
 
     #[test]
     fn failures_end_after_fail_first() {
         let script =
             Script { scenario: Scenario::Status, fail_first: Some(2), ..Script::default() };
-        assert_eq!(script.for_request("", 2).unwrap().scenario, Scenario::Status);
-        assert_eq!(script.for_request("", 3).unwrap().scenario, Scenario::Edit);
+        assert_eq!(script.for_request("", 2, 0).unwrap().scenario, Scenario::Status);
+        assert_eq!(script.for_request("", 3, 0).unwrap().scenario, Scenario::Edit);
+    }
+
+    #[test]
+    fn failures_begin_when_enough_tools_have_answered() {
+        let script = Script { scenario: Scenario::Hang, fail_after: Some(1), ..Script::default() };
+        assert_eq!(script.for_request("", 9, 0).unwrap().scenario, Scenario::Edit);
+        assert_eq!(script.for_request("", 9, 1).unwrap().scenario, Scenario::Hang);
     }
 }

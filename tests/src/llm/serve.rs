@@ -15,6 +15,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::Llm;
 use super::decide::decide;
@@ -133,7 +134,7 @@ async fn generate(
     record.model.clone_from(&view.model);
     record.tools = view.tools.iter().map(|tool| tool.name.clone()).collect();
     let number = llm.requests.next_generation();
-    let script = match script.for_request(&view.text(), number) {
+    let script = match script.for_request(&view.text(), number, view.results_since_prompt()) {
         Ok(script) => script,
         Err(error) => return error_reply(500, wire.error(500, &crate::server::chain(&error))),
     };
@@ -146,19 +147,25 @@ async fn generate(
         () = llm.cancel.cancelled() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         response = async {
             delay.await;
-            respond(wire, &view, &script, &answer).await
+            respond(wire, &view, &script, &answer, &llm.cancel).await
         } => response,
     }
 }
 
-async fn respond(wire: &Wire, view: &View, script: &Script, answer: &Answer) -> Response {
+async fn respond(
+    wire: &Wire,
+    view: &View,
+    script: &Script,
+    answer: &Answer,
+    cancel: &CancellationToken,
+) -> Response {
     let usage = Usage {
         input: script.input_tokens,
         cached: script.cached_tokens,
         output: script.output_tokens,
     };
     match script.scenario {
-        Scenario::Edit | Scenario::Noop | Scenario::Empty => {
+        Scenario::Edit | Scenario::Noop | Scenario::Empty | Scenario::Ask => {
             deliver(wire, view, wire.reply(view, answer, usage))
         }
         Scenario::Status => {
@@ -170,8 +177,10 @@ async fn respond(wire: &Wire, view: &View, script: &Script, answer: &Answer) -> 
             response
         }
         Scenario::Hang => std::future::pending().await,
+        Scenario::Stall => stall(view, &wire.reply(view, answer, usage), cancel.clone()),
         Scenario::Drop => cut(&wire.reply(view, answer, usage)),
         Scenario::Garbage => Json(json!({"this is": "not the protocol"})).into_response(),
+        Scenario::GarbageStream => garbage_stream(),
     }
 }
 
@@ -196,6 +205,28 @@ fn cut(reply: &Reply) -> Response {
         Err(io::ErrorKind::ConnectionAborted.into())
     });
     event_stream(stream::iter(frames).chain(broken))
+}
+
+/// The answer's beginning, and no end of it. A client that wants no stream gets half a body.
+fn stall(view: &View, reply: &Reply, cancel: CancellationToken) -> Response {
+    let never = stream::once(async move {
+        cancel.cancelled().await;
+        Err(io::ErrorKind::ConnectionAborted.into())
+    });
+    if view.stream {
+        let frames = frames(&reply.events[..reply.events.len().min(DROP_AFTER)]);
+        return event_stream(stream::iter(frames).chain(never));
+    }
+    let body = reply.body.to_string();
+    let half: String = body.chars().take(body.chars().count() / 2).collect();
+    let half = stream::iter([Ok::<_, io::Error>(half)]).chain(never);
+    ([(CONTENT_TYPE, "application/json")], Body::from_stream(half)).into_response()
+}
+
+fn garbage_stream() -> Response {
+    let events =
+        [Event::raw("{\"half\": "), Event::raw("\u{1b}]0;\u{7}no protocol"), Event::raw("{}")];
+    event_stream(stream::iter(frames(&events)))
 }
 
 fn frames(events: &[Event]) -> Vec<io::Result<String>> {
@@ -232,10 +263,13 @@ fn named(script: &Script, answer: &Answer) -> String {
     match (script.scenario, answer) {
         (Scenario::Status, _) => format!("status {}", script.status),
         (Scenario::Hang, _) => "hang".to_owned(),
+        (Scenario::Stall, _) => "stall".to_owned(),
         (Scenario::Drop, _) => "drop".to_owned(),
-        (Scenario::Garbage, _) => "garbage".to_owned(),
+        (Scenario::Garbage | Scenario::GarbageStream, _) => "garbage".to_owned(),
         (Scenario::Empty, _) => "empty".to_owned(),
-        (Scenario::Edit | Scenario::Noop, Answer::Text(_)) => "text".to_owned(),
-        (Scenario::Edit | Scenario::Noop, Answer::Call { tool, .. }) => format!("call {tool}"),
+        (Scenario::Edit | Scenario::Noop | Scenario::Ask, Answer::Text(_)) => "text".to_owned(),
+        (Scenario::Edit | Scenario::Noop | Scenario::Ask, Answer::Call { tool, .. }) => {
+            format!("call {tool}")
+        }
     }
 }

@@ -16,6 +16,8 @@ const WRITE: [&str; 4] = ["write", "Write", "write_file", "create_file"];
 /// Tools that run a command.
 const SHELL: [&str; 7] =
     ["bash", "Bash", "shell", "exec_command", "shell_command", "local_shell", "run_shell_command"];
+/// Tools that ask the person.
+const QUESTION: [&str; 4] = ["question", "AskUserQuestion", "ask_user", "request_user_input"];
 /// The tool that applies a patch.
 const PATCH: &str = "apply_patch";
 
@@ -40,6 +42,16 @@ pub(super) fn call(view: &View, script: &Script, done: u64) -> Option<Answer> {
             let (content, path) = (quoted(&script.content), quoted(&path));
             shell_call(view, &format!("printf %s {content} > {path}"))
         })
+}
+
+/// A call that asks the person, or `None` where no tool does.
+pub(super) fn question(view: &View, text: &str) -> Option<Answer> {
+    let tool = find(view, &QUESTION)?;
+    let options = json!([{"label": "The first", "description": "the first"},
+        {"label": "The second", "description": "the second"}]);
+    let one = json!({"question": text, "header": "Choice", "id": "choice", "options": options,
+        "multiSelect": false, "type": "choice"});
+    Some(json_call(tool, &json!({"questions": [one], "question": text})))
 }
 
 fn write_call(view: &View, path: &str, content: &str) -> Option<Answer> {
