@@ -57,7 +57,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 50] = [
+pub(super) const SETTING_NAMES: [&str; 51] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
