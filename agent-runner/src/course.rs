@@ -20,6 +20,7 @@ use api_client::outcome::{
 pub(crate) use self::brief::Brief;
 
 use crate::git::CommitId;
+use crate::model_gateway::Usd;
 use crate::redaction::Redaction;
 use crate::worker::TurnReport;
 
@@ -168,8 +169,8 @@ impl Course {
         record.tokens.input += tokens.input;
         record.tokens.cached += tokens.cached;
         record.tokens.output += tokens.output;
-        if let Some(cost) = turn.calls.cost {
-            *record.money_usd.get_or_insert(0.0) += cost.dollars();
+        if let Some(cost) = turn.calls.cost.map(Usd::dollars).or(turn.cost_usd) {
+            *record.money_usd.get_or_insert(0.0) += cost;
         }
     }
 

@@ -221,6 +221,7 @@ impl RunError {
             | Self::ProjectFile(_)
             | Self::Model(ModelGatewayError::Key { .. }) => AgentExit::Misconfigured,
             Self::Turn(Ending::BudgetExhausted(_)) => AgentExit::BudgetExhausted,
+            Self::Turn(Ending::Refused(_) | Ending::NeedsInput(_)) => AgentExit::Blocked,
             // The app answers, and says that key or ids are wrong.
             Self::Context(ApiError::Unauthorised { .. } | ApiError::Gone { .. }) => {
                 AgentExit::Misconfigured

@@ -228,7 +228,8 @@ async fn deliver(
     reporter.step(Step::BranchCreated, &began(checkout), None).await;
     let turn = edit(job, checkout, private, docker, reporter).await?;
     job.end_leftovers(checkout).await?;
-    let work = job.commit(checkout, &turn.answer).await?;
+    let work =
+        job.commit(checkout, &turn.answer).await.map_err(|error| unanswered(error, &turn))?;
     let publishing = format!("Publishing {}: {}", work.commit, work.stat);
     reporter.step(Step::Finalize, &publishing, None).await;
     job.keep_lease(Published::Nothing, reporter).await?;
@@ -238,6 +239,16 @@ async fn deliver(
     tracing::info!("{}", is_open(&request));
     let _phase = job.course().phase(Phase::Complete);
     complete(&turn, request, reporter).await
+}
+
+/// That nothing is different has a reason where the turn ended with a question.
+fn unanswered(error: RunError, turn: &TurnReport) -> RunError {
+    match (error, &turn.question) {
+        (RunError::NoChanges, Some(question)) => {
+            RunError::Turn(Ending::NeedsInput(question.clone()))
+        }
+        (error, _) => error,
+    }
 }
 
 /// Tells the app of the pull request. A cancelled run does so as well, if it can in the time it has.
@@ -286,7 +297,7 @@ async fn edit(
     let summary = format!("{} ({}; the CLI says {})", turn.ending, turn.calls, turn.usage);
     reporter.step(Step::WorkerTurn, &summary, Some(&turn.transcript)).await;
     match turn.ending {
-        Ending::Finished => Ok(turn),
+        Ending::Finished | Ending::HungAfterEnd => Ok(turn),
         ending @ Ending::BudgetExhausted(_) => Err(RunError::Turn(ending)),
         ending => Err(match limit {
             Some(limit) => RunError::Limited { ending, limit },

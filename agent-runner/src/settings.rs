@@ -25,7 +25,9 @@ pub(crate) use self::document::DocumentError;
 pub(crate) use self::handover::{Handover, PLAIN_NAMES};
 pub(crate) use self::layers::{Layer, Layers};
 pub(crate) use self::origin::{AppTicket, Hold, Origin};
-pub(crate) use self::worker::{WORKER_STALL_SEC, WorkerCli, WorkerSettings};
+pub(crate) use self::worker::{
+    ChatModel, CliPrices, OwnModel, WORKER_STALL_SEC, WorkerCli, WorkerSettings,
+};
 
 use crate::cli::Kind;
 use crate::forge::ForgeKind;

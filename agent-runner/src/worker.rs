@@ -3,100 +3,58 @@
 //! Invariant: nothing here knows of forges, of the app, or of their secrets. Each CLI is one file
 //! behind [`Adapter`]; how a process is run, watched and ended is the same for all (`process`).
 
+mod adapter;
+mod aider;
 mod cache;
 mod claude_code;
+mod codex;
+mod ending;
 mod environment;
 mod event;
+mod gemini;
 mod lines;
 mod listener;
 mod opencode;
 mod process;
 mod push_guard;
+#[cfg(test)]
+mod tests;
+mod words;
 
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::cache::FOLDER as CACHE_FOLDER;
-pub(crate) use self::event::Ending;
+pub(crate) use self::ending::Ending;
 pub(crate) use self::listener::TurnReport;
 
+use self::adapter::{Adapter, PromptBy, Turn};
+use self::aider::Aider;
 use self::claude_code::ClaudeCode;
+use self::codex::Codex;
 use self::environment::Ground;
-use self::event::Event;
-use self::listener::Listener;
+use self::gemini::Gemini;
+use self::listener::{Heard, Listener, Memory};
 use self::opencode::OpenCode;
 use self::process::{Invocation, Limits};
 use self::push_guard::PushGuard;
-use crate::bounded::bounded;
 use crate::redaction::Redaction;
 use crate::settings::{WorkerCli, WorkerSettings};
 use crate::user::WorkerUser;
 use crate::user::ownership::give_tree;
 
+/// The prompt, for a CLI that wants it in a file; beside its home.
+const PROMPT_FILE: &str = "prompt.md";
+
+/// What the CLI wrote in its last turn, beside its home.
+const RAW_FILE: &str = "last-turn.jsonl";
+
 /// How much of one event the log shows, in bytes.
 const LOGGED_MAX: usize = 500;
-
-/// What tells one CLI from another.
-///
-/// The prompt always goes to standard input, and what the CLI writes to standard output is read by
-/// lines; `files` is for CLIs that take their settings from files in their home alone.
-trait Adapter: Send + Sync {
-    /// The name of its program.
-    fn program(&self) -> &'static str;
-    /// Files to write below the home before the first turn, with their text.
-    fn files(&self) -> Vec<(PathBuf, String)> {
-        Vec::new()
-    }
-    /// The arguments of a turn, in a new session or an earlier one. No secret, no prompt.
-    fn arguments(&self, session: Option<&str>) -> Vec<OsString>;
-    /// Its own variables, its own key among them.
-    fn environment(&self, home: &Path) -> Vec<(OsString, OsString)>;
-    /// A reader of the output of one turn.
-    fn reader(&self) -> Box<dyn Reader>;
-}
-
-/// Understands the output of one turn.
-trait Reader: Send {
-    /// The events of one line. A line that is not understood is an event too, never an error.
-    fn line(&mut self, line: &str) -> Vec<Event>;
-    /// How the turn ended, now that the process is gone without having been stopped by us (except
-    /// for outliving its own end).
-    fn judge(&self, exit: &Exit<'_>) -> Ending;
-}
-
-/// How a process ended, for its judge.
-#[derive(Debug)]
-struct Exit<'x> {
-    /// Nothing when it had to be ended after it said that the turn is over.
-    status: Option<ExitStatus>,
-    stderr: &'x str,
-}
-
-impl Exit<'_> {
-    fn success(&self) -> bool {
-        self.status.is_none_or(|status| status.success())
-    }
-
-    /// The ending of a process that failed and did not say why in its events.
-    fn failure(&self) -> Ending {
-        let signal = self.status.and_then(|status| status.signal());
-        let code = self.status.and_then(|status| status.code());
-        let last = self.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty());
-        match (signal, code, last) {
-            (Some(signal), _, _) => Ending::Crashed(format!("ended by signal {signal}")),
-            (None, Some(code), Some(last)) => Ending::Failed(format!("exit code {code}: {last}")),
-            (None, Some(code), None) => Ending::Failed(format!("exit code {code}")),
-            (None, None, last) => Ending::Crashed(last.unwrap_or("no exit code").to_owned()),
-        }
-    }
-}
 
 /// The coding CLI could not be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +106,8 @@ pub(crate) struct Worker {
     user: Option<WorkerUser>,
     limits: Limits,
     redaction: Redaction,
-    session: Option<String>,
+    home: PathBuf,
+    memory: Memory,
 }
 
 impl Worker {
@@ -200,7 +159,8 @@ impl Worker {
             user: place.user.cloned(),
             limits: Limits { turn: settings.turn_limit, stall: settings.stall_limit },
             redaction,
-            session: None,
+            home,
+            memory: Memory::default(),
         })
     }
 
@@ -214,49 +174,60 @@ impl Worker {
         cancel: &CancellationToken,
     ) -> Result<TurnReport, WorkerError> {
         let program = self.adapter.program();
+        let failed = |source| WorkerError::Run { program, source };
+        let (prompt, prompt_file) = match self.adapter.prompt_by() {
+            PromptBy::StandardInput => (prompt, None),
+            PromptBy::File => (String::new(), Some(self.write_prompt(&prompt)?)),
+        };
+        let turn = Turn {
+            session: self.memory.session.as_deref(),
+            home: &self.home,
+            prompt_file: prompt_file.as_deref(),
+        };
         let invocation = Invocation {
-            program: program.into(),
-            arguments: self.adapter.arguments(self.session.as_deref()),
+            program: self.adapter.executable(&self.environment).map_err(failed)?,
+            arguments: self.adapter.arguments(&turn),
             environment: self.environment.clone(),
             directory: self.tree.clone(),
             user: self.user.clone(),
             prompt,
             redaction: self.redaction.clone(),
         };
-        let mut listener = Listener::new(self.adapter.reader());
+        let mut listener = Listener::new(self.adapter.reader(), self.memory.clone());
         let mut on_line = |line: &str| listener.hear(line);
-        let finished = process::run(invocation, self.limits, cancel, &mut on_line)
-            .await
-            .map_err(|source| WorkerError::Run { program, source })?;
-        tracing::debug!(?finished.stop, ?finished.counts, listener.unknown, "worker ended");
-        self.session = listener.session.take().or(self.session.take());
-        Ok(listener.report(finished, self.limits))
+        let finished = process::run(invocation, self.limits, cancel, &mut on_line);
+        let finished = finished.await.map_err(failed)?;
+        tracing::debug!(?finished.stop, ?finished.counts, "worker ended");
+        let Heard { report, memory, raw } = listener.report(&finished, self.limits);
+        self.memory = memory;
+        // For whoever looks into the folder of a job; a run does not depend on it.
+        if let Err(error) = std::fs::write(self.home.with_file_name(RAW_FILE), raw) {
+            tracing::warn!(%error, "what {program} wrote could not be kept in {RAW_FILE}");
+        }
+        Ok(report)
+    }
+
+    /// Writes the prompt where the worker's user may read and not write.
+    fn write_prompt(&self, prompt: &str) -> Result<PathBuf, WorkerError> {
+        let path = self.home.with_file_name(PROMPT_FILE);
+        match std::fs::write(&path, prompt) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(WorkerError::Home { program: self.adapter.program(), path, source }),
+        }
     }
 }
 
 fn adapter(settings: &WorkerSettings) -> Box<dyn Adapter> {
     let key = settings.key.clone();
     match settings.cli.clone() {
-        WorkerCli::OpenCode { endpoint, model } => Box::new(OpenCode::new(&endpoint, model, key)),
-        WorkerCli::ClaudeCode { endpoint, model } => {
-            Box::new(ClaudeCode::new(endpoint.as_ref(), model, key))
-        }
+        WorkerCli::OpenCode(model) => Box::new(OpenCode::new(model, key)),
+        WorkerCli::ClaudeCode(model) => Box::new(ClaudeCode::new(model, key, settings.cli_prices)),
+        WorkerCli::Codex(model) => Box::new(Codex::new(model, key)),
+        WorkerCli::Gemini(model) => Box::new(Gemini::new(model, key)),
+        WorkerCli::Aider(model) => Box::new(Aider::new(&model, key)),
     }
 }
 
 fn private_folder(path: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// A text field; empty when it is absent or something else.
-fn field<'v>(value: &'v Value, name: &str) -> &'v str {
-    value[name].as_str().unwrap_or_default()
-}
-
-/// What a tool was used on, from its input, for people.
-fn tool_target(input: &Value) -> String {
-    const NAMES: [&str; 8] =
-        ["filePath", "file_path", "path", "command", "pattern", "url", "query", "description"];
-    let target = NAMES.iter().find_map(|name| input[*name].as_str());
-    bounded(target.unwrap_or_default(), LOGGED_MAX)
 }

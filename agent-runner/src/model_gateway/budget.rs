@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -101,6 +102,8 @@ pub(crate) struct Totals {
     pub(crate) cost: Option<Usd>,
     /// Whether and how the budget came to its end.
     pub(crate) exhausted: Option<Exhausted>,
+    /// How long the provider wants to be left alone, by its last answer.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// The account of a job.
@@ -257,6 +260,11 @@ impl Ledger {
     pub(super) fn end(&self, words: String) {
         self.lock().exhausted.get_or_insert(Exhausted::Elsewhere(words));
         self.exhausted.cancel();
+    }
+
+    /// Notes for how long the provider wants to be left alone.
+    pub(super) fn note_wait(&self, wait: Option<Duration>) {
+        self.lock().retry_after = wait;
     }
 
     /// All calls so far.

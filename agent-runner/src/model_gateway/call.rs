@@ -3,6 +3,7 @@
 //! Invariant: each call is one line of the log, whatever became of it, and no content is in it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
@@ -93,9 +94,11 @@ impl Call {
         &self.route
     }
 
-    /// Notes the provider's status. What is refused there costs nothing.
-    pub(super) fn answered(&mut self, status: StatusCode) {
+    /// Notes the provider's status, and how long it wants to be left alone. What is refused there costs
+    /// nothing.
+    pub(super) fn answered(&mut self, status: StatusCode, retry_after: Option<Duration>) {
         self.status = Some(status);
+        self.ledger.note_wait(retry_after);
         if !status.is_success() {
             self.costs_nothing();
         }

@@ -98,7 +98,9 @@ async fn answered(
         call.costs_nothing();
         unreachable(error)
     })?;
-    call.answered(upstream.status());
+    let wait = upstream.headers().get(header::RETRY_AFTER).and_then(|wait| wait.to_str().ok());
+    let wait = wait.and_then(|wait| wait.trim().parse().ok()).map(Duration::from_secs);
+    call.answered(upstream.status(), wait);
     Ok(upstream)
 }
 

@@ -2,39 +2,25 @@
 
 use api_client::Secret;
 use api_client::contract::env;
-use url::Url;
 
 use super::worker::WorkerKind;
-use super::{Layers, SettingsError, WorkerCli};
+use super::{Layers, SettingsError, WorkerSettings};
 use crate::model_gateway::{Budget, Fallback, ModelGatewayConfig, Pricing, Usd};
-
-/// Where Claude Code's model is when no setting says so.
-const ANTHROPIC: &str = "https://api.anthropic.com";
 
 /// Most tokens that a budget can have.
 const TOKENS_MAX: u64 = 1_000_000_000_000;
 
 impl ModelGatewayConfig {
     /// The gateway of a run: in front of this worker's model, for whoever shows `placeholder`.
-    ///
-    /// # Errors
-    /// Of no setting: it was read before.
-    pub(crate) fn of(
-        settings: &super::WorkerSettings,
-        placeholder: Secret,
-    ) -> Result<Self, SettingsError> {
-        let upstream = match &settings.cli {
-            WorkerCli::OpenCode { endpoint, .. } => Some(endpoint),
-            WorkerCli::ClaudeCode { endpoint, .. } => endpoint.as_ref(),
-        };
-        Ok(Self {
-            upstream: upstream.map_or_else(anthropic, |url| Ok(url.clone()))?,
+    pub(crate) fn of(settings: &WorkerSettings, placeholder: Secret) -> Self {
+        Self {
+            upstream: settings.cli.endpoint().clone(),
             key: settings.key.clone(),
             fallback: settings.fallback.clone(),
             models: settings.models.clone(),
             placeholder,
             budget: settings.budget,
-        })
+        }
     }
 
     /// A gateway of its own, for callers elsewhere.
@@ -45,7 +31,7 @@ impl ModelGatewayConfig {
         let key = "the model gateway needs the provider's key";
         let placeholder = "the model gateway needs to know what its callers show";
         Ok(Self {
-            upstream: upstream(layers)?,
+            upstream: WorkerKind::read(layers)?.endpoint(layers)?,
             key: layers.required(env::WORKER_LLM_KEY, key)?.secret(),
             fallback: fallback(layers)?,
             models: models(layers),
@@ -53,24 +39,6 @@ impl ModelGatewayConfig {
             budget: budget(layers)?,
         })
     }
-}
-
-fn upstream(layers: &Layers) -> Result<Url, SettingsError> {
-    match (layers.find(env::WORKER_LLM_URL), WorkerKind::read(layers)?) {
-        (Some(url), _) => url.url(),
-        (None, WorkerKind::ClaudeCode) => anthropic(),
-        (None, WorkerKind::OpenCode) => Err(SettingsError::Missing {
-            name: env::WORKER_LLM_URL,
-            purpose: "the base URL of the model's provider",
-        }),
-    }
-}
-
-fn anthropic() -> Result<Url, SettingsError> {
-    ANTHROPIC.parse().map_err(|_| SettingsError::Missing {
-        name: env::WORKER_LLM_URL,
-        purpose: "the base URL of the model's provider",
-    })
 }
 
 /// The models that may be asked, the worker's own among them. A model that the repository chooses must

@@ -75,7 +75,7 @@ fn stricter<T: Ord>(ours: Option<T>, wish: Option<T>) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Handover, WorkerCli};
+    use super::super::Handover;
     use super::*;
     use crate::model_gateway::Usd;
 
@@ -98,10 +98,7 @@ mod tests {
     }
 
     fn model_of(settings: &Settings) -> &str {
-        match &settings.worker.cli {
-            WorkerCli::OpenCode { model, .. } => model,
-            other => panic!("{other:?}"),
-        }
+        settings.worker.cli.model().unwrap()
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn environment_beats_document_beats_app_beats_default() {
     assert_eq!(settings.author_name, "env");
     assert_eq!(settings.author_email, "doc@x");
     assert!(
-        matches!(settings.worker.cli, WorkerCli::OpenCode { model, .. } if model == "doc-model")
+        matches!(settings.worker.cli, WorkerCli::OpenCode(ChatModel { model, .. }) if model == "doc-model")
     );
     assert_eq!(settings.worker.key.expose(), "sk-of-the-app");
     assert_eq!(settings.worker.turn_limit, Duration::from_secs(60));
@@ -175,20 +175,55 @@ fn an_unknown_worker_lists_the_allowed_ones() {
         |mode| settings(&with(&TASK_RUN, &[("WORKER_MODE", mode)])).unwrap_err().to_string();
     assert_eq!(
         error("emacs"),
-        "WORKER_MODE (from the environment) must be one of opencode, claude-code, got \"emacs\""
+        "WORKER_MODE (from the environment) must be one of opencode, claude-code, codex, gemini, aider, \
+         got \"emacs\""
     );
-    assert!(error("codex").contains("not in this version yet"), "{}", error("codex"));
 }
 
 #[test]
-fn opencode_needs_endpoint_and_model_and_claude_code_only_a_key() {
-    for missing in ["WORKER_LLM_URL", "WORKER_MODEL", "WORKER_API_KEY"] {
-        let error = without_project_file(&[(missing, "")]).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("{missing} is not set")), "{error}");
+fn a_worker_may_be_called_by_its_program() {
+    let name = |mode| without_project_file(&[("WORKER_MODE", mode)]).unwrap().worker.cli.name();
+    for (mode, expected) in [
+        ("opencode", "opencode"),
+        ("claude", "claude-code"),
+        ("claude-code", "claude-code"),
+        ("codex", "codex"),
+        ("gemini-cli", "gemini"),
+        ("gemini", "gemini"),
+        ("aider", "aider"),
+    ] {
+        assert_eq!(name(mode), expected);
     }
-    let claude = [("WORKER_MODE", "claude-code"), ("WORKER_LLM_URL", ""), ("WORKER_MODEL", "")];
-    let worker = without_project_file(&claude).unwrap().worker;
-    assert_eq!(worker.cli, WorkerCli::ClaudeCode { endpoint: None, model: None });
+}
+
+#[test]
+fn a_worker_without_a_provider_of_its_own_needs_endpoint_and_model() {
+    for mode in ["opencode", "aider"] {
+        for missing in ["WORKER_LLM_URL", "WORKER_MODEL", "WORKER_API_KEY"] {
+            let given = [("WORKER_MODE", mode), (missing, "")];
+            let error = without_project_file(&given).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{missing} is not set")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_worker_with_a_provider_of_its_own_needs_a_key_alone() {
+    for (mode, provider) in [
+        ("claude-code", "https://api.anthropic.com/"),
+        ("codex", "https://api.openai.com/v1"),
+        ("gemini", "https://generativelanguage.googleapis.com/"),
+    ] {
+        let own = [("WORKER_MODE", mode), ("WORKER_LLM_URL", ""), ("WORKER_MODEL", "")];
+        let worker = without_project_file(&own).unwrap().worker;
+        assert_eq!((worker.cli.endpoint().as_str(), worker.cli.model()), (provider, None));
+        assert_eq!(worker.cli_prices, CliPrices::Known);
+        let other = without_project_file(&[("WORKER_MODE", mode)]).unwrap().worker;
+        assert_eq!(other.cli_prices, CliPrices::Guessed, "{mode}");
+        let gateway: Url = "http://127.0.0.1:1/".parse().unwrap();
+        let by_way = worker.by_way_of(gateway.clone(), Secret::from("placeholder"));
+        assert_eq!((by_way.cli.endpoint(), by_way.cli.name()), (&gateway, mode));
+    }
 }
 
 #[test]

@@ -25,6 +25,8 @@ const DEFAULT_STALL_LIMIT: Duration = Duration::from_secs(900);
 pub(crate) struct WorkerSettings {
     /// Which CLI, and the model it is to use.
     pub(crate) cli: WorkerCli,
+    /// Whether what it says of costs is more than a guess.
+    pub(crate) cli_prices: CliPrices,
     /// Key of the model endpoint.
     pub(crate) key: Secret,
     /// Who stands in for that endpoint.
@@ -43,38 +45,91 @@ pub(crate) struct WorkerSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WorkerCli {
     /// OpenCode. It has no provider of its own that every key would fit.
-    OpenCode {
-        /// Base URL of an OpenAI-compatible endpoint.
-        endpoint: Url,
-        /// The model.
-        model: String,
-    },
+    OpenCode(ChatModel),
     /// Claude Code.
-    ClaudeCode {
-        /// Base URL of an Anthropic endpoint; the provider's own when absent.
-        endpoint: Option<Url>,
-        /// The model; the CLI's default when absent.
-        model: Option<String>,
-    },
+    ClaudeCode(OwnModel),
+    /// Codex.
+    Codex(OwnModel),
+    /// Gemini CLI.
+    Gemini(OwnModel),
+    /// Aider. As OpenCode, it has no provider of its own.
+    Aider(ChatModel),
+}
+
+/// A model behind OpenAI-compatible chat completions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ChatModel {
+    /// Base URL.
+    pub(crate) endpoint: Url,
+    /// Its name.
+    pub(crate) model: String,
+}
+
+/// A model behind the protocol of the CLI's own provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnModel {
+    /// Base URL.
+    pub(crate) endpoint: Url,
+    /// Its name; the CLI's default when absent.
+    pub(crate) model: Option<String>,
+}
+
+/// Whether a CLI knows what its model costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CliPrices {
+    /// It is asked at its own provider, whose prices it knows.
+    Known,
+    /// It would guess.
+    Guessed,
 }
 
 /// The names in `WORKER_MODE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum WorkerKind {
+pub(crate) enum WorkerKind {
     /// OpenCode.
     #[default]
     OpenCode,
     /// Claude Code.
     ClaudeCode,
+    /// Codex.
+    Codex,
+    /// Gemini CLI.
+    Gemini,
+    /// Aider.
+    Aider,
 }
 
 impl WorkerKind {
-    const ALL: [Self; 2] = [Self::OpenCode, Self::ClaudeCode];
+    const ALL: [Self; 5] =
+        [Self::OpenCode, Self::ClaudeCode, Self::Codex, Self::Gemini, Self::Aider];
 
-    const fn name(self) -> &'static str {
+    /// The name in `WORKER_MODE`.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::OpenCode => "opencode",
             Self::ClaudeCode => "claude-code",
+            Self::Codex => "codex",
+            Self::Gemini => "gemini",
+            Self::Aider => "aider",
+        }
+    }
+
+    /// The name of its program, which other tools call it by.
+    const fn other_name(self) -> &'static str {
+        match self {
+            Self::ClaudeCode => "claude",
+            Self::Gemini => "gemini-cli",
+            Self::OpenCode | Self::Codex | Self::Aider => self.name(),
+        }
+    }
+
+    /// Base URL of its own provider, where it has one.
+    pub(super) const fn own_endpoint(self) -> Option<&'static str> {
+        match self {
+            Self::ClaudeCode => Some("https://api.anthropic.com"),
+            Self::Codex => Some("https://api.openai.com/v1"),
+            Self::Gemini => Some("https://generativelanguage.googleapis.com"),
+            Self::OpenCode | Self::Aider => None,
         }
     }
 
@@ -83,21 +138,28 @@ impl WorkerKind {
         let kind = layers.find(env::WORKER_MODE).map(|kind| kind.parse()).transpose()?;
         Ok(kind.unwrap_or_default())
     }
+
+    /// Where its model is: what is set, else its own provider.
+    pub(super) fn endpoint(self, layers: &Layers) -> Result<Url, SettingsError> {
+        let missing = SettingsError::Missing {
+            name: env::WORKER_LLM_URL,
+            purpose: "opencode and aider need the URL of an OpenAI-compatible endpoint",
+        };
+        match layers.find(env::WORKER_LLM_URL) {
+            Some(url) => url.url(),
+            None => self.own_endpoint().and_then(|url| url.parse().ok()).ok_or(missing),
+        }
+    }
 }
 
 impl FromStr for WorkerKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|kind| kind.name() == text);
-        known.ok_or_else(|| {
+        let is_it = |kind: &Self| kind.name() == text || kind.other_name() == text;
+        Self::ALL.into_iter().find(is_it).ok_or_else(|| {
             let allowed = Self::ALL.map(Self::name).join(", ");
-            match text {
-                "codex" | "gemini" | "aider" => {
-                    format!("{text:?} is not in this version yet; allowed: {allowed}")
-                }
-                _ => format!("must be one of {allowed}, got {text:?}"),
-            }
+            format!("must be one of {allowed}, got {text:?}")
         })
     }
 }
@@ -107,8 +169,12 @@ impl WorkerSettings {
         let key = "the worker needs the key of its model endpoint";
         let seconds =
             |name, default| layers.find(name).map_or(Ok(default), |found| found.seconds());
+        let cli = WorkerCli::read(layers)?;
+        let is_own =
+            cli.kind().own_endpoint() == Some(cli.endpoint().as_str().trim_end_matches('/'));
         Ok(Self {
-            cli: WorkerCli::read(layers)?,
+            cli,
+            cli_prices: if is_own { CliPrices::Known } else { CliPrices::Guessed },
             key: layers.required(env::WORKER_LLM_KEY, key)?.secret(),
             fallback: model::fallback(layers)?,
             models: model::models(layers),
@@ -122,48 +188,77 @@ impl WorkerSettings {
 impl WorkerSettings {
     /// The same with a gateway in the place of the model's endpoint, so that the CLI never has a key.
     pub(crate) fn by_way_of(&self, gateway: Url, placeholder: Secret) -> Self {
-        let cli = match self.cli.clone() {
-            WorkerCli::OpenCode { model, .. } => WorkerCli::OpenCode { endpoint: gateway, model },
-            WorkerCli::ClaudeCode { model, .. } => {
-                WorkerCli::ClaudeCode { endpoint: Some(gateway), model }
-            }
-        };
+        let mut cli = self.cli.clone();
+        match &mut cli {
+            WorkerCli::OpenCode(ChatModel { endpoint, .. })
+            | WorkerCli::Aider(ChatModel { endpoint, .. })
+            | WorkerCli::ClaudeCode(OwnModel { endpoint, .. })
+            | WorkerCli::Codex(OwnModel { endpoint, .. })
+            | WorkerCli::Gemini(OwnModel { endpoint, .. }) => *endpoint = gateway,
+        }
         Self { cli, key: placeholder, fallback: None, ..self.clone() }
     }
 }
 
 impl WorkerCli {
+    /// Which one it is.
+    pub(crate) const fn kind(&self) -> WorkerKind {
+        match self {
+            Self::OpenCode(_) => WorkerKind::OpenCode,
+            Self::ClaudeCode(_) => WorkerKind::ClaudeCode,
+            Self::Codex(_) => WorkerKind::Codex,
+            Self::Gemini(_) => WorkerKind::Gemini,
+            Self::Aider(_) => WorkerKind::Aider,
+        }
+    }
+
     /// The name in `WORKER_MODE`.
     pub(crate) const fn name(&self) -> &'static str {
+        self.kind().name()
+    }
+
+    /// Base URL of its model.
+    pub(crate) const fn endpoint(&self) -> &Url {
         match self {
-            Self::OpenCode { .. } => WorkerKind::OpenCode.name(),
-            Self::ClaudeCode { .. } => WorkerKind::ClaudeCode.name(),
+            Self::OpenCode(model) | Self::Aider(model) => &model.endpoint,
+            Self::ClaudeCode(model) | Self::Codex(model) | Self::Gemini(model) => &model.endpoint,
+        }
+    }
+
+    /// The model, where one is named.
+    pub(crate) fn model(&self) -> Option<&str> {
+        match self {
+            Self::OpenCode(model) | Self::Aider(model) => Some(&model.model),
+            Self::ClaudeCode(model) | Self::Codex(model) | Self::Gemini(model) => {
+                model.model.as_deref()
+            }
         }
     }
 
     /// What the outcome of a run says of it.
     pub(crate) fn facts(&self) -> WorkerFacts {
-        let model = match self {
-            Self::OpenCode { model, .. } => Some(model.clone()),
-            Self::ClaudeCode { model, .. } => model.clone(),
-        };
+        let model = self.model().map(str::to_owned);
         WorkerFacts { cli: self.name().to_owned(), version: None, model }
     }
 
     fn read(layers: &Layers) -> Result<Self, SettingsError> {
-        match WorkerKind::read(layers)? {
-            WorkerKind::OpenCode => {
-                let endpoint = "OpenCode needs the URL of an OpenAI-compatible endpoint";
-                let model = "OpenCode needs the name of a model";
-                Ok(Self::OpenCode {
-                    endpoint: layers.required(env::WORKER_LLM_URL, endpoint)?.url()?,
-                    model: layers.required(env::WORKER_MODEL, model)?.text(),
-                })
-            }
-            WorkerKind::ClaudeCode => Ok(Self::ClaudeCode {
-                endpoint: layers.find(env::WORKER_LLM_URL).map(|url| url.url()).transpose()?,
-                model: layers.find(env::WORKER_MODEL).map(|model| model.text()),
-            }),
-        }
+        let kind = WorkerKind::read(layers)?;
+        let endpoint = kind.endpoint(layers)?;
+        let own = |endpoint| {
+            let model = layers.find(env::WORKER_MODEL).map(|model| model.text());
+            OwnModel { endpoint, model }
+        };
+        let chat = |endpoint| {
+            let purpose = "opencode and aider need the name of a model";
+            let model = layers.required(env::WORKER_MODEL, purpose)?.text();
+            Ok::<_, SettingsError>(ChatModel { endpoint, model })
+        };
+        Ok(match kind {
+            WorkerKind::OpenCode => Self::OpenCode(chat(endpoint)?),
+            WorkerKind::ClaudeCode => Self::ClaudeCode(own(endpoint)),
+            WorkerKind::Codex => Self::Codex(own(endpoint)),
+            WorkerKind::Gemini => Self::Gemini(own(endpoint)),
+            WorkerKind::Aider => Self::Aider(chat(endpoint)?),
+        })
     }
 }

@@ -9,10 +9,13 @@ use std::path::Path;
 
 use api_client::Secret;
 use serde_json::Value;
-use url::Url;
 
-use super::event::{Ending, Event, Usage};
-use super::{Adapter, Exit, Reader, field, tool_target};
+use super::adapter::{
+    Adapter, Environment, Exit, Reader, Turn, field, tool_target, without_version,
+};
+use super::ending::Ending;
+use super::event::{Event, Usage};
+use crate::settings::{CliPrices, OwnModel};
 
 /// No update, no telemetry, no error reports. `IS_SANDBOX` lets it work without asking as root too,
 /// which it otherwise refuses.
@@ -24,19 +27,29 @@ const SWITCHES: [&str; 5] = [
     "IS_SANDBOX",
 ];
 
+/// The tools that write files.
+const WRITING: [&str; 4] = ["Edit", "MultiEdit", "NotebookEdit", "Write"];
+
+/// The tool that asks people.
+const QUESTION: &str = "AskUserQuestion";
+
+/// How the result of a command begins that did not succeed.
+const EXIT_CODE: &str = "Exit code ";
+
 /// Claude Code with one endpoint.
 #[derive(Debug)]
 pub(crate) struct ClaudeCode {
-    /// Base URL without `/v1`; the provider's own when absent.
-    url: Option<Url>,
+    /// Base URL without `/v1`.
+    url: String,
     model: Option<String>,
     key: Secret,
+    prices: CliPrices,
 }
 
 impl ClaudeCode {
-    /// `url` is the base URL with or without `/v1`.
-    pub(crate) fn new(url: Option<&Url>, model: Option<String>, key: Secret) -> Self {
-        Self { url: url.map(without_version), model, key }
+    /// The base URL may be with or without `/v1`.
+    pub(crate) fn new(model: OwnModel, key: Secret, prices: CliPrices) -> Self {
+        Self { url: without_version(&model.endpoint), model: model.model, key, prices }
     }
 }
 
@@ -45,7 +58,7 @@ impl Adapter for ClaudeCode {
         "claude"
     }
 
-    fn arguments(&self, session: Option<&str>) -> Vec<OsString> {
+    fn arguments(&self, turn: &Turn<'_>) -> Vec<OsString> {
         let mut arguments = vec![
             "--print",
             "--output-format",
@@ -58,30 +71,30 @@ impl Adapter for ClaudeCode {
             "--strict-mcp-config",
         ];
         arguments.extend(self.model.iter().flat_map(|model| ["--model", model]));
-        arguments.extend(session.into_iter().flat_map(|session| ["--resume", session]));
+        arguments.extend(turn.session.into_iter().flat_map(|session| ["--resume", session]));
         arguments.into_iter().map(OsString::from).collect()
     }
 
-    fn environment(&self, home: &Path) -> Vec<(OsString, OsString)> {
-        let mut environment: Vec<(OsString, OsString)> = vec![
+    fn environment(&self, home: &Path) -> Environment {
+        let mut environment: Environment = vec![
             ("CLAUDE_CONFIG_DIR".into(), home.join(".claude").into()),
             ("ANTHROPIC_API_KEY".into(), self.key.expose().into()),
+            ("ANTHROPIC_BASE_URL".into(), self.url.as_str().into()),
         ];
-        let url = self.url.as_ref().map(|url| url.as_str().trim_end_matches('/'));
-        environment.extend(url.map(|url| ("ANTHROPIC_BASE_URL".into(), url.into())));
         environment.extend(SWITCHES.map(|switch| (switch.into(), "1".into())));
         environment
     }
 
     fn reader(&self) -> Box<dyn Reader> {
-        Box::<Events>::default()
+        Box::new(Events { result: None, prices: self.prices })
     }
 }
 
 /// The events of one turn, as far as its end depends on them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Events {
     result: Option<Ending>,
+    prices: CliPrices,
 }
 
 impl Reader for Events {
@@ -122,7 +135,7 @@ impl Events {
         let failed = value["is_error"].as_bool().unwrap_or(true)
             || field(value, "subtype").starts_with("error");
         self.result = Some(if failed {
-            Ending::of_http_status(value["api_error_status"].as_u64(), words)
+            failure(value, words)
         } else if field(value, "stop_reason") == "refusal" {
             Ending::Refused(words)
         } else {
@@ -135,7 +148,21 @@ impl Events {
             cached: count("cache_read_input_tokens"),
             output: count("output_tokens"),
         };
-        vec![Event::Usage(usage), Event::End]
+        let mut events = vec![Event::Usage(usage), Event::End];
+        if let (CliPrices::Known, Some(cost)) = (self.prices, value["total_cost_usd"].as_f64()) {
+            events.push(Event::SessionCost(cost));
+        }
+        events
+    }
+}
+
+/// What a result says that is none. Without a status, it failed for a reason of the CLI's own.
+fn failure(value: &Value, words: String) -> Ending {
+    let status = value["api_error_status"].as_u64();
+    match field(value, "terminal_reason") {
+        "api_error" | "prompt_too_long" => Ending::of_error(status, words),
+        _ if status.is_some() => Ending::of_error(status, words),
+        _ => Ending::Crashed(words),
     }
 }
 
@@ -145,7 +172,7 @@ fn retry(value: &Value) -> Vec<Event> {
     let answer = status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}"));
     let mut events = vec![Event::Retry(format!("{attempt} of {most}: {answer}, {error}"))];
     if matches!(status, Some(401 | 403)) {
-        let ending = Ending::of_http_status(status, format!("{answer}, {error}"));
+        let ending = Ending::of_error(status, format!("{answer}, {error}"));
         events.push(Event::Hopeless(ending));
     }
     events
@@ -155,22 +182,37 @@ fn said(message: &Value) -> Vec<Event> {
     // The CLI's own words about an error, in the shape of an answer.
     let synthetic = field(message, "model") == "<synthetic>";
     let blocks = message["content"].as_array().into_iter().flatten();
-    let events = blocks.filter_map(|block| match field(block, "type") {
-        "text" if synthetic => Some(Event::Error(field(block, "text").to_owned())),
-        "text" => Some(Event::Text(field(block, "text").to_owned())),
-        "tool_use" => Some(Event::Tool {
-            name: field(block, "name").to_owned(),
-            on: tool_target(&block["input"]),
-        }),
-        _ => None,
+    let events = blocks.flat_map(|block| match field(block, "type") {
+        "text" if synthetic => {
+            vec![Event::Error(Ending::of_error(None, field(block, "text").to_owned()))]
+        }
+        "text" => vec![Event::Text(field(block, "text").to_owned())],
+        "tool_use" => tool_use(block),
+        _ => Vec::new(),
     });
     events.collect()
+}
+
+fn tool_use(block: &Value) -> Vec<Event> {
+    let (name, on) = (field(block, "name").to_owned(), tool_target(&block["input"]));
+    let mut events = Vec::new();
+    if name == QUESTION {
+        events.push(Event::Question(block["input"].to_string()));
+    } else if WRITING.contains(&name.as_str()) {
+        events.push(Event::FileChange(on.clone()));
+    }
+    events.insert(0, Event::Tool { name, on });
+    events
 }
 
 fn tool_results(message: &Value) -> Vec<Event> {
     let blocks = message["content"].as_array().into_iter().flatten();
     let failed = blocks.filter(|block| block["is_error"].as_bool() == Some(true));
-    failed.map(|block| Event::ToolFailed(tool_text(&block["content"]))).collect()
+    let event = |block: &Value| match tool_text(&block["content"]) {
+        text if text.starts_with(EXIT_CODE) => Event::CommandFailed(text),
+        text => Event::ToolFailed(text),
+    };
+    failed.map(event).collect()
 }
 
 /// What a tool said: one text, or blocks of which some are text.
@@ -178,15 +220,6 @@ fn tool_text(content: &Value) -> String {
     let blocks = content.as_array().into_iter().flatten();
     let texts: Vec<&str> = blocks.filter_map(|block| block["text"].as_str()).collect();
     content.as_str().map_or_else(|| texts.join("\n"), str::to_owned)
-}
-
-/// The URL without `/v1` at its end: the CLI adds it.
-fn without_version(url: &Url) -> Url {
-    let path = url.path().trim_end_matches('/');
-    let path = path.strip_suffix("/v1").unwrap_or(path).to_owned();
-    let mut url = url.clone();
-    url.set_path(&path);
-    url
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use tracing::Level;
 
-use super::event::{Ending, Event, Usage};
+use super::LOGGED_MAX;
+use super::adapter::{Exit, Reader};
+use super::ending::Ending;
+use super::event::{Event, Usage};
 use super::process::{Finished, Limits, Next, Stop};
-use super::{Exit, LOGGED_MAX, Reader};
 use crate::bounded::{HeadTail, bounded};
 use crate::logging::PROGRESS;
 use crate::model_gateway::Totals;
@@ -24,6 +26,18 @@ const ANSWER_MAX: usize = 16 << 10;
 /// end a runner that prints nothing for some minutes (15 by default).
 const UNSHOWN_MAX: Duration = Duration::from_secs(60);
 
+/// How much of what a CLI wrote is kept as it came, in bytes.
+const RAW_MAX: usize = 256 << 10;
+
+/// Lines in a row that are not understood, after which no end is to be expected.
+const UNKNOWN_MAX: u64 = 5_000;
+
+/// How many of them the transcript shows.
+const UNKNOWN_SHOWN: u64 = 5;
+
+/// So many uses of tools, all of them in vain, are no accident.
+const FAILED_TOOLS_MIN: u64 = 3;
+
 /// What came of a turn.
 #[derive(Debug)]
 pub(crate) struct TurnReport {
@@ -31,35 +45,72 @@ pub(crate) struct TurnReport {
     pub(crate) ending: Ending,
     /// The model's last words.
     pub(crate) answer: String,
+    /// What the model, or the CLI, wanted to know, where nothing was changed as far as the CLI tells: where
+    /// git says so too, the turn waits for an answer.
+    pub(crate) question: Option<String>,
     /// What happened, for people: beginning and end.
     pub(crate) transcript: String,
     /// Tokens, as the CLI counts them.
     pub(crate) usage: Usage,
-    /// The calls of its model, as the gateway counts them.
-    pub(crate) calls: Totals,
+    /// What the turn cost in US dollars, where the CLI knows.
+    pub(crate) cost_usd: Option<f64>,
     /// Lines that were not understood.
     pub(crate) unknown: u64,
+    /// The calls of its model, as the gateway counts them.
+    pub(crate) calls: Totals,
 }
 
 impl TurnReport {
     /// The turn with what its model's gateway says of it: a budget that is used up is why it ended.
     pub(crate) fn after(self, calls: Totals) -> Self {
         let ending = calls.exhausted.clone().map_or(self.ending, Ending::BudgetExhausted);
-        Self { ending, calls, ..self }
+        Self { ending: ending.with_reset(calls.retry_after), calls, ..self }
     }
+}
+
+/// A turn that is over.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// What came of it.
+    pub(super) report: TurnReport,
+    /// What the next turn has to know.
+    pub(super) memory: Memory,
+    /// What the CLI wrote, line by line: beginning and end.
+    pub(super) raw: String,
+}
+
+/// What is known of a session from one turn to the next.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Memory {
+    /// Its name, once the CLI said it.
+    pub(super) session: Option<String>,
+    usage: Usage,
+    cost: f64,
 }
 
 /// Takes the events of a turn down.
 pub(super) struct Listener {
     reader: Box<dyn Reader>,
     transcript: HeadTail,
+    raw: HeadTail,
     answer: String,
+    question: Option<String>,
+    before: Memory,
+    now: Memory,
     usage: Usage,
-    /// The name of the session, once the CLI said it.
-    pub(super) session: Option<String>,
-    /// Lines that were not understood.
-    pub(super) unknown: u64,
+    unknown: u64,
+    unknown_in_a_row: u64,
+    tools: Tools,
+    changes: u64,
     pulse: Pulse,
+}
+
+/// What became of the tools that the model used.
+#[derive(Debug, Default)]
+struct Tools {
+    used: u64,
+    failed: u64,
+    last_failure: String,
 }
 
 /// When the log last showed that the CLI is alive. It beats with the CLI's lines and never by itself:
@@ -87,20 +138,28 @@ impl Pulse {
 }
 
 impl Listener {
-    pub(super) fn new(reader: Box<dyn Reader>) -> Self {
+    pub(super) fn new(reader: Box<dyn Reader>, before: Memory) -> Self {
         Self {
             reader,
             transcript: HeadTail::new(TRANSCRIPT_MAX),
+            raw: HeadTail::new(RAW_MAX),
             answer: String::new(),
+            question: None,
+            now: before.clone(),
+            before,
             usage: Usage::default(),
-            session: None,
             unknown: 0,
+            unknown_in_a_row: 0,
+            tools: Tools::default(),
+            changes: 0,
             pulse: Pulse::default(),
         }
     }
 
     /// Takes a line; what it means for the process.
     pub(super) fn hear(&mut self, line: &str) -> Next {
+        self.raw.push(line);
+        self.raw.push("\n");
         let mut next = Next::Continue;
         let mut entry = Entry::Hidden;
         for event in self.reader.line(line) {
@@ -108,19 +167,53 @@ impl Listener {
                 entry = Entry::Shown;
             }
             match event {
-                Event::Session(id) => self.session = Some(id),
-                Event::Text(text) => self.answer = bounded(&text, ANSWER_MAX),
-                Event::Usage(usage) => self.usage += usage,
+                Event::Unknown => next = self.not_understood(line),
                 Event::End => next = Next::Ended,
                 Event::Hopeless(ending) => next = Next::Hopeless(ending),
-                Event::Unknown => self.unknown += 1,
-                Event::Tool { .. } | Event::ToolFailed(_) | Event::Retry(_) | Event::Error(_) => {}
+                known => self.take(known),
             }
         }
         if self.pulse.beat(entry, Instant::now()) {
             tracing::info!(target: PROGRESS, "the coding CLI is at work");
         }
         next
+    }
+
+    fn take(&mut self, event: Event) {
+        self.unknown_in_a_row = 0;
+        match event {
+            Event::Session(id) => self.now.session = Some(id),
+            Event::Text(text) => self.answer = bounded(&text, ANSWER_MAX),
+            Event::Usage(usage) => self.usage += usage,
+            Event::SessionUsage(usage) => self.now.usage = usage,
+            Event::SessionCost(cost) => self.now.cost = cost,
+            Event::Tool { .. } => self.tools.used += 1,
+            Event::ToolFailed(why) => {
+                self.tools.failed += 1;
+                self.tools.last_failure = bounded(&why, LOGGED_MAX);
+            }
+            Event::FileChange(_) => self.changes += 1,
+            Event::Question(text) => self.question = Some(bounded(&text, LOGGED_MAX)),
+            Event::CommandFailed(_)
+            | Event::Retry(_)
+            | Event::Error(_)
+            | Event::End
+            | Event::Hopeless(_)
+            | Event::Unknown => {}
+        }
+    }
+
+    fn not_understood(&mut self, line: &str) -> Next {
+        self.unknown += 1;
+        self.unknown_in_a_row += 1;
+        if self.unknown <= UNKNOWN_SHOWN {
+            self.transcript.push(&format!("[not understood] {}\n", bounded(line, LOGGED_MAX)));
+        }
+        if self.unknown_in_a_row < UNKNOWN_MAX {
+            return Next::Continue;
+        }
+        let how = format!("its last {UNKNOWN_MAX} lines were not understood");
+        Next::Hopeless(Ending::Crashed(how))
     }
 
     fn note(&mut self, entry: &str) -> Entry {
@@ -134,28 +227,55 @@ impl Listener {
     }
 
     /// The turn as a whole, now that the process is gone.
-    pub(super) fn report(mut self, finished: Finished, limits: Limits) -> TurnReport {
-        let exit = |status| Exit { status, stderr: &finished.stderr };
-        let ending = match finished.stop {
-            Stop::Exited(status) => self.reader.judge(&exit(Some(status))),
-            Stop::HungAfterEnd => self.reader.judge(&exit(None)),
-            Stop::Hopeless(ending) => ending,
+    pub(super) fn report(mut self, finished: &Finished, limits: Limits) -> Heard {
+        let ending = self.ending(finished, limits);
+        if !ending.is_finished() && !finished.stderr.trim().is_empty() {
+            self.transcript.push(&format!("[standard error]\n{}", finished.stderr));
+        }
+        let mut usage = self.now.usage.since(self.before.usage);
+        usage += self.usage;
+        let cost = self.now.cost - self.before.cost;
+        let report = TurnReport {
+            ending,
+            question: self
+                .question
+                .or_else(|| question_in(&self.answer))
+                .filter(|_| self.changes == 0),
+            answer: self.answer,
+            transcript: self.transcript.into_text(),
+            usage,
+            cost_usd: (cost > 0.0).then_some(cost),
+            unknown: self.unknown,
+            calls: Totals::default(),
+        };
+        Heard { report, memory: self.now, raw: self.raw.into_text() }
+    }
+
+    fn ending(&self, finished: &Finished, limits: Limits) -> Ending {
+        let judge = |status| self.reader.judge(&Exit { status, stderr: &finished.stderr });
+        let ending = match &finished.stop {
+            Stop::Exited(status) => judge(Some(*status)),
+            Stop::HungAfterEnd => match judge(None) {
+                Ending::Finished => Ending::HungAfterEnd,
+                other => other,
+            },
+            Stop::Hopeless(ending) => ending.clone(),
             Stop::TimedOut => Ending::TimedOut(limits.turn),
             Stop::Stalled => Ending::Stalled(limits.stall),
             Stop::Cancelled => Ending::Cancelled,
         };
-        if ending != Ending::Finished && !finished.stderr.trim().is_empty() {
-            self.transcript.push(&format!("[standard error]\n{}", finished.stderr));
+        let Tools { used, failed, last_failure } = &self.tools;
+        if ending.is_finished() && *used >= FAILED_TOOLS_MIN && failed >= used {
+            return Ending::ToolsBroken(format!("each of {used} uses failed: {last_failure}"));
         }
-        TurnReport {
-            ending,
-            answer: self.answer,
-            transcript: self.transcript.into_text(),
-            usage: self.usage,
-            calls: Totals::default(),
-            unknown: self.unknown,
-        }
+        ending
     }
+}
+
+/// The question that the model's last words end with.
+fn question_in(answer: &str) -> Option<String> {
+    let last = answer.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    last.ends_with('?').then(|| bounded(last, LOGGED_MAX))
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use api_client::Secret;
 use serde_json::{Value, json};
-use url::Url;
 
-use super::event::{Ending, Event, Usage};
-use super::{Adapter, Exit, Reader, field, tool_target};
+use super::adapter::{Adapter, Environment, Exit, Reader, Turn, field, tool_target, with_version};
+use super::ending::Ending;
+use super::event::{Event, Usage};
+use crate::settings::ChatModel;
 
 /// Our provider and the variables that its configuration refers to.
 const PROVIDER: &str = "worker";
@@ -48,19 +49,22 @@ const NO_PLUGIN_PACKAGE: [(&str, &str); 2] = [
     ),
 ];
 
+/// The tools that write files.
+const WRITING: [&str; 3] = ["write", "edit", "patch"];
+
 /// OpenCode with one model of one endpoint.
 #[derive(Debug)]
 pub(crate) struct OpenCode {
     /// Base URL, with its version part.
-    url: Url,
+    url: String,
     model: String,
     key: Secret,
 }
 
 impl OpenCode {
-    /// `url` is the base URL with or without `/v1`.
-    pub(crate) fn new(url: &Url, model: String, key: Secret) -> Self {
-        Self { url: with_version(url), model, key }
+    /// The base URL may be with or without `/v1`.
+    pub(crate) fn new(model: ChatModel, key: Secret) -> Self {
+        Self { url: with_version(&model.endpoint), model: model.model, key }
     }
 
     /// The key is named here and not contained: this text is an environment variable that the CLI
@@ -100,17 +104,17 @@ impl Adapter for OpenCode {
         NO_PLUGIN_PACKAGE.map(|(path, text)| (path.into(), text.to_owned())).into()
     }
 
-    fn arguments(&self, session: Option<&str>) -> Vec<OsString> {
+    fn arguments(&self, turn: &Turn<'_>) -> Vec<OsString> {
         // With a title given, no request is spent on finding one.
         let mut arguments = vec!["run", "--format", "json", "--auto", "--title", "job"];
-        arguments.extend(session.into_iter().flat_map(|session| ["--session", session]));
+        arguments.extend(turn.session.into_iter().flat_map(|session| ["--session", session]));
         arguments.into_iter().map(OsString::from).collect()
     }
 
-    fn environment(&self, home: &Path) -> Vec<(OsString, OsString)> {
-        let mut environment: Vec<(OsString, OsString)> = vec![
+    fn environment(&self, home: &Path) -> Environment {
+        let mut environment: Environment = vec![
             ("OPENCODE_CONFIG_CONTENT".into(), self.config().to_string().into()),
-            (URL_VARIABLE.into(), self.url.as_str().trim_end_matches('/').into()),
+            (URL_VARIABLE.into(), self.url.as_str().into()),
             (KEY_VARIABLE.into(), self.key.expose().into()),
             ("XDG_CONFIG_HOME".into(), home.join(".config").into()),
             ("XDG_DATA_HOME".into(), home.join(".local/share").into()),
@@ -167,9 +171,9 @@ impl Reader for Events {
             Some("stop") => Ending::Finished,
             Some("content-filter") => Ending::Refused("the answer was filtered".to_owned()),
             Some("length") => {
-                Ending::Failed("the model's answer was cut off by its limit".to_owned())
+                Ending::ContextOverflow("the model's answer was cut off by its limit".to_owned())
             }
-            Some(other) => Ending::Failed(format!("its last step ended with {other:?}")),
+            Some(other) => Ending::Crashed(format!("its last step ended with {other:?}")),
             None => Ending::Crashed("it exited without having done a step".to_owned()),
         }
     }
@@ -188,9 +192,8 @@ impl Events {
             output: count(&tokens["output"]),
         })];
         if self.unknown_steps >= UNKNOWN_STEPS_MAX {
-            events.push(Event::Hopeless(Ending::Failed(
-                "the model endpoint answers, but not with chat completions; check WORKER_LLM_URL"
-                    .to_owned(),
+            events.push(Event::Hopeless(Ending::ModelUnavailable(
+                "the endpoint answers, but not with chat completions".to_owned(),
             )));
         }
         events
@@ -204,33 +207,29 @@ impl Events {
             message => message.to_owned(),
         };
         let ending = match name {
-            "ProviderAuthError" => Ending::AuthFailed(message.clone()),
-            _ => Ending::of_http_status(data["statusCode"].as_u64(), message.clone()),
+            "ProviderAuthError" => Ending::AuthFailed(message),
+            "ContextOverflowError" => Ending::ContextOverflow(message),
+            _ => Ending::of_error(data["statusCode"].as_u64(), message),
         };
-        self.failure = Some(ending);
-        Event::Error(message)
+        self.failure = Some(ending.clone());
+        Event::Error(ending)
     }
 }
 
 fn tool(part: &Value) -> Vec<Event> {
     let state = &part["state"];
-    let name = field(part, "tool").to_owned();
-    let mut events = vec![Event::Tool { name, on: tool_target(&state["input"]) }];
+    let (name, on) = (field(part, "tool").to_owned(), tool_target(&state["input"]));
+    let mut events = Vec::new();
+    if name == "question" {
+        events.push(Event::Question(state["input"].to_string()));
+    }
     if field(state, "status") == "error" {
         events.push(Event::ToolFailed(field(state, "error").to_owned()));
+    } else if WRITING.contains(&name.as_str()) {
+        events.push(Event::FileChange(on.clone()));
     }
+    events.insert(0, Event::Tool { name, on });
     events
-}
-
-/// The URL with `/v1` at its end, unless it ends with a version already.
-fn with_version(url: &Url) -> Url {
-    let path = url.path().trim_end_matches('/');
-    let last = path.rsplit('/').next().unwrap_or_default();
-    let digits = last.strip_prefix('v').unwrap_or_default();
-    let has_version = digits.starts_with(|first: char| first.is_ascii_digit());
-    let mut url = url.clone();
-    url.set_path(&if has_version { path.to_owned() } else { format!("{path}/v1") });
-    url
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::event::Ending;
+use super::ending::Ending;
 use super::lines::{LineCounts, Lines};
 use crate::bounded::HeadTail;
 use crate::processes::{ProcessTable, signal_all};

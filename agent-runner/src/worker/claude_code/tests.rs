@@ -5,9 +5,13 @@ use std::process::ExitStatus;
 
 use super::*;
 
+fn events() -> Events {
+    Events { result: None, prices: CliPrices::Known }
+}
+
 /// The ending of a recorded stream and exit code, with all of its events.
 fn ending(stream: &str, code: i32) -> (Ending, Vec<Event>) {
-    let mut reader = Events::default();
+    let mut reader = events();
     let events = stream.lines().flat_map(|line| reader.line(line)).collect();
     let exit = Exit { status: Some(ExitStatus::from_raw(code << 8)), stderr: "" };
     (reader.judge(&exit), events)
@@ -20,9 +24,11 @@ fn an_edit_is_read_event_by_event() {
     let expected = [
         Event::Session("11111111-2222-4333-8444-555555555555".to_owned()),
         Event::Tool { name: "Write".to_owned(), on: "/job/tree/hello.txt".to_owned() },
+        Event::FileChange("/job/tree/hello.txt".to_owned()),
         Event::Text("FAKE-LLM-DONE: the file was written.".to_owned()),
         Event::Usage(Usage { input: 1600, cached: 400, output: 100 }),
         Event::End,
+        Event::SessionCost(0.008_480_000_000_000_001),
     ];
     assert_eq!(events, expected);
 }
@@ -41,7 +47,7 @@ fn an_answer_without_an_edit_or_a_word_is_finished_all_the_same() {
 fn a_tool_that_failed_is_an_event_and_no_ending() {
     let (ending, events) = ending(include_str!("../fixtures/claude_code_shellfail.jsonl"), 0);
     assert_eq!(ending, Ending::Finished);
-    assert!(events.contains(&Event::ToolFailed("Exit code 3".to_owned())), "{events:?}");
+    assert!(events.contains(&Event::CommandFailed("Exit code 3".to_owned())), "{events:?}");
 }
 
 #[test]
@@ -57,7 +63,7 @@ fn a_failing_endpoint_is_told_by_its_status_though_the_subtype_says_success() {
     ));
     assert!(matches!(
         of(include_str!("../fixtures/claude_code_429.jsonl")),
-        Ending::RateLimited(_)
+        Ending::RateLimited { .. }
     ));
     for (stream, words) in [
         (include_str!("../fixtures/claude_code_500.jsonl"), "500"),
@@ -66,7 +72,10 @@ fn a_failing_endpoint_is_told_by_its_status_though_the_subtype_says_success() {
         (include_str!("../fixtures/claude_code_garbage.jsonl"), "malformed response"),
     ] {
         let failed = of(stream);
-        assert!(matches!(&failed, Ending::Failed(why) if why.contains(words)), "{failed}");
+        assert!(
+            matches!(&failed, Ending::ModelUnavailable(why) if why.contains(words)),
+            "{failed}"
+        );
     }
 }
 
@@ -94,12 +103,12 @@ fn a_stream_that_breaks_off_is_a_failure_with_any_exit_code() {
 #[test]
 fn a_good_result_with_a_bad_exit_is_no_success() {
     let (ending, _) = ending(include_str!("../fixtures/claude_code_edit.jsonl"), 1);
-    assert_eq!(ending, Ending::Failed("exit code 1".to_owned()));
+    assert_eq!(ending, Ending::Crashed("exit code 1".to_owned()));
 }
 
 #[test]
 fn a_process_that_outlived_its_result_is_judged_by_it() {
-    let mut reader = Events::default();
+    let mut reader = events();
     for line in include_str!("../fixtures/claude_code_edit.jsonl").lines() {
         let _counted_elsewhere = reader.line(line);
     }
@@ -108,7 +117,7 @@ fn a_process_that_outlived_its_result_is_judged_by_it() {
 
 #[test]
 fn lines_that_are_no_events_are_harmless() {
-    let mut reader = Events::default();
+    let mut reader = events();
     for line in ["", "null", "{", r#"{"type":"assistant","message":7}"#, r#"{"type":"user"}"#] {
         assert!(reader.line(line).iter().all(|event| *event == Event::Unknown), "{line}");
     }
@@ -119,17 +128,12 @@ fn lines_that_are_no_events_are_harmless() {
 }
 
 #[test]
-fn the_base_url_loses_its_version() {
-    let normal = |url: &str| without_version(&url.parse().unwrap()).to_string();
-    assert_eq!(normal("http://h:8080/v1/"), "http://h:8080/");
-    assert_eq!(normal("https://h/proxy/v1"), "https://h/proxy");
-    assert_eq!(normal("https://h/proxy/"), "https://h/proxy");
-}
-
-#[test]
 fn an_earlier_session_is_resumed() {
-    let cli = ClaudeCode::new(None, Some("m".to_owned()), Secret::from("k"));
-    let arguments = cli.arguments(Some("the-id"));
+    let endpoint = "https://api.anthropic.com".parse().unwrap();
+    let model = OwnModel { endpoint, model: Some("m".to_owned()) };
+    let cli = ClaudeCode::new(model, Secret::from("k"), CliPrices::Known);
+    let home = Path::new("/h");
+    let arguments = cli.arguments(&Turn { session: Some("the-id"), home, prompt_file: None });
     assert!(arguments.ends_with(&[
         "--model".into(),
         "m".into(),
@@ -141,7 +145,7 @@ fn an_earlier_session_is_resumed() {
 #[test]
 fn a_result_of_an_error_is_no_success_whatever_else_it_says() {
     let stream = r#"{"type":"result","subtype":"error_max_turns","is_error":false}"#;
-    assert_eq!(ending(stream, 0).0, Ending::Failed("error_max_turns".to_owned()));
+    assert_eq!(ending(stream, 0).0, Ending::Crashed("error_max_turns".to_owned()));
 }
 
 #[test]

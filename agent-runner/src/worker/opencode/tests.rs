@@ -21,6 +21,7 @@ fn an_edit_is_read_event_by_event() {
     let expected = [
         Event::Session("ses_e042e6b5effe9tHDU4WnYmN5iu".to_owned()),
         Event::Tool { name: "write".to_owned(), on: "/job/tree/hello.txt".to_owned() },
+        Event::FileChange("/job/tree/hello.txt".to_owned()),
         usage.clone(),
         Event::Text("FAKE-LLM-DONE: the file was written.".to_owned()),
         usage,
@@ -53,11 +54,14 @@ fn a_failing_endpoint_is_told_by_its_status() {
     );
     assert_eq!(
         of(include_str!("../fixtures/opencode_429.jsonl")),
-        Ending::RateLimited(message(429))
+        Ending::RateLimited { why: message(429), reset: None }
     );
-    assert_eq!(of(include_str!("../fixtures/opencode_500.jsonl")), Ending::Failed(message(500)));
+    assert_eq!(
+        of(include_str!("../fixtures/opencode_500.jsonl")),
+        Ending::ModelUnavailable(message(500))
+    );
     let refused = of(include_str!("../fixtures/opencode_refused.jsonl"));
-    assert!(matches!(refused, Ending::Failed(why) if why.contains("Unable to connect")));
+    assert!(matches!(refused, Ending::ModelUnavailable(why) if why.contains("Unable to connect")));
 }
 
 #[test]
@@ -106,20 +110,10 @@ fn lines_that_are_no_events_are_counted_and_harmless() {
 }
 
 #[test]
-fn the_base_url_gets_a_version_unless_it_has_one() {
-    let normal = |url: &str| with_version(&url.parse().unwrap()).to_string();
-    assert_eq!(normal("http://h:8080"), "http://h:8080/v1");
-    assert_eq!(normal("http://h/proxy/"), "http://h/proxy/v1");
-    assert_eq!(normal("https://h/api/v4"), "https://h/api/v4");
-    assert_eq!(normal("https://h/v1/"), "https://h/v1");
-    assert_eq!(normal("https://h/vendor"), "https://h/vendor/v1");
-}
-
-#[test]
 fn the_key_is_in_one_variable_and_nowhere_else() {
     let key = "sk-the-key-itself";
-    let url = "http://127.0.0.1:5099".parse().unwrap();
-    let cli = OpenCode::new(&url, "m".to_owned(), Secret::from(key));
+    let endpoint = "http://127.0.0.1:5099".parse().unwrap();
+    let cli = OpenCode::new(ChatModel { endpoint, model: "m".to_owned() }, Secret::from(key));
     let holders: Vec<_> = cli
         .environment(Path::new("/job/home"))
         .into_iter()
@@ -127,5 +121,6 @@ fn the_key_is_in_one_variable_and_nowhere_else() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(holders, [KEY_VARIABLE]);
-    assert!(cli.arguments(Some("ses_1")).iter().all(|argument| argument != key));
+    let turn = Turn { session: Some("ses_1"), home: Path::new("/h"), prompt_file: None };
+    assert!(cli.arguments(&turn).iter().all(|argument| argument != key));
 }

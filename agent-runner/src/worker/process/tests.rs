@@ -186,7 +186,7 @@ async fn silence_is_ended_and_lines_prevent_it() {
 
 #[tokio::test]
 async fn a_hopeless_process_is_killed_though_it_ignores_term() {
-    let ending = Ending::Failed("again".to_owned());
+    let ending = Ending::Crashed("again".to_owned());
     let mut hopeless = |_: &str| Next::Hopeless(ending.clone());
     let script = "trap '' TERM; echo loop; while :; do sleep 1; done";
     let finished = run(shell(script), LONG, &CancellationToken::new(), &mut hopeless).await;
