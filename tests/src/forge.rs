@@ -1,15 +1,18 @@
 //! A git forge for tests: real git over HTTP behind token auth, and the part
-//! of GitHub's REST API that opening a pull request needs.
+//! of the REST API of GitHub, Gitea or GitLab that opening a pull request needs.
 //!
 //! - `/{owner}/{repo}[.git]/…` — smart HTTP, by `git http-backend`
-//! - `/api/v3/…` — pull requests, refs and repositories, in GitHub's shapes
+//! - `/api/v3/…`, or `/api/v1/…`, or `/api/v4/…` — pull requests, in the shapes of the [`ForgeKind`]
+//!   that it is taken for; the other two are not there
+//! - `/api/graphql` — what GitHub's REST API cannot
 //! - `/api/v3/app…` — what a GitHub App needs to get its tokens
 //! - `/{owner}/{repo}/pull/{n}[.diff]` — what a person opens; needs no token
 //! - `/_test/…` — fault injection and the record of requests; needs no token
 //!
 //! Invariants: branches live in git alone, and pull requests in one JSON file
-//! beside the repositories, so a restart loses nothing. Requests are validated
-//! more strictly than GitHub does: a client that passes here sends nothing odd.
+//! beside the repositories, so a restart loses nothing. Requests are checked
+//! against what the forge publishes about its API, more strictly than it does
+//! itself: one that does not fit is answered with 500, and the forge's shutdown fails.
 
 mod api;
 mod api_error;
@@ -17,20 +20,29 @@ mod app;
 mod app_api;
 mod auth;
 mod control;
+mod description;
 mod fault;
 mod gate;
 mod git;
+mod gitea;
+mod gitlab;
+mod graphql;
+mod kind;
 mod page;
 mod pull_api;
 mod pull_body;
+mod pull_extras;
 mod pulls;
 mod record;
+mod refusal;
 mod repo;
+pub mod roster;
 mod shape;
 mod smart_http;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod token_api;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -38,7 +50,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -47,6 +59,7 @@ pub use app::{ForgeApp, NoPublicKey};
 pub use auth::{Token, TokenError};
 pub use fault::{Fault, Moment};
 pub use git::GitError;
+pub use kind::ForgeKind;
 pub use pulls::{PullRequest, PullState, PullStoreError};
 pub use record::{RequestRecord, fingerprint};
 pub use repo::{RepoError, RepoName, RepoSource, RepoStore};
@@ -60,6 +73,8 @@ pub struct ForgeOptions {
     pub root: PathBuf,
     /// Where to listen; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Which forge it is taken for.
+    pub kind: ForgeKind,
     /// The token that is accepted, beside those of the App.
     pub token: Token,
     /// The GitHub App that gets tokens of its own.
@@ -69,10 +84,11 @@ pub struct ForgeOptions {
 }
 
 impl ForgeOptions {
-    /// A forge on a free loopback port.
+    /// A GitHub on a free loopback port.
     pub fn new(root: impl Into<PathBuf>, token: Token) -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self { root: root.into(), listen, token, app: None, external_url: None }
+        let kind = ForgeKind::default();
+        Self { root: root.into(), listen, kind, token, app: None, external_url: None }
     }
 }
 
@@ -88,6 +104,17 @@ pub enum ForgeError {
     /// The stored pull requests could not be used.
     #[error("the forge's pull requests are not usable")]
     Pulls(#[from] PullStoreError),
+    /// The excerpt of what the forge publishes is none.
+    #[error("the forge's description could not be read")]
+    Description(#[source] serde_json::Error),
+    /// Requests came that the forge's description does not allow.
+    #[error("requests that {} does not publish: {}", kind.name(), requests.join("; "))]
+    Violations {
+        /// Which forge.
+        kind: ForgeKind,
+        /// The requests, each with what is wrong.
+        requests: Vec<String>,
+    },
 }
 
 /// A running forge. End it with [`TestForge::shutdown`].
@@ -100,6 +127,9 @@ pub struct TestForge {
 /// What the handlers share.
 #[derive(Debug)]
 struct Forge {
+    kind: ForgeKind,
+    description: description::Description,
+    violations: description::Violations,
     repos: RepoStore,
     pulls: pulls::PullStore,
     token: Token,
@@ -122,7 +152,12 @@ impl TestForge {
         let backend = git::http_backend().await.map_err(RepoError::from)?;
         let bound = Bound::new(options.listen).await?;
         let cancel = CancellationToken::new();
+        let kind = options.kind;
+        let description = description::Description::parse(kind.description());
         let forge = Arc::new(Forge {
+            kind,
+            description: description.map_err(ForgeError::Description)?,
+            violations: description::Violations::default(),
             repos,
             pulls,
             token: options.token,
@@ -150,9 +185,14 @@ impl TestForge {
         self.server.address()
     }
 
-    /// The base URL of the REST API, as a GitHub Enterprise host has it.
+    /// The base URL of the REST API.
     pub fn api_url(&self) -> Url {
-        joined(&self.url(), "/api/v3")
+        joined(&self.url(), self.forge.kind.api_path())
+    }
+
+    /// The requests so far that the forge's description does not allow; they are forgotten.
+    pub fn take_violations(&self) -> Vec<String> {
+        self.forge.violations.take()
     }
 
     /// The URL to clone `owner/name` from, without credentials.
@@ -199,20 +239,34 @@ impl TestForge {
         self.forge.issued.all()
     }
 
-    /// Stops answering, ends running git processes, and joins all tasks.
+    /// Stops answering, ends running git processes, and joins all tasks; fails if there were requests
+    /// that the forge's description does not allow.
     pub async fn shutdown(self) -> Result<(), ForgeError> {
         self.server.shutdown().await?;
         self.forge.children.close();
         self.forge.children.wait().await;
-        Ok(())
+        match self.forge.violations.take() {
+            requests if requests.is_empty() => Ok(()),
+            requests => Err(ForgeError::Violations { kind: self.forge.kind, requests }),
+        }
     }
 }
 
 fn router(forge: &Arc<Forge>) -> Router {
-    Router::new()
-        .route("/{owner}/{repo}/pull/{number}", get(page::pull_request))
-        .nest("/api/v3", api::router(forge))
-        .nest("/_test", control::router())
+    let path = forge.kind.api_path();
+    let api = match forge.kind {
+        ForgeKind::GitHub => Router::new()
+            .nest(path, api::router(forge))
+            .route("/api/graphql", post(graphql::serve))
+            .route("/{owner}/{repo}/pull/{number}", get(page::pull_request)),
+        ForgeKind::Gitea => Router::new()
+            .nest(path, gitea::router(forge))
+            .route("/{owner}/{repo}/pulls/{number}", get(page::pull_request)),
+        ForgeKind::GitLab => Router::new()
+            .nest(path, gitlab::router(forge))
+            .route("/{owner}/{repo}/-/merge_requests/{number}", get(page::pull_request)),
+    };
+    api.nest("/_test", control::router())
         .fallback(smart_http::serve)
         .layer(from_fn_with_state(Arc::clone(forge), gate::pass))
         .with_state(Arc::clone(forge))

@@ -146,14 +146,14 @@ impl Forge for GitLab {
     async fn add_labels(&self, number: u64, labels: &[String]) -> Result<Vec<String>, ForgeError> {
         let (mut known, mut missing) = (Vec::new(), Vec::new());
         for label in labels {
-            // A comma would make two of one.
+            // GitLab takes a comma for the end of a label.
             match !label.contains(',') && self.has_label(label).await? {
                 true => known.push(label.as_str()),
                 false => missing.push(no_such_label(label)),
             }
         }
         if !known.is_empty() {
-            let body = json!({ "add_labels": known.join(",") });
+            let body = json!({ "add_labels": known });
             self.put("adding labels", number, &body).await?;
         }
         Ok(missing)

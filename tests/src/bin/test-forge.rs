@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use integration_tests::forge::{ForgeOptions, RepoName, RepoSource, RepoStore, TestForge, Token};
+use integration_tests::forge::{
+    ForgeKind, ForgeOptions, RepoName, RepoSource, RepoStore, TestForge, Token,
+};
 use integration_tests::server::{chain, stop_signal, write_port_file};
 use url::Url;
 
@@ -37,6 +39,9 @@ struct Serve {
     /// Where to listen; port 0 picks a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Which forge it is taken for.
+    #[arg(long, default_value = "github")]
+    kind: ForgeKind,
     #[command(flatten)]
     token: TokenSource,
     /// Write the port here once it listens.
@@ -87,10 +92,11 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(args: Serve) -> Result<(), Box<dyn Error>> {
-    let Serve { root, listen, token, port_file, external_url } = args;
+    let Serve { root, listen, kind, token, port_file, external_url } = args;
     let token = token.read()?;
     let forge =
-        TestForge::start(ForgeOptions { root, listen, token, app: None, external_url }).await?;
+        TestForge::start(ForgeOptions { root, listen, kind, token, app: None, external_url })
+            .await?;
     println!("test-forge listening on {}", forge.url());
     if let Some(path) = port_file {
         write_port_file(&path, forge.address().port())?;

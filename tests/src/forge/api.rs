@@ -9,13 +9,13 @@ use axum::http::header::{ACCEPT, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::Value;
 
 use super::api_error::ApiError;
 use super::auth::{Credentials, judge_api};
-use super::{Forge, RepoName, app_api, git, pull_api, shape, timestamp};
+use super::{Forge, RepoName, app_api, description, git, pull_api, pull_extras, shape, timestamp};
 
 /// GitHub's limit for a token, requests per hour. It is reported, not enforced:
 /// a test that wants a refusal injects one.
@@ -47,9 +47,16 @@ pub(super) fn router(forge: &Arc<Forge>) -> Router<Arc<Forge>> {
         .route("/repos/{owner}/{repo}/git/ref/{*reference}", get(get_ref))
         .route("/repos/{owner}/{repo}/pulls", get(pull_api::list).post(pull_api::create))
         .route("/repos/{owner}/{repo}/pulls/{number}", get(pull_api::get).patch(pull_api::update))
+        .route("/repos/{owner}/{repo}/labels/{name}", get(pull_extras::label))
+        .route("/repos/{owner}/{repo}/issues/{number}/labels", post(pull_extras::add_labels))
+        .route(
+            "/repos/{owner}/{repo}/pulls/{number}/requested_reviewers",
+            post(pull_extras::ask_for_review),
+        )
         .merge(app_api::router())
         .fallback(|| async { ApiError::NotFound })
         .method_not_allowed_fallback(|| async { ApiError::NotFound })
+        .layer(from_fn_with_state(Arc::clone(forge), description::check))
         .layer(from_fn_with_state(Arc::clone(forge), check))
 }
 

@@ -17,8 +17,8 @@ use serde_json::Value;
 use super::api::{Found, find};
 use super::api_error::ApiError;
 use super::pull_body::{CreatePull, UpdatePull, read};
-use super::pulls::{NewPull, PullChange};
-use super::{Forge, PullRequest, PullState, PullStoreError, git, shape};
+use super::pulls::NewPull;
+use super::{Forge, PullRequest, PullState, PullStoreError, git, shape, token_api};
 
 const PER_PAGE: usize = 30;
 const PER_PAGE_MAX: usize = 100;
@@ -179,14 +179,8 @@ fn conflict(error: PullStoreError, label: &str) -> ApiError {
 }
 
 /// The answer's shape, after a look at where the head branch is now.
-async fn shaped(forge: &Forge, repo: &Found, mut pull: PullRequest) -> Result<Value, ApiError> {
-    if pull.state == PullState::Open {
-        let head = git::resolve(&repo.path, &format!("refs/heads/{}", pull.head)).await?;
-        if let Some(sha) = head.filter(|sha| *sha != pull.head_sha) {
-            let change = PullChange { head_sha: Some(sha), ..PullChange::default() };
-            pull = forge.pulls.update(&repo.name, pull.number, change)?;
-        }
-    }
+async fn shaped(forge: &Forge, repo: &Found, pull: PullRequest) -> Result<Value, ApiError> {
+    let pull = token_api::refreshed::<ApiError>(forge, repo, pull).await?;
     let base_sha = git::resolve(&repo.path, &format!("refs/heads/{}", pull.base)).await?;
     let default_branch = git::default_branch(&repo.path).await?;
     let repo_shape = shape::repo(&forge.external_url, &repo.name, &default_branch);

@@ -81,7 +81,7 @@ impl UpdatePull {
 
     pub(super) fn into_change(self) -> PullChange {
         let Self { title, body, state, base, _maintainer_can_modify: _ } = self;
-        PullChange { title, body, state, base, head_sha: None }
+        PullChange { title, body, state, base, ..PullChange::default() }
     }
 }
 

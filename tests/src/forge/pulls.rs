@@ -25,6 +25,12 @@ pub struct PullRequest {
     pub state: PullState,
     /// Not yet meant for review.
     pub draft: bool,
+    /// Its labels, in the order in which they were added.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// Who was asked for a review.
+    #[serde(default)]
+    pub reviewers: Vec<String>,
     /// The branch with the changes.
     pub head: String,
     /// Its commit when it was last seen.
@@ -102,6 +108,8 @@ pub(super) struct PullChange {
     pub(super) state: Option<PullState>,
     pub(super) base: Option<String>,
     pub(super) head_sha: Option<String>,
+    pub(super) draft: Option<bool>,
+    pub(super) reviewers: Option<Vec<String>>,
 }
 
 /// All pull requests, by `owner/name`.
@@ -155,6 +163,8 @@ impl PullStore {
                 body: new.body,
                 state: PullState::Open,
                 draft: new.draft,
+                labels: Vec::new(),
+                reviewers: Vec::new(),
                 head: new.head,
                 head_sha: new.head_sha,
                 base: new.base,
@@ -184,6 +194,40 @@ impl PullStore {
                 place.clone_from(&pull);
             }
             Ok(pull)
+        })
+    }
+
+    /// Adds the labels that are not there yet.
+    pub(super) fn add_labels(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        labels: &[impl AsRef<str>],
+    ) -> Result<PullRequest, PullStoreError> {
+        self.edit(repo, number, |pull| add(&mut pull.labels, labels))
+    }
+
+    /// Adds the reviewers that are not there yet.
+    pub(super) fn add_reviewers(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        reviewers: &[impl AsRef<str>],
+    ) -> Result<PullRequest, PullStoreError> {
+        self.edit(repo, number, |pull| add(&mut pull.reviewers, reviewers))
+    }
+
+    fn edit(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        edit: impl FnOnce(&mut PullRequest),
+    ) -> Result<PullRequest, PullStoreError> {
+        self.change(repo, |all| {
+            let pull = all.iter_mut().find(|pull| pull.number == number);
+            let pull = pull.ok_or(PullStoreError::Absent)?;
+            edit(pull);
+            Ok(pull.clone())
         })
     }
 
@@ -225,11 +269,25 @@ impl PullChange {
         if let Some(sha) = self.head_sha {
             pull.head_sha = sha;
         }
+        if let Some(draft) = self.draft {
+            pull.draft = draft;
+        }
+        if let Some(reviewers) = self.reviewers {
+            pull.reviewers = reviewers;
+        }
         if let Some(state) = self.state {
             pull.state = state;
             pull.closed_at = (state == PullState::Closed).then(|| now.clone());
         }
         pull.updated_at = now;
+    }
+}
+
+fn add(all: &mut Vec<String>, more: &[impl AsRef<str>]) {
+    for one in more.iter().map(AsRef::as_ref) {
+        if !all.iter().any(|known| known == one) {
+            all.push(one.to_owned());
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use super::git::{self, GitError};
 
-/// `owner/name`, checked: it is safe as two path segments.
+/// `owner/name`, checked: it is safe as a path. The owner may have several parts, as GitLab's groups.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RepoName {
     owner: String,
@@ -61,7 +61,7 @@ pub enum RepoError {
 impl RepoName {
     /// Checks both parts.
     pub fn new(owner: &str, name: &str) -> Result<Self, RepoError> {
-        if is_plain(owner) && is_plain(name) && !name.ends_with(".git") {
+        if owner.split('/').all(is_plain) && is_plain(name) && !name.ends_with(".git") {
             Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
         } else {
             Err(RepoError::BadName(format!("{owner}/{name}")))
@@ -90,7 +90,7 @@ impl FromStr for RepoName {
 
     fn from_str(text: &str) -> Result<Self, RepoError> {
         let (owner, name) =
-            text.split_once('/').ok_or_else(|| RepoError::BadName(text.to_owned()))?;
+            text.rsplit_once('/').ok_or_else(|| RepoError::BadName(text.to_owned()))?;
         Self::new(owner, name)
     }
 }
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_the_root() {
-        for bad in ["../x", "a/..", "a/b/c", "a", "/b", "a/", "a/-b", "a/b.git", "a/b c"] {
+        for bad in ["../x", "a/..", "a/../c", "a//c", "a", "/b", "a/", "a/-b", "a/b.git", "a/b c"] {
             assert!(bad.parse::<RepoName>().is_err(), "{bad}");
         }
         assert_eq!("acme/web.app".parse::<RepoName>().unwrap().to_string(), "acme/web.app");

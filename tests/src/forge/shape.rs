@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{PullRequest, RepoName};
+use super::{PullRequest, RepoName, graphql};
 
 /// `{external}/{owner}/{repo}`.
 pub(super) fn html_url(external: &Url, repo: &RepoName) -> String {
@@ -68,6 +68,7 @@ pub(super) fn pull(
         "url": pull_api_url(external, repo, pull.number),
         "html_url": html_url,
         "diff_url": format!("{html_url}.diff"),
+        "node_id": graphql::node_id(repo, pull.number),
         "number": pull.number,
         "state": pull.state,
         "locked": false,
@@ -76,6 +77,8 @@ pub(super) fn pull(
         "merged_at": null,
         "title": pull.title,
         "body": pull.body,
+        "labels": pull.labels.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
+        "requested_reviewers": pull.reviewers.iter().map(|name| account(name)).collect::<Vec<_>>(),
         "user": account(owner),
         "head": {
             "label": format!("{owner}:{}", pull.head),

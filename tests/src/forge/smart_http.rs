@@ -48,7 +48,8 @@ pub(super) async fn serve(State(forge): State<Arc<Forge>>, request: Request) -> 
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     match judge_git(request.headers(), |token| forge.accepts(token, Some(&repo))) {
-        Credentials::Accepted => {}
+        Credentials::Accepted if forge.kind.takes_git_user(request.headers()) => {}
+        Credentials::Accepted => return challenge("The token goes with another user name.\n"),
         Credentials::Missing => return challenge("Authentication required.\n"),
         Credentials::Wrong => return challenge("Invalid username or token.\n"),
     }
@@ -66,11 +67,12 @@ pub(super) async fn serve(State(forge): State<Arc<Forge>>, request: Request) -> 
 
 /// `/owner/name[.git]/endpoint`, taken apart.
 fn target(path: &str) -> Option<(RepoName, &'static str)> {
-    let (owner, rest) = path.strip_prefix('/')?.split_once('/')?;
-    let (name, rest) = rest.split_once('/')?;
-    let endpoint = ENDPOINTS.into_iter().find(|endpoint| *endpoint == rest)?;
-    let name = name.strip_suffix(".git").unwrap_or(name);
-    Some((RepoName::new(owner, name).ok()?, endpoint))
+    let path = path.strip_prefix('/')?;
+    let (repo, endpoint) = ENDPOINTS
+        .into_iter()
+        .find_map(|endpoint| Some((path.strip_suffix(endpoint)?.strip_suffix('/')?, endpoint)))?;
+    let repo = repo.strip_suffix(".git").unwrap_or(repo);
+    Some((repo.parse().ok()?, endpoint))
 }
 
 fn challenge(text: &'static str) -> Response {
@@ -230,6 +232,7 @@ mod tests {
         let name = |path| target(path).map(|(repo, endpoint)| format!("{repo} {endpoint}"));
         assert_eq!(name("/a/b.git/info/refs").as_deref(), Some("a/b info/refs"));
         assert_eq!(name("/a/b/git-upload-pack").as_deref(), Some("a/b git-upload-pack"));
+        assert_eq!(name("/a/b/c.git/info/refs").as_deref(), Some("a/b/c info/refs"));
         for other in ["/a/b.git/HEAD", "/a/../info/refs", "/a/b.git/objects/info/packs", "/a"] {
             assert_eq!(name(other), None, "{other}");
         }

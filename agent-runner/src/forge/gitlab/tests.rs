@@ -124,7 +124,7 @@ async fn labels_and_reviewers_that_cannot_be_had_are_warnings() {
     assert_eq!(kept.warnings.len(), 4);
     let asked = asked.await.unwrap();
     assert_eq!(asked[2], format!("GET {PROJECT}/labels/ty%2Fpo"));
-    assert_eq!(asked[3], format!(r#"{PUT} {{"add_labels":"agent"}}"#));
+    assert_eq!(asked[3], format!(r#"{PUT} {{"add_labels":["agent"]}}"#));
     assert_eq!(asked[5], "GET /api/v4/users?username=bob");
     assert_eq!(asked[8], format!(r#"{PUT} {{"reviewer_ids":[1,2,3]}}"#));
 }

@@ -1,0 +1,64 @@
+//! The same runs on all three forges.
+
+use integration_tests::forge::{ForgeKind, PullState};
+
+use crate::scene::{Scene, log};
+
+async fn delivers_and_continues(kind: ForgeKind) {
+    let scene = Scene::new(kind, &[]).await;
+    let first = scene.run(&[]).await;
+    assert_eq!(log(&first).0, Some(0), "{}", log(&first).1);
+    let pulls = scene.pulls();
+    assert_eq!((pulls.len(), pulls[0].state), (1, PullState::Open));
+    let printed = String::from_utf8(first.stdout).unwrap();
+    let page = printed.lines().last().unwrap();
+    assert!(page.starts_with(scene.forge.url().as_str()) && page.ends_with("/1"), "{page}");
+    assert_eq!(scene.git(&["rev-parse", &pulls[0].head]), pulls[0].head_sha);
+    assert!(pulls[0].body.as_deref().unwrap().contains("All done."), "{:?}", pulls[0].body);
+
+    // A second run of the task continues the branch and refreshes the same pull request.
+    let second = scene.run(&[]).await;
+    assert_eq!(log(&second).0, Some(0), "{}", log(&second).1);
+    let again = scene.pulls();
+    assert_eq!(again.len(), 1);
+    assert_ne!(again[0].head_sha, pulls[0].head_sha);
+    assert_eq!(scene.git(&["rev-parse", &again[0].head]), again[0].head_sha);
+    assert_eq!(again[0].title, pulls[0].title);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn a_task_is_delivered_and_continued_on_github() {
+    delivers_and_continues(ForgeKind::GitHub).await;
+}
+
+#[tokio::test]
+async fn a_task_is_delivered_and_continued_on_gitea() {
+    delivers_and_continues(ForgeKind::Gitea).await;
+}
+
+#[tokio::test]
+async fn a_task_is_delivered_and_continued_in_a_subgroup_on_gitlab() {
+    delivers_and_continues(ForgeKind::GitLab).await;
+}
+
+#[tokio::test]
+async fn a_host_whose_name_says_nothing_is_asked_which_forge_it_is() {
+    for kind in ForgeKind::ALL {
+        let scene = Scene::new(kind, &[]).await;
+        let output = scene.run(&[("FORGE", "")]).await;
+        assert_eq!(log(&output).0, Some(0), "{}", log(&output).1);
+        assert_eq!(scene.pulls().len(), 1);
+        scene.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_forge_that_is_taken_for_another_is_told_of() {
+    let scene = Scene::new(ForgeKind::Gitea, &[]).await;
+    let output = scene.run(&[("FORGE", "github")]).await;
+    let (code, log) = log(&output);
+    assert_eq!(code, Some(8), "{log}");
+    assert!(log.contains("check REPO_URL, GITHUB_TOKEN and FORGE"), "{log}");
+    scene.end().await;
+}
