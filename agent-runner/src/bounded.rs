@@ -50,6 +50,13 @@ pub(crate) fn beginning(text: &str, max: usize) -> &str {
     text.split_at(boundary_at_most(text, max)).0
 }
 
+/// The last part of `text`, at most `max` bytes.
+pub(crate) fn end(text: &str, max: usize) -> &str {
+    let from = text.len().saturating_sub(max);
+    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    text.split_at(from).1
+}
+
 /// The last place up to `index` where the text can be cut.
 fn boundary_at_most(text: &str, index: usize) -> usize {
     let index = index.min(text.len());

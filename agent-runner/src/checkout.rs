@@ -1,9 +1,10 @@
 //! Getting the repository: a shallow clone, or a worktree of a repository on this machine.
 //!
 //! Invariant: a [`Checkout`] starts at the newest commit of the ticket's branch on the remote if
-//! there is one, else of the remote's default branch, asked for by name and never guessed. Nothing
-//! of ours is in its tree or its configuration. A repository of the user is only ever the place of
-//! objects and of a worktree's record: its own tree, index and branches are not touched.
+//! there is one, else of the branch on which its unfinished work was saved, else of the remote's default
+//! branch, asked for by name and never guessed. Nothing of ours is in its tree or its configuration. A
+//! repository of the user is only ever the place of objects and of a worktree's record: its own tree,
+//! index and branches are not touched.
 
 mod by_mirror;
 mod lock;
@@ -100,6 +101,8 @@ pub(crate) enum Start {
     Fresh,
     /// At what an earlier run pushed.
     Continued,
+    /// At what an earlier run could not finish, and saved.
+    Rescued,
 }
 
 /// A work tree for one job, and what is needed to publish what is done in it.
@@ -112,6 +115,7 @@ pub(crate) struct Checkout {
     base_commit: CommitId,
     start: Start,
     start_commit: CommitId,
+    published: Option<CommitId>,
     shadow: Shadow,
     /// The work tree's own git directory, which the worker may change.
     git_dir: PathBuf,
@@ -148,6 +152,11 @@ impl Checkout {
     /// Whether an earlier run is continued.
     pub(crate) fn start(&self) -> Start {
         self.start
+    }
+
+    /// The commit that the branch was at on the remote, if it was there.
+    pub(crate) fn published(&self) -> Option<CommitId> {
+        self.published
     }
 
     /// The commit that the work began at.
@@ -210,6 +219,7 @@ pub(crate) async fn clone_ticket_branch(
         base_commit,
         start: remote.start,
         start_commit,
+        published: remote.published,
         shadow,
         git_dir,
         held: None,
@@ -246,10 +256,10 @@ enum Supply<'s> {
 }
 
 /// The branch that is cloned before any other is fetched.
-fn first_branch<'b>(remote: &'b Remote, branch: &'b BranchName) -> &'b BranchName {
+fn first_branch(remote: &Remote) -> &BranchName {
     match remote.start {
         Start::Fresh => &remote.default,
-        Start::Continued => branch,
+        Start::Continued | Start::Rescued => &remote.continued,
     }
 }
 
@@ -261,10 +271,10 @@ async fn clone_from(
     remote: &Remote,
     supply: Supply<'_>,
 ) -> Result<Cloned, CheckoutError> {
-    let first = first_branch(remote, branch);
+    let first = first_branch(remote);
     let depth = match remote.start {
         Start::Fresh => FRESH_DEPTH,
-        Start::Continued => CONTINUED_DEPTH,
+        Start::Continued | Start::Rescued => CONTINUED_DEPTH,
     };
     match supply {
         Supply::Remote => git.clone(source, first, depth, into).await?,
@@ -274,12 +284,14 @@ async fn clone_from(
     }
     let path = absolute(into)?;
     let start_commit = head_of_clone(git, source, &path).await?;
+    if remote.start != Start::Continued {
+        git.switch_to_new(&path, branch).await?;
+    }
     let base_commit = match remote.start {
-        Start::Fresh => {
-            git.switch_to_new(&path, branch).await?;
-            start_commit
+        Start::Fresh => start_commit,
+        Start::Continued | Start::Rescued => {
+            fetch_base(git, source, &path, &remote.default).await?
         }
-        Start::Continued => fetch_base(git, source, &path, &remote.default).await?,
     };
     Ok(Cloned { path, start_commit, base_commit })
 }
@@ -288,7 +300,12 @@ async fn clone_from(
 struct Remote {
     default: BranchName,
     default_commit: Option<CommitId>,
+    /// Of the branch that is continued.
     branch_commit: Option<CommitId>,
+    /// Of the ticket's own branch.
+    published: Option<CommitId>,
+    /// The branch that is continued: the ticket's, or the one that its unfinished work is on.
+    continued: BranchName,
     start: Start,
 }
 
@@ -298,15 +315,19 @@ async fn ask_remote(
     source: &Source,
     branch: &BranchName,
 ) -> Result<Remote, CheckoutError> {
-    let remote = git.ls_remote(source, &["HEAD", &branch.to_ref()]).await?;
+    let rescue = branch.rescue();
+    let names = ["HEAD", &branch.to_ref(), &rescue.to_ref()];
+    let remote = git.ls_remote(source, &names).await?;
     let default = default_branch(&remote, source)?;
-    let (default_commit, branch_commit) = (remote.head_commit(), remote.commit_of(branch));
-    let start = match branch_commit {
-        Some(_) => Start::Continued,
-        None => Start::Fresh,
+    let (default_commit, published) = (remote.head_commit(), remote.commit_of(branch));
+    let (start, continued) = match (published, remote.commit_of(&rescue)) {
+        (Some(_), _) => (Start::Continued, branch.clone()),
+        (None, Some(_)) => (Start::Rescued, rescue),
+        (None, None) => (Start::Fresh, branch.clone()),
     };
     tracing::info!(%default, ?start, "the remote was read");
-    Ok(Remote { default, default_commit, branch_commit, start })
+    let branch_commit = remote.commit_of(&continued);
+    Ok(Remote { default, default_commit, branch_commit, published, continued, start })
 }
 
 fn default_branch(remote: &Advertised, source: &Source) -> Result<BranchName, CheckoutError> {

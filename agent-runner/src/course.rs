@@ -20,7 +20,7 @@ use api_client::outcome::{
 pub(crate) use self::brief::Brief;
 
 use crate::git::CommitId;
-use crate::model_gateway::Usd;
+use crate::model_gateway::{Totals, Usd};
 use crate::redaction::Redaction;
 use crate::worker::TurnReport;
 
@@ -37,11 +37,12 @@ struct Inner {
     redaction: Redaction,
     file: Mutex<Option<PathBuf>>,
     record: Mutex<OutcomeDocument>,
+    /// Sentences for the reviewer.
+    remarks: Mutex<Vec<String>>,
 }
 
 /// A part of a run, by the name in its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "the rest of the run is not told of yet")]
 pub(crate) enum Phase {
     /// Ticket and settings.
     Prepare,
@@ -125,8 +126,8 @@ impl Course {
             runner_version: env!("CARGO_PKG_VERSION").to_owned(),
             image: None,
         };
-        let (file, record) = (Mutex::default(), Mutex::new(record));
-        Self(Arc::new(Inner { began: Instant::now(), redaction, file, record }))
+        let (file, record, remarks) = (Mutex::default(), Mutex::new(record), Mutex::default());
+        Self(Arc::new(Inner { began: Instant::now(), redaction, file, record, remarks }))
     }
 
     /// Names the file for the outcome, where one is wanted.
@@ -175,12 +176,10 @@ impl Course {
     }
 
     /// Notes a command of the repository.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no command is run yet"))]
     pub(crate) fn check(&self, check: CheckFacts) {
         self.record().checks.push(check);
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing looks for them yet"))]
     /// Notes what was found in the changes, in the place of what was found before.
     pub(crate) fn findings(&self, mut findings: Vec<Finding>) {
         findings.truncate(FINDINGS_MAX);
@@ -191,6 +190,28 @@ impl Course {
     pub(crate) fn saved(&self, branch: &str, commit: CommitId) {
         let commit = commit.to_string();
         self.record().rescue = Some(RescueFacts { branch: branch.to_owned(), commit });
+    }
+
+    /// Sets what all turns used, as it is known once the model's gateway is closed.
+    pub(crate) fn spent(&self, all: &Totals) {
+        if all.calls == 0 {
+            return;
+        }
+        let mut record = self.record();
+        record.tokens = counted(all);
+        if let Some(cost) = all.cost {
+            record.money_usd = Some(cost.dollars());
+        }
+    }
+
+    /// Adds a sentence for the reviewer.
+    pub(crate) fn remark(&self, text: String) {
+        self.0.remarks.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+
+    /// Where the work is.
+    pub(crate) fn saved_at(&self) -> Option<RescueFacts> {
+        self.record().rescue.clone()
     }
 
     /// What came of the run, without any known secret. `summary` is for people.
@@ -259,12 +280,16 @@ fn verdict(cause: AgentExit, saved: Option<&RescueFacts>) -> Verdict {
 
 /// As the gateway counted them, or as the CLI says where no call came through it.
 fn tokens_of(turn: &TurnReport) -> TokenFacts {
-    let counted = turn.calls.tokens;
     if turn.calls.calls > 0 {
-        let input = counted.input.saturating_sub(counted.cached);
-        return TokenFacts { input, cached: counted.cached, output: counted.output };
+        return counted(&turn.calls);
     }
     TokenFacts { input: turn.usage.input, cached: turn.usage.cached, output: turn.usage.output }
+}
+
+fn counted(calls: &Totals) -> TokenFacts {
+    let tokens = calls.tokens;
+    let input = tokens.input.saturating_sub(tokens.cached);
+    TokenFacts { input, cached: tokens.cached, output: tokens.output }
 }
 
 /// Whole milliseconds.

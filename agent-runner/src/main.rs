@@ -17,7 +17,6 @@ mod gateway;
 mod git;
 mod init;
 mod inner_docker;
-#[allow(dead_code, reason = "publishing is about to use it")]
 mod inspect;
 mod logging;
 mod model_gateway;

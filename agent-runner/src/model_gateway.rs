@@ -197,6 +197,11 @@ impl ModelGateway {
         self.gate.ledger.exhausted()
     }
 
+    /// What all calls were that have ended.
+    pub(crate) fn totals(&self) -> Totals {
+        self.gate.ledger.totals()
+    }
+
     /// Ends it with the calls that are under way; what all calls were.
     pub(crate) async fn shutdown(self) -> Totals {
         self.cancel.cancel();

@@ -1,10 +1,13 @@
 //! Why a run ends without a pull request, each reason with its exit code.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use api_client::contract::AgentExit;
+use api_client::outcome::Finding;
 use api_client::{ApiError, ClientError};
 
+use crate::bounded::bounded;
 use crate::checkout::CheckoutError;
 use crate::forge::ForgeError;
 use crate::inner_docker::InnerDockerError;
@@ -15,7 +18,13 @@ use crate::project_file::ProjectFileError;
 use crate::publish::PublishError;
 use crate::report::Step;
 use crate::settings::SettingsError;
-use crate::worker::{Ending, WorkerError};
+use crate::worker::{CommandEnd, Ending, WorkerError};
+
+/// How much of the worker's last words an error repeats, in bytes.
+const WORDS_MAX: usize = 1_000;
+
+/// Most files and findings that an error lists.
+const SHOWN_MAX: usize = 10;
 
 /// How far a run came with what others can see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,8 +123,53 @@ pub(crate) enum RunError {
     #[error("nothing is published while something of the worker may run")]
     NotAlone(#[from] NotAlone),
     /// The coding CLI's turn ended well, and nothing is different.
-    #[error("the worker ended well and changed nothing")]
-    NoChanges,
+    #[error("the worker ended well and changed nothing{}", words_text(answer))]
+    NoChanges {
+        /// What it said.
+        answer: String,
+    },
+    /// The repository's set-up command failed.
+    #[error("the repository's set-up command {command:?} failed: {end}")]
+    SetUp {
+        /// The command.
+        command: String,
+        /// How it ended.
+        end: CommandEnd,
+    },
+    /// The repository's check fails on the work.
+    #[error("the repository's check fails on the work: {end}{}", draft_text(proposed.as_deref()))]
+    ChecksFailed {
+        /// How it ended.
+        end: CommandEnd,
+        /// The draft that shows the work.
+        proposed: Option<String>,
+    },
+    /// The work must not be published.
+    #[error("the work is not published: {}", findings_text(findings))]
+    Blocked {
+        /// What keeps it.
+        findings: Vec<Finding>,
+    },
+    /// Whether the base has moved is not known, or the work could not be brought up to date.
+    #[error("the work could not be compared with {base} as it is now")]
+    Freshness {
+        /// The base branch.
+        base: String,
+        /// Why.
+        #[source]
+        source: PublishError,
+    },
+    /// The work would undo what others did.
+    #[error(
+        "the work is not published: it would undo what landed on {base} meanwhile, in {}",
+        paths_text(files)
+    )]
+    Reverts {
+        /// The base branch.
+        base: String,
+        /// The files.
+        files: Vec<PathBuf>,
+    },
     /// The work could not be committed.
     #[error("the work could not be committed")]
     Commit(#[source] PublishError),
@@ -184,6 +238,34 @@ pub(crate) enum RunError {
     ReviewNotSupported,
 }
 
+fn words_text(answer: &str) -> String {
+    match answer.trim() {
+        "" => String::new(),
+        answer => format!("; its last words: {}", bounded(answer, WORDS_MAX)),
+    }
+}
+
+fn draft_text(url: Option<&str>) -> String {
+    url.map(|url| format!("; it is shown as a draft, {url}")).unwrap_or_default()
+}
+
+fn paths_text(paths: &[PathBuf]) -> String {
+    let shown = paths.iter().take(SHOWN_MAX).map(|path| path.display().to_string());
+    let more = paths.len().saturating_sub(SHOWN_MAX);
+    let more = (more > 0).then(|| format!("{more} more"));
+    shown.chain(more).collect::<Vec<_>>().join(", ")
+}
+
+fn findings_text(findings: &[Finding]) -> String {
+    let one = |finding: &Finding| {
+        let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
+        format!("{}{line}: {}", finding.path.display(), finding.detail)
+    };
+    let more = findings.len().saturating_sub(SHOWN_MAX);
+    let more = (more > 0).then(|| format!("{more} more"));
+    findings.iter().take(SHOWN_MAX).map(one).chain(more).collect::<Vec<_>>().join("; ")
+}
+
 impl RunError {
     /// Of a lease that was not renewed, so that nothing more may be published.
     pub(crate) fn of_lease(published: Published, source: ApiError) -> Self {
@@ -191,6 +273,46 @@ impl RunError {
             ApiError::Refused { status: 409, .. } => Self::Superseded { published, source },
             source if source.is_unknown_to_the_app() => Self::Superseded { published, source },
             source => Self::LeaseUnknown { published, source },
+        }
+    }
+
+    /// Whether there may be work in the tree that nobody else has yet, and that may be saved. Of a job
+    /// that is another's nothing is: whoever has it now is not to be disturbed.
+    pub(crate) const fn leaves_work(&self) -> bool {
+        match self {
+            Self::Worker(_)
+            | Self::Turn(_)
+            | Self::Limited { .. }
+            | Self::SetUp { .. }
+            | Self::Commit(_)
+            | Self::Freshness { .. }
+            | Self::Push { .. }
+            | Self::NotConfirmed { .. }
+            | Self::LeaseUnknown { published: Published::Nothing, .. }
+            | Self::Cancelled(_)
+            | Self::Blocked { .. }
+            | Self::Reverts { .. }
+            | Self::ChecksFailed { proposed: None, .. } => true,
+            Self::Settings(_)
+            | Self::Author(_)
+            | Self::Forge(_)
+            | Self::App(_)
+            | Self::Context(_)
+            | Self::NoTicket
+            | Self::Folder { .. }
+            | Self::Checkout(_)
+            | Self::ProjectFile(_)
+            | Self::InnerDocker(_)
+            | Self::Model(_)
+            | Self::NotAlone(_)
+            | Self::NoChanges { .. }
+            | Self::PullRequest { .. }
+            | Self::Completion { .. }
+            | Self::Superseded { .. }
+            | Self::LeaseUnknown { .. }
+            | Self::ChecksFailed { .. }
+            | Self::CutShort
+            | Self::ReviewNotSupported => false,
         }
     }
 
@@ -221,7 +343,9 @@ impl RunError {
             | Self::ProjectFile(_)
             | Self::Model(ModelGatewayError::Key { .. }) => AgentExit::Misconfigured,
             Self::Turn(Ending::BudgetExhausted(_)) => AgentExit::BudgetExhausted,
-            Self::Turn(Ending::Refused(_) | Ending::NeedsInput(_)) => AgentExit::Blocked,
+            Self::Turn(Ending::Refused(_) | Ending::NeedsInput(_))
+            | Self::Blocked { .. }
+            | Self::Reverts { .. } => AgentExit::Blocked,
             // The app answers, and says that key or ids are wrong.
             Self::Context(ApiError::Unauthorised { .. } | ApiError::Gone { .. }) => {
                 AgentExit::Misconfigured
@@ -237,11 +361,14 @@ impl RunError {
             | Self::Model(_)
             | Self::Worker(_)
             | Self::NotAlone(_)
+            | Self::SetUp { .. }
             | Self::Turn(_) => AgentExit::WorkerFailed,
             Self::Limited { limit: Limit::Memory(_), .. } => AgentExit::OutOfMemory,
             Self::Limited { limit: Limit::Processes(_), .. } => AgentExit::ProcessLimit,
-            Self::NoChanges => AgentExit::NoChanges,
+            Self::NoChanges { .. } => AgentExit::NoChanges,
+            Self::ChecksFailed { .. } => AgentExit::ChecksFailed,
             Self::Commit(_)
+            | Self::Freshness { .. }
             | Self::Push { .. }
             | Self::NotConfirmed { .. }
             | Self::PullRequest { .. } => AgentExit::PublishFailed,
@@ -266,8 +393,8 @@ impl RunError {
             AgentExit::WorkerFailed
             | AgentExit::DirectorFailed
             | AgentExit::OutOfMemory
-            | AgentExit::ProcessLimit
-            | AgentExit::Blocked => Step::WorkerUnavailable,
+            | AgentExit::ProcessLimit => Step::WorkerUnavailable,
+            AgentExit::Blocked => Step::Blocked,
             AgentExit::ChecksFailed => Step::ChecksFailed,
         }
     }

@@ -15,6 +15,7 @@ use crate::bounded::{beginning, bounded};
 use crate::course::Brief;
 use crate::publish::DiffStat;
 use crate::redaction::Redaction;
+use crate::worker::CommandEnd;
 
 /// Files by which repositories instruct coding CLIs. The switches that keep a repository from
 /// running programs through a CLI also keep these from being read, so they are quoted.
@@ -146,6 +147,20 @@ pub(crate) fn instructions(tree: &Path, redaction: &Redaction) -> Vec<Instructio
         }
     }
     found
+}
+
+/// What the worker is asked when the repository's check failed on its work.
+pub(crate) fn check_failed(command: &str, end: CommandEnd, output: &str) -> String {
+    format!(
+        "# The repository's check fails\n\nAfter your changes this command of the repository was run, \
+         and failed ({end}):\n\n{}\n\nWhat it wrote:\n\n{}\n\nFind the cause and correct your work, so \
+         that the check passes for the right reason: do not delete, skip or weaken tests, and do not \
+         change the check. If the cause is not in your changes and cannot be corrected here, say so. \
+         Leave your changes in the working tree, and end with a summary of all that you accomplished, for \
+         the reviewer.\n",
+        quoted(command),
+        quoted(output)
+    )
 }
 
 /// The worker's last message, or a sentence in its place.

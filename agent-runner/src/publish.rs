@@ -3,20 +3,25 @@
 //! Invariant: the commit that is returned, pushed and verified is one and the same; a branch on the
 //! remote is only ever moved forward, so commits of others are never lost.
 
+mod freshness;
 mod history;
+mod rescue;
+mod stage;
 
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use api_client::outcome::DiffFacts;
-use git2::{IndexAddOption, Repository};
+use git2::Repository;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::history::commits;
+pub(crate) use self::freshness::{Updated, moved_base, reverted, update};
+pub(crate) use self::history::{commits, inspected};
+pub(crate) use self::rescue::{forget_rescue, rescue, without};
+pub(crate) use self::stage::{ByProducts, Snapshot, commit_all, snapshot};
 
-use crate::checkout::{Checkout, Start};
+use crate::checkout::Checkout;
 use crate::git::{BranchName, CommitId, Git, GitError, PushAnswer, Shadow, ShadowError};
 
 /// Longest subject line of a commit, in characters.
@@ -155,6 +160,10 @@ impl CommitMessage {
         }
         Self(message)
     }
+
+    fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// How much was changed.
@@ -179,44 +188,6 @@ impl fmt::Display for DiffStat {
         let files = if self.files == 1 { "file" } else { "files" };
         write!(f, "{} {files} changed, +{} -{}", self.files, self.insertions, self.deletions)
     }
-}
-
-/// Commits everything that differs in the work tree, files that git does not know included, those
-/// that it ignores not. Commits that the worker made itself are kept below. Nothing is returned if
-/// the tree is as it was at the start, or at the last call.
-///
-/// # Errors
-/// See [`PublishError`].
-pub(crate) async fn commit_all(
-    git: &Git,
-    checkout: &Checkout,
-    author: &Author,
-    message: &CommitMessage,
-) -> Result<Option<CommitId>, PublishError> {
-    let objects = checkout.shadow().objects();
-    if !objects.is_dir() {
-        return Err(PublishError::NoObjects { objects });
-    }
-    let workers_head = checkout.workers_head();
-    let branch = checkout.branch().to_ref();
-    let (author, message) = (author.clone(), message.clone());
-    on_thread(checkout.shadow(), git.cancel(), move |repository| {
-        let tip = repository.find_reference(&branch)?.peel_to_commit()?;
-        let tree = repository.find_tree(stage_all(&repository)?)?;
-        if tree.id() == tip.tree_id() {
-            return Ok(None);
-        }
-        let parent = newest(&repository, tip, workers_head)?;
-        let commit = if tree.id() == parent.tree_id() {
-            parent.id()
-        } else {
-            let by = author.signature()?;
-            repository.commit(None, &by, &by, &message.0, &tree, &[&parent])?
-        };
-        repository.reference(&branch, commit, true, "")?;
-        Ok(Some(CommitId::from(commit)))
-    })
-    .await
 }
 
 /// What differs between a commit and the point where its branch left the default branch. If that
@@ -255,11 +226,7 @@ pub(crate) async fn push(
 ) -> Result<(), PublishError> {
     let branch = checkout.branch();
     let git_dir = checkout.shadow().path();
-    let expected = match checkout.start() {
-        Start::Continued => Some(checkout.start_commit()),
-        Start::Fresh => None,
-    };
-    match git.push(checkout.source(), git_dir, commit, branch, expected).await? {
+    match git.push(checkout.source(), git_dir, commit, branch, checkout.published()).await? {
         PushAnswer::Done => Ok(()),
         PushAnswer::Moved => Err(PublishError::RemoteMoved { branch: branch.clone() }),
         PushAnswer::Refused(reason) => {
@@ -298,43 +265,6 @@ async fn on_thread<T: Send + 'static>(
         () = cancel.cancelled() => return Err(PublishError::Cancelled),
     };
     Ok(done.map_err(PublishError::Broken)?.map_err(|error| shadow.git(error))?)
-}
-
-/// Brings the index to the state of the work tree; the tree that it makes.
-fn stage_all(repository: &Repository) -> Result<git2::Oid, git2::Error> {
-    let mut index = repository.index()?;
-    let mut choose = |path: &Path, _: &[u8]| {
-        // libgit2 shows a repository within the tree as one path with a slash at its end. A link to
-        // a commit that exists on this machine alone would break every clone.
-        let within = path.as_os_str().as_bytes().ends_with(b"/");
-        if within {
-            tracing::warn!(path = %path.display(), "a repository within the work tree is left out");
-        }
-        i32::from(within)
-    };
-    index.add_all(["*"], IndexAddOption::DEFAULT, Some(&mut choose))?;
-    index.write()?;
-    index.write_tree()
-}
-
-/// The worker's HEAD if it has moved on from our tip, else our tip. A worker that went elsewhere
-/// (another branch, rewritten history) leaves its files, which are committed on top of the tip.
-fn newest<'r>(
-    repository: &'r Repository,
-    tip: git2::Commit<'r>,
-    workers_head: Option<CommitId>,
-) -> Result<git2::Commit<'r>, git2::Error> {
-    let Some(head) = workers_head.map(CommitId::oid) else {
-        return Ok(tip);
-    };
-    let Ok(commit) = repository.find_commit(head) else {
-        return Ok(tip);
-    };
-    // History that cannot be followed does not lead to our tip.
-    match repository.graph_descendant_of(head, tip.id()).unwrap_or(false) {
-        true => Ok(commit),
-        false => Ok(tip),
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Invariant: a log entry that cannot be posted never fails the job; a completion that cannot be
 //! posted does. Everything that leaves here is redacted and bounded.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use api_client::wire::{LogEntry, TicketCompletion, WorkerContext};
@@ -49,9 +50,13 @@ pub(crate) enum Step {
     /// The ticket's branch is checked out.
     BranchCreated,
     /// What the worker is asked.
-    WorkerPrompt,
+    WorkerPrompt(u32),
     /// What the worker did.
-    WorkerTurn,
+    WorkerTurn(u32),
+    /// The repository's set-up command has ended.
+    SetUp,
+    /// The repository's check has ended, after this turn.
+    Check(u32),
     /// The work is published.
     Finalize,
     /// The pull request is open.
@@ -64,6 +69,8 @@ pub(crate) enum Step {
     WorkerUnavailable,
     /// A limit of the job was reached.
     BudgetExhausted,
+    /// The worker declined or asked, or its work may not be published.
+    Blocked,
     /// The worker changed nothing.
     NoChanges,
     /// The repository's own checks fail on the work.
@@ -82,15 +89,18 @@ pub(crate) enum Step {
 
 impl Step {
     /// The name in the ticket's log.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
+    pub(crate) fn name(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::WorkerPrompt(turn) => return format!("worker_turn_{turn}_prompt").into(),
+            Self::WorkerTurn(turn) => return format!("worker_turn_{turn}").into(),
+            Self::Check(turn) => return format!("check_{turn}").into(),
+            Self::SetUp => "setup",
+            Self::Blocked => "blocked",
             Self::DockerRunFallback => "docker_run_fallback",
             Self::SessionStarted => "session_started",
             Self::ContextLoaded => "context_loaded",
             Self::WaitingForRepository => "waiting_for_repository",
             Self::BranchCreated => "branch_created",
-            Self::WorkerPrompt => "worker_turn_0_prompt",
-            Self::WorkerTurn => "worker_turn_0",
             Self::Finalize => "finalize",
             Self::TaskComplete => "task_complete",
             Self::Misconfigured => "misconfigured",
@@ -104,7 +114,7 @@ impl Step {
             Self::Superseded => "superseded",
             Self::NotSupported => "not_supported",
             Self::AppUnreachable => "app_unreachable",
-        }
+        })
     }
 
     const fn is_failure(self) -> bool {
@@ -114,14 +124,17 @@ impl Step {
             | Self::ContextLoaded
             | Self::WaitingForRepository
             | Self::BranchCreated
-            | Self::WorkerPrompt
-            | Self::WorkerTurn
+            | Self::WorkerPrompt(_)
+            | Self::WorkerTurn(_)
+            | Self::SetUp
+            | Self::Check(_)
             | Self::Finalize
             | Self::TaskComplete => false,
             Self::Misconfigured
             | Self::CloneFailed
             | Self::WorkerUnavailable
             | Self::BudgetExhausted
+            | Self::Blocked
             | Self::NoChanges
             | Self::ChecksFailed
             | Self::PublishFailed
@@ -221,24 +234,24 @@ impl Reporter {
     pub(crate) async fn step(&self, step: Step, summary: &str, raw_output: Option<&str>) {
         let summary = bounded(&self.redaction().redact(summary), SUMMARY_MAX);
         if step.is_failure() {
-            tracing::error!(step = step.name(), "{summary}");
+            tracing::error!(step = %step.name(), "{summary}");
         } else {
-            tracing::info!(step = step.name(), "{summary}");
+            tracing::info!(step = %step.name(), "{summary}");
         }
         let Self::App(app) = self else { return };
         let raw_output = raw_output.map(|raw| bounded(&app.redaction.redact(raw), RAW_OUTPUT_MAX));
         let entry = LogEntry {
             session_id: app.session.to_string(),
-            step: step.name().to_owned(),
+            step: step.name().into_owned(),
             summary,
             raw_output,
         };
         tokio::select! {
             posted = app.post(&entry) => if let Err(error) = posted {
-                tracing::warn!(%error, step = step.name(), "a log entry is lost");
+                tracing::warn!(%error, step = %step.name(), "a log entry is lost");
             },
             () = app.log_is_late() => {
-                tracing::warn!(step = step.name(), "a log entry is lost: the app is too slow");
+                tracing::warn!(step = %step.name(), "a log entry is lost: the app is too slow");
             }
         }
     }

@@ -1,35 +1,35 @@
 //! The run, as an ordered list of steps. No other module knows the order.
 
+mod delivery;
 mod folder;
 mod job;
 mod model;
+mod publication;
+mod rescue;
+mod session;
 
 use std::convert::Infallible;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Instant;
 
 use api_client::contract::AgentExit;
 use api_client::{JobId, error_chain};
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
+use self::delivery::{deliver_or_rescue, is_open};
 use self::folder::JobFolder;
 use self::job::Job;
 use crate::cancel;
-use crate::checkout::{self, Checkout};
 use crate::cli::Kind;
 use crate::course::{Course, Phase};
 use crate::forge::PullRequest;
 use crate::git::BranchName;
-use crate::inner_docker::InnerDocker;
 use crate::outcome::{Published, RunError};
-use crate::pressure::Pressure;
-use crate::prompt::{self, Assignment};
+use crate::prompt::Assignment;
 use crate::redaction::Redaction;
 use crate::report::{AppReporter, Reporter, Step};
-use crate::settings::{self, DockerMode, Layers, Origin, Settings, SettingsError, Start};
-use crate::worker::{Ending, TurnReport};
+use crate::settings::{self, Layers, Origin, Settings, SettingsError, Start};
 
 /// A run that has its settings' sources and nothing else yet.
 pub(crate) struct Run {
@@ -119,12 +119,20 @@ impl Run {
         };
         let (exit, step, summary) = match &ended {
             Ok(open) => (AgentExit::Delivered, Step::TaskComplete, is_open(open)),
-            Err(error) => (error.exit(), error.step(), error_chain(error)),
+            Err(error) => (error.exit(), error.step(), self.with_rescue(error_chain(error))),
         };
         // First the file: a run that was told to stop may not come to the end of its log entry.
         let outcome = self.course.end(exit, &summary);
         reporter.step(step, &summary, Some(&outcome)).await;
         ended
+    }
+
+    /// Why the run ended, and where the work is that it leaves.
+    fn with_rescue(&self, why: String) -> String {
+        match self.course.saved_at() {
+            Some(saved) => format!("{why}; the work so far is on branch {}", saved.branch),
+            None => why,
+        }
     }
 
     /// The job, in a folder of its own. From when it is `late`, it is cut short wherever it is.
@@ -207,115 +215,11 @@ async fn carry_out(
     drop(phase);
     let checkout = checkout.unwrap_or(Err(RunError::CutShort))?;
     let done = match job.heed_project_file(&checkout, layers) {
-        Ok(()) => {
-            let delivery = deliver(&job, &checkout, folder, start.docker, reporter);
-            late.run_until_cancelled(delivery).await.unwrap_or(Err(RunError::CutShort))
-        }
+        Ok(()) => deliver_or_rescue(&job, &checkout, folder, start.docker, reporter, late).await,
         Err(error) => Err(error),
     };
     late.run_until_cancelled(job.give_back(checkout)).await;
     done
-}
-
-/// From a fresh checkout to a pull request that the app knows of.
-async fn deliver(
-    job: &Job,
-    checkout: &Checkout,
-    private: &Path,
-    docker: DockerMode,
-    reporter: &Reporter,
-) -> Result<PullRequest, RunError> {
-    reporter.step(Step::BranchCreated, &began(checkout), None).await;
-    let turn = edit(job, checkout, private, docker, reporter).await?;
-    job.end_leftovers(checkout).await?;
-    let work =
-        job.commit(checkout, &turn.answer).await.map_err(|error| unanswered(error, &turn))?;
-    let publishing = format!("Publishing {}: {}", work.commit, work.stat);
-    reporter.step(Step::Finalize, &publishing, None).await;
-    job.keep_lease(Published::Nothing, reporter).await?;
-    job.push(checkout, &work).await?;
-    job.keep_lease(Published::Branch(checkout.branch().to_string()), reporter).await?;
-    let request = job.propose(checkout, &work, &turn.answer).await?;
-    tracing::info!("{}", is_open(&request));
-    let _phase = job.course().phase(Phase::Complete);
-    complete(&turn, request, reporter).await
-}
-
-/// That nothing is different has a reason where the turn ended with a question.
-fn unanswered(error: RunError, turn: &TurnReport) -> RunError {
-    match (error, &turn.question) {
-        (RunError::NoChanges, Some(question)) => {
-            RunError::Turn(Ending::NeedsInput(question.clone()))
-        }
-        (error, _) => error,
-    }
-}
-
-/// Tells the app of the pull request. A cancelled run does so as well, if it can in the time it has.
-async fn complete(
-    turn: &TurnReport,
-    request: PullRequest,
-    reporter: &Reporter,
-) -> Result<PullRequest, RunError> {
-    if let Err(source) = reporter.renew_lease().await {
-        return Err(RunError::of_lease(Published::PullRequest(request.url), source));
-    }
-    let summary = prompt::accomplished(&turn.answer);
-    match reporter.complete(&summary, &request.url, request.number).await {
-        Ok(()) => Ok(request),
-        Err(source) => Err(RunError::Completion { url: request.url, source }),
-    }
-}
-
-/// One turn of the coding CLI, with a Docker engine within reach where that is wanted.
-async fn edit(
-    job: &Job,
-    checkout: &Checkout,
-    private: &Path,
-    docker: DockerMode,
-    reporter: &Reporter,
-) -> Result<TurnReport, RunError> {
-    let prompt = job.prompt(checkout);
-    reporter.step(Step::WorkerPrompt, "Prompt for the worker", Some(&prompt)).await;
-    let plain = job.plain_environment();
-    let layers = job.inner_layers();
-    let docker = InnerDocker::offer(docker, job.user(), private, plain, layers).await?;
-    let before = Pressure::now();
-    let phase = job.course().phase(Phase::Worker);
-    let began = Instant::now();
-    let turn = job.turn(checkout, private, prompt).await;
-    drop(phase);
-    let limit = Pressure::now().limit_since(before);
-    if let Some(docker) = docker {
-        docker.stop().await;
-    }
-    let turn = turn?;
-    job.course().turn(&turn, began);
-    if job.is_cancelled() {
-        return Err(RunError::Cancelled(Published::Nothing));
-    }
-    let summary = format!("{} ({}; the CLI says {})", turn.ending, turn.calls, turn.usage);
-    reporter.step(Step::WorkerTurn, &summary, Some(&turn.transcript)).await;
-    match turn.ending {
-        Ending::Finished | Ending::HungAfterEnd => Ok(turn),
-        ending @ Ending::BudgetExhausted(_) => Err(RunError::Turn(ending)),
-        ending => Err(match limit {
-            Some(limit) => RunError::Limited { ending, limit },
-            None => RunError::Turn(ending),
-        }),
-    }
-}
-
-fn is_open(request: &PullRequest) -> String {
-    format!("Pull request {} is open: {}", request.number, request.url)
-}
-
-fn began(checkout: &Checkout) -> String {
-    let how = match checkout.start() {
-        checkout::Start::Fresh => "begins at",
-        checkout::Start::Continued => "continues an earlier run; its base is",
-    };
-    format!("{} {how} {}", checkout.branch(), checkout.base_branch())
 }
 
 /// The branch of the ticket, or of this run where there is no ticket.

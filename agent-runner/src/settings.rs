@@ -159,6 +159,8 @@ pub(crate) struct Settings {
     pub(crate) author_name: String,
     /// E-mail address of the author of commits.
     pub(crate) author_email: String,
+    /// Whether unfinished work is saved on a branch of its own, where that was said.
+    pub(crate) rescue: Option<bool>,
     /// The coding CLI.
     pub(crate) worker: WorkerSettings,
 }
@@ -230,6 +232,7 @@ impl Settings {
             forge_api: layers.find(env::FORGE_API_URL).map(|url| url.url()).transpose()?,
             author_name: or_default(env::GIT_USER_NAME, DEFAULT_AUTHOR_NAME),
             author_email: or_default(env::GIT_USER_EMAIL, DEFAULT_AUTHOR_EMAIL),
+            rescue: layers.find(env::AGENT_RESCUE).map(|rescue| rescue.switch()).transpose()?,
             worker: WorkerSettings::read(layers)?,
         })
     }

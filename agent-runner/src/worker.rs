@@ -8,6 +8,7 @@ mod aider;
 mod cache;
 mod claude_code;
 mod codex;
+mod command;
 mod ending;
 mod environment;
 mod event;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::cache::FOLDER as CACHE_FOLDER;
+pub(crate) use self::command::{CommandEnd, CommandReport};
 pub(crate) use self::ending::Ending;
 pub(crate) use self::listener::TurnReport;
 
@@ -102,6 +104,8 @@ pub(crate) struct Place<'p> {
 pub(crate) struct Worker {
     adapter: Box<dyn Adapter>,
     environment: Vec<(OsString, OsString)>,
+    /// The same without what is the CLI's own, for the repository's commands.
+    surroundings: Vec<(OsString, OsString)>,
     tree: PathBuf,
     user: Option<WorkerUser>,
     limits: Limits,
@@ -142,7 +146,7 @@ impl Worker {
                 give_tree(folder, user.owner()).map_err(failed(folder))?;
             }
         }
-        let mut environment = environment::build(&Ground {
+        let surroundings = environment::build(&Ground {
             plain: place.plain,
             home: &home,
             temporary: &temporary,
@@ -151,10 +155,12 @@ impl Worker {
             docker_host: place.docker_host,
             author: place.author,
         });
+        let mut environment = surroundings.clone();
         environment.extend(adapter.environment(&home));
         Ok(Self {
             adapter,
             environment,
+            surroundings,
             tree: place.tree.to_owned(),
             user: place.user.cloned(),
             limits: Limits { turn: settings.turn_limit, stall: settings.stall_limit },

@@ -107,6 +107,8 @@ pub mod env {
     /// is started as. Elsewhere root gives the coding CLI a user of its own. It counts in the
     /// environment alone, so that no project's settings can say it.
     pub const AGENT_ON_HOST: &str = "AGENT_ON_HOST";
+    /// `1` or `0`: whether a run that cannot deliver saves what there is on a branch of its own.
+    pub const AGENT_RESCUE: &str = "AGENT_RESCUE";
     /// File into which the runner writes an [`OutcomeDocument`](crate::outcome::OutcomeDocument) at its
     /// end: the folder is there, the file is replaced as a whole. Not the app's to set.
     pub const OUTCOME_FILE: &str = "AGENT_OUTCOME_FILE";

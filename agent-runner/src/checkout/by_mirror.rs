@@ -63,7 +63,7 @@ async fn seeded(
     if mirror.is_empty() {
         return Ok(None);
     }
-    git.init_clone(source, first_branch(remote, branch), into).await?;
+    git.init_clone(source, first_branch(remote), into).await?;
     let packs = into.join(".git/objects/pack");
     let Some(seeds) = mirror.seed(&packs).await.map_err(unusable)? else {
         remove(into).await?;

@@ -89,11 +89,11 @@ pub(crate) async fn worktree_of(
     let parent = &absolute(parent_of(into))?;
     let path = parent.join(into.file_name().unwrap_or_default());
     let shadow = Shadow::create(parent, &path, &held.common_dir, branch)?;
-    fetch_objects(git, source, &held.path, &shadow, branch, &remote).await?;
+    fetch_objects(git, source, &held.path, &shadow, &remote).await?;
     let base_commit = shadow.commit_of(BASE_REF)?;
     let start_commit = match remote.start {
         Start::Fresh => base_commit,
-        Start::Continued => shadow.commit_of(START_REF)?,
+        Start::Continued | Start::Rescued => shadow.commit_of(START_REF)?,
     };
     shadow.set_ref(&branch.to_ref(), start_commit)?;
     git.worktree_add(&held.path, start_commit, &path).await?;
@@ -106,6 +106,7 @@ pub(crate) async fn worktree_of(
         base_commit,
         start: remote.start,
         start_commit,
+        published: remote.published,
         shadow,
         held: Some(held),
     };
@@ -124,7 +125,6 @@ async fn fetch_objects(
     source: &Source,
     repository: &Path,
     shadow: &Shadow,
-    branch: &BranchName,
     remote: &Remote,
 ) -> Result<(), CheckoutError> {
     // So that only what is new is sent, the remote is told what the user's repository has.
@@ -132,8 +132,8 @@ async fn fetch_objects(
         shadow.set_ref(&format!("refs/known/{tip}"), tip)?;
     }
     let mut refspecs = vec![format!("+{}:{BASE_REF}", remote.default.to_ref())];
-    if remote.start == Start::Continued {
-        refspecs.push(format!("+{}:{START_REF}", branch.to_ref()));
+    if remote.start != Start::Fresh {
+        refspecs.push(format!("+{}:{START_REF}", remote.continued.to_ref()));
     }
     let objects = shadow.objects();
     let into = FetchInto::Objects { git_dir: shadow.path(), objects: &objects };

@@ -3,6 +3,8 @@
 //! Invariant: facts of ours alone. What a model or a repository wrote is no part of it, except the
 //! names of files and commands, each as a piece of code.
 
+use std::sync::PoisonError;
+
 use api_client::outcome::{
     CheckFacts, CheckKind, Finding, FindingKind, OutcomeDocument, TokenFacts,
 };
@@ -39,7 +41,11 @@ impl Course {
     pub(crate) fn brief(&self) -> Brief {
         let record = self.record();
         let mut text = "## The run\n\n".to_owned();
-        facts(&record).iter().for_each(|fact| text.push_str(&format!("- {fact}\n")));
+        let remarks = self.0.remarks.lock().unwrap_or_else(PoisonError::into_inner);
+        let facts = facts(&record);
+        for line in facts.iter().chain(remarks.iter()) {
+            text.push_str(&format!("- {line}\n"));
+        }
         Brief { findings: findings(&record.findings), facts: text }
     }
 }

@@ -35,6 +35,17 @@ impl BranchName {
         Self(format!("agent-{}", run.short()))
     }
 
+    /// The branch on which unfinished work of this one is saved.
+    pub(crate) fn rescue(&self) -> Self {
+        Self(format!("{}-rescue", self.0))
+    }
+
+    /// A further branch for a commit that does not build upon this one.
+    pub(crate) fn with_suffix(&self, commit: CommitId) -> Self {
+        let commit: String = commit.to_string().chars().take(8).collect();
+        Self(format!("{}-{commit}", self.0))
+    }
+
     /// The name, as people write it.
     pub(crate) fn as_str(&self) -> &str {
         &self.0

@@ -19,6 +19,8 @@ use crate::token::TokenSource;
 pub(crate) enum FetchInto<'a> {
     /// A work tree that was just cloned, or begun as a clone.
     Clone(&'a Path),
+    /// A git directory of ours, which has the rest as alternates.
+    Ours(&'a Path),
     /// Refs in a git directory of ours, objects in the object folder of another repository.
     Objects {
         /// The git directory.
@@ -99,6 +101,7 @@ impl Git {
         call = call.args(["--", source.url.as_str()]).args(refspecs);
         call = match into {
             FetchInto::Clone(work_tree) => call.within(work_tree),
+            FetchInto::Ours(git_dir) => call.env("GIT_DIR", git_dir),
             FetchInto::Objects { git_dir, objects } => {
                 call.env("GIT_DIR", git_dir).env("GIT_OBJECT_DIRECTORY", objects)
             }
@@ -135,6 +138,25 @@ impl Git {
             }
             Some(PushAnswer::Moved) => Ok(PushAnswer::Moved),
         }
+    }
+
+    /// Removes a branch that must still be at `expected`.
+    pub(crate) async fn remove_branch(
+        &self,
+        source: &Source,
+        git_dir: &Path,
+        branch: &BranchName,
+        expected: CommitId,
+    ) -> Result<(), GitError> {
+        let reference = branch.to_ref();
+        let call = Call::new(Operation::Push, &source.url)
+            .env("GIT_DIR", git_dir)
+            .args(["push", "--porcelain", "--no-verify"])
+            .arg(format!("--force-with-lease={reference}:{expected}"))
+            .args(["--", source.url.as_str()])
+            .arg(format!(":{reference}"));
+        let ended = self.network(source, &call).await?;
+        call.checked(ended).map(drop)
     }
 
     /// Runs a command with the token at hand, again if the remote could not be reached. How it

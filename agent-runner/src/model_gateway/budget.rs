@@ -106,6 +106,20 @@ pub(crate) struct Totals {
     pub(crate) retry_after: Option<Duration>,
 }
 
+impl Totals {
+    /// The calls that came after those.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let cost = self.cost.map(|cost| cost.minus(earlier.cost.unwrap_or_default()));
+        Self {
+            calls: self.calls.saturating_sub(earlier.calls),
+            tokens: self.tokens.with(earlier.tokens, Tokens::default()),
+            cost,
+            exhausted: self.exhausted.clone(),
+            retry_after: self.retry_after,
+        }
+    }
+}
+
 /// The account of a job.
 #[derive(Debug)]
 pub(super) struct Ledger {

@@ -23,6 +23,11 @@ impl Usd {
         Self { pico: (self.pico / MICRO).saturating_mul(tokens) }
     }
 
+    /// What is left after another; never less than nothing.
+    pub(super) const fn minus(self, other: Self) -> Self {
+        Self { pico: self.pico.saturating_sub(other.pico) }
+    }
+
     /// The amount in dollars, as near as a floating-point number comes.
     #[expect(clippy::cast_precision_loss, reason = "for people and programs to read, not to sum")]
     pub(crate) fn dollars(self) -> f64 {

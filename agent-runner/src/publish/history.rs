@@ -1,11 +1,12 @@
 //! What the commits of a branch are.
 
-use api_client::outcome::CommitFacts;
+use api_client::outcome::{CommitFacts, Finding};
 use git2::{Repository, Sort};
 
 use super::{PublishError, on_thread};
 use crate::checkout::Checkout;
 use crate::git::{CommitId, Git};
+use crate::inspect::{self, Outgoing, Policy};
 
 /// Most commits that are told of.
 const COMMITS_MAX: usize = 100;
@@ -22,6 +23,22 @@ pub(crate) async fn commits(
     let base = checkout.base_commit();
     on_thread(checkout.shadow(), git.cancel(), move |repository| walk(&repository, commit, base))
         .await
+}
+
+/// What is to be said of commits before they are published.
+///
+/// # Errors
+/// When they cannot be read.
+pub(crate) async fn inspected(
+    git: &Git,
+    checkout: &Checkout,
+    outgoing: Outgoing,
+    policy: Policy,
+) -> Result<Vec<Finding>, PublishError> {
+    on_thread(checkout.shadow(), git.cancel(), move |repository| {
+        inspect::inspect(&repository, &outgoing, &policy)
+    })
+    .await
 }
 
 fn walk(

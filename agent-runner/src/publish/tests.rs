@@ -5,14 +5,19 @@ use super::*;
 use crate::checkout::{HeldRepository, clone_ticket_branch, worktree_of};
 use crate::git::testing::{Remote, git, run, ticket};
 
-struct Scene {
-    git: Git,
-    origin: Remote,
-    checkout: Checkout,
+/// A checkout of a repository of this machine.
+pub(super) struct Scene {
+    pub(super) git: Git,
+    pub(super) origin: Remote,
+    pub(super) checkout: Checkout,
+}
+
+pub(super) fn commit_message(subject: &str) -> CommitMessage {
+    CommitMessage::new(subject, "", &[])
 }
 
 impl Scene {
-    async fn of(origin: Remote) -> Self {
+    pub(super) async fn of(origin: Remote) -> Self {
         let git = git();
         let into = origin.place("tree");
         let checkout =
@@ -20,11 +25,11 @@ impl Scene {
         Self { git, origin, checkout }
     }
 
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::of(Remote::new("main")).await
     }
 
-    fn write(&self, file: &str, text: &str) {
+    pub(super) fn write(&self, file: &str, text: &str) {
         let path = self.checkout.path().join(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -33,7 +38,9 @@ impl Scene {
     async fn commit(&self) -> Option<CommitId> {
         let author = Author::new("Agent", "agent@example.org").unwrap();
         let message = CommitMessage::new("Do it", "Because.", &[]);
-        commit_all(&self.git, &self.checkout, &author, &message).await.unwrap()
+        commit_all(&self.git, &self.checkout, &author, &message, &ByProducts::default())
+            .await
+            .unwrap()
     }
 
     async fn publish(&self) -> CommitId {
@@ -47,7 +54,7 @@ impl Scene {
         self.origin.show(ticket().as_str(), file)
     }
 
-    fn remote_files(&self) -> String {
+    pub(super) fn remote_files(&self) -> String {
         run(&self.origin.path(), &["ls-tree", "-r", "--name-only", ticket().as_str()])
     }
 }
@@ -331,7 +338,8 @@ async fn a_work_tree_without_its_git_directory_is_told_as_that() {
     fs::remove_dir_all(scene.checkout.path().join(".git")).unwrap();
     let author = Author::new("Agent", "agent@example.org").unwrap();
     let message = CommitMessage::new("Do it", "", &[]);
-    let result = commit_all(&scene.git, &scene.checkout, &author, &message).await;
+    let result =
+        commit_all(&scene.git, &scene.checkout, &author, &message, &ByProducts::default()).await;
     assert!(matches!(result, Err(PublishError::NoObjects { .. })), "{result:?}");
 }
 
@@ -387,4 +395,49 @@ async fn a_head_that_is_not_there_is_not_fetched_by_the_workers_configuration() 
     assert_eq!(scene.on_remote("work"), "done");
     let reached = server.accept().map(drop).map_err(|error| error.kind());
     assert_eq!(reached, Err(std::io::ErrorKind::WouldBlock), "the trap's server was reached");
+}
+
+#[test]
+fn trailers_stand_at_the_end() {
+    let trailers = [("Ticket", "1".to_owned()), ("Worker", "codex".to_owned())];
+    let message = CommitMessage::new("Fix it", "Why.", &trailers);
+    assert_eq!(message.0, "Fix it\n\nWhy.\n\nTicket: 1\nWorker: codex\n");
+    assert_eq!(CommitMessage::new("Fix it", "", &trailers[..1]).0, "Fix it\n\nTicket: 1\n");
+}
+
+#[tokio::test]
+async fn what_commands_leave_behind_is_no_work_unless_the_worker_changed_it() {
+    let origin = Remote::new("main");
+    origin.commit("main", "lock", "1\n");
+    origin.commit("main", "gone", "1\n");
+    let scene = Scene::of(origin).await;
+    let mut by_products = ByProducts::default();
+    let now = async || snapshot(&scene.git, &scene.checkout).await.unwrap();
+    // The set-up.
+    let before = now().await;
+    scene.write("lock", "2\n");
+    scene.write("report", "of the set-up\n");
+    scene.write("both", "of the set-up\n");
+    fs::remove_file(scene.checkout.path().join("gone")).unwrap();
+    by_products.add(&scene.git, &scene.checkout, before, now().await).await.unwrap();
+    let author = Author::new("Agent", "agent@example.org").unwrap();
+    let message = commit_message("Do it");
+    let commit = async |by_products: &ByProducts| {
+        commit_all(&scene.git, &scene.checkout, &author, &message, by_products).await.unwrap()
+    };
+    assert_eq!(commit(&by_products).await, None, "a set-up alone is no work");
+    // The worker.
+    scene.write("mine", "x\n");
+    scene.write("both", "changed by the worker\n");
+    assert!(commit(&by_products).await.is_some());
+    // The check, which changes what the set-up has changed.
+    let before = now().await;
+    scene.write("report", "of the check\n");
+    by_products.add(&scene.git, &scene.checkout, before, now().await).await.unwrap();
+    assert_eq!(commit(&by_products).await, None);
+    scene.write("more", "y\n");
+    let last = commit(&by_products).await.unwrap();
+    push(&scene.git, &scene.checkout, last).await.unwrap();
+    assert_eq!(scene.remote_files(), "README\nboth\ngone\nlock\nmine\nmore");
+    assert_eq!(scene.on_remote("lock"), "1");
 }

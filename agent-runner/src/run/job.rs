@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api_client::error_chain;
-use api_client::outcome::{PullRequestFacts, RepositoryFacts};
+use api_client::outcome::RepositoryFacts;
 use nix::unistd::Pid;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -14,15 +14,15 @@ use tokio_util::sync::CancellationToken;
 use super::Run;
 use super::model::ModelAccess;
 use crate::checkout::{self, Checkout, CheckoutError, HeldRepository, Mirror};
-use crate::course::{Course, Phase};
-use crate::forge::{self, AnyForge, PullRequest, PullRequestDraft, Readiness};
-use crate::git::{BranchName, CommitId, Git, Source};
+use crate::course::Course;
+use crate::forge::AnyForge;
+use crate::git::{BranchName, Git, Source};
 use crate::inner_docker::given_socket;
 use crate::outcome::{Published, RunError};
 use crate::processes;
 use crate::project_file::ProjectFile;
 use crate::prompt::{self, Assignment};
-use crate::publish::{self, Author, CommitMessage, DiffStat};
+use crate::publish::Author;
 use crate::redaction::Redaction;
 use crate::refresh::RefreshServer;
 use crate::report::{Reporter, Step};
@@ -30,38 +30,30 @@ use crate::settings::{self, DockerMode, GitMirrors, InnerLayers, Layers, Setting
 use crate::token::{TokenSink, TokenSource};
 use crate::user::WorkerUser;
 use crate::user::ownership::{Owner, give_tree};
-use crate::worker::{CACHE_FOLDER, Place, TurnReport, Worker};
+use crate::worker::{CACHE_FOLDER, Place, Worker};
 
 /// What a run may take beyond its turn: fetching, pushing, the pull request.
 const AROUND_A_TURN: Duration = Duration::from_secs(600);
 
 /// What a run has once all settings are known.
 pub(super) struct Job {
-    settings: Settings,
-    assignment: Assignment,
-    redaction: Redaction,
-    cancel: CancellationToken,
+    pub(super) settings: Settings,
+    pub(super) assignment: Assignment,
+    pub(super) redaction: Redaction,
+    pub(super) cancel: CancellationToken,
     outer: Pid,
-    course: Course,
-    author: Author,
+    pub(super) course: Course,
+    pub(super) author: Author,
     source: Source,
-    forge: AnyForge,
-    git: Git,
+    pub(super) forge: AnyForge,
+    pub(super) git: Git,
     plain: Vec<(String, String)>,
     docker_host: Option<String>,
     inner_layers: InnerLayers,
     git_mirrors: GitMirrors,
-    project: ProjectFile,
+    pub(super) project: ProjectFile,
     user: Option<WorkerUser>,
     _refresh: Option<RefreshServer>,
-}
-
-/// What is to be published.
-pub(super) struct Work {
-    /// The commit.
-    pub(super) commit: CommitId,
-    /// How much it changes.
-    pub(super) stat: DiffStat,
 }
 
 impl Job {
@@ -182,7 +174,10 @@ impl Job {
         layers: &mut Layers,
     ) -> Result<(), RunError> {
         self.project = ProjectFile::of(checkout)?;
-        Ok(self.settings.heed(layers, &self.project.worker)?)
+        self.settings.heed(layers, &self.project.worker)?;
+        let worker = self.settings.worker.cli.facts();
+        self.course.note(|record| record.worker = Some(worker));
+        Ok(())
     }
 
     /// Waits until no other run works from the user's repository: as long as one may take, for the
@@ -216,14 +211,26 @@ impl Job {
         self.redaction.redact(&prompt)
     }
 
-    /// One turn of the coding CLI in the checkout; `private` is for its own files. Its model is behind
-    /// a gateway, and the turn ends when that says that the budget is used up.
-    pub(super) async fn turn(
+    /// Hands the work tree to the worker's user.
+    pub(super) async fn hand_over(&self, checkout: &Checkout) -> Result<(), RunError> {
+        match self.user() {
+            Some(user) => give_tree_to(checkout, user.owner()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Opens the worker's way to its model.
+    pub(super) async fn open_model(&self) -> Result<ModelAccess, RunError> {
+        ModelAccess::open(&self.settings.worker, &self.cancel).await
+    }
+
+    /// The coding CLI in the checkout; `private` is for its own files.
+    pub(super) fn prepare_worker(
         &self,
+        model: &ModelAccess,
         checkout: &Checkout,
         private: &Path,
-        prompt: String,
-    ) -> Result<TurnReport, RunError> {
+    ) -> Result<Worker, RunError> {
         let place = Place {
             tree: checkout.path(),
             private,
@@ -232,14 +239,7 @@ impl Job {
             author: (&self.settings.author_name, &self.settings.author_email),
             user: self.user(),
         };
-        if let Some(user) = self.user() {
-            give_tree_to(checkout, user.owner()).await?;
-        }
-        let gateway = ModelAccess::open(&self.settings.worker, &self.cancel).await?;
-        let mut worker = Worker::prepare(gateway.worker(), &place, self.redaction.clone())?;
-        let turn = worker.turn(prompt, gateway.stop()).await;
-        let calls = gateway.close().await;
-        Ok(turn?.after(calls))
+        Ok(Worker::prepare(model.worker(), &place, self.redaction.clone())?)
     }
 
     /// Ends what the worker or the Docker engine left running. From here on the forge's token is
@@ -252,103 +252,34 @@ impl Job {
         }
     }
 
-    /// Commits what is different; else takes what an earlier run pushed and did not propose any more.
-    pub(super) async fn commit(&self, checkout: &Checkout, answer: &str) -> Result<Work, RunError> {
-        let _phase = self.course.phase(Phase::Commit);
-        let body = self.redaction.redact(&prompt::accomplished(answer));
-        let message = CommitMessage::new(&self.title(), &body, &self.course.trailers());
-        let commit = publish::commit_all(&self.git, checkout, &self.author, &message).await;
-        let commit = match (commit.map_err(RunError::Commit)?, checkout.start()) {
-            (Some(commit), _) => commit,
-            (None, checkout::Start::Continued) => checkout.start_commit(),
-            (None, checkout::Start::Fresh) => return Err(RunError::NoChanges),
-        };
-        let stat = publish::diff_stat(&self.git, checkout, commit).await;
-        let stat = stat.map_err(RunError::Commit)?;
-        if stat.files == 0 {
-            return Err(RunError::NoChanges);
-        }
-        let commits = publish::commits(&self.git, checkout, commit).await;
-        let commits = commits.map_err(RunError::Commit)?;
-        self.course.note(|record| {
-            record.commits = commits;
-            record.diff = Some(stat.into());
-        });
-        Ok(Work { commit, stat })
+    /// Whether unfinished work is saved on a branch of its own: the operator's word counts, then the
+    /// repository's.
+    pub(super) fn rescues(&self) -> bool {
+        self.settings.rescue.or(self.project.publish.rescue).unwrap_or(true)
     }
 
-    /// Makes sure, before more is published, that the job is still ours and the run is to go on.
-    pub(super) async fn keep_lease(
-        &self,
-        published: Published,
-        reporter: &Reporter,
-    ) -> Result<(), RunError> {
-        match self.cancel.run_until_cancelled(reporter.renew_lease()).await {
-            Some(Ok(())) => Ok(()),
-            Some(Err(source)) => Err(RunError::of_lease(published, source)),
-            None => Err(RunError::Cancelled(published)),
-        }
+    /// Git for as long as this token is not cancelled.
+    pub(super) fn git_until(&self, cancel: CancellationToken) -> Result<Git, RunError> {
+        git(&self.plain, cancel)
     }
 
-    /// Pushes, and makes sure that the remote has it.
-    pub(super) async fn push(&self, checkout: &Checkout, work: &Work) -> Result<(), RunError> {
-        let _phase = self.course.phase(Phase::Push);
-        let branch = || checkout.branch().to_string();
-        let pushed = publish::push(&self.git, checkout, work.commit).await;
-        pushed.map_err(|source| RunError::Push { branch: branch(), source })?;
-        let verified = publish::verify(&self.git, checkout, work.commit).await;
-        verified.map_err(|source| RunError::NotConfirmed { branch: branch(), source })?;
-        self.course.saved(checkout.branch().as_str(), work.commit);
-        Ok(())
+    /// What the repository says of runs on it.
+    pub(super) fn project(&self) -> &ProjectFile {
+        &self.project
     }
 
-    /// Opens or refreshes the pull request, and makes sure that it is open at our commit.
-    pub(super) async fn propose(
-        &self,
-        checkout: &Checkout,
-        work: &Work,
-        answer: &str,
-    ) -> Result<PullRequest, RunError> {
-        let _phase = self.course.phase(Phase::PullRequest);
-        let draft = PullRequestDraft {
-            title: self.title(),
-            body: self.redaction.redact(&self.assignment.pull_request_body(
-                answer,
-                work.stat,
-                &self.course.brief(),
-            )),
-            head: checkout.branch().clone(),
-            base: checkout.base_branch().clone(),
-            readiness: Readiness::Ready,
-            labels: Vec::new(),
-            reviewers: Vec::new(),
-        };
-        let proposal = if work.commit == checkout.start_commit() {
-            // Nothing is new, so nothing that was said of it is replaced.
-            forge::open_or_keep(&self.forge, &draft, work.commit).await
-        } else {
-            forge::open_or_update(&self.forge, &draft, work.commit).await
-        };
-        let proposal = proposal.map_err(|source| {
-            let branch = checkout.branch().to_string();
-            RunError::PullRequest { branch, source }
-        })?;
-        for warning in &proposal.warnings {
-            tracing::warn!("{warning}");
-        }
-        let request = proposal.request;
-        self.course.note(|record| {
-            record.pull_request = Some(PullRequestFacts {
-                url: request.url.clone(),
-                number: request.number,
-                head: request.head_sha.clone(),
-                draft: request.readiness.is_draft(),
-            });
-        });
-        Ok(request)
+    /// Cancelled when the run is to end.
+    pub(super) fn cancel(&self) -> &CancellationToken {
+        &self.cancel
     }
 
-    fn title(&self) -> String {
+    /// A text without any known secret.
+    pub(super) fn redacted(&self, text: &str) -> String {
+        self.redaction.redact(text)
+    }
+
+    /// One line for people.
+    pub(super) fn title(&self) -> String {
         self.redaction.redact(self.assignment.title())
     }
 }

@@ -52,6 +52,11 @@ impl ModelAccess {
         &self.stop
     }
 
+    /// What all calls were so far.
+    pub(super) fn totals(&self) -> Totals {
+        self.gateway.totals()
+    }
+
     /// Ends it; what all calls were.
     pub(super) async fn close(self) -> Totals {
         self.gateway.shutdown().await

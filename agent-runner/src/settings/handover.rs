@@ -57,7 +57,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 51] = [
+pub(super) const SETTING_NAMES: [&str; 52] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -100,6 +100,7 @@ pub(super) const SETTING_NAMES: [&str; 51] = [
     env::AGENT_ON_HOST,
     env::OUTCOME_FILE,
     env::AGENT_IMAGE,
+    env::AGENT_RESCUE,
     env::AGENT_EGRESS,
     env::AGENT_EGRESS_ALLOW,
     env::AGENT_EGRESS_TRUSTED,

@@ -236,6 +236,15 @@ impl Found<'_> {
         }
     }
 
+    /// `1` or `0`.
+    pub(super) fn switch(&self) -> Result<bool, SettingsError> {
+        match self.value.expose().trim() {
+            "1" => Ok(true),
+            "0" => Ok(false),
+            _ => Err(self.invalid(&format!("must be 1 or 0, got {:?}", self.shown()))),
+        }
+    }
+
     pub(super) fn directory(&self) -> Result<PathBuf, SettingsError> {
         let path = PathBuf::from(self.value.expose().trim());
         if path.is_absolute() && path.is_dir() {

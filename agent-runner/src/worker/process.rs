@@ -39,6 +39,9 @@ const END_GRACE: Duration = Duration::from_secs(10);
 /// How long processes have between TERM and KILL.
 const TERM_GRACE: Duration = Duration::from_secs(3);
 
+/// The same where the run was cancelled: it has 5 s in all, and unfinished work is still to be saved.
+const CANCELLED_GRACE: Duration = Duration::from_secs(1);
+
 /// How long after KILL they are waited for.
 const KILL_GRACE: Duration = Duration::from_secs(3);
 
@@ -126,7 +129,11 @@ pub(crate) async fn run(
     let mark = format!("{TURN_MARK}={}", Uuid::new_v4());
     let mut running = Running::start(invocation, mark)?;
     let outcome = running.watch(limits, cancel, on_line).await;
-    running.end_all().await;
+    let grace = match outcome {
+        Ok(Stop::Cancelled) => CANCELLED_GRACE,
+        _ => TERM_GRACE,
+    };
+    running.end_all(grace).await;
     if matches!(outcome, Ok(Stop::Exited(_))) {
         running.drain(on_line).await?;
     }
@@ -219,11 +226,11 @@ impl Running {
     }
 
     /// Ends the process and everything it started: TERM, a while, KILL.
-    async fn end_all(&mut self) {
+    async fn end_all(&mut self, grace: Duration) {
         if self.still_there().is_empty() {
             return;
         }
-        self.end_with(Signal::SIGTERM, TERM_GRACE).await;
+        self.end_with(Signal::SIGTERM, grace).await;
         let left = self.end_with(Signal::SIGKILL, KILL_GRACE).await;
         if !left.is_empty() {
             tracing::warn!(processes = ?left, "some processes of the worker could not be ended");

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod checks;
 mod job;
 mod lease;
 mod outcome;
 mod publishing;
 mod refreshing;
+mod rescue;
 mod servers;
 mod stopping;
 mod turn;

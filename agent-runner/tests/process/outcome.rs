@@ -9,8 +9,6 @@ use nix::sys::signal::Signal;
 use crate::job::{JOB, Job, TOKEN};
 use crate::servers::{Answer, Plan, Scene, TICKET};
 
-const FILE: (&str, &str) = ("AGENT_OUTCOME_FILE", "$HERE/outcome.json");
-
 fn outcome(job: &Job) -> OutcomeDocument {
     let text = fs::read_to_string(job.folder.path().join("outcome.json")).unwrap();
     assert!(!text.contains(TOKEN), "{text}");
@@ -23,10 +21,10 @@ fn phases(outcome: &OutcomeDocument) -> Vec<&str> {
 
 #[test]
 fn a_delivered_run_names_all_that_others_can_see() {
-    let mut scene = Scene::of(Plan { setting: FILE, ..Plan::default() }, |_, _| Answer::Usual);
+    let mut scene = Scene::of(Plan::default(), |_, _| Answer::Usual);
     let (code, log) = scene.job.end();
     assert_eq!(code, Some(0), "{log}");
-    let outcome = outcome(&scene.job);
+    let outcome = scene.outcome();
     assert_eq!(outcome.verdict, Verdict::Delivered);
     assert_eq!(outcome.cause, AgentExit::Delivered);
     assert_eq!((outcome.job.as_deref(), outcome.ticket.as_deref()), (Some(JOB), Some(TICKET)));
@@ -65,14 +63,13 @@ fn what_is_published_says_by_whom_and_for_what_it_was_made() {
 
 #[test]
 fn a_run_that_fails_says_why_and_how_far_it_came() {
-    let mut scene =
-        Scene::of(Plan { setting: FILE, ..Plan::default() }, |request, _| match request.what {
-            "open" => Answer::Refusal(403),
-            _ => Answer::Usual,
-        });
+    let mut scene = Scene::of(Plan::default(), |request, _| match request.what {
+        "open" => Answer::Refusal(403),
+        _ => Answer::Usual,
+    });
     let (code, log) = scene.job.end();
     assert_eq!(code, Some(i32::from(AgentExit::PublishFailed.code())), "{log}");
-    let outcome = outcome(&scene.job);
+    let outcome = scene.outcome();
     assert_eq!(outcome.cause, AgentExit::PublishFailed);
     assert_eq!(outcome.pull_request, None);
     // The branch is pushed, so nothing is lost.
@@ -82,13 +79,12 @@ fn a_run_that_fails_says_why_and_how_far_it_came() {
 
 #[test]
 fn a_cancelled_run_writes_its_outcome_too() {
-    let plan =
-        Plan { claude: "echo up > $HERE/up; exec sleep 1000", setting: FILE, ..Plan::default() };
+    let plan = Plan { claude: "echo up > $HERE/up; exec sleep 1000", ..Plan::default() };
     let mut scene = Scene::of(plan, |_, _| Answer::Usual);
     scene.job.file("up");
     scene.job.signal(Signal::SIGTERM);
     scene.job.end_soon();
-    let outcome = outcome(&scene.job);
+    let outcome = scene.outcome();
     assert_eq!((outcome.cause, outcome.verdict), (AgentExit::Cancelled, Verdict::Failed));
     assert_eq!(phases(&outcome)[..3], ["prepare", "clone", "worker"]);
 }

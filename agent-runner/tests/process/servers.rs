@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use api_client::outcome::OutcomeDocument;
 use serde_json::{Value, json};
 
 use crate::job::{JOB, Job, REPO_URL, TOKEN, eventually};
@@ -53,12 +54,19 @@ pub(crate) struct Plan {
     pub(crate) on_git: (&'static str, &'static str),
     /// One more setting; `$HERE` is the test's folder.
     pub(crate) setting: (&'static str, &'static str),
+    /// The project file of the repository, if it has one.
+    pub(crate) project: Option<&'static str>,
 }
 
 impl Default for Plan {
     /// A job that adds a file, with a claim of the app.
     fn default() -> Self {
-        Self { claude: "echo new > new", on_git: NOTHING, setting: ("CLAIM_ID", CLAIM) }
+        Self {
+            claude: "echo new > new",
+            on_git: NOTHING,
+            setting: ("CLAIM_ID", CLAIM),
+            project: None,
+        }
     }
 }
 
@@ -87,7 +95,12 @@ impl Scene {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let folder = turn::folder();
+        if let Some(project) = plan.project {
+            turn::commit(folder.path(), ".terarchitect.toml", project);
+        }
         let mut document = document(&url);
+        document["AGENT_OUTCOME_FILE"] =
+            folder.path().join("outcome.json").to_str().unwrap().into();
         let (name, value) = plan.setting;
         document[name] = value.replace("$HERE", folder.path().to_str().unwrap()).into();
         let program = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
@@ -145,6 +158,21 @@ impl Scene {
         pushed(&self.job.folder.path().join("origin"))
     }
 
+    /// The outcome of the run.
+    pub(crate) fn outcome(&self) -> OutcomeDocument {
+        let text = std::fs::read_to_string(self.job.folder.path().join("outcome.json")).unwrap();
+        assert!(!text.contains(TOKEN), "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// The branches of the remote, without the default one, with the ticket's as `ticket`.
+    pub(crate) fn branches(&self) -> Vec<String> {
+        let all = self.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads"]);
+        let branch = format!("ticket-{TICKET}");
+        let names = all.lines().filter(|name| *name != "main");
+        names.map(|name| name.replace(&branch, "ticket")).collect()
+    }
+
     /// Waits for a request.
     pub(crate) fn asked(&self, what: &str) {
         eventually(|| self.course().contains(&what).then_some(()));
@@ -189,14 +217,21 @@ impl Servers {
             "context" => (200, json!({"current_ticket": {"id": TICKET, "title": "Add it"}})),
             "flag" => (200, json!({"cancel_requested": false})),
             "find" => (200, json!([])),
-            "open" => (201, pull(self.pushed().as_deref())),
-            "read" => (200, pull(self.pushed().as_deref())),
+            "open" => (201, pull(self.pushed().as_deref(), &request.body)),
+            "read" => (200, pull(self.pushed().as_deref(), &self.opened())),
             _ => (200, json!({})),
         }
     }
 
     fn pushed(&self) -> Option<String> {
         pushed(&self.origin)
+    }
+
+    /// The body of the request that opened the pull request.
+    fn opened(&self) -> Value {
+        let all = self.requests.lock().unwrap();
+        let open = all.iter().find(|request| request.what == "open");
+        open.map(|request| request.body.clone()).unwrap_or_default()
     }
 }
 
@@ -225,10 +260,11 @@ fn kind(line: &str) -> &'static str {
     }
 }
 
-fn pull(commit: Option<&str>) -> Value {
+fn pull(commit: Option<&str>, opened: &Value) -> Value {
     let branch = format!("ticket-{TICKET}");
     json!({
         "number": 7, "html_url": "http://forge/acme/demo/pull/7", "state": "open",
+        "draft": opened["draft"].as_bool().unwrap_or(false), "body": opened["body"],
         "head": {"ref": branch, "sha": commit, "label": format!("acme:{branch}")},
     })
 }

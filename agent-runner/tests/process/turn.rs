@@ -1,5 +1,6 @@
 //! A run with a script as `claude`, and the real git on a repository of this machine.
 
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -36,6 +37,15 @@ pub(crate) fn start_by(
          case \"$*\" in *' {subcommand} '*)\n{instead}\n;; esac\nreal \"$@\""
     );
     Job::start_by(program, folder, &git, document)
+}
+
+/// Commits a file to the default branch of the remote in that folder, as somebody else.
+pub(crate) fn commit(folder: &Path, file: &str, text: &str) {
+    let script = "git pull -q origin main && printf '%s' \"$1\" > \"$0\" && git add -A && \
+        git -c user.name=P -c user.email=p@example.org commit -q -m others && git push -q origin main";
+    let mut shell = Command::new("sh");
+    let made = shell.args(["-c", script, file, text]).current_dir(folder.join("seed")).status();
+    assert!(made.unwrap().success());
 }
 
 /// A folder with a repository of one commit, `origin`, and a clone of it, `seed`.

@@ -39,6 +39,7 @@ agent_env! {
     Secret "GH_TOKEN" "The other name of GITHUB_TOKEN; each stands in where the other is not set.",
     Text "FORGE" "The forge: github, gitea (Forgejo too) or gitlab; where not set, by its address.",
     Url "FORGE_API_URL" "Base URL of the forge's REST API, where it is not the usual one.",
+    Text "AGENT_RESCUE" "1 or 0: whether a run that cannot deliver saves its work on a branch.",
     Text "GIT_USER_NAME" "Name of the author of commits.",
     Text "GIT_USER_EMAIL" "E-mail address of the author of commits.",
     Text "WORKER_MODE" "The coding CLI, such as opencode or claude-code.",

@@ -1,0 +1,207 @@
+//! What a work tree holds, as a tree of git and as a commit.
+
+use git2::{Delta, Index, IndexAddOption, IndexEntry, IndexTime, Oid, Repository};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::{Author, CommitMessage, PublishError, on_thread};
+use crate::checkout::Checkout;
+use crate::git::{CommitId, Git};
+
+/// A state of the work tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Snapshot(Oid);
+
+/// Files that a command of the repository made, changed or removed by itself: they are no work of the
+/// agent's, and are not committed unless it changed them further.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ByProducts(Vec<ByProduct>);
+
+#[derive(Clone, Debug)]
+struct ByProduct {
+    path: Vec<u8>,
+    before: Option<Content>,
+    after: Option<Content>,
+}
+
+/// A file's content and mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Content {
+    id: Oid,
+    mode: u32,
+}
+
+impl Content {
+    /// Of a file in a tree.
+    pub(super) fn of(entry: &git2::TreeEntry<'_>) -> Self {
+        Self { id: entry.id(), mode: entry.filemode_raw().cast_unsigned() }
+    }
+}
+
+impl ByProducts {
+    /// Adds what differs between two states of the tree, before and after a command.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) async fn add(
+        &mut self,
+        git: &Git,
+        checkout: &Checkout,
+        before: Snapshot,
+        after: Snapshot,
+    ) -> Result<(), PublishError> {
+        if before == after {
+            return Ok(());
+        }
+        let found = on_thread(checkout.shadow(), git.cancel(), move |repository| {
+            differences(&repository, before, after)
+        })
+        .await?;
+        tracing::info!(files = found.len(), "a command left files behind, which are not committed");
+        self.0.extend(found);
+        Ok(())
+    }
+
+    /// Takes back in an index what is still as the commands left it, the last of them first.
+    fn take_back(&self, index: &mut Index) -> Result<(), git2::Error> {
+        for one in self.0.iter().rev() {
+            let path = Path::new(std::ffi::OsStr::from_bytes(&one.path));
+            let found = index.get_path(path, 0);
+            let now = found.as_ref().map(|entry| Content { id: entry.id, mode: entry.mode });
+            if now != one.after {
+                continue;
+            }
+            match one.before {
+                Some(content) => index.add(&entry(&one.path, content))?,
+                None => index.remove(path, 0)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The state of the work tree now.
+///
+/// # Errors
+/// When the tree cannot be read.
+pub(crate) async fn snapshot(git: &Git, checkout: &Checkout) -> Result<Snapshot, PublishError> {
+    let staged = on_thread(checkout.shadow(), git.cancel(), |repository| {
+        stage_all(&repository, &ByProducts::default())
+    });
+    staged.await.map(Snapshot)
+}
+
+/// Commits everything that differs in the work tree, files that git does not know included, those
+/// that it ignores, and by-products, not. Commits that the worker made itself are kept below. Nothing is
+/// returned if the tree is as it was at the start, or at the last call.
+///
+/// # Errors
+/// See [`PublishError`].
+pub(crate) async fn commit_all(
+    git: &Git,
+    checkout: &Checkout,
+    author: &Author,
+    message: &CommitMessage,
+    by_products: &ByProducts,
+) -> Result<Option<CommitId>, PublishError> {
+    let objects = checkout.shadow().objects();
+    if !objects.is_dir() {
+        return Err(PublishError::NoObjects { objects });
+    }
+    let workers_head = checkout.workers_head();
+    let branch = checkout.branch().to_ref();
+    let (author, message, by_products) = (author.clone(), message.clone(), by_products.clone());
+    on_thread(checkout.shadow(), git.cancel(), move |repository| {
+        let tip = repository.find_reference(&branch)?.peel_to_commit()?;
+        let tree = repository.find_tree(stage_all(&repository, &by_products)?)?;
+        if tree.id() == tip.tree_id() {
+            return Ok(None);
+        }
+        let parent = newest(&repository, tip, workers_head)?;
+        let commit = if tree.id() == parent.tree_id() {
+            parent.id()
+        } else {
+            let by = author.signature()?;
+            repository.commit(None, &by, &by, message.as_str(), &tree, &[&parent])?
+        };
+        repository.reference(&branch, commit, true, "")?;
+        Ok(Some(CommitId::from(commit)))
+    })
+    .await
+}
+
+/// Brings the index to the state of the work tree; the tree that it makes, without by-products.
+fn stage_all(repository: &Repository, by_products: &ByProducts) -> Result<Oid, git2::Error> {
+    let mut index = repository.index()?;
+    let mut choose = |path: &Path, _: &[u8]| {
+        // libgit2 shows a repository within the tree as one path with a slash at its end. A link to
+        // a commit that exists on this machine alone would break every clone.
+        let within = path.as_os_str().as_bytes().ends_with(b"/");
+        if within {
+            tracing::warn!(path = %path.display(), "a repository within the work tree is left out");
+        }
+        i32::from(within)
+    };
+    index.add_all(["*"], IndexAddOption::DEFAULT, Some(&mut choose))?;
+    index.write()?;
+    by_products.take_back(&mut index)?;
+    index.write_tree()
+}
+
+/// The worker's HEAD if it has moved on from our tip, else our tip. A worker that went elsewhere
+/// (another branch, rewritten history) leaves its files, which are committed on top of the tip.
+fn newest<'r>(
+    repository: &'r Repository,
+    tip: git2::Commit<'r>,
+    workers_head: Option<CommitId>,
+) -> Result<git2::Commit<'r>, git2::Error> {
+    let Some(head) = workers_head.map(CommitId::oid) else {
+        return Ok(tip);
+    };
+    let Ok(commit) = repository.find_commit(head) else {
+        return Ok(tip);
+    };
+    // History that cannot be followed does not lead to our tip.
+    match repository.graph_descendant_of(head, tip.id()).unwrap_or(false) {
+        true => Ok(commit),
+        false => Ok(tip),
+    }
+}
+
+fn differences(
+    repository: &Repository,
+    before: Snapshot,
+    after: Snapshot,
+) -> Result<Vec<ByProduct>, git2::Error> {
+    let (old, new) = (repository.find_tree(before.0)?, repository.find_tree(after.0)?);
+    let diff = repository.diff_tree_to_tree(Some(&old), Some(&new), None)?;
+    let by_product = |delta: git2::DiffDelta<'_>| {
+        let content =
+            |file: git2::DiffFile<'_>| Content { id: file.id(), mode: file.mode().into() };
+        let (old, new) = (delta.old_file(), delta.new_file());
+        let path = new.path_bytes().or_else(|| old.path_bytes()).unwrap_or_default().to_vec();
+        let before = (delta.status() != Delta::Added).then(|| content(old));
+        let after = (delta.status() != Delta::Deleted).then(|| content(new));
+        ByProduct { path, before, after }
+    };
+    Ok(diff.deltas().map(by_product).collect())
+}
+
+/// A file for an index.
+pub(super) fn entry(path: &[u8], content: Content) -> IndexEntry {
+    let time = IndexTime::new(0, 0);
+    IndexEntry {
+        ctime: time,
+        mtime: time,
+        dev: 0,
+        ino: 0,
+        mode: content.mode,
+        uid: 0,
+        gid: 0,
+        file_size: 0,
+        id: content.id,
+        flags: 0,
+        flags_extended: 0,
+        path: path.to_vec(),
+    }
+}

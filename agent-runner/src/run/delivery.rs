@@ -1,0 +1,116 @@
+//! From a fresh checkout to a pull request that the app knows of, and what becomes of the work where that
+//! is not reached.
+
+use std::path::Path;
+
+use api_client::error_chain;
+use tokio_util::sync::CancellationToken;
+
+use super::job::Job;
+use super::session::{self, Checked, Progress};
+use crate::checkout::{Checkout, Start};
+use crate::course::Phase;
+use crate::forge::PullRequest;
+use crate::outcome::{Published, RunError};
+use crate::project_file::OnCheckFailure;
+use crate::prompt;
+use crate::report::{Reporter, Step};
+use crate::settings::DockerMode;
+
+/// Delivers; what is left of a run that cannot is saved, unless it is `late`.
+pub(super) async fn deliver_or_rescue(
+    job: &Job,
+    checkout: &Checkout,
+    private: &Path,
+    docker: DockerMode,
+    reporter: &Reporter,
+    late: &CancellationToken,
+) -> Result<PullRequest, RunError> {
+    let mut progress = Progress::default();
+    let delivery = deliver(job, checkout, private, docker, reporter, &mut progress);
+    let delivered = late.run_until_cancelled(delivery).await.unwrap_or(Err(RunError::CutShort));
+    if let Err(error) = &delivered
+        && error.leaves_work()
+        && job.rescues()
+    {
+        let _phase = job.course().phase(Phase::Rescue);
+        let rescue = job.rescue(checkout, &progress, error, late);
+        match late.run_until_cancelled(rescue).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::error!("unfinished work could not be saved: {}", error_chain(&error));
+            }
+            None => tracing::error!("there was no time to save unfinished work"),
+        }
+    }
+    delivered
+}
+
+async fn deliver(
+    job: &Job,
+    checkout: &Checkout,
+    private: &Path,
+    docker: DockerMode,
+    reporter: &Reporter,
+    progress: &mut Progress,
+) -> Result<PullRequest, RunError> {
+    reporter.step(Step::BranchCreated, &began(checkout), None).await;
+    let checked = session::work(job, checkout, private, docker, reporter, progress).await?;
+    job.end_leftovers(checkout).await?;
+    let mut work = job.commit(checkout, progress).await?;
+    if let Checked::Failed(end) = checked
+        && job.on_check_failure() == OnCheckFailure::None
+    {
+        return Err(RunError::ChecksFailed { end, proposed: None });
+    }
+    job.freshen(checkout, &mut work).await?;
+    job.inspect(checkout, &work).await?;
+    let publishing = format!("Publishing {}: {}", work.commit, work.stat);
+    reporter.step(Step::Finalize, &publishing, None).await;
+    job.keep_lease(Published::Nothing, reporter).await?;
+    job.push(checkout, &work).await?;
+    job.keep_lease(Published::Branch(checkout.branch().to_string()), reporter).await?;
+    let request = job.propose(checkout, &work, &checked, &progress.answer).await?;
+    tracing::info!("{}", is_open(&request));
+    match checked {
+        Checked::Well => {
+            let done = complete(job, progress, request, reporter).await?;
+            job.tidy(checkout).await;
+            Ok(done)
+        }
+        // It is no work for a review, so the ticket stays where it is.
+        Checked::Failed(end) => Err(RunError::ChecksFailed { end, proposed: Some(request.url) }),
+    }
+}
+
+/// Tells the app of the pull request. A cancelled run does so as well, if it can in the time it has.
+async fn complete(
+    job: &Job,
+    progress: &Progress,
+    request: PullRequest,
+    reporter: &Reporter,
+) -> Result<PullRequest, RunError> {
+    let _phase = job.course().phase(Phase::Complete);
+    if let Err(source) = reporter.renew_lease().await {
+        return Err(RunError::of_lease(Published::PullRequest(request.url), source));
+    }
+    let summary = prompt::accomplished(&progress.answer);
+    match reporter.complete(&summary, &request.url, request.number).await {
+        Ok(()) => Ok(request),
+        Err(source) => Err(RunError::Completion { url: request.url, source }),
+    }
+}
+
+/// What is said of a pull request that is confirmed.
+pub(super) fn is_open(request: &PullRequest) -> String {
+    format!("Pull request {} is open: {}", request.number, request.url)
+}
+
+fn began(checkout: &Checkout) -> String {
+    let how = match checkout.start() {
+        Start::Fresh => "begins at",
+        Start::Continued => "continues an earlier run; its base is",
+        Start::Rescued => "continues what an earlier run could not finish; its base is",
+    };
+    format!("{} {how} {}", checkout.branch(), checkout.base_branch())
+}

@@ -1,0 +1,283 @@
+//! What is done with the work once the worker has ended: committed, brought up to date, looked through,
+//! pushed, proposed. Each step takes what the one before it made.
+
+use std::path::PathBuf;
+
+use api_client::outcome::{Finding, PullRequestFacts};
+
+use super::job::Job;
+use super::session::{Checked, Progress};
+use crate::checkout::{Checkout, Start};
+use crate::course::Phase;
+use crate::forge::{self, PullRequest, PullRequestDraft, Readiness};
+use crate::git::{CommitId, Git};
+use crate::inspect::{Outgoing, Policy};
+use crate::outcome::{Published, RunError};
+use crate::project_file::{BaseUpdate, OnCheckFailure};
+use crate::prompt;
+use crate::publish::{self, ByProducts, CommitMessage, DiffStat, Snapshot, Updated};
+use crate::report::Reporter;
+use crate::worker::Ending;
+
+/// What is to be published.
+pub(super) struct Work {
+    /// The commit.
+    pub(super) commit: CommitId,
+    /// How much it changes.
+    pub(super) stat: DiffStat,
+    /// The base branch, as it was fetched last.
+    pub(super) base: CommitId,
+}
+
+impl Job {
+    /// What becomes of work that fails the repository's check.
+    pub(super) fn on_check_failure(&self) -> OnCheckFailure {
+        self.project.check.as_ref().map(|check| check.on_failure).unwrap_or_default()
+    }
+
+    /// The state of the work tree, between two commands.
+    pub(super) async fn snapshot(&self, checkout: &Checkout) -> Result<Snapshot, RunError> {
+        publish::snapshot(&self.git, checkout).await.map_err(RunError::Commit)
+    }
+
+    /// Notes what a command did to the work tree.
+    pub(super) async fn tell_apart(
+        &self,
+        checkout: &Checkout,
+        before: Snapshot,
+        after: Snapshot,
+        by_products: &mut ByProducts,
+    ) -> Result<(), RunError> {
+        by_products.add(&self.git, checkout, before, after).await.map_err(RunError::Commit)
+    }
+
+    /// Commits what is different by now; whether there is any work on the branch.
+    pub(super) async fn record(
+        &self,
+        checkout: &Checkout,
+        progress: &Progress,
+    ) -> Result<bool, RunError> {
+        let _phase = self.course.phase(Phase::Commit);
+        let tip = self.commit_with(&self.git, checkout, progress, None).await?;
+        Ok(checkout.start() != Start::Fresh || tip != checkout.start_commit())
+    }
+
+    /// Commits what is different; else takes what an earlier run pushed and did not propose any more.
+    pub(super) async fn commit(
+        &self,
+        checkout: &Checkout,
+        progress: &Progress,
+    ) -> Result<Work, RunError> {
+        let _phase = self.course.phase(Phase::Commit);
+        let commit = self.commit_with(&self.git, checkout, progress, None).await?;
+        // That nothing is different has a reason where the turn ended with a question.
+        let nothing = || match progress.question.clone() {
+            Some(question) => RunError::Turn(Ending::NeedsInput(question)),
+            None => RunError::NoChanges { answer: progress.answer.clone() },
+        };
+        if commit == checkout.start_commit() && checkout.start() == Start::Fresh {
+            return Err(nothing());
+        }
+        let stat = publish::diff_stat(&self.git, checkout, commit).await;
+        let stat = stat.map_err(RunError::Commit)?;
+        if stat.files == 0 {
+            return Err(nothing());
+        }
+        self.told_of(checkout, Work { commit, stat, base: checkout.base_commit() }).await
+    }
+
+    /// Commits what is different; the tip of the branch. `unfinished` says why it is no more than that.
+    pub(super) async fn commit_with(
+        &self,
+        git: &Git,
+        checkout: &Checkout,
+        progress: &Progress,
+        unfinished: Option<&str>,
+    ) -> Result<CommitId, RunError> {
+        let message = self.message(progress, unfinished);
+        let commit =
+            publish::commit_all(git, checkout, &self.author, &message, &progress.by_products);
+        let tip = || checkout.shadow().commit_of(&checkout.branch().to_ref());
+        match commit.await.map_err(RunError::Commit)? {
+            Some(commit) => Ok(commit),
+            None => tip().map_err(|error| RunError::Commit(error.into())),
+        }
+    }
+
+    /// The message of a commit.
+    pub(super) fn message(&self, progress: &Progress, unfinished: Option<&str>) -> CommitMessage {
+        let body = match unfinished {
+            None => prompt::accomplished(&progress.answer),
+            Some(why) => format!("Unfinished: {why}"),
+        };
+        CommitMessage::new(&self.title(), &self.redacted(&body), &self.course.trailers())
+    }
+
+    /// Makes sure, before more is published, that the job is still ours and the run is to go on.
+    pub(super) async fn keep_lease(
+        &self,
+        published: Published,
+        reporter: &Reporter,
+    ) -> Result<(), RunError> {
+        match self.cancel.run_until_cancelled(reporter.renew_lease()).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(source)) => Err(RunError::of_lease(published, source)),
+            None => Err(RunError::Cancelled(published)),
+        }
+    }
+
+    /// Looks whether the base has moved on, and brings the work up to date where that is wanted. Work
+    /// that undoes what landed there meanwhile goes no further.
+    pub(super) async fn freshen(
+        &self,
+        checkout: &Checkout,
+        work: &mut Work,
+    ) -> Result<(), RunError> {
+        let _phase = self.course.phase(Phase::Freshness);
+        let base = || checkout.base_branch().to_string();
+        let failed = |source| RunError::Freshness { base: base(), source };
+        let moved = publish::moved_base(&self.git, checkout).await.map_err(failed)?;
+        let Some(now) = moved else { return Ok(()) };
+        self.course.note(|record| {
+            if let Some(repository) = &mut record.repository {
+                repository.base_moved_to = Some(now.to_string());
+            }
+        });
+        let how = self.project.publish.base_update;
+        if how != BaseUpdate::None {
+            let updated =
+                publish::update(&self.git, checkout, &self.author, work.commit, now, how).await;
+            match updated.map_err(failed)? {
+                Updated::Done(commit) => work.commit = commit,
+                Updated::Conflicts(files) => self.not_updated(&base(), &conflict(&files)),
+                Updated::Unrelated => self.not_updated(&base(), "the fetched history is too short"),
+            }
+        }
+        let files = publish::reverted(&self.git, checkout, work.commit, now).await;
+        let files = files.map_err(failed)?;
+        if !files.is_empty() {
+            return Err(RunError::Reverts { base: base(), files });
+        }
+        let Work { commit, stat, .. } = *work;
+        *work = self.told_of(checkout, Work { commit, stat, base: now }).await?;
+        Ok(())
+    }
+
+    fn not_updated(&self, base: &str, why: &str) {
+        tracing::warn!("the work was not brought up to date with {base}: {why}");
+        self.course.remark(format!("Not brought up to date with {base}: {why}"));
+    }
+
+    /// Looks through what would be published. What must not be, goes no further.
+    pub(super) async fn inspect(&self, checkout: &Checkout, work: &Work) -> Result<(), RunError> {
+        let _phase = self.course.phase(Phase::Inspect);
+        let findings = self.findings(&self.git, checkout, work.commit, work.base).await?;
+        self.course.findings(findings.clone());
+        let blocking: Vec<Finding> =
+            findings.into_iter().filter(|finding| finding.kind.blocks()).collect();
+        match blocking.is_empty() {
+            true => Ok(()),
+            false => Err(RunError::Blocked { findings: blocking }),
+        }
+    }
+
+    /// What is to be said of the changes.
+    pub(super) async fn findings(
+        &self,
+        git: &Git,
+        checkout: &Checkout,
+        tip: CommitId,
+        base: CommitId,
+    ) -> Result<Vec<Finding>, RunError> {
+        let outgoing = Outgoing { base, start: checkout.published().unwrap_or(base), tip };
+        let policy = Policy {
+            forbidden: self.project.forbidden.clone(),
+            examples: self.project.examples.clone(),
+            ..Policy::new(self.redaction.redactor())
+        };
+        let found = publish::inspected(git, checkout, outgoing, policy).await;
+        found.map_err(RunError::Commit)
+    }
+
+    /// Pushes, and makes sure that the remote has it.
+    pub(super) async fn push(&self, checkout: &Checkout, work: &Work) -> Result<(), RunError> {
+        let _phase = self.course.phase(Phase::Push);
+        let branch = || checkout.branch().to_string();
+        let pushed = publish::push(&self.git, checkout, work.commit).await;
+        pushed.map_err(|source| RunError::Push { branch: branch(), source })?;
+        let verified = publish::verify(&self.git, checkout, work.commit).await;
+        verified.map_err(|source| RunError::NotConfirmed { branch: branch(), source })?;
+        self.course.saved(checkout.branch().as_str(), work.commit);
+        Ok(())
+    }
+
+    /// Opens or refreshes the pull request, and makes sure that it is open at our commit.
+    pub(super) async fn propose(
+        &self,
+        checkout: &Checkout,
+        work: &Work,
+        checked: &Checked,
+        answer: &str,
+    ) -> Result<PullRequest, RunError> {
+        let _phase = self.course.phase(Phase::PullRequest);
+        let brief = self.course.brief();
+        let body = self.assignment.pull_request_body(answer, work.stat, &brief);
+        let draft = PullRequestDraft {
+            title: self.title(),
+            body: self.redacted(&body),
+            head: checkout.branch().clone(),
+            base: checkout.base_branch().clone(),
+            readiness: self.readiness(checked),
+            labels: self.project.pull_request.labels.clone(),
+            reviewers: self.project.pull_request.reviewers.clone(),
+        };
+        let known = Some(work.commit) == checkout.published() && self.project.check.is_none();
+        let proposal = if known {
+            // Nothing is new, so nothing that was said of it is replaced.
+            forge::open_or_keep(&self.forge, &draft, work.commit).await
+        } else {
+            forge::open_or_update(&self.forge, &draft, work.commit).await
+        };
+        let proposal = proposal.map_err(|source| {
+            let branch = checkout.branch().to_string();
+            RunError::PullRequest { branch, source }
+        })?;
+        for warning in &proposal.warnings {
+            tracing::warn!("{warning}");
+        }
+        let request = proposal.request;
+        self.course.note(|record| {
+            record.pull_request = Some(PullRequestFacts {
+                url: request.url.clone(),
+                number: request.number,
+                head: request.head_sha.clone(),
+                draft: request.readiness.is_draft(),
+            });
+        });
+        Ok(request)
+    }
+
+    fn readiness(&self, checked: &Checked) -> Readiness {
+        match checked {
+            Checked::Failed(_) => Readiness::DraftUntilChecksPass,
+            Checked::Well if self.project.pull_request.draft => Readiness::Draft,
+            Checked::Well => Readiness::Ready,
+        }
+    }
+
+    /// Notes the commits and their size.
+    async fn told_of(&self, checkout: &Checkout, work: Work) -> Result<Work, RunError> {
+        let commits = publish::commits(&self.git, checkout, work.commit).await;
+        let commits = commits.map_err(RunError::Commit)?;
+        self.course.note(|record| {
+            record.commits = commits;
+            record.diff = Some(work.stat.into());
+        });
+        Ok(work)
+    }
+}
+
+fn conflict(files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    format!("changed on both sides: {}", files.join(", "))
+}

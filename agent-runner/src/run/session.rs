@@ -1,0 +1,224 @@
+//! The part of a run in which the repository's code runs: its set-up, the worker's turns, its check.
+//!
+//! Invariant: worker, model gateway and Docker engine are opened once and closed once, however many
+//! turns there are and however they end; the forge's token is not in use meanwhile.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use api_client::outcome::{CheckFacts, CheckKind};
+use tokio::time::timeout;
+
+use super::job::Job;
+use super::model::ModelAccess;
+use crate::bounded::end;
+use crate::checkout::Checkout;
+use crate::course::{Phase, millis};
+use crate::inner_docker::InnerDocker;
+use crate::model_gateway::Totals;
+use crate::outcome::{Published, RunError};
+use crate::pressure::Pressure;
+use crate::project_file::{Check, ProjectCommand};
+use crate::prompt;
+use crate::publish::ByProducts;
+use crate::report::{Reporter, Step};
+use crate::settings::DockerMode;
+use crate::worker::{CommandEnd, CommandReport, Ending, TurnReport, Worker};
+
+/// How much of a command's output an outcome has, in bytes.
+const TAIL_MAX: usize = 4 << 10;
+/// How long the engine may take to end where the run was cancelled; what is left is killed.
+const CANCELLED_DOCKER_GRACE: Duration = Duration::from_millis(500);
+
+/// What there is of the work, also where the run ends in the middle of it.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// The worker's last words.
+    pub(super) answer: String,
+    /// What it asked in its last turn, if it changed nothing in it.
+    pub(super) question: Option<String>,
+    /// What commands left in the work tree.
+    pub(super) by_products: ByProducts,
+}
+
+/// What the repository's check says of the work.
+#[derive(Debug)]
+pub(super) enum Checked {
+    /// It passed, or there is none.
+    Well,
+    /// It failed, in the last try as well; how.
+    Failed(CommandEnd),
+}
+
+/// Lets the worker do its work, until the repository's check passes or there are no turns left.
+pub(super) async fn work(
+    job: &Job,
+    checkout: &Checkout,
+    private: &Path,
+    docker: DockerMode,
+    reporter: &Reporter,
+    progress: &mut Progress,
+) -> Result<Checked, RunError> {
+    let mut session = Session::open(job, checkout, private, docker, reporter).await?;
+    let checked = session.work(progress).await;
+    session.close().await;
+    checked
+}
+
+struct Session<'s> {
+    job: &'s Job,
+    checkout: &'s Checkout,
+    reporter: &'s Reporter,
+    gateway: ModelAccess,
+    worker: Worker,
+    docker: Option<InnerDocker>,
+    /// The calls of the turns so far.
+    told: Totals,
+    turns: u32,
+}
+
+impl<'s> Session<'s> {
+    async fn open(
+        job: &'s Job,
+        checkout: &'s Checkout,
+        private: &Path,
+        docker: DockerMode,
+        reporter: &'s Reporter,
+    ) -> Result<Self, RunError> {
+        job.hand_over(checkout).await?;
+        let gateway = job.open_model().await?;
+        let worker = job.prepare_worker(&gateway, checkout, private)?;
+        let (user, plain, layers) = (job.user(), job.plain_environment(), job.inner_layers());
+        let docker = InnerDocker::offer(docker, user, private, plain, layers).await?;
+        let told = Totals::default();
+        Ok(Self { job, checkout, reporter, gateway, worker, docker, told, turns: 0 })
+    }
+
+    async fn work(&mut self, progress: &mut Progress) -> Result<Checked, RunError> {
+        if let Some(setup) = &self.job.project().setup {
+            self.set_up(setup, progress).await?;
+        }
+        self.turn(self.job.prompt(self.checkout), progress).await?;
+        let Some(check) = &self.job.project().check else { return Ok(Checked::Well) };
+        self.check(check, progress).await
+    }
+
+    /// Runs the check, and the worker again while it fails and there are turns left.
+    async fn check(&mut self, check: &Check, progress: &mut Progress) -> Result<Checked, RunError> {
+        let mut turns_left = check.turns;
+        loop {
+            // What it leaves in the tree is told from the work by this.
+            if !self.job.record(self.checkout, progress).await? {
+                return Ok(Checked::Well);
+            }
+            let report = self.command(CheckKind::Check, &check.command, progress).await?;
+            if report.end == CommandEnd::Exited(0) {
+                return Ok(Checked::Well);
+            }
+            if turns_left == 0 {
+                return Ok(Checked::Failed(report.end));
+            }
+            turns_left -= 1;
+            let prompt = prompt::check_failed(&check.command.command, report.end, &report.output);
+            self.turn(prompt, progress).await?;
+        }
+    }
+
+    async fn set_up(
+        &mut self,
+        setup: &ProjectCommand,
+        progress: &mut Progress,
+    ) -> Result<(), RunError> {
+        let report = self.command(CheckKind::Setup, setup, progress).await?;
+        match report.end {
+            CommandEnd::Exited(0) => Ok(()),
+            end => Err(RunError::SetUp { command: setup.command.clone(), end }),
+        }
+    }
+
+    /// Runs a command of the repository. What it changes in the work tree is not the worker's.
+    async fn command(
+        &mut self,
+        kind: CheckKind,
+        command: &ProjectCommand,
+        progress: &mut Progress,
+    ) -> Result<CommandReport, RunError> {
+        let (step, phase) = match kind {
+            CheckKind::Setup => (Step::SetUp, Phase::Setup),
+            CheckKind::Check => (Step::Check(self.turns.saturating_sub(1)), Phase::Check),
+        };
+        let before = self.job.snapshot(self.checkout).await?;
+        let phase = self.job.course().phase(phase);
+        let report = self.worker.command(&command.command, command.limit, self.job.cancel()).await;
+        drop(phase);
+        let report = report?;
+        if report.end == CommandEnd::Cancelled {
+            return Err(RunError::Cancelled(Published::Nothing));
+        }
+        let after = self.job.snapshot(self.checkout).await?;
+        self.job.tell_apart(self.checkout, before, after, &mut progress.by_products).await?;
+        self.job.course().check(CheckFacts {
+            kind,
+            command: command.command.clone(),
+            exit_code: report.end.exit_code(),
+            millis: millis(report.took),
+            tail: end(&report.output, TAIL_MAX).to_owned(),
+        });
+        let secs = report.took.as_secs_f32();
+        let summary = format!("{}: {} after {secs:.1} s", command.command, report.end);
+        self.reporter.step(step, &summary, Some(&report.output)).await;
+        Ok(report)
+    }
+
+    /// One turn of the coding CLI; a later one goes on where the one before it ended.
+    async fn turn(&mut self, prompt: String, progress: &mut Progress) -> Result<(), RunError> {
+        let number = self.turns;
+        self.turns += 1;
+        let prompt = self.job.redacted(&prompt);
+        let step = Step::WorkerPrompt(number);
+        self.reporter.step(step, "Prompt for the worker", Some(&prompt)).await;
+        let (before, began) = (Pressure::now(), Instant::now());
+        let phase = self.job.course().phase(Phase::Worker);
+        let turn = self.worker.turn(prompt, self.gateway.stop()).await;
+        drop(phase);
+        let limit = Pressure::now().limit_since(before);
+        let all = self.gateway.totals();
+        let turn = turn?.after(all.since(&self.told));
+        self.told = all;
+        self.job.course().turn(&turn, began);
+        if !turn.answer.trim().is_empty() {
+            progress.answer.clone_from(&turn.answer);
+        }
+        progress.question.clone_from(&turn.question);
+        if self.job.is_cancelled() {
+            return Err(RunError::Cancelled(Published::Nothing));
+        }
+        self.told_of(number, &turn).await;
+        match turn.ending {
+            Ending::Finished | Ending::HungAfterEnd => Ok(()),
+            ending @ Ending::BudgetExhausted(_) => Err(RunError::Turn(ending)),
+            ending => Err(match limit {
+                Some(limit) => RunError::Limited { ending, limit },
+                None => RunError::Turn(ending),
+            }),
+        }
+    }
+
+    async fn told_of(&self, number: u32, turn: &TurnReport) {
+        let summary = format!("{} ({}; the CLI says {})", turn.ending, turn.calls, turn.usage);
+        self.reporter.step(Step::WorkerTurn(number), &summary, Some(&turn.transcript)).await;
+    }
+
+    async fn close(self) {
+        if let Some(docker) = self.docker {
+            let stopped = docker.stop();
+            if self.job.is_cancelled() {
+                // What is still there ends with everything else that is left.
+                let _in_time = timeout(CANCELLED_DOCKER_GRACE, stopped).await;
+            } else {
+                stopped.await;
+            }
+        }
+        self.job.course().spent(&self.gateway.close().await);
+    }
+}
