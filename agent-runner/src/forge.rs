@@ -16,6 +16,7 @@ mod kind;
 mod probe;
 mod propose;
 mod pull_request;
+mod review;
 #[cfg(test)]
 mod testing;
 

@@ -4,6 +4,7 @@
 //! are named by number.
 
 mod answer;
+mod review;
 
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};

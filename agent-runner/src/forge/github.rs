@@ -2,6 +2,7 @@
 //! by GraphQL alone.
 
 mod answer;
+mod review;
 
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};

@@ -4,6 +4,7 @@
 //! it out with the rights of the token.
 
 mod answer;
+mod review;
 mod text;
 
 use reqwest::Method;

@@ -6,13 +6,14 @@
 
 mod answer;
 mod limit;
+mod page;
 
 use std::time::Duration;
 
 use api_client::Secret;
 use api_client::http::{describe, http_client};
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LINK, LOCATION};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::sleep;
@@ -23,6 +24,7 @@ use super::ForgeError;
 use crate::token::TokenSource;
 
 pub(super) use self::answer::{parse, parse_each};
+use self::page::next_page;
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -54,7 +56,6 @@ pub(super) enum Repeat {
     /// Made twice it is as good as made once.
     Safe,
     /// It may have been carried out, and would be twice.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for comments"))]
     Harmful,
 }
 
@@ -143,11 +144,33 @@ impl ApiClient {
         attempted: &'static str,
         url: Url,
     ) -> Result<Vec<Value>, ForgeError> {
+        self.pages(attempted, url, |value| value).await
+    }
+
+    /// The same of a list that is a field of each answer.
+    pub(super) async fn get_all_in(
+        &self,
+        attempted: &'static str,
+        url: Url,
+        field: &str,
+    ) -> Result<Vec<Value>, ForgeError> {
+        self.pages(attempted, url, |mut value| {
+            value.get_mut(field).map(Value::take).unwrap_or_default()
+        })
+        .await
+    }
+
+    async fn pages(
+        &self,
+        attempted: &'static str,
+        url: Url,
+        list_of: impl Fn(Value) -> Value,
+    ) -> Result<Vec<Value>, ForgeError> {
         let mut call = Call { attempted, method: Method::GET, url, body: None };
         let mut all = Vec::new();
         for _ in 0..PAGES {
             let page = self.request(&call, Repeat::Safe).await?;
-            let Value::Array(entries) = page.value else {
+            let Value::Array(entries) = list_of(page.value) else {
                 let reason = "it should be a list".to_owned();
                 return Err(ForgeError::Malformed { attempted, reason });
             };
@@ -258,25 +281,6 @@ async fn read(attempted: &'static str, mut response: Response) -> Result<Vec<u8>
         text.extend_from_slice(&piece);
     }
     Ok(text)
-}
-
-/// The query of the next page, by the `Link` header or by GitLab's `x-next-page`. Of a link nothing
-/// else is taken: it may be written for another name of the forge.
-fn next_page(headers: &HeaderMap, url: &Url) -> Option<String> {
-    if let Some(link) = headers.get(LINK).and_then(|link| link.to_str().ok()) {
-        let next = link.split(", ").find(|link| link.contains("rel=\"next\""))?;
-        let target = next.trim().strip_prefix('<')?.split('>').next()?;
-        return url.join(target).ok()?.query().map(str::to_owned);
-    }
-    let page = headers.get("x-next-page")?.to_str().ok()?.trim().parse::<u64>().ok()?;
-    let mut url = url.clone();
-    let others: Vec<(String, String)> = url
-        .query_pairs()
-        .filter(|(name, _)| name != "page")
-        .map(|(n, v)| (n.into(), v.into()))
-        .collect();
-    url.query_pairs_mut().clear().extend_pairs(others).append_pair("page", &page.to_string());
-    url.query().map(str::to_owned)
 }
 
 fn authorization(token: &Secret) -> Result<HeaderValue, ForgeError> {

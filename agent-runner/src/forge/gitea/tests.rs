@@ -5,7 +5,7 @@ use super::*;
 use crate::forge::testing::{Answer, SHA, client, draft, pushed, server};
 use crate::forge::{PullRequestState, open_or_keep, open_or_update};
 
-async fn gitea(answers: Vec<Answer>) -> (Gitea, JoinHandle<Vec<String>>) {
+pub(super) async fn gitea(answers: Vec<Answer>) -> (Gitea, JoinHandle<Vec<String>>) {
     let (url, asked) = server(answers).await;
     (Gitea { api: client(&url, "api/v1"), owner: "acme".into(), name: "shop".into() }, asked)
 }

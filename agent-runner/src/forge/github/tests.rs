@@ -5,7 +5,7 @@ use super::*;
 use crate::forge::testing::{Answer, SHA, client, draft, pushed, server};
 use crate::forge::{open_or_keep, open_or_update};
 
-async fn github(answers: Vec<Answer>) -> (GitHub, JoinHandle<Vec<String>>) {
+pub(super) async fn github(answers: Vec<Answer>) -> (GitHub, JoinHandle<Vec<String>>) {
     let (url, asked) = server(answers).await;
     let api = client(&url, "api/v3");
     (GitHub { api, owner: "acme".into(), name: "shop".into() }, asked)

@@ -5,7 +5,7 @@ use super::*;
 use crate::forge::testing::{Answer, SHA, client, draft, pushed, server};
 use crate::forge::{PullRequestState, open_or_keep, open_or_update};
 
-async fn gitlab(answers: Vec<Answer>) -> (GitLab, JoinHandle<Vec<String>>) {
+pub(super) async fn gitlab(answers: Vec<Answer>) -> (GitLab, JoinHandle<Vec<String>>) {
     let (url, asked) = server(answers).await;
     (GitLab { api: client(&url, "api/v4"), project: "acme/web/shop".into() }, asked)
 }
