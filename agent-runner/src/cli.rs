@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::doctor::DoctorOptions;
 use crate::user::become_user::Become;
 
 /// Runs one job: clones a repository, drives a coding CLI in it, opens a pull request, reports.
@@ -26,6 +27,11 @@ enum Command {
     Ticket,
     /// Answer a review comment on a pull request (not in this version)
     Review,
+    /// Tell whether the coding CLIs of this image work, with a model that is built in
+    Doctor(DoctorOptions),
+    /// The part of it that does so, below the one that reaps processes
+    #[command(hide = true)]
+    DoctorInner(DoctorOptions),
     /// The part that reaps processes and passes signals on
     #[command(hide = true)]
     Outer { kind: Option<Kind> },
@@ -77,6 +83,10 @@ pub(crate) enum Role {
     Outer(Option<Kind>),
     /// The process that does the job.
     Inner(Option<Kind>),
+    /// The one that has the coding CLIs examined.
+    Doctor(DoctorOptions),
+    /// The one that examines them.
+    DoctorInner(DoctorOptions),
     /// A helper that git starts.
     Credential,
     /// What a job has in a container beside its own.
@@ -96,6 +106,8 @@ impl Cli {
             Some(Command::Review) => Role::First(Some(Kind::Review)),
             Some(Command::Outer { kind }) => Role::Outer(*kind),
             Some(Command::Inner { kind }) => Role::Inner(*kind),
+            Some(Command::Doctor(options)) => Role::Doctor(options.clone()),
+            Some(Command::DoctorInner(options)) => Role::DoctorInner(options.clone()),
             Some(Command::Credential { .. }) => Role::Credential,
             Some(Command::Gateway) => Role::Gateway,
             Some(Command::Become(user)) => Role::Become(user.clone()),

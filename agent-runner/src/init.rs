@@ -12,7 +12,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode};
+use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -100,7 +100,7 @@ pub(crate) fn become_outer(
 ) -> Result<Infallible, InitError> {
     let replace = || -> io::Result<Infallible> {
         let memory = handover.to_memory()?;
-        let mut command = again("outer", kind)?;
+        let mut command = again("outer", kind.map(Kind::name).as_slice())?;
         Err(command.env_clear().envs(handover.plain()).stdin(memory).exec())
     };
     replace().map_err(|source| InitError::Restart { role: "outer", source })
@@ -111,12 +111,26 @@ pub(crate) fn become_outer(
 /// # Errors
 /// When it could not be started or watched; nothing of the job was done in the first case.
 pub(crate) fn run(kind: Option<Kind>) -> Result<ExitCode, InitError> {
+    // It inherits standard input, which holds the settings, and the clean environment.
+    let inner = again("inner", kind.map(Kind::name).as_slice());
+    watch_over("inner", inner)
+}
+
+/// The same with another command of [`again`].
+///
+/// # Errors
+/// When it could not be started or watched.
+pub(crate) fn watch_over(
+    role: &'static str,
+    inner: io::Result<Command>,
+) -> Result<ExitCode, InitError> {
     nix::sys::prctl::set_child_subreaper(true).map_err(InitError::Prepare)?;
     let signals = waited_for();
     // Blocked before the child exists, so that none is lost. The child inherits this and unblocks
     // them when it is ready, see `accept_signals`.
     signals.thread_block().map_err(InitError::Prepare)?;
-    let inner = spawn(kind).map_err(|source| InitError::Restart { role: "inner", source })?;
+    let inner = inner.and_then(|mut command| command.spawn());
+    let inner = inner.map_err(|source| InitError::Restart { role, source })?;
     let inner = Pid::from_raw(inner.id().cast_signed());
     let mut sweep_limit = SWEEP_LIMIT;
     let mut pass_on = |signal| {
@@ -147,14 +161,10 @@ fn waited_for() -> SigSet {
     FORWARDED.into_iter().chain([Signal::SIGCHLD]).collect()
 }
 
-/// The inner process inherits standard input, which holds the settings, and the clean environment.
-fn spawn(kind: Option<Kind>) -> io::Result<Child> {
-    again("inner", kind)?.spawn()
-}
-
-fn again(role: &str, kind: Option<Kind>) -> io::Result<Command> {
+/// A command that is this executable in another role.
+pub(crate) fn again(role: &str, arguments: &[&str]) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg0("agent-runner").arg(role).args(kind.map(Kind::name));
+    command.arg0("agent-runner").arg(role).args(arguments);
     Ok(command)
 }
 

@@ -11,6 +11,7 @@ mod cancel;
 mod checkout;
 mod cli;
 mod course;
+mod doctor;
 mod egress;
 mod forge;
 mod gateway;
@@ -39,7 +40,7 @@ mod worker;
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 
 use api_client::contract::{AgentExit, STARTED_LINE};
 use api_client::error_chain;
@@ -51,9 +52,13 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::cancel::StopSignals;
 use crate::cli::{Cli, Kind, Role};
 use crate::course::Course;
+use crate::doctor::DoctorOptions;
 use crate::redaction::Redaction;
 use crate::run::Run;
 use crate::settings::{DocumentError, Handover, Layers};
+
+/// The doctor prints a report; what else is said is about what went wrong.
+const QUIET: &str = "error,progress=off";
 
 fn main() -> ExitCode {
     let ended =
@@ -69,6 +74,12 @@ fn play(role: Role) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Role::First(kind) => first(kind),
         Role::Outer(kind) => outer(kind),
         Role::Inner(kind) => inner(kind).map_err(Into::into),
+        Role::Doctor(options) => examine(&options),
+        Role::DoctorInner(options) => {
+            init::follow_outer()?;
+            logging::init(Some(QUIET), &Redaction::default());
+            Ok(doctor::run(&options)?)
+        }
         Role::Credential => {
             git::credential::answer().map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
@@ -97,6 +108,17 @@ fn first(kind: Option<Kind>) -> Result<ExitCode, Box<dyn std::error::Error>> {
         handover => handover?,
     };
     match init::become_outer(&handover, kind)? {}
+}
+
+/// Has the coding CLIs examined by a process of its own, and reaps what that leaves behind.
+fn examine(options: &DoctorOptions) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let _waiting = init::take_signals()?;
+    logging::init(Some(QUIET), &Redaction::default());
+    let inner = init::again("doctor-inner", &options.arguments()).map(|mut command| {
+        command.env_clear().envs(doctor::environment()).stdin(Stdio::null());
+        command
+    });
+    Ok(init::watch_over("doctor-inner", inner)?)
 }
 
 /// Carries a new token to the run that listens there.

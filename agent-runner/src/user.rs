@@ -112,6 +112,11 @@ impl WorkerUser {
         self.command(program, [], Privileges::Gainable)
     }
 
+    /// A command that is no part of a turn, and gains no privileges either.
+    pub(crate) fn probe_command(&self, program: &Path) -> io::Result<Command> {
+        self.command(program, [], Privileges::Fixed)
+    }
+
     fn command<'g>(
         &self,
         program: &Path,

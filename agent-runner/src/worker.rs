@@ -11,6 +11,7 @@ mod codex;
 mod command;
 mod ending;
 mod environment;
+mod escapes;
 mod event;
 mod gemini;
 mod lines;
@@ -20,6 +21,7 @@ mod process;
 mod push_guard;
 #[cfg(test)]
 mod tests;
+mod version;
 mod words;
 
 use std::ffi::OsString;
@@ -33,6 +35,7 @@ pub(crate) use self::cache::FOLDER as CACHE_FOLDER;
 pub(crate) use self::command::{CommandEnd, CommandReport};
 pub(crate) use self::ending::Ending;
 pub(crate) use self::listener::TurnReport;
+pub(crate) use self::version::version_in;
 
 use self::adapter::{Adapter, PromptBy, Turn};
 use self::aider::Aider;
@@ -44,10 +47,11 @@ use self::listener::{Heard, Listener, Memory};
 use self::opencode::OpenCode;
 use self::process::{Invocation, Limits};
 use self::push_guard::PushGuard;
+use self::version::Question;
 use crate::redaction::Redaction;
 use crate::settings::{WorkerCli, WorkerSettings};
-use crate::user::WorkerUser;
 use crate::user::ownership::give_tree;
+use crate::user::{WorkerUser, find_program};
 
 /// The prompt, for a CLI that wants it in a file; beside its home.
 const PROMPT_FILE: &str = "prompt.md";
@@ -170,6 +174,18 @@ impl Worker {
         })
     }
 
+    /// Whether its program can be found.
+    pub(crate) fn is_installed(&self) -> bool {
+        find_program(self.adapter.program().as_ref(), &self.environment).is_ok()
+    }
+
+    /// Its version, as it says itself within some seconds. The answer may be waited for while a turn goes on.
+    pub(crate) fn version(&self) -> impl Future<Output = Option<String>> + Send + use<> {
+        let program = find_program(self.adapter.program().as_ref(), &self.environment);
+        let (environment, user) = (self.environment.clone(), self.user.clone());
+        async move { Question { program: program.ok()?, environment, user }.ask().await }
+    }
+
     /// Gives it a prompt and waits for the end of the turn; a later turn continues the session.
     ///
     /// # Errors
@@ -199,7 +215,8 @@ impl Worker {
             prompt,
             redaction: self.redaction.clone(),
         };
-        let mut listener = Listener::new(self.adapter.reader(), self.memory.clone());
+        let mut listener =
+            Listener::new(self.adapter.reader(), self.memory.clone(), self.redaction.clone());
         let mut on_line = |line: &str| listener.hear(line);
         let finished = process::run(invocation, self.limits, cancel, &mut on_line);
         let finished = finished.await.map_err(failed)?;

@@ -100,7 +100,8 @@ pub(crate) enum WorkerKind {
 }
 
 impl WorkerKind {
-    const ALL: [Self; 5] =
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] =
         [Self::OpenCode, Self::ClaudeCode, Self::Codex, Self::Gemini, Self::Aider];
 
     /// The name in `WORKER_MODE`.

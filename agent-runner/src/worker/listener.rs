@@ -12,6 +12,7 @@ use super::process::{Finished, Limits, Next, Stop};
 use crate::bounded::{HeadTail, bounded};
 use crate::logging::PROGRESS;
 use crate::model_gateway::Totals;
+use crate::redaction::Redaction;
 
 /// The target of what the CLI does, in the log.
 const TARGET: &str = "worker";
@@ -91,6 +92,7 @@ pub(super) struct Memory {
 /// Takes the events of a turn down.
 pub(super) struct Listener {
     reader: Box<dyn Reader>,
+    redaction: Redaction,
     transcript: HeadTail,
     raw: HeadTail,
     answer: String,
@@ -138,9 +140,11 @@ impl Pulse {
 }
 
 impl Listener {
-    pub(super) fn new(reader: Box<dyn Reader>, before: Memory) -> Self {
+    /// `redaction` hides what only shows when pieces of a text are put together.
+    pub(super) fn new(reader: Box<dyn Reader>, before: Memory, redaction: Redaction) -> Self {
         Self {
             reader,
+            redaction,
             transcript: HeadTail::new(TRANSCRIPT_MAX),
             raw: HeadTail::new(RAW_MAX),
             answer: String::new(),
@@ -163,7 +167,7 @@ impl Listener {
         let mut next = Next::Continue;
         let mut entry = Entry::Hidden;
         for event in self.reader.line(line) {
-            if self.note(&event.to_string()) == Entry::Shown {
+            if self.note(&self.redaction.redact(&event.to_string())) == Entry::Shown {
                 entry = Entry::Shown;
             }
             match event {
@@ -183,17 +187,19 @@ impl Listener {
         self.unknown_in_a_row = 0;
         match event {
             Event::Session(id) => self.now.session = Some(id),
-            Event::Text(text) => self.answer = bounded(&text, ANSWER_MAX),
+            Event::Text(text) => self.answer = bounded(&self.redaction.redact(&text), ANSWER_MAX),
             Event::Usage(usage) => self.usage += usage,
             Event::SessionUsage(usage) => self.now.usage = usage,
             Event::SessionCost(cost) => self.now.cost = cost,
             Event::Tool { .. } => self.tools.used += 1,
             Event::ToolFailed(why) => {
                 self.tools.failed += 1;
-                self.tools.last_failure = bounded(&why, LOGGED_MAX);
+                self.tools.last_failure = bounded(&self.redaction.redact(&why), LOGGED_MAX);
             }
             Event::FileChange(_) => self.changes += 1,
-            Event::Question(text) => self.question = Some(bounded(&text, LOGGED_MAX)),
+            Event::Question(text) => {
+                self.question = Some(bounded(&self.redaction.redact(&text), LOGGED_MAX));
+            }
             Event::CommandFailed(_)
             | Event::Retry(_)
             | Event::Error(_)

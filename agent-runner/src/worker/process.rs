@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::ending::Ending;
+use super::escapes;
 use super::lines::{LineCounts, Lines};
 use crate::bounded::HeadTail;
 use crate::processes::{ProcessTable, signal_all};
@@ -207,7 +208,7 @@ impl Running {
                     None => open = false,
                     Some(line) => {
                         silent_until = Instant::now() + limits.stall;
-                        match on_line(&self.redaction.redact(&line)) {
+                        match on_line(&self.redaction.redact(&escapes::resolved(&line))) {
                             Next::Continue => {}
                             Next::Ended => exit_by = Some(Instant::now() + END_GRACE),
                             Next::Hopeless(ending) => return Ok(Stop::Hopeless(ending)),
@@ -276,7 +277,7 @@ impl Running {
     async fn drain(&mut self, on_line: &mut (dyn FnMut(&str) -> Next + Send)) -> io::Result<()> {
         let reading = async {
             while let Some(line) = self.lines.next().await? {
-                let _already_exited = on_line(&self.redaction.redact(&line));
+                let _already_exited = on_line(&self.redaction.redact(&escapes::resolved(&line)));
             }
             Ok(())
         };

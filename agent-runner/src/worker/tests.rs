@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use api_client::Secret;
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::adapter::Exit;
 use super::event::Event;
@@ -45,7 +46,7 @@ fn exited(code: i32) -> Finished {
 }
 
 fn heard(adapter: &dyn Adapter, lines: &str) -> Listener {
-    let mut listener = Listener::new(adapter.reader(), Memory::default());
+    let mut listener = Listener::new(adapter.reader(), Memory::default(), Redaction::default());
     for line in lines.lines() {
         let _next = listener.hear(line);
     }
@@ -110,7 +111,7 @@ fn tokens_and_costs_of_earlier_turns_are_not_counted_again() {
     let codex = &adapters()[2];
     let first = heard(codex.as_ref(), RECORDED[2]);
     let Heard { report, memory, .. } = first.report(&exited(0), LIMITS);
-    let mut second = Listener::new(codex.reader(), memory);
+    let mut second = Listener::new(codex.reader(), memory, Redaction::default());
     let usage = r#"{"input_tokens":2500,"cached_input_tokens":400,"output_tokens":107}"#;
     let _ended = second.hear(&format!(r#"{{"type":"turn.completed","usage":{usage}}}"#));
     let Heard { report: again, memory, .. } = second.report(&exited(0), LIMITS);
@@ -122,13 +123,29 @@ fn tokens_and_costs_of_earlier_turns_are_not_counted_again() {
 #[test]
 fn lines_that_are_never_understood_come_to_an_end() {
     let codex = &adapters()[2];
-    let mut listener = Listener::new(codex.reader(), Memory::default());
+    let mut listener = Listener::new(codex.reader(), Memory::default(), Redaction::default());
     let until = (0..10_000).position(|_| matches!(listener.hear("noise"), Next::Hopeless(_)));
     assert_eq!(until, Some(4_999));
     let Heard { report, raw, .. } = listener.report(&exited(0), LIMITS);
     assert_eq!(report.unknown, 5_000);
     assert_eq!(report.transcript.matches("[not understood] noise").count(), 5);
     assert!(raw.contains("noise\nnoise\n"));
+}
+
+#[test]
+fn a_secret_that_comes_in_pieces_is_hidden_once_they_are_one_text() {
+    let redaction = Redaction::default();
+    redaction.register([&Secret::from("sk-the-key-of-this-run")]);
+    let gemini = &adapters()[3];
+    let mut listener = Listener::new(gemini.reader(), Memory::default(), redaction);
+    for piece in ["It is sk-the-", "key-of-", "this-run."] {
+        let line = json!({"type": "message", "role": "assistant", "content": piece, "delta": true});
+        let _next = listener.hear(&line.to_string());
+    }
+    let _end = listener.hear(r#"{"type":"result","status":"success"}"#);
+    let Heard { report, .. } = listener.report(&exited(0), LIMITS);
+    assert_eq!(report.answer, "It is [redacted].");
+    assert!(report.transcript.contains("It is [redacted]."), "{}", report.transcript);
 }
 
 #[test]
