@@ -204,7 +204,7 @@ pub(crate) async fn clone_ticket_branch(
     let remote = ask_remote(git, source, branch).await?;
     let cloned = match mirror {
         Some(mirror) => by_mirror::clone(git, source, into, branch, &remote, mirror).await?,
-        None => clone_from(git, source, into, branch, &remote, Supply::Remote).await?,
+        None => clone_from(git, source, into, branch, &remote).await?,
     };
     let Cloned { path, start_commit, base_commit } = cloned;
     let git_dir = path.join(".git");
@@ -246,15 +246,6 @@ impl Cloned {
     }
 }
 
-/// Where a clone has its objects from.
-#[derive(Clone, Copy)]
-enum Supply<'s> {
-    /// The remote alone.
-    Remote,
-    /// Packs that are in the clone already, and from the remote what is new.
-    Packs(&'s mirror::Seeds),
-}
-
 /// The branch that is cloned before any other is fetched.
 fn first_branch(remote: &Remote) -> &BranchName {
     match remote.start {
@@ -269,19 +260,13 @@ async fn clone_from(
     into: &Path,
     branch: &BranchName,
     remote: &Remote,
-    supply: Supply<'_>,
 ) -> Result<Cloned, CheckoutError> {
     let first = first_branch(remote);
     let depth = match remote.start {
         Start::Fresh => FRESH_DEPTH,
         Start::Continued | Start::Rescued => CONTINUED_DEPTH,
     };
-    match supply {
-        Supply::Remote => git.clone(source, first, depth, into).await?,
-        Supply::Packs(seeds) => {
-            by_mirror::fetch_first(git, source, first, depth, into, seeds).await?;
-        }
-    }
+    git.clone(source, first, depth, into).await?;
     let path = absolute(into)?;
     let start_commit = head_of_clone(git, source, &path).await?;
     if remote.start != Start::Continued {

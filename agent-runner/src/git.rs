@@ -36,7 +36,7 @@ pub(crate) use self::parse::{Advertised, PushAnswer};
 pub(crate) use self::refs::{BranchName, CommitId, InvalidName};
 pub(crate) use self::remote::FetchInto;
 pub(crate) use self::repo_url::{InvalidRepoUrl, RepoUrl, Source};
-pub(crate) use self::seed::{forget_known, make_known, name_default};
+pub(crate) use self::seed::NewClone;
 pub(crate) use self::shadow::{Shadow, ShadowError};
 pub(crate) use self::workers_head::workers_head;
 
@@ -184,9 +184,6 @@ impl Git {
             command.env_remove("GIT_DIR");
             command.current_dir(folder);
         }
-        for name in &call.unset {
-            command.env_remove(name);
-        }
         command.envs(call.environment.iter().cloned());
         command.args(&call.arguments);
         let operation = call.operation;
@@ -218,7 +215,6 @@ struct Call<'a> {
     on: String,
     folder: Option<&'a Path>,
     environment: Vec<(&'static str, OsString)>,
-    unset: Vec<&'static str>,
     arguments: Vec<OsString>,
 }
 
@@ -229,7 +225,6 @@ impl<'a> Call<'a> {
             on: on.to_string(),
             folder: None,
             environment: Vec::new(),
-            unset: Vec::new(),
             arguments: Vec::new(),
         }
     }
@@ -242,11 +237,6 @@ impl<'a> Call<'a> {
 
     fn env(mut self, name: &'static str, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name, value.as_ref().to_owned()));
-        self
-    }
-
-    fn unset(mut self, name: &'static str) -> Self {
-        self.unset.push(name);
         self
     }
 

@@ -17,6 +17,7 @@ pub mod forge;
     reason = "what goes wrong in the harness ends the test"
 )]
 pub mod harness;
+pub mod history;
 #[expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here ends the attempt")]
 pub mod hostile;
 #[expect(clippy::expect_used, clippy::panic, reason = "what goes wrong in the hunt itself ends it")]

@@ -10,9 +10,10 @@ use api_client::error_chain;
 
 use super::mirror::Seeds;
 use super::{
-    CheckoutError, Cloned, Mirror, Remote, Start, Supply, ask_remote, clone_from, first_branch,
+    CONTINUED_DEPTH, CheckoutError, Cloned, FRESH_DEPTH, Mirror, Remote, Start, absolute,
+    ask_remote, clone_from, fetch_base, first_branch,
 };
-use crate::git::{self, BranchName, FetchInto, Git, GitError, Source};
+use crate::git::{BranchName, FetchInto, Git, GitError, NewClone, Source};
 use crate::removal::remove_folder;
 
 /// Clones with what the mirror has, and keeps in it what is new.
@@ -26,12 +27,12 @@ pub(super) async fn clone(
 ) -> Result<Cloned, CheckoutError> {
     let cloned = match seeded(git, source, into, branch, remote, mirror).await {
         Ok(Some(cloned)) => cloned,
-        Ok(None) => clone_from(git, source, into, branch, remote, Supply::Remote).await?,
+        Ok(None) => clone_from(git, source, into, branch, remote).await?,
         Err(error) if is_the_remotes_word(&error) => return Err(error),
         Err(error) => {
             tracing::warn!("the mirror is of no use, cloning without: {}", error_chain(&error));
             remove(into).await?;
-            let cloned = clone_from(git, source, into, branch, remote, Supply::Remote).await?;
+            let cloned = clone_from(git, source, into, branch, remote).await?;
             // The remote is well, so it is the mirror that is not.
             if let Err(error) = mirror.empty().await {
                 tracing::warn!(%error, "the mirror could not be emptied");
@@ -63,43 +64,75 @@ async fn seeded(
     if mirror.is_empty() {
         return Ok(None);
     }
-    git.init_clone(source, first_branch(remote), into).await?;
-    let packs = into.join(".git/objects/pack");
-    let Some(seeds) = mirror.seed(&packs).await.map_err(unusable)? else {
+    let clone = NewClone::init(source, first_branch(remote), into).map_err(packs)?;
+    let folder = into.join(".git/objects/pack");
+    let Some(seeds) = mirror.seed(&folder).await.map_err(unusable)? else {
         remove(into).await?;
         return Ok(None);
     };
     tracing::info!(packs = seeds.packs.len(), "the clone begins with what the cache has");
-    let supply = Supply::Packs(&seeds);
-    let cloned = clone_from(git, source, into, branch, remote, supply).await?;
-    let packs = |source| CheckoutError::Packs { source };
-    git::forget_known(&cloned.path).map_err(packs)?;
-    if remote.start == Start::Fresh {
-        git::name_default(&cloned.path, &remote.default).map_err(packs)?;
+    for pack in &seeds.packs {
+        git.index_pack(into, pack).await?;
     }
-    git.is_whole(&cloned.path).await?;
+    let cloned = match remote.start {
+        Start::Fresh => {
+            fetch_default(git, source, into, &clone, remote, &seeds).await?;
+            let start_commit = clone.adopt(&remote.default).map_err(packs)?;
+            clone.name_default(&remote.default).map_err(packs)?;
+            clone.switch_to(branch, start_commit).map_err(packs)?;
+            // Reads every object that a clone of one commit has.
+            git.check_out_head(into).await?;
+            Cloned { path: absolute(into)?, start_commit, base_commit: start_commit }
+        }
+        Start::Continued | Start::Rescued => {
+            clone.make_known(&seeds.tips).map_err(packs)?;
+            fetch(git, source, into, &remote.continued, CONTINUED_DEPTH).await?;
+            let start_commit = clone.adopt(&remote.continued).map_err(packs)?;
+            clone.switch_to(branch, start_commit).map_err(packs)?;
+            let base_commit = fetch_base(git, source, into, &remote.default).await?;
+            clone.forget_known().map_err(packs)?;
+            git.check_out_head(into).await?;
+            git.is_whole(into).await?;
+            Cloned { path: absolute(into)?, start_commit, base_commit }
+        }
+    };
     if !cloned.is(remote) && !cloned.is(&ask_remote(git, source, branch).await?) {
         return Err(CheckoutError::NotTheRemotes { url: source.url.to_string() });
     }
     Ok(Some(cloned))
 }
 
-/// The part of a clone that the remote would do: the objects, and the branch checked out.
-pub(super) async fn fetch_first(
+/// Gets one commit of the default branch: from the remote, unless the packs have the very one that the
+/// remote named.
+async fn fetch_default(
     git: &Git,
     source: &Source,
-    branch: &BranchName,
-    depth: u32,
     into: &Path,
+    clone: &NewClone,
+    remote: &Remote,
     seeds: &Seeds,
 ) -> Result<(), CheckoutError> {
-    for pack in &seeds.packs {
-        git.index_pack(into, pack).await?;
+    if let Some(commit) = remote.default_commit.filter(|commit| clone.has(*commit)) {
+        return clone.take(&remote.default, commit).map_err(packs);
     }
-    git::make_known(into, &seeds.tips).map_err(|source| CheckoutError::Packs { source })?;
+    clone.make_known(&seeds.tips).map_err(packs)?;
+    fetch(git, source, into, &remote.default, FRESH_DEPTH).await?;
+    clone.forget_known().map_err(packs)
+}
+
+async fn fetch(
+    git: &Git,
+    source: &Source,
+    into: &Path,
+    branch: &BranchName,
+    depth: u32,
+) -> Result<(), CheckoutError> {
     let refspec = format!("+{}:refs/remotes/origin/{branch}", branch.to_ref());
-    git.fetch(source, FetchInto::Clone(into), Some(depth), &[refspec]).await?;
-    Ok(git.check_out_fetched(into, branch).await?)
+    Ok(git.fetch(source, FetchInto::Clone(into), Some(depth), &[refspec]).await?)
+}
+
+const fn packs(source: git2::Error) -> CheckoutError {
+    CheckoutError::Packs { source }
 }
 
 /// Whether a clone without the mirror would fail in the same way.

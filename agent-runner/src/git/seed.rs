@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use git2::{Oid, Repository, RepositoryOpenFlags};
+use git2::{ConfigLevel, Oid, Repository, RepositoryInitOptions};
 
 use super::{BranchName, Call, CommitId, Git, GitError, Operation, Source};
 
@@ -18,25 +18,6 @@ const KNOWN: &str = "refs/known/";
 const WALK_MAX: usize = 100_000;
 
 impl Git {
-    /// Makes a repository without a commit that is what a clone of one branch would be.
-    pub(crate) async fn init_clone(
-        &self,
-        source: &Source,
-        branch: &BranchName,
-        into: &Path,
-    ) -> Result<(), GitError> {
-        let init = Call::new(Operation::Local("init"), into.display())
-            .args(["init", "--quiet", "--initial-branch", branch.as_str(), "--"])
-            .arg(into)
-            .unset("GIT_DIR");
-        self.local(&init).await?;
-        let remote = Call::new(Operation::Local("remote"), into.display())
-            .within(into)
-            .args(["remote", "add", "--no-tags", "-t", branch.as_str(), "--", "origin"])
-            .arg(source.url.as_str());
-        self.local(&remote).await.map(drop)
-    }
-
     /// Makes the index of a pack in the clone's own folder of packs, from its content.
     pub(crate) async fn index_pack(&self, clone: &Path, pack: &Path) -> Result<(), GitError> {
         let call = Call::new(Operation::Unpack, pack.display())
@@ -46,16 +27,11 @@ impl Git {
         self.local(&call).await.map(drop)
     }
 
-    /// Checks out the branch of the remote that was fetched last, as a clone does.
-    pub(crate) async fn check_out_fetched(
-        &self,
-        clone: &Path,
-        branch: &BranchName,
-    ) -> Result<(), GitError> {
-        let call = Call::new(Operation::Local("checkout"), clone.display())
+    /// Fills the work tree of a clone that has none yet with the files of its HEAD: each of them is read.
+    pub(crate) async fn check_out_head(&self, clone: &Path) -> Result<(), GitError> {
+        let call = Call::new(Operation::Local("reset"), clone.display())
             .within(clone)
-            .args(["checkout", "--quiet", "-b", branch.as_str(), "--track"])
-            .arg(format!("refs/remotes/origin/{branch}"));
+            .args(["reset", "--quiet", "--hard"]);
         self.local(&call).await.map(drop)
     }
 
@@ -72,48 +48,95 @@ impl Git {
     }
 }
 
-/// Makes those of these commits known to a clone that its packs have, with the end of their history,
-/// so that a fetch tells the remote of them.
-///
-/// # Errors
-/// When libgit2 or the file system says no.
-pub(crate) fn make_known(clone: &Path, tips: &[CommitId]) -> Result<usize, git2::Error> {
-    let repository = open(clone)?;
-    let tips: Vec<Oid> = tips
-        .iter()
-        .map(|tip| tip.oid())
-        .filter(|&tip| repository.find_commit(tip).is_ok())
-        .collect();
-    for tip in &tips {
-        repository.reference(&format!("{KNOWN}{tip}"), *tip, true, "")?;
-    }
-    let border: String = border(&repository, &tips)?.iter().map(|id| format!("{id}\n")).collect();
-    if !border.is_empty() {
-        let shallow = repository.path().join("shallow");
-        fs::write(shallow, border).map_err(|error| git2::Error::from_str(&error.to_string()))?;
-    }
-    Ok(tips.len())
+/// A clone that is made here.
+pub(crate) struct NewClone {
+    repository: Repository,
 }
 
-/// Says in a clone which of the remote's branches is its default, as a clone of that branch does.
-///
-/// # Errors
-/// When libgit2 says no.
-pub(crate) fn name_default(clone: &Path, branch: &BranchName) -> Result<(), git2::Error> {
-    let target = format!("refs/remotes/origin/{branch}");
-    open(clone)?.reference_symbolic("refs/remotes/origin/HEAD", &target, true, "").map(drop)
-}
-
-/// Makes a clone forget them again.
-///
-/// # Errors
-/// When libgit2 says no.
-pub(crate) fn forget_known(clone: &Path) -> Result<(), git2::Error> {
-    let repository = open(clone)?;
-    for reference in repository.references_glob(&format!("{KNOWN}*"))? {
-        reference?.delete()?;
+impl NewClone {
+    /// Makes a repository without a commit, with the configuration that a clone of one branch has.
+    pub(crate) fn init(
+        source: &Source,
+        branch: &BranchName,
+        into: &Path,
+    ) -> Result<Self, git2::Error> {
+        let mut options = RepositoryInitOptions::new();
+        options.external_template(false).initial_head(branch.as_str());
+        let repository = Repository::init_opts(into, &options)?;
+        let mut config = repository.config()?.open_level(ConfigLevel::Local)?;
+        config.set_str("remote.origin.url", source.url.as_str())?;
+        config.set_str("remote.origin.tagopt", "--no-tags")?;
+        let refspec = format!("+refs/heads/{branch}:refs/remotes/origin/{branch}");
+        config.set_str("remote.origin.fetch", &refspec)?;
+        config.set_str(&format!("branch.{branch}.remote"), "origin")?;
+        config.set_str(&format!("branch.{branch}.merge"), &branch.to_ref())?;
+        Ok(Self { repository })
     }
-    Ok(())
+
+    /// Whether it has a commit.
+    pub(crate) fn has(&self, commit: CommitId) -> bool {
+        self.repository.find_commit(commit.oid()).is_ok()
+    }
+
+    /// Makes the branch be where the remote has it, with no history before that.
+    pub(crate) fn take(&self, branch: &BranchName, commit: CommitId) -> Result<(), git2::Error> {
+        let name = format!("refs/remotes/origin/{branch}");
+        self.repository.reference(&name, commit.oid(), true, "")?;
+        self.write_shallow(&[commit.oid()])
+    }
+
+    /// The commit of the remote's branch, which becomes a branch here as well.
+    pub(crate) fn adopt(&self, branch: &BranchName) -> Result<CommitId, git2::Error> {
+        let name = format!("refs/remotes/origin/{branch}");
+        let commit = self.repository.find_reference(&name)?.peel_to_commit()?.id();
+        self.repository.reference(&branch.to_ref(), commit, true, "")?;
+        Ok(commit.into())
+    }
+
+    /// Says that this branch is the remote's default, as after a clone.
+    pub(crate) fn name_default(&self, default: &BranchName) -> Result<(), git2::Error> {
+        let target = format!("refs/remotes/origin/{default}");
+        let name = "refs/remotes/origin/HEAD";
+        self.repository.reference_symbolic(name, &target, true, "").map(drop)
+    }
+
+    /// Makes HEAD a branch at this commit.
+    pub(crate) fn switch_to(
+        &self,
+        branch: &BranchName,
+        commit: CommitId,
+    ) -> Result<(), git2::Error> {
+        self.repository.reference(&branch.to_ref(), commit.oid(), true, "")?;
+        self.repository.set_head(&branch.to_ref())
+    }
+
+    /// Makes those of these commits known that its packs have, with the end of their history, so that a
+    /// fetch tells the remote of them.
+    pub(crate) fn make_known(&self, tips: &[CommitId]) -> Result<(), git2::Error> {
+        let tips: Vec<Oid> =
+            tips.iter().filter(|tip| self.has(**tip)).map(|tip| tip.oid()).collect();
+        for tip in &tips {
+            self.repository.reference(&format!("{KNOWN}{tip}"), *tip, true, "")?;
+        }
+        self.write_shallow(&border(&self.repository, &tips)?)
+    }
+
+    /// Makes it forget them again.
+    pub(crate) fn forget_known(&self) -> Result<(), git2::Error> {
+        for reference in self.repository.references_glob(&format!("{KNOWN}*"))? {
+            reference?.delete()?;
+        }
+        Ok(())
+    }
+
+    fn write_shallow(&self, border: &[Oid]) -> Result<(), git2::Error> {
+        let text: String = border.iter().map(|id| format!("{id}\n")).collect();
+        if text.is_empty() {
+            return Ok(());
+        }
+        fs::write(self.repository.path().join("shallow"), text)
+            .map_err(|error| git2::Error::from_str(&error.to_string()))
+    }
 }
 
 /// The commits with a parent that is not here. The list that git keeps of them is not copied with the
@@ -137,9 +160,4 @@ fn border(repository: &Repository, tips: &[Oid]) -> Result<Vec<Oid>, git2::Error
         }
     }
     Ok(border)
-}
-
-fn open(clone: &Path) -> Result<Repository, git2::Error> {
-    let nowhere: [&Path; 0] = [];
-    Repository::open_ext(clone, RepositoryOpenFlags::NO_SEARCH, nowhere)
 }
