@@ -1,10 +1,10 @@
 //! Asking the app for a job: one question at a time, the projects in fair turn, each under a claim id
 //! that is on disk before it is asked.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use api_client::wire::{ExecutionMode, Job};
-use api_client::{ApiError, Claim, JobId, ProjectId, error_chain};
+use api_client::wire::{ExecutionMode, Job, Lease};
+use api_client::{ApiError, Claim, ClaimId, JobId, ProjectId, error_chain};
 
 use crate::clock::now;
 use crate::config::{HostFallback, ProjectFilter};
@@ -17,6 +17,9 @@ use crate::readiness::{NotReady, Readiness, leases_confirmed};
 use crate::rotation::Rotation;
 use crate::slot::Slot;
 
+/// A lease of unknown term is renewed as if it were as short as this.
+const SHORT_LEASE_SEC: u64 = 30;
+
 /// Asks for jobs.
 #[derive(Debug)]
 pub(crate) struct Claimer {
@@ -26,6 +29,8 @@ pub(crate) struct Claimer {
     intent: ClaimIntent,
     /// Projects that the app does not know, each of which was said once.
     unknown: HashSet<ProjectId>,
+    /// Projects whose jobs came unasked: the next question for any project may bring one more of each.
+    met: BTreeSet<ProjectId>,
 }
 
 /// What one round over the projects brought.
@@ -56,6 +61,7 @@ impl Claimer {
             readiness: Readiness::default(),
             intent,
             unknown: HashSet::new(),
+            met: BTreeSet::new(),
         }
     }
 
@@ -80,7 +86,7 @@ impl Claimer {
         };
         let (mut held, mut trouble) = (None, None);
         for project in self.rotation.order() {
-            let container = self.readiness.check_container(ctx, project).await;
+            let container = self.check_container(ctx, project).await;
             if stop.is_cancelled() {
                 return Round::Stopped;
             }
@@ -100,12 +106,11 @@ impl Claimer {
                     Ok(Claim::Empty) => {}
                     Ok(Claim::Job(job)) => {
                         self.rotation.served(project);
-                        let unfit = self.unfit(ctx, project, &job).await;
-                        return self.accept(ctx, *job, slot, unfit).await;
+                        return self.accept(ctx, *job, slot).await;
                     }
                     Err(ApiError::Malformed { job: Some(job), problem, .. }) => {
                         self.rotation.served(project);
-                        return self.reject(ctx, job, problem).await;
+                        return self.reject(ctx, job, claim, problem).await;
                     }
                     // What an earlier answer under this id brought has ended since.
                     Err(ApiError::Refused { status: 409, .. }) => {
@@ -142,33 +147,40 @@ impl Claimer {
         }
     }
 
-    /// Why the settings of a job's own project cannot be had, where it was not asked for by that.
-    async fn unfit(
+    /// Whether there can be a container for whatever the app may give. Asked for any project, it may give
+    /// one more job of a project whose own image or mode is not to be had.
+    async fn check_container(
         &mut self,
         ctx: &Context,
-        asked_for: Option<ProjectId>,
-        job: &Job,
-    ) -> Option<NotReady> {
-        if asked_for.is_some() || job.execution_mode == ExecutionMode::Local {
-            return None;
+        project: Option<ProjectId>,
+    ) -> Result<(), NotReady> {
+        self.readiness.check_container(ctx, project).await?;
+        if project.is_some() {
+            return Ok(());
         }
-        let checked = self.readiness.check_container(ctx, Some(job.project_id)).await;
-        checked.err().filter(NotReady::is_of_project)
+        for met in &self.met {
+            match self.readiness.check_container(ctx, Some(*met)).await {
+                Err(reason) if reason.fails_jobs() => {
+                    let (project, reason) = (*met, Box::new(reason));
+                    return Err(NotReady::OfProject { project, reason });
+                }
+                // Its jobs can be run, or what is in the way passes.
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
-    async fn accept(
-        &mut self,
-        ctx: &Context,
-        job: Job,
-        slot: Slot,
-        unfit: Option<NotReady>,
-    ) -> Round {
+    async fn accept(&mut self, ctx: &Context, job: Job, slot: Slot) -> Round {
         let runs = match (job.execution_mode, ctx.config().host.fallback) {
             (ExecutionMode::Local, _) | (_, HostFallback::Always) => Runs::OnHost,
             (ExecutionMode::Docker, HostFallback::OnStartFailure | HostFallback::Never) => {
                 Runs::InContainer
             }
         };
+        if runs == Runs::InContainer {
+            self.met.insert(job.project_id);
+        }
         let record = Record::claimed(JobRef::of(&job, runs), job.lease, now());
         tracing::info!(
             job.id = %job.job_id, ticket.id = %job.ticket_id, project.id = %job.project_id,
@@ -182,13 +194,13 @@ impl Claimer {
             held => held,
         };
         match held {
-            Ok(Held::Now) if let Some(reason) = &unfit => {
-                self.intent.spent();
-                self.give_up(ctx, &record, reason).await
-            }
             Ok(Held::Now) => {
                 self.intent.spent();
                 Round::Job(Box::new(Claimed { job, record, slot }))
+            }
+            // Its earlier life ends; until then the same question keeps the claim.
+            Ok(Held::Before) if record.lease.is_some() => {
+                Round::Held(NotReady::HeldStill { job: job.job_id })
             }
             Ok(Held::Before) => {
                 tracing::warn!(job.id = %job.job_id, "the app gave a job that is held already");
@@ -211,19 +223,20 @@ impl Claimer {
         Round::Lost(Box::new(Finished::without_words(&ctx.ledger, record, outcome).await))
     }
 
-    /// A job whose project cannot have what its settings ask for.
-    async fn give_up(&mut self, ctx: &Context, record: &Record, reason: &NotReady) -> Round {
-        let problem = error_chain(reason);
-        let cause = match reason {
-            NotReady::Image(_) => Cause::ImageMissing { problem },
-            _ => Cause::NotStarted { problem },
-        };
-        Self::lost(ctx, record, cause).await
-    }
-
-    /// A job of which only the id can be read.
-    async fn reject(&mut self, ctx: &Context, job: JobId, problem: String) -> Round {
-        let record = Record::claimed(JobRef::unreadable(job), None, now());
+    /// A job of which only the id can be read. Whether it has a lease is not known either: an app without
+    /// leases does not look at the claim.
+    async fn reject(
+        &mut self,
+        ctx: &Context,
+        job: JobId,
+        claim_id: ClaimId,
+        problem: String,
+    ) -> Round {
+        if ctx.board.has(job) {
+            return Round::Held(NotReady::HeldStill { job });
+        }
+        let lease = Some(Lease { claim_id, lease_sec: SHORT_LEASE_SEC });
+        let record = Record::claimed(JobRef::unreadable(job), lease, now());
         let lost = Self::lost(ctx, &record, Cause::Unreadable { problem }).await;
         self.intent.spent();
         lost

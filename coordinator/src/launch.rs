@@ -30,9 +30,6 @@ pub(crate) enum LaunchError {
     /// The engine did not do its part.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The image was there when the job was claimed, is no more, and cannot be pulled.
-    #[error("{missing}; and it cannot be pulled: {problem}")]
-    NoImage { missing: EngineError, problem: String },
     /// The image is not known.
     #[error(transparent)]
     Images(#[from] ImagesError),
@@ -63,5 +60,10 @@ impl LaunchError {
     /// Whether the engine has no free range of addresses for one more network.
     pub(crate) const fn is_want_of_addresses(&self) -> bool {
         matches!(self, Self::Engine(EngineError::NoAddresses { .. }))
+    }
+
+    /// Whether the image went since it was looked for.
+    pub(crate) fn is_no_such_image(&self) -> bool {
+        matches!(self, Self::Engine(error) if error.is_no_such_image())
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use api_client::{ProjectId, error_chain};
+use api_client::{JobId, ProjectId, error_chain};
 use nix::sys::statvfs::statvfs;
 use tokio::time::timeout;
 
@@ -22,8 +22,7 @@ use crate::forge_token;
 use crate::home_engine::{AnotherEngine, EngineSeen};
 use crate::images::ImagesError;
 use crate::ledger::LedgerError;
-use image::check_images;
-pub(crate) use image::{NoImage, pull_of};
+use image::{NoImage, check_images};
 use proof::Proofs;
 use room::Shares;
 pub(crate) use room::{Room, room};
@@ -50,6 +49,10 @@ pub(crate) enum NotReady {
     Outbox { waiting: usize, max: usize },
     #[error("the app has not yet confirmed that the jobs we hold are still ours")]
     Leases,
+    #[error(
+        "the app gives job {job} anew, which is held under an earlier claim: that is ended first"
+    )]
+    HeldStill { job: JobId },
     #[error("{dependency} failed too often in a row: it is left alone for a while (BREAKER_OPEN)")]
     Breaker { dependency: Dependency },
     #[error("agents would get no token of the forge: {problem}")]
@@ -74,12 +77,21 @@ pub(crate) enum NotReady {
          altogether: lower it"
     )]
     TooLarge { setting: &'static str, need_mib: u64, whole_mib: u64 },
+    #[error(
+        "the app may give another job of project {project}, and it would fail: {reason}; to have the \
+         other projects served meanwhile, name them by PROJECT_IDS"
+    )]
+    OfProject { project: ProjectId, reason: Box<NotReady> },
 }
 
 impl NotReady {
-    /// Whether it concerns a project's own settings and lasts until someone mends them.
-    pub(crate) const fn is_of_project(&self) -> bool {
-        matches!(self, Self::Image(_) | Self::Mode { .. } | Self::TooLarge { .. })
+    /// Whether jobs would fail for it until someone mends the settings, or what they ask for.
+    pub(crate) const fn fails_jobs(&self) -> bool {
+        match self {
+            Self::Image(image) => image.is_missing(),
+            Self::Mode { .. } | Self::TooLarge { .. } => true,
+            _ => false,
+        }
     }
 
     /// The same for the same reason, however its details change.
@@ -90,6 +102,7 @@ impl NotReady {
             Self::GitHubApp { .. } => "github-app".to_owned(),
             Self::Mode { mode, .. } => (*mode).to_owned(),
             Self::Room { setting, .. } => (*setting).to_owned(),
+            Self::OfProject { project, reason } => format!("{project} {}", reason.key()),
             other => other.to_string(),
         }
     }
@@ -198,7 +211,9 @@ impl Readiness {
         if ctx.config().host.fallback == HostFallback::Always {
             return Ok(());
         }
-        self.check_room(&ctx.config(), project)?;
+        if let Some(facts) = &self.facts {
+            check_room(facts, &ctx.config(), project, &self.running)?;
+        }
         Box::pin(self.proofs.have(ctx, project)).await
     }
 
@@ -236,20 +251,44 @@ impl Readiness {
         self.running = room::running(ctx, config).await;
         Ok(())
     }
+}
 
-    /// Whether the engine's host has room for one more job of this project, or of any.
-    fn check_room(&self, config: &Config, project: Option<ProjectId>) -> Result<(), NotReady> {
-        let Some(facts) = &self.facts else { return Ok(()) };
-        let rooms = room(facts, config, project, &self.running);
-        match rooms.into_iter().find(|room| room.left < room.need) {
-            None => Ok(()),
-            Some(Room { setting, need, whole: Some(whole), .. }) if whole < need => {
-                let (need_mib, whole_mib) = (need >> 20, whole >> 20);
-                Err(NotReady::TooLarge { setting, need_mib, whole_mib })
-            }
-            Some(Room { setting, need, left, .. }) => {
-                Err(NotReady::Room { setting, need_mib: need >> 20, left_mib: left >> 20 })
-            }
+/// Why no container can be had for a job of this project, which is held by now: its image, pulled where
+/// that is wanted, and its own limits. What only a start can show the start shows, and so it does with
+/// what may pass.
+pub(crate) async fn unfit(ctx: &Context, project: ProjectId) -> Option<NotReady> {
+    match check_images(ctx, Some(project)).await {
+        Ok(()) => {}
+        Err(reason) if reason.fails_jobs() => return Some(reason),
+        Err(reason) => {
+            let reason = error_chain(&reason);
+            tracing::warn!(project.id = %project, reason, "the job is started all the same");
+        }
+    }
+    let config = ctx.config();
+    if !config.of_projects.contains_key(&project) {
+        return None;
+    }
+    let facts = ctx.engine.facts().await.ok()?;
+    check_room(&facts, &config, Some(project), &[]).err().filter(NotReady::fails_jobs)
+}
+
+/// Whether the engine's host has room for one more job of this project, or of any.
+fn check_room(
+    facts: &EngineFacts,
+    config: &Config,
+    project: Option<ProjectId>,
+    running: &[Shares],
+) -> Result<(), NotReady> {
+    let rooms = room(facts, config, project, running);
+    match rooms.into_iter().find(|room| room.left < room.need) {
+        None => Ok(()),
+        Some(Room { setting, need, whole: Some(whole), .. }) if whole < need => {
+            let (need_mib, whole_mib) = (need >> 20, whole >> 20);
+            Err(NotReady::TooLarge { setting, need_mib, whole_mib })
+        }
+        Some(Room { setting, need, left, .. }) => {
+            Err(NotReady::Room { setting, need_mib: need >> 20, left_mib: left >> 20 })
         }
     }
 }

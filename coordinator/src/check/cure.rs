@@ -14,7 +14,11 @@ pub(crate) fn cure(error: &LaunchError, agent: &AgentConfig) -> Option<String> {
         EngineError::RuntimeIgnored { asked, .. } => return Some(own_default(asked)),
         EngineError::Unreachable { .. } | EngineError::Stalled { .. } => return None,
     };
+    // An entry point that is not there, or not to be executed, is the image's.
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    if says(&["exec: \"", "executable"]) {
+        return None;
+    }
     if let Some(runtime) = &agent.runtime
         && says(&["unknown runtime", "invalid runtime", "runtime name"])
     {
@@ -68,7 +72,7 @@ fn of_mode(mode: DockerMode, says: impl Fn(&[&str]) -> bool) -> Option<String> {
             "this engine does not start containers without seccomp's profile: allow that, or set \
              AGENT_DOCKER_MODE to none"
         }
-        DockerMode::Dood if says(&["bind source path", "no such file", "not a directory"]) => {
+        DockerMode::Dood if says(&["bind source path", "statfs", ".sock", "not a directory"]) => {
             "the engine's host has no such socket: set AGENT_MOUNT_DOCKER_SOCKET=0 and a \
              DOCKER_HOST that containers reach"
         }
@@ -131,6 +135,26 @@ mod tests {
     fn trouble_that_may_pass_holds_up_nothing() {
         let agent = agent(&[("AGENT_DOCKER_MODE", "dind")]);
         assert_eq!(cure(&refused("no space left on device"), &agent), None);
+    }
+
+    #[test]
+    fn an_entry_point_that_is_of_no_use_is_not_taken_for_a_mode_that_is_refused() {
+        for (mode, message) in [
+            ("dind", "unable to start container process: exec: \"/agent\": permission denied"),
+            (
+                "dood",
+                "unable to start container process: exec: \"/agent\": stat /agent: no such file",
+            ),
+            ("dind", "crun: open executable: Permission denied: OCI permission denied"),
+        ] {
+            let agent = agent(&[("AGENT_DOCKER_MODE", mode)]);
+            assert_eq!(cure(&refused(message), &agent), None, "{message}");
+        }
+    }
+
+    #[test]
+    fn an_engine_that_is_away_has_no_cure_here() {
+        let agent = agent(&[("AGENT_DOCKER_MODE", "dind")]);
         let away = EngineError::Unreachable {
             action: "start container",
             object: "x".to_owned(),

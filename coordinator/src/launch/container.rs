@@ -11,15 +11,13 @@ use super::document::job_document;
 use super::spec::{container_spec, view};
 use super::surroundings::surround;
 use crate::clock::Moment;
-use crate::config::PullPolicy;
 use crate::context::Context;
 use crate::engine::{ContainerRef, ContainerSpec, ContainerState, Life};
 use crate::forge_token::ForgeToken;
 use crate::ledger::{Record, Stage};
-use crate::readiness::pull_of;
 
-/// Creates and starts the container of a job, and delivers the job document to it. An image that was
-/// removed since the claim is pulled again.
+/// Creates and starts the container of a job, and delivers the job document to it. The input is attached
+/// before the start, so that the agent finds its document whenever it looks.
 pub(crate) async fn start_container(
     ctx: &Context,
     job: &Job,
@@ -29,46 +27,24 @@ pub(crate) async fn start_container(
     let config = ctx.config();
     let agent = config.agent_for(job.project_id);
     let image = ctx.images.image_for(&agent.image, job.project_id)?;
-    let missing = match Box::pin(start_with(ctx, job, record, token, &image)).await {
-        Err(LaunchError::Engine(error))
-            if error.is_no_such_image() && agent.pull != PullPolicy::Never =>
-        {
-            error
-        }
-        started => return started,
-    };
-    let pull = pull_of(&config, agent, &image);
-    match Box::pin(ctx.pulls.pull(&ctx.engine, pull)).await {
-        Ok(()) => Box::pin(start_with(ctx, job, record, token, &image)).await,
-        Err(problem) => Err(LaunchError::NoImage { missing, problem }),
-    }
-}
-
-/// The input is attached before the start, so that the agent finds its document whenever it looks.
-async fn start_with(
-    ctx: &Context,
-    job: &Job,
-    record: &Record,
-    token: Option<&ForgeToken>,
-    image: &str,
-) -> Result<(Record, ContainerRef), LaunchError> {
-    let config = ctx.config();
-    let agent = config.agent_for(job.project_id);
     let mut document = job_document(record, job, &config, view(agent), None);
-    let surroundings = Box::pin(surround(ctx, job, agent, image, &mut document)).await?;
+    let surroundings = Box::pin(surround(ctx, job, agent, &image, &mut document)).await?;
     if let Some(token) = token {
         token.put_into(&mut document, Path::new(REFRESH_SOCKET_IN_CONTAINER));
     }
     let gateway = surroundings.gateway.clone();
-    let spec = container_spec(job, &config, ctx.id, image.to_owned(), &document, surroundings);
+    let spec = container_spec(job, &config, ctx.id, image.clone(), &document, surroundings);
     let name = ContainerRef::of(job.job_id);
     let container = create_alone(ctx, &name, spec, record.lease).await?;
-    let digest = ctx.engine.image_of(&container, image).await?;
-    document.set(env::AGENT_IMAGE, digest.with_name(image));
+    if let Some(runtime) = &agent.runtime {
+        ctx.engine.check_runtime(&container, runtime).await?;
+    }
+    let digest = ctx.engine.image_of(&container, &image).await?;
+    document.set(env::AGENT_IMAGE, digest.with_name(&image));
     let input = ctx.engine.attach_input(&container).await?;
     ctx.engine.start(&container).await?;
     let began = Moment::now();
-    let mut started = record.at(Stage::InContainer { image: image.to_owned(), began });
+    let mut started = record.at(Stage::InContainer { image, began });
     started.container = Some(container.clone());
     started.gateway = gateway;
     started.digest = Some(digest);

@@ -28,6 +28,16 @@ pub(crate) enum NoImage {
     NotRenewed { image: String, problem: String },
 }
 
+impl NoImage {
+    /// Whether there is none of that name, not even an old one.
+    pub(crate) const fn is_missing(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::NotPulled { .. } => true,
+            Self::NotRenewed { .. } => false,
+        }
+    }
+}
+
 /// Whether there are the images that a job of this project needs, or one of any project that has no
 /// image of its own.
 pub(crate) async fn check_images(
@@ -66,7 +76,7 @@ pub(crate) async fn check_images(
 }
 
 /// How an image of these settings is pulled.
-pub(crate) fn pull_of<'a>(config: &'a Config, agent: &AgentConfig, image: &'a str) -> Pull<'a> {
+fn pull_of<'a>(config: &'a Config, agent: &AgentConfig, image: &'a str) -> Pull<'a> {
     let logins = config.engine.docker_config.as_deref();
     Pull { image, logins, patience: agent.pull_patience }
 }

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::{After, watch};
 use crate::board::JobStage;
 use crate::breaker::Dependency;
+use crate::check::cure;
 use crate::config::HostFallback;
 use crate::context::Context;
 use crate::engine::ContainerRef;
@@ -20,6 +21,7 @@ use crate::launch::{LaunchError, start_container, start_on_host};
 use crate::ledger::{Record, Runs};
 use crate::outcome::{Cause, Outcome};
 use crate::output::{Output, tail_of_file};
+use crate::readiness::{self, NotReady};
 use crate::verdict::Began;
 
 /// How long a job waits for a range of addresses, and how often it looks.
@@ -34,6 +36,9 @@ pub(super) async fn begin(ctx: &Context, job: &Job, mut record: Record) -> (Reco
     if let Some(problem) = refused(ctx, &record, job) {
         return (record, After::ended(Outcome::Failed(Cause::NotStarted { problem })));
     }
+    if let Some(after) = unfit(ctx, &record, job).await {
+        return (record, after);
+    }
     match token_of(ctx, &mut record, job).await {
         Ok(token) => launch(ctx, job, record, token).await,
         Err(after) => (record, after),
@@ -46,6 +51,30 @@ fn refused(ctx: &Context, record: &Record, job: &Job) -> Option<String> {
         Runs::InContainer => None,
         Runs::OnHost => ctx.config().refuses_on_host(job.project_id, job.execution_mode),
     }
+}
+
+/// What becomes of a job whose container can be known not to be had: it does not go to the host, where
+/// it would run without the isolation that its project asks for.
+async fn unfit(ctx: &Context, record: &Record, job: &Job) -> Option<After> {
+    if record.job.runs == Runs::OnHost {
+        return None;
+    }
+    ctx.board.job_stage(job.job_id, JobStage::Launching);
+    let superseded = ctx.leases.superseded(job.job_id);
+    let reason = tokio::select! {
+        biased;
+        () = ctx.shutdown.detach.cancelled() => return Some(After::Detached),
+        () = superseded.cancelled() => return Some(After::ended(Outcome::Superseded)),
+        () = ctx.shutdown.agents.cancelled() => {
+            return Some(After::ended(Outcome::Failed(Cause::Interrupted)));
+        }
+        reason = readiness::unfit(ctx, job.project_id) => reason?,
+    };
+    let problem = error_chain(&reason);
+    Some(After::ended(Outcome::Failed(match reason {
+        NotReady::Image(_) => Cause::ImageMissing { problem },
+        _ => Cause::NotStarted { problem },
+    })))
 }
 
 /// Has the agent run wherever it may.
@@ -128,7 +157,14 @@ async fn in_container(
             let problem = error_chain(&error);
             return (record, After::NeverBegan { problem, tail: String::new() });
         }
-        Err(error) => error_chain(&error),
+        Err(error) => match lasting(ctx, job, &error) {
+            Some(problem) => {
+                discard(ctx, job.job_id).await;
+                ctx.breakers.note(Dependency::Launch, &ctx.board, false);
+                return (record, After::NeverBegan { problem, tail: String::new() });
+            }
+            None => error_chain(&error),
+        },
     };
     discard(ctx, job.job_id).await;
     match ctx.config().fallback_for(job.project_id) {
@@ -140,6 +176,16 @@ async fn in_container(
         HostFallback::OnStartFailure | HostFallback::Always => {
             on_host(ctx, job, record, token, Some(&problem)).await
         }
+    }
+}
+
+/// What a start has shown that lasts: the engine cannot give what the settings ask for. Such a job does
+/// not go to the host, which gives even less.
+fn lasting(ctx: &Context, job: &Job, error: &LaunchError) -> Option<String> {
+    let problem = error_chain(error);
+    match cure(error, ctx.config().agent_for(job.project_id)) {
+        Some(cure) => Some(format!("{problem}: {cure}")),
+        None => error.is_no_such_image().then_some(problem),
     }
 }
 

@@ -170,7 +170,7 @@ async fn an_image_that_went_between_claim_and_create_is_told_as_such() {
     let proxy = scene.through_proxy().await;
     let image = scene.engine.image();
     image.make().await;
-    scene.home.set("AGENT_IMAGE", image.name()).set("HOST_FALLBACK", "never");
+    scene.home.set("AGENT_IMAGE", image.name());
     // Long enough for the image to be gone when the coordinator hears of its job.
     proxy.slow_down("/jobs/start", Duration::from_secs(2));
     let job = scene.add_job().await;

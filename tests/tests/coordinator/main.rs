@@ -28,4 +28,5 @@ mod several;
 mod slots;
 mod stopping;
 mod surroundings;
+mod unfit;
 mod upgrading;
