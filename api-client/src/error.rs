@@ -100,6 +100,12 @@ impl ApiError {
         matches!(self, Self::Gone { message, .. } if !message.is_empty())
     }
 
+    /// Whether it is a 404 of which nobody can say whether the app itself said it.
+    #[must_use]
+    pub const fn is_wordless_not_found(&self) -> bool {
+        matches!(self, Self::Gone { message, .. } if message.is_empty())
+    }
+
     /// How long the app asked to wait, if it did.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {

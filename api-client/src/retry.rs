@@ -19,7 +19,8 @@ pub fn delays(tries: usize) -> ExponentialBuilder {
         .with_jitter()
 }
 
-/// Calls until it succeeds, fails for good, or was tried `tries` times. A `Retry-After` of the app
+/// Calls until it succeeds, fails for good, or was tried `tries` times. A 404 without the app's words, as
+/// a proxy has it while the app is away, is tried again as well. A `Retry-After` of the app
 /// replaces a shorter delay of ours.
 ///
 /// # Errors
@@ -30,7 +31,7 @@ where
     Fut: Future<Output = Result<T, ApiError>>,
 {
     call.retry(delays(tries).build())
-        .when(ApiError::is_transient)
+        .when(|error| error.is_transient() || error.is_wordless_not_found())
         .adjust(|error, delay| {
             let asked = error.retry_after().map(|asked| asked.min(LONGEST_RETRY_AFTER));
             delay.map(|delay| asked.map_or(delay, |asked| delay.max(asked)))

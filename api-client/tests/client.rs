@@ -8,7 +8,9 @@ mod server;
 use std::time::Duration;
 
 use api_client::wire::{HeldBy, JobFailure, JobKind, LogEntry, TicketCompletion};
-use api_client::{ApiError, Claim, ClientError, JobId, ProjectId, Secret, TicketId, WorkerApi};
+use api_client::{
+    ApiError, Claim, ClaimId, ClientError, JobId, ProjectId, Secret, TicketId, WorkerApi, retry,
+};
 use serde_json::{Value, json};
 use server::{Server, html, json_reply, raw};
 use url::Url;
@@ -97,6 +99,23 @@ async fn a_claim_whose_answer_is_lost_is_not_sent_again() {
     let server = Server::start([Vec::new(), json_reply("200 OK", &claimed())]).await;
     let error = api(&server.url()).claim(None, None).await.unwrap_err();
     assert!(matches!(error, ApiError::Unreachable { .. }), "{error:?}");
+    assert_eq!(server.requests().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_404_without_the_apps_words_is_tried_again_and_one_with_them_is_not() {
+    let renewed = json!({"job_id": JOB, "lease_sec": 90});
+    let server = Server::start([html("404 NOT FOUND"), json_reply("200 OK", &renewed)]).await;
+    let of_proxy = api(&server.url());
+    let renew = || of_proxy.renew_lease(job_id(), ClaimId::random());
+    retry(3, renew).await.unwrap();
+    assert_eq!(server.requests().await.len(), 2);
+
+    let gone = json_reply("404 NOT FOUND", &json!({"error": "Job not found"}));
+    let server = Server::start([gone, json_reply("200 OK", &renewed)]).await;
+    let of_app = api(&server.url());
+    let error = retry(3, || of_app.renew_lease(job_id(), ClaimId::random())).await.unwrap_err();
+    assert!(error.is_unknown_to_the_app(), "{error:?}");
     assert_eq!(server.requests().await.len(), 1);
 }
 

@@ -2,12 +2,12 @@
 //! code that carries out a fresh job. What is to be done follows from the records and the containers
 //! alone; [`plan`] is pure.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use api_client::JobId;
+use api_client::{JobId, error_chain};
 
 use crate::context::Context;
-use crate::engine::EngineError;
+use crate::engine::{ContainerRef, EngineError};
 use crate::home_engine::{Containers, EngineSeen};
 use crate::launch::label;
 use crate::ledger::{Ledger, LedgerError, Record, Stage};
@@ -71,6 +71,26 @@ pub(crate) fn load(ledger: &Ledger) -> Result<Vec<Record>, LedgerError> {
         tracing::error!(path = %path.display(), "unreadable record set aside: {reason}");
     }
     Ok(found.records)
+}
+
+/// The records, with what the labels of its container tell of a job whose own could not be read: its ticket,
+/// and the claim without which its lease could not be kept, nor its outcome told as ours alone.
+pub(crate) async fn identify(ctx: &Context, records: Vec<Record>) -> Vec<Record> {
+    let mut known = Vec::new();
+    for record in records {
+        let in_container = matches!(record.stage, Stage::InContainer { .. });
+        if !in_container || record.job.ticket.is_some() {
+            known.push(record);
+            continue;
+        }
+        let labels = ctx.engine.labels_of(&ContainerRef::of(record.job.job_id)).await;
+        let labels = labels.unwrap_or_else(|error| {
+            tracing::warn!(job.id = %record.job.job_id, error = error_chain(&error), "its claim is not known");
+            HashMap::new()
+        });
+        known.push(label::told_by(&labels, ctx.id, record));
+    }
+    known
 }
 
 /// The jobs of all containers of ours; none where they are on another engine than the one that

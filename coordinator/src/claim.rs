@@ -117,9 +117,15 @@ impl Claimer {
                         self.intent.spent();
                         return Round::Nothing;
                     }
-                    Err(ApiError::Gone { .. }) if project.is_some() => self.say_unknown(project),
+                    Err(error) if project.is_some() && error.is_unknown_to_the_app() => {
+                        self.say_unknown(project);
+                    }
                     // It may be so for this project alone.
-                    Err(error @ (ApiError::Busy { .. } | ApiError::Refused { .. })) => {
+                    Err(
+                        error @ (ApiError::Busy { .. }
+                        | ApiError::Refused { .. }
+                        | ApiError::Gone { .. }),
+                    ) => {
                         trouble = Some(error);
                     }
                     Err(error) => return Round::Trouble(error),

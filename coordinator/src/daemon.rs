@@ -150,10 +150,13 @@ impl Daemon {
     }
 
     async fn recover(&mut self) -> Result<(), StartError> {
-        let records = adopt::load(&self.ctx.ledger)?;
-        self.claimer.forget_intent_of(&records);
+        let mut records = adopt::load(&self.ctx.ledger)?;
         let asked = timeout(ENGINE_PATIENCE, adopt::containers(&self.ctx, &records)).await;
         let containers = asked.ok().and_then(Result::ok).flatten();
+        if containers.is_some() {
+            records = adopt::identify(&self.ctx, records).await;
+        }
+        self.claimer.forget_intent_of(&records);
         let plan = adopt::plan(records, containers.as_ref());
         for (record, step) in plan.steps {
             self.take_up(record, step).await;

@@ -17,7 +17,14 @@ const FILE: &str = "engine-id";
 #[derive(Debug)]
 pub(crate) struct HomeEngine {
     path: PathBuf,
-    id: Mutex<Option<String>>,
+    id: Mutex<Known>,
+}
+
+/// Its id, and whether the disk has it.
+#[derive(Debug)]
+struct Known {
+    id: Option<String>,
+    written: bool,
 }
 
 /// Whether our containers are on the engine that answers.
@@ -57,7 +64,7 @@ impl HomeEngine {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { path, id: Mutex::new(id) })
+        Ok(Self { path, id: Mutex::new(Known { id, written: true }) })
     }
 
     /// Whether this engine is the one. Where no container of ours is to be anywhere, it becomes that.
@@ -67,24 +74,25 @@ impl HomeEngine {
         containers: Containers,
     ) -> Result<EngineSeen, EngineError> {
         let Some(now) = own_id(engine).await? else { return Ok(EngineSeen::Home) };
-        let mut id = self.id();
-        if id.as_deref() == Some(now.as_str()) {
+        let mut known = self.id();
+        let same = known.id.as_deref() == Some(now.as_str());
+        if same && known.written {
             return Ok(EngineSeen::Home);
         }
-        if id.is_some() && containers == Containers::Ours {
+        if !same && known.id.is_some() && containers == Containers::Ours {
             return Ok(EngineSeen::Another(AnotherEngine { path: self.path.clone() }));
         }
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        if let Err(error) =
-            write_durably(dir, &self.path, format!("{now}\n").as_bytes(), Existing::Replace)
-        {
+        let written =
+            write_durably(dir, &self.path, format!("{now}\n").as_bytes(), Existing::Replace);
+        if let Err(error) = &written {
             tracing::warn!(%error, "which engine is used was not written down");
         }
-        *id = Some(now);
+        *known = Known { id: Some(now), written: written.is_ok() };
         Ok(EngineSeen::Home)
     }
 
-    fn id(&self) -> MutexGuard<'_, Option<String>> {
+    fn id(&self) -> MutexGuard<'_, Known> {
         self.id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,6 +5,7 @@ mod cache;
 mod files;
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -176,11 +177,18 @@ async fn carry_out(
     }
     let held = ctx.ledger.held()?;
     for file in plan.files.into_iter().filter(|file| !held.contains(&file.job)) {
-        let done = if deed == Deed::Show { Ok(()) } else { file.remove() };
+        let done = if deed == Deed::Show { Ok(()) } else { removed(&file).await };
         swept.bytes += if done.is_ok() { file.bytes } else { 0 };
         swept.note(file.to_string(), done.map_err(|error| error.to_string()));
     }
     Ok(())
+}
+
+/// Removes a file of a job. What an agent has left can be much, and leases are to be renewed meanwhile.
+async fn removed(file: &JobFile) -> io::Result<()> {
+    let file = file.clone();
+    let removal = tokio::task::spawn_blocking(move || file.remove());
+    removal.await.unwrap_or_else(|failed| Err(io::Error::other(failed)))
 }
 
 impl Swept {

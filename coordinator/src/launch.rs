@@ -10,6 +10,7 @@ mod document;
 mod fixture;
 mod gateway;
 mod host;
+pub(crate) mod label;
 mod rehearsal;
 mod spec;
 mod surroundings;
@@ -22,7 +23,6 @@ pub(crate) use container::start_container;
 pub(crate) use gateway::{gateway_name, has_gateway};
 pub(crate) use host::{not_bounded, scope, start_on_host};
 pub(crate) use rehearsal::{Extent, Rehearsed, rehearse};
-pub(crate) use spec::label;
 
 /// An agent that did not get its job document.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use api_client::JobId;
+use api_client::{JobId, error_chain};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ pub(crate) use durable::{Existing, LedgerError, make_private_dir, write_durably,
 use durable::{remove_unfinished, sync_dir};
 pub(crate) use intent::ClaimIntent;
 pub(crate) use lock::{LockError, StateLock};
-pub(crate) use record::{CancelFlag, HostProcess, JobRef, Record, Runs, Stage};
+pub(crate) use record::{CancelFlag, HostProcess, JobRef, Record, Runs, Stage, TicketRef};
 
 /// The records of one state directory. Clones share it.
 #[derive(Clone, Debug)]
@@ -105,7 +105,11 @@ impl Ledger {
                 Ok(record) => found.records.push(record),
                 Err(reason) => {
                     let record = stand_in(&path, text.unwrap_or_default());
-                    let aside = self.replace(&path, record.as_ref())?;
+                    // Where the disk takes nothing, the file stays, and the job is taken up all the same.
+                    let aside = self.replace(&path, record.as_ref()).unwrap_or_else(|error| {
+                        tracing::error!(error = error_chain(&error), "it stays in its place");
+                        path.clone()
+                    });
                     found.records.extend(record);
                     found.set_aside.push((aside, reason));
                 }
@@ -117,18 +121,14 @@ impl Ledger {
 
     /// Sets a record aside, with the other one in its place.
     fn replace(&self, path: &Path, by: Option<&Record>) -> Result<PathBuf, LedgerError> {
-        let aside = path.with_extension("unreadable");
+        let aside = free_name(path);
         let failed = |source| LedgerError { action: "set aside", path: path.to_owned(), source };
         let Some(record) = by else {
             fs::rename(path, &aside).map_err(failed)?;
             return Ok(aside);
         };
-        match fs::hard_link(path, &aside) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(failed(error));
-            }
-            _ => {}
-        }
+        // A copy, as not every file system has links: at no moment is the job without a record.
+        fs::copy(path, &aside).map_err(failed)?;
         let (path, text) = self.file_of(record)?;
         write_durably(&self.dir, &path, &text, Existing::Replace)?;
         Ok(aside)
@@ -199,7 +199,23 @@ fn stand_in(path: &Path, text: &[u8]) -> Option<Record> {
     let claimed_at = part(&left, "claimed_at").unwrap_or(0);
     let record = Record::claimed(about, part(&left, "lease"), claimed_at);
     let stage = part(&left, "stage").unwrap_or(guessed);
-    Some(Record { container: part(&left, "container"), ..record }.at(stage))
+    let record = Record {
+        container: part(&left, "container"),
+        gateway: part(&left, "gateway"),
+        digest: part(&left, "digest"),
+        token_for: part(&left, "token_for"),
+        ..record
+    };
+    Some(record.at(stage))
+}
+
+/// A name beside a record, for what is set aside; none that an earlier one has.
+fn free_name(path: &Path) -> PathBuf {
+    let name = |count: u32| match count {
+        0 => path.with_extension("unreadable"),
+        more => path.with_extension(format!("{more}.unreadable")),
+    };
+    (0..).map(name).find(|aside| !aside.exists()).unwrap_or_else(|| name(0))
 }
 
 fn part<T: DeserializeOwned>(of: &Value, name: &str) -> Option<T> {

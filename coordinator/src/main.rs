@@ -48,6 +48,7 @@ mod shutdown;
 mod signals;
 mod slot;
 mod supervise;
+mod unknown;
 mod verdict;
 mod work;
 

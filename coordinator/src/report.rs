@@ -20,6 +20,7 @@ use crate::job::Finished;
 use crate::keeper::remove_notes;
 use crate::ledger::{JobRef, Record, Runs};
 use crate::outcome::Outcome;
+use crate::unknown::Unknown;
 
 /// Between two tries once the growing delays are used up, and after a refusal that only a mended
 /// key can end.
@@ -27,13 +28,6 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
 /// Longest pause that the app can ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
-
-/// A job is forgotten when the app has said this often, in its own words, that it does not know it.
-const NOT_FOUND_TRIES: u32 = 5;
-
-/// A 404 without the app's words may be that of a proxy while the app behind it is away, and the original
-/// app has no words for one: it counts when nothing else was said for this long.
-const NOT_FOUND_PATIENCE: Duration = Duration::from_secs(1800);
 
 /// How long a coordinator of one job waits for an engine that is gone.
 const ONCE_PATIENCE: Duration = Duration::from_secs(10);
@@ -113,6 +107,7 @@ async fn deliver(ctx: &Context, finished: &Finished) {
                 error.retry_after().map_or(wait, |asked| asked.clamp(wait, LONGEST_RETRY_AFTER))
             }
             Verdict::AfterRepair(error) => {
+                unknown = Unknown::default();
                 tracing::error!(job.id = %job.job_id, %error, "outcome not delivered");
                 ctx.board.outcome_waits(job.job_id, &error.to_string(), Trouble::Key);
                 LONGEST_DELAY
@@ -139,24 +134,6 @@ async fn tell(ctx: &Context, finished: &Finished, reason: &str) -> Result<(), Ap
         Outcome::Completed | Outcome::Superseded => {
             ctx.api().complete_job(job, HeldBy { claim_id }).await
         }
-    }
-}
-
-/// How long the app has said nothing but 404.
-#[derive(Debug, Default)]
-struct Unknown {
-    in_its_words: u32,
-    since: Option<Instant>,
-}
-
-impl Unknown {
-    /// Notes one more; breaks when it is to be believed.
-    fn again(&mut self, error: &ApiError, now: Instant) -> ControlFlow<()> {
-        self.in_its_words += u32::from(error.is_unknown_to_the_app());
-        let since = *self.since.get_or_insert(now);
-        let believed = self.in_its_words == NOT_FOUND_TRIES
-            || now.saturating_duration_since(since) >= NOT_FOUND_PATIENCE;
-        if believed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
@@ -261,32 +238,4 @@ async fn remove_container(ctx: &Context, job: &JobRef) -> ControlFlow<()> {
         sleep(waits.next().unwrap_or(LONGEST_DELAY)).await;
     }
     ControlFlow::Continue(())
-}
-
-#[cfg(test)]
-mod tests {
-    use api_client::Call;
-
-    use super::*;
-
-    fn gone(message: &str) -> ApiError {
-        let call = Call { method: "POST", path: "/api/worker/jobs/J/complete".to_owned() };
-        ApiError::Gone { call, message: message.to_owned() }
-    }
-
-    #[test]
-    fn a_proxys_404_is_believed_after_half_an_hour_and_the_apps_own_after_five() {
-        let now = Instant::now();
-        let mut unknown = Unknown::default();
-        let (soon, late) = (now + NOT_FOUND_PATIENCE / 2, now + NOT_FOUND_PATIENCE);
-        for at in [now, soon, soon, soon, soon, soon, soon] {
-            assert!(unknown.again(&gone(""), at).is_continue());
-        }
-        assert!(unknown.again(&gone(""), late).is_break());
-        let mut unknown = Unknown::default();
-        for _ in 1..NOT_FOUND_TRIES {
-            assert!(unknown.again(&gone("Job not found"), now).is_continue());
-        }
-        assert!(unknown.again(&gone("Job not found"), now).is_break());
-    }
 }

@@ -8,6 +8,7 @@ mod host;
 mod order;
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -17,6 +18,7 @@ use crate::activity::Activity;
 use crate::board::JobStage;
 use crate::context::Context;
 use crate::engine::ExitFacts;
+use crate::home_engine::EngineSeen;
 use crate::job::Place;
 use crate::ledger::Record;
 use crate::output::Output;
@@ -91,7 +93,29 @@ pub(crate) async fn supervise(
         biased;
         end = ending => Watched::Ended(end, Some(reason)),
         () = ctx.shutdown.detach.cancelled() => Watched::Detached,
+        () = out_of_reach(ctx, place) => {
+            tracing::warn!(
+                job.id = %record.job.job_id,
+                "the engine of its container is another one by now: whether it has ended is not known"
+            );
+            Watched::Ended(AgentEnd::Gone, Some(reason))
+        }
         never = stop(ctx, place, reason) => match never {},
+    }
+}
+
+/// Returns when an agent that was asked to end is on another engine than the one that answers, from where
+/// it would never be seen to end. Where that other one is back one day, the container goes as one
+/// without a record.
+async fn out_of_reach(ctx: &Context, place: &Place) {
+    if let Place::Host(_) = place {
+        return pending().await;
+    }
+    loop {
+        sleep(ctx.config().limits.stop_grace + KILL_AGAIN).await;
+        if let Ok(EngineSeen::Another(_)) = ctx.see_engine().await {
+            return;
+        }
     }
 }
 

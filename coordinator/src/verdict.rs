@@ -1,9 +1,9 @@
 //! From how an agent ended, and why it had to, to what the app is told. Pure.
 
 use api_client::contract::AgentExit;
-use api_client::wire::Lease;
 
 use crate::engine::ExitFacts;
+use crate::ledger::Record;
 use crate::outcome::{Cause, Outcome};
 use crate::supervise::{AgentEnd, StopReason};
 
@@ -14,6 +14,26 @@ pub(crate) enum Began {
     Here,
     /// One before it.
     Earlier,
+}
+
+/// Whether someone else can have the job by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tenure {
+    /// Nobody can: the app knows no leases.
+    ForGood,
+    /// Its lease can be over; or it had one perhaps, and nothing tells.
+    ForATerm,
+}
+
+impl Tenure {
+    /// That of a job with this record, which may be one that stands in for another.
+    pub(crate) const fn of(record: &Record) -> Self {
+        if record.lease.is_some() || record.job.ticket.is_none() {
+            Self::ForATerm
+        } else {
+            Self::ForGood
+        }
+    }
 }
 
 /// What an end amounts to.
@@ -32,13 +52,13 @@ pub(crate) fn verdict(
     end: AgentEnd,
     reason: Option<StopReason>,
     began: Began,
-    lease: Option<Lease>,
+    tenure: Tenure,
 ) -> Verdict {
     let outcome = match (end, reason) {
         (_, Some(StopReason::Superseded)) => Outcome::Superseded,
-        // Without a lease nobody else can have the job: some other program ended so.
+        // Where nobody else can have the job, some other program ended so.
         (AgentEnd::Exited(facts) | AgentEnd::ExitedUnseen(facts), _)
-            if superseded(&facts) && lease.is_some() =>
+            if superseded(&facts) && tenure == Tenure::ForATerm =>
         {
             Outcome::Superseded
         }
@@ -92,10 +112,12 @@ fn stopped(reason: StopReason) -> Cause {
 mod tests {
     use std::time::Duration;
 
-    use api_client::ClaimId;
+    use api_client::JobId;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ledger::JobRef;
 
     fn end() -> impl Strategy<Value = AgentEnd> {
         let facts = (prop_oneof![0i64..14, 125i64..150, any::<i64>()], any::<bool>()).prop_map(
@@ -127,10 +149,8 @@ mod tests {
         prop_oneof![Just(Began::Here), Just(Began::Earlier)]
     }
 
-    fn lease() -> impl Strategy<Value = Option<Lease>> {
-        proptest::bool::ANY.prop_map(|has_one| {
-            has_one.then(|| Lease { claim_id: ClaimId::random(), lease_sec: 90 })
-        })
+    fn tenure() -> impl Strategy<Value = Tenure> {
+        prop_oneof![Just(Tenure::ForGood), Just(Tenure::ForATerm)]
     }
 
     fn delivered(end: &AgentEnd) -> bool {
@@ -140,28 +160,28 @@ mod tests {
     proptest! {
         #[test]
         fn a_job_is_completed_exactly_when_its_agent_delivered_and_it_was_still_ours(
-            end in end(), reason in reason(), began in began(), lease in lease(),
+            end in end(), reason in reason(), began in began(), tenure in tenure(),
         ) {
             let expected = delivered(&end) && reason != Some(StopReason::Superseded);
-            let verdict = verdict(end, reason, began, lease);
+            let verdict = verdict(end, reason, began, tenure);
             prop_assert_eq!(verdict == Verdict::Ended(Outcome::Completed), expected);
         }
 
         #[test]
         fn an_agent_that_had_to_end_is_never_started_again(
-            end in end(), reason in reason(), began in began(), lease in lease(),
+            end in end(), reason in reason(), began in began(), tenure in tenure(),
         ) {
             let never_began = matches!(end, AgentEnd::NeverBegan(_));
-            let again = matches!(verdict(end, reason, began, lease), Verdict::NeverBegan(_));
+            let again = matches!(verdict(end, reason, began, tenure), Verdict::NeverBegan(_));
             prop_assert_eq!(again, never_began && reason.is_none());
         }
 
         #[test]
-        fn a_reason_to_stop_is_told_as_such(end in end(), began in began(), lease in lease()) {
+        fn a_reason_to_stop_is_told_as_such(end in end(), began in began(), tenure in tenure()) {
             prop_assume!(!delivered(&end));
             prop_assume!(!matches!(&end,
                 AgentEnd::Exited(facts) | AgentEnd::ExitedUnseen(facts) if superseded(facts)));
-            let verdict = verdict(end, Some(StopReason::Cancelled), began, lease);
+            let verdict = verdict(end, Some(StopReason::Cancelled), began, tenure);
             prop_assert_eq!(verdict, Verdict::Ended(Outcome::Failed(Cause::Cancelled)));
         }
     }
@@ -170,21 +190,27 @@ mod tests {
     fn an_engine_that_took_the_agent_with_it_is_told_from_an_agent_that_failed() {
         let unseen = |code| AgentEnd::ExitedUnseen(ExitFacts { code, ..ExitFacts::default() });
         let lost = |code| Verdict::Ended(Outcome::Failed(Cause::EngineLost { code }));
-        assert_eq!(verdict(unseen(137), None, Began::Here, None), lost(137));
-        assert_eq!(verdict(unseen(7), None, Began::Here, None), lost(7));
-        let with_gateway = verdict(unseen(137), Some(StopReason::GatewayLost), Began::Here, None);
+        assert_eq!(verdict(unseen(137), None, Began::Here, Tenure::ForGood), lost(137));
+        assert_eq!(verdict(unseen(7), None, Began::Here, Tenure::ForGood), lost(7));
+        let with_gateway =
+            verdict(unseen(137), Some(StopReason::GatewayLost), Began::Here, Tenure::ForGood);
         assert_eq!(with_gateway, lost(137));
         let failed = Outcome::Failed(Cause::Agent { exit: AgentExit::CloneFailed });
-        assert_eq!(verdict(unseen(3), None, Began::Here, None), Verdict::Ended(failed));
+        assert_eq!(verdict(unseen(3), None, Began::Here, Tenure::ForGood), Verdict::Ended(failed));
     }
 
     #[test]
-    fn a_job_without_a_lease_is_nobody_elses_whatever_a_program_ends_with() {
+    fn a_job_that_nobody_else_can_have_is_not_superseded_whatever_a_program_ends_with() {
         let facts = ExitFacts { code: 12, ..ExitFacts::default() };
-        let lease = Lease { claim_id: ClaimId::random(), lease_sec: 90 };
-        let ended = |lease| verdict(AgentEnd::Exited(facts.clone()), None, Began::Here, lease);
-        assert_eq!(ended(Some(lease)), Verdict::Ended(Outcome::Superseded));
+        let ended = |tenure| verdict(AgentEnd::Exited(facts.clone()), None, Began::Here, tenure);
+        assert_eq!(ended(Tenure::ForATerm), Verdict::Ended(Outcome::Superseded));
         let failed = Outcome::Failed(Cause::Agent { exit: AgentExit::Superseded });
-        assert_eq!(ended(None), Verdict::Ended(failed));
+        assert_eq!(ended(Tenure::ForGood), Verdict::Ended(failed));
+    }
+
+    #[test]
+    fn a_record_that_stands_in_for_another_may_have_had_a_lease() {
+        let lost = Record::claimed(JobRef::unreadable(JobId::random()), None, 0);
+        assert_eq!(Tenure::of(&lost), Tenure::ForATerm);
     }
 }

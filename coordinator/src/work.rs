@@ -3,7 +3,7 @@
 mod start;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api_client::wire::AgentEnv;
 use api_client::{ApiError, Redactor, delays, error_chain};
@@ -25,7 +25,8 @@ use crate::output::{Output, tail_of_file};
 use crate::resume::resume;
 use crate::slot::Slot;
 use crate::supervise::{Watched, first_look, last_words_of_gateway, supervise};
-use crate::verdict::{Began, Verdict, verdict};
+use crate::unknown::Unknown;
+use crate::verdict::{Began, Tenure, Verdict, verdict};
 
 /// Between two questions to the app once the growing delays are used up.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
@@ -110,12 +111,20 @@ async fn redactor_again(ctx: &Context, record: &Record, place: &Place) -> Redact
     let own = || ctx.redactor(&AgentEnv::default());
     let (Some(ticket), Place::Container(_)) = (record.job.ticket, place) else { return own() };
     let mut waits = delays(7).build();
+    let mut unknown = Unknown::default();
     loop {
         match ctx.api().worker_context(ticket.project_id, ticket.ticket_id).await {
             Ok(context) => return ctx.redactor(&context.agent_settings),
             // Its ticket is gone, and so is everyone who could read its log there.
-            Err(ApiError::Gone { .. }) => return own(),
+            Err(error @ ApiError::Gone { .. })
+                if unknown.again(&error, Instant::now()).is_break() =>
+            {
+                return own();
+            }
             Err(error) => {
+                if !matches!(error, ApiError::Gone { .. }) {
+                    unknown = Unknown::default();
+                }
                 tracing::warn!(job.id = %record.job.job_id, %error, "waiting for the app's settings");
                 tokio::select! {
                     () = sleep(waits.next().unwrap_or(LONGEST_DELAY)) => {}
@@ -202,7 +211,7 @@ async fn watch(
         }
         None => Collected::default(),
     };
-    match verdict(end, reason, began, record.lease) {
+    match verdict(end, reason, began, Tenure::of(record)) {
         Verdict::Ended(outcome) => After::Ended { outcome, tail, collected },
         Verdict::NeverBegan(problem) => After::NeverBegan { problem, tail },
     }

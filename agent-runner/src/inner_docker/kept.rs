@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use nix::unistd::geteuid;
 
 use super::client;
+use crate::removal::remove_folder;
 
 /// Says that what is in the folder can be used.
 const MARK: &str = ".kept-in-order";
@@ -33,8 +34,8 @@ impl Kept {
             return Ok(kept);
         }
         // Seconds, where there are many layers.
-        let emptied = tokio::task::spawn_blocking(move || kept.empty().map(|()| kept));
-        emptied.await.map_err(io::Error::other)?
+        kept.empty().await?;
+        Ok(kept)
     }
 
     /// An engine begins: until it has ended in order, nothing in the folder can be relied on. Not even
@@ -79,7 +80,7 @@ impl Kept {
         mark.is_ok_and(|about| about.is_file() && about.uid() == geteuid().as_raw())
     }
 
-    fn empty(&self) -> io::Result<()> {
+    async fn empty(&self) -> io::Result<()> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             entries => entries?,
@@ -87,7 +88,7 @@ impl Kept {
         for entry in entries {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
-                fs::remove_dir_all(entry.path())?;
+                remove_folder(&entry.path()).await?;
             } else {
                 fs::remove_file(entry.path())?;
             }
@@ -98,7 +99,11 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
     use std::os::unix::fs::symlink;
+
+    use nix::fcntl::{OFlag, open, openat};
+    use nix::sys::stat::{Mode, mkdirat};
 
     use super::*;
 
@@ -123,6 +128,22 @@ mod tests {
         Kept::take_up(folder.path().to_owned()).await.unwrap();
         assert!(names(&folder).is_empty(), "{:?}", names(&folder));
         assert_eq!(names(&elsewhere), ["file"]);
+    }
+
+    /// More levels than a thread's stack of 2 MiB has room for.
+    const DEEP: usize = 15_000;
+
+    #[tokio::test]
+    async fn folders_as_deep_as_a_worker_likes_stop_no_later_job() {
+        let folder = tempfile::tempdir().unwrap();
+        let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut at: OwnedFd = open(folder.path(), flags, Mode::empty()).unwrap();
+        for _ in 0..DEEP {
+            mkdirat(&at, "d", Mode::S_IRWXU).unwrap();
+            at = openat(&at, "d", flags, Mode::empty()).unwrap();
+        }
+        Kept::take_up(folder.path().to_owned()).await.unwrap();
+        assert!(names(&folder).is_empty());
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ use super::call::Call;
 use super::provider::{self, Provider};
 use super::refusal::Refusal;
 use super::request::{self, KeyPlace, Outgoing};
-use super::wire::{Route, Wire};
+use super::wire::{Operation, Route, Wire};
 
 /// Largest request that is read, in bytes.
 const REQUEST_MAX: usize = 32 << 20;
@@ -52,7 +52,10 @@ async fn pass_on(
         return Err(gate.exhausted());
     };
     let outgoing = request::outgoing(&route, read(body).await?)?;
-    gate.admits(&outgoing.model)?;
+    // A list asks for no model.
+    if route.operation != Operation::ListModels {
+        gate.admits(&outgoing.model)?;
+    }
     let call = Call::begin(&gate.ledger, route, &outgoing, turn);
     let mut call = call.map_err(|how| Refusal::budget(&how))?;
     let answer = ask(gate, &mut call, (head, place), &outgoing).await;

@@ -118,10 +118,13 @@ impl Daemon {
 
     fn note_app(&self, round: &Round) {
         let answered = match round {
-            Round::Trouble(error) => !matches!(
-                error,
-                ApiError::Unreachable { .. } | ApiError::Busy { .. } | ApiError::Malformed { .. }
-            ),
+            Round::Trouble(error) => match error {
+                ApiError::Unreachable { .. }
+                | ApiError::Busy { .. }
+                | ApiError::Malformed { .. } => false,
+                ApiError::Gone { .. } => error.is_unknown_to_the_app(),
+                ApiError::Unauthorised { .. } | ApiError::Refused { .. } => true,
+            },
             Round::Job(_) | Round::Lost(_) | Round::Nothing => true,
             Round::Held(_) | Round::Closed | Round::Stopped => return,
         };

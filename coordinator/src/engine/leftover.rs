@@ -6,8 +6,8 @@ use std::fmt;
 use api_client::JobId;
 use bollard::models::VolumeListResponse;
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveVolumeOptions,
+    InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+    ListVolumesOptionsBuilder, RemoveVolumeOptions,
 };
 
 use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, found, limited};
@@ -87,6 +87,17 @@ impl Engine {
                 }
             });
         Ok(containers.chain(networks).chain(volumes).collect())
+    }
+
+    /// The labels of a container; none of one that is not there.
+    pub(crate) async fn labels_of(
+        &self,
+        name: &ContainerRef,
+    ) -> Result<HashMap<String, String>, EngineError> {
+        let docker = self.docker().await?;
+        let inspect = docker.inspect_container(&name.0, None::<InspectContainerOptions>);
+        let about = found(limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await)?;
+        Ok(about.and_then(|about| about.config?.labels).unwrap_or_default())
     }
 
     /// Removes one; an absent one is as good.

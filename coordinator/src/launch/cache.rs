@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use api_client::ProjectId;
 use api_client::contract::env;
 
-use super::spec::label;
+use super::label;
 use crate::config::{AgentConfig, CacheScope, DockerMode, InnerLayers};
 use crate::engine::{ContainerSpec, MountSpec};
 use crate::identity::CoordinatorId;

@@ -13,7 +13,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::document::DOCUMENT_ON_STDIN;
-use super::spec::label;
+use super::label;
 use crate::alias::HOST_ALIAS;
 use crate::config::{
     AgentConfig, ContainerLimits, Egress, EgressPolicy, ModelGateway, OtherHosts, RootFolder,

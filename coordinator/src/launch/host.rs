@@ -28,7 +28,7 @@ use crate::config::{Config, ContainerLimits, HostScope, HostUser};
 use crate::context::Context;
 use crate::forge_token::{ForgeToken, SOCKET_IN_TEMPORARY};
 use crate::job::Keeper;
-use crate::keeper::{TEMPORARY, unit_of};
+use crate::keeper::{TEMPORARY, remove_notes, unit_of};
 use crate::ledger::{HostProcess, Record, Stage, make_private_dir};
 pub(crate) use scope::not_bounded;
 use scope::{NoScope, Scope};
@@ -55,7 +55,7 @@ pub(crate) async fn start_on_host(
     let limits = &config.agent_for(job.project_id).limits;
     let place = scope(&config, limits).await;
     tell_what_is_not_bounded(job.job_id, limits, &place, &config);
-    let notes = notes(ctx, job.job_id)?;
+    let notes = notes(ctx, job.job_id).await?;
     let mut child = keeper(ctx, job, &notes, &place)?;
     let pid = child.id().unwrap_or_default().cast_signed();
     let process = HostProcess::of(pid).ok_or(LaunchError::KeeperGone)?;
@@ -109,9 +109,10 @@ fn tell_what_is_not_bounded(
 /// A folder for one keeper's notes, and one in it for the agent's temporary files. A keeper of an
 /// earlier try, whose coordinator was killed, may still be about to write that it got no document: it
 /// must not be heard as this one.
-fn notes(ctx: &Context, job: JobId) -> Result<PathBuf, LaunchError> {
+async fn notes(ctx: &Context, job: JobId) -> Result<PathBuf, LaunchError> {
     let of_job = ctx.host_dir(job);
-    let _absent = fs::remove_dir_all(&of_job);
+    let left = of_job.clone();
+    let _removed = tokio::task::spawn_blocking(move || remove_notes(&left)).await;
     let notes = of_job.join(format!("{:08x}", fastrand::u32(..)));
     make_private_dir(&notes)?;
     let temporary = notes.join(TEMPORARY);

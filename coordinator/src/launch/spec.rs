@@ -7,25 +7,11 @@ use api_client::wire::Job;
 
 use super::cache::{cache_mounts, kept_layers, may_keep_git};
 use super::document::{DOCUMENT_ON_STDIN, VISIBLE, View, runner_command};
+use super::label;
 use crate::alias::HOST_ALIAS;
 use crate::config::{AgentConfig, Config, DockerMode, JobNetwork, RootFolder, SocketMount};
 use crate::engine::{ContainerRef, ContainerSpec, DEFAULT_SOCKET, MountSpec, NetworkId, Rights};
 use crate::identity::CoordinatorId;
-
-/// Labels by which containers, networks and volumes are found again.
-pub(crate) mod label {
-    /// Id of the coordinator.
-    pub(crate) const COORDINATOR: &str = "terarchitect.coordinator";
-    /// Id of the job; of an agent's container and of its network.
-    pub(crate) const JOB: &str = "terarchitect.job";
-    /// Id of the job; of the gateway beside the agent's container.
-    pub(crate) const GATEWAY: &str = "terarchitect.gateway";
-    /// Of a volume that outlives jobs: `project`, `shared` or `docker`.
-    pub(crate) const CACHE: &str = "terarchitect.cache";
-    pub(super) const TICKET: &str = "terarchitect.ticket";
-    pub(crate) const PROJECT: &str = "terarchitect.project";
-    pub(super) const KIND: &str = "terarchitect.kind";
-}
 
 /// What was made for a container before itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +61,7 @@ pub(crate) fn container_spec(
         image,
         command: runner_command(job),
         env: visible_env(agent, document),
-        labels: labels(job, id),
+        labels: label::of_job(job, id),
         user: None,
         rights: rights(agent.docker_mode),
         runtime: agent.runtime.clone(),
@@ -161,16 +147,6 @@ fn visible_env(agent: &AgentConfig, document: &JobDocument) -> BTreeMap<String, 
     ];
     let of_job = VISIBLE.into_iter().filter_map(|name| Some((name, document.get(name)?.expose())));
     own.into_iter().chain(of_job).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-fn labels(job: &Job, id: CoordinatorId) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (label::COORDINATOR.to_owned(), id.to_string()),
-        (label::JOB.to_owned(), job.job_id.to_string()),
-        (label::TICKET.to_owned(), job.ticket_id.to_string()),
-        (label::PROJECT.to_owned(), job.project_id.to_string()),
-        (label::KIND.to_owned(), job.kind.name().to_owned()),
-    ])
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use super::LaunchError;
 use super::gateway::{Gateway, gateway_name, network_name};
-use super::spec::{Surroundings, label};
+use super::label;
+use super::spec::Surroundings;
 use crate::config::{AgentConfig, JobNetwork};
 use crate::context::Context;
 use crate::engine::{

@@ -56,7 +56,8 @@ async fn a_record_of_a_newer_version_is_set_aside_and_what_is_known_of_it_is_use
     let ledger = Ledger::open(dir.path()).unwrap();
     let lease = Some(Lease { claim_id: ClaimId::random(), lease_sec: 90 });
     let container = Some(ContainerRef::of(JobId::random()));
-    let newer = Record { version: VERSION + 1, lease, container, ..record() };
+    let gateway = Some(ContainerRef::named("gateway".to_owned()));
+    let newer = Record { version: VERSION + 1, lease, container, gateway, ..record() };
     ledger.write(&newer).await.unwrap();
     let found = ledger.load().unwrap();
     assert_eq!(found.set_aside.len(), 1);
@@ -112,4 +113,18 @@ async fn what_a_killed_writer_left_is_removed_and_nothing_else() {
     let ledger = Ledger::open(dir.path()).unwrap();
     assert!(!left.iter().any(|path| path.exists()));
     assert_eq!(ledger.load().unwrap().records, [record]);
+}
+
+#[tokio::test]
+async fn a_second_unreadable_record_of_a_job_is_set_aside_beside_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path()).unwrap();
+    let path = ledger.path_of(JobId::random());
+    let mut kept = Vec::new();
+    for text in ["the first", "the second"] {
+        fs::write(&path, text).unwrap();
+        kept.extend(ledger.load().unwrap().set_aside.into_iter().map(|(aside, _)| aside));
+    }
+    let texts: Vec<_> = kept.iter().map(|aside| fs::read_to_string(aside).unwrap()).collect();
+    assert_eq!(texts, ["the first", "the second"]);
 }

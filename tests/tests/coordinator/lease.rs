@@ -202,3 +202,28 @@ async fn a_keeper_that_is_killed_while_no_coordinator_runs_leaves_no_agent_eithe
     assert_eq!(proxy.reported(1).await, [format!("{}/fail", job.job_id)]);
     second.terminate().await;
 }
+
+#[tokio::test]
+async fn a_job_that_is_given_anew_while_its_earlier_life_ends_costs_no_attempt() {
+    let Some((mut scene, proxy)) = with_leases("pause").await else { return };
+    scene.home.set("MAX_CONCURRENT_AGENTS", "2");
+    let job = scene.add_job().await;
+    let (first, agent) = agent_on_host(&mut scene.home, job.job_id).await;
+    first.kill().await;
+    // Nothing tells of the claim any more: the app takes the job back, and gives it again.
+    for record in scene.home.records() {
+        std::fs::write(record, "no record").unwrap();
+    }
+    let mut second = scene.home.start();
+    second.wait_for_log("which is held under an earlier claim").await;
+    let (given, begun) = (proxy.claims().len(), Instant::now());
+    eventually("more than another lease", async || {
+        (proxy.claims().len() > given + 2 && begun.elapsed() > LEASE * 2).then_some(())
+    })
+    .await;
+    let held = scene.app.job(job.job_id).await;
+    assert_eq!((held.status.as_str(), held.attempt), ("running", 2));
+    release_process(agent);
+    assert_eq!(scene.app.ended(job.job_id).await.status, "completed");
+    second.terminate().await;
+}

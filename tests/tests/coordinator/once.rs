@@ -56,3 +56,16 @@ async fn once_takes_no_job_while_the_engine_is_away_and_ends_when_it_is_told_to(
     assert_eq!(scene.app.job(job.job_id).await.status, "pending");
     once.terminate().await;
 }
+
+#[tokio::test]
+async fn a_proxys_404_to_a_claim_is_no_want_of_jobs() {
+    let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
+    let proxy = scene.through_proxy().await;
+    proxy.refuse("/jobs/start", 404, 2);
+    scene.home.set("PROJECT_IDS", &scene.project.to_string());
+    let job = scene.add_job().await;
+    let (code, log) = scene.home.run_once().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(scene.app.job(job.job_id).await.status, "completed", "{log}");
+    assert!(!log.contains("does not know this project"), "{log}");
+}

@@ -244,6 +244,27 @@ async fn another_engine_gives_up_no_job_and_gets_none() {
 }
 
 #[tokio::test]
+async fn a_cancel_ends_a_job_whose_engine_was_replaced_for_good() {
+    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    scene.home.set("STOP_GRACE", "0.2");
+    let job = scene.add_job().await;
+    let first = scene.home.start();
+    scene.engine.pausing(job.job_id).await;
+    first.kill().await;
+    fs::write(scene.home.state_dir().join("engine-id"), "another\n").unwrap();
+    scene.engine.remove(job.job_id).await;
+
+    let mut second = scene.home.start();
+    second.wait_for_log("waiting for the engine").await;
+    scene.app.cancel(&job).await;
+    assert_eq!(scene.app.ended(job.job_id).await.status, "cancelled");
+    // The engine that is there now takes the next one.
+    let next = scene.add_job().await.job_id;
+    scene.engine.pausing(next).await;
+    second.terminate().await;
+}
+
+#[tokio::test]
 async fn a_record_that_nobody_carries_out_strands_no_job() {
     let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
     let mut coordinator = scene.home.start();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use api_client::JobId;
 use integration_tests::harness::{AppProxy, Home, Job, Starts, eventually};
+use serde_json::Value;
 
 use crate::scene::Scene;
 
@@ -157,5 +158,32 @@ async fn a_record_that_was_damaged_between_two_lives_costs_no_outcome() {
         (scene.containers().await == 0).then_some(())
     })
     .await;
+    second.terminate().await;
+}
+
+#[tokio::test]
+async fn a_job_whose_record_was_damaged_stays_ours_by_the_labels_of_its_container() {
+    let Some(mut scene) = Scene::with_app(&["--lease-sec", "2"], "pause").await else { return };
+    let proxy = scene.through_proxy().await;
+    let job = scene.add_job().await;
+    let first = scene.home.start();
+    scene.engine.pausing(job.job_id).await;
+    let claim = proxy.claims()[0].request.clone();
+    let claim: Value = serde_json::from_slice(&claim).unwrap();
+    first.kill().await;
+    for record in scene.home.records() {
+        std::fs::write(record, "no record").unwrap();
+    }
+    let (second, renewed) = (scene.home.start(), proxy.exchanges("/heartbeat").len());
+    eventually("its lease to be kept", async || {
+        (proxy.exchanges("/heartbeat").len() >= renewed + 5).then_some(())
+    })
+    .await;
+    scene.engine.release(job.job_id).await;
+    let ended = scene.app.ended(job.job_id).await;
+    assert_eq!((ended.status.as_str(), ended.attempt), ("completed", 1));
+    let report = &proxy.exchanges("/jobs/").into_iter().find(|it| it.path.ends_with("/complete"));
+    let report: Value = serde_json::from_slice(&report.as_ref().unwrap().request).unwrap();
+    assert_eq!(report["claim_id"], claim["claim_id"]);
     second.terminate().await;
 }

@@ -308,6 +308,27 @@ async fn a_model_that_is_not_listed_is_refused_by_its_name() {
 }
 
 #[tokio::test]
+async fn a_list_of_models_is_had_where_only_some_may_be_asked() {
+    let provider = Upstream::new().await;
+    let gateway = gateway_of(ModelGatewayConfig {
+        upstream: provider.url("/v1"),
+        key: Secret::from(KEY),
+        fallback: None,
+        models: Some(vec!["small".to_owned()]),
+        placeholder: Secret::from(PLACEHOLDER),
+        budget: Budget::default(),
+    })
+    .await;
+    let client = api_client::http::http_client("test").no_proxy().build().unwrap();
+    let url = format!("http://{}/v1/models", gateway.address());
+    let list = client.get(url).bearer_auth(PLACEHOLDER).send();
+    let asked = async { provider.next().await.answer(200, "{}").await };
+    let (answer, ()) = tokio::join!(list, asked);
+    assert_eq!(answer.unwrap().status(), 200);
+    drop(gateway.shutdown().await);
+}
+
+#[tokio::test]
 async fn a_call_that_is_left_counts_what_it_allowed() {
     let provider = Upstream::new().await;
     let gateway = gateway(provider.url("/v1"), Budget::default()).await;

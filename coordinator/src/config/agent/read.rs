@@ -1,6 +1,7 @@
 //! How the settings of an agent's container are written.
 
-use std::num::{NonZeroU32, NonZeroU64};
+use std::net::Ipv6Addr;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 
 use super::{
     AgentConfig, CacheScope, ContainerLimits, DockerMode, DoodUse, Egress, EgressPolicy,
@@ -140,13 +141,15 @@ fn hosts(text: &str) -> Result<Vec<String>, Allowed> {
         .map(|host| {
             let place = host.strip_suffix("=private").unwrap_or(host);
             let (name, port) = match place.rsplit_once(':') {
-                Some((name, port)) if !name.contains(':') => (name, Some(port)),
+                Some((name, port))
+                    if place.parse::<Ipv6Addr>().is_err() && !port.ends_with(']') =>
+                {
+                    (name, Some(port))
+                }
                 _ => (place, None),
             };
-            let plain = |c: char| c.is_ascii_alphanumeric() || "._-:[]".contains(c);
-            let good = name.chars().all(plain)
-                && name.chars().any(|c| c.is_ascii_alphanumeric())
-                && port.is_none_or(|port| port.parse::<u16>().is_ok());
+            let good = is_host(name.strip_prefix('.').unwrap_or(name))
+                && port.is_none_or(|port| port.parse::<NonZeroU16>().is_ok());
             good.then(|| host.to_ascii_lowercase()).ok_or_else(|| {
                 format!(
                     "host names separated by commas (name, name:port, .name, name=private); \
@@ -155,6 +158,26 @@ fn hosts(text: &str) -> Result<Vec<String>, Allowed> {
             })
         })
         .collect()
+}
+
+/// Whether the gateway takes it for a host: a name of the DNS, or an address.
+fn is_host(text: &str) -> bool {
+    const NAME_MAX: usize = 253;
+    const LABEL_MAX: usize = 63;
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return true;
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    let is_label = |label: &str| (1..=LABEL_MAX).contains(&label.len()) && label.chars().all(plain);
+    match url::Host::parse(text) {
+        Ok(url::Host::Domain(name)) => {
+            let name = text.is_ascii().then_some(name).unwrap_or_default();
+            let name = name.strip_suffix('.').unwrap_or(&name);
+            name.len() <= NAME_MAX && !text.contains('%') && name.split('.').all(is_label)
+        }
+        Ok(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => true,
+        Err(_) => false,
+    }
 }
 
 /// A number of bytes, or a number with a unit of 1024, as the engine's own client takes it.
@@ -222,9 +245,25 @@ mod tests {
     fn hosts_are_names_with_or_without_a_port() {
         let read = hosts("API.example.com, .internal:8443=private,10.0.0.1").unwrap();
         assert_eq!(read, ["api.example.com", ".internal:8443=private", "10.0.0.1"]);
-        for text in ["a=b", "https://a.example", "a b", "a:99999", ".", "*.example", "a/b"] {
+        let long = format!("{}.example", "a".repeat(64));
+        for text in [
+            "a=b",
+            "https://a.example",
+            "a b",
+            "a:99999",
+            "a:0",
+            ".",
+            "*.example",
+            "a/b",
+            "a..b",
+            "[::1",
+            "a%2eb",
+            "b\u{fc}cher.example",
+            &long,
+        ] {
             assert!(hosts(text).is_err(), "{text}");
         }
+        assert_eq!(hosts("[::1]:443, fe80::1").unwrap(), ["[::1]:443", "fe80::1"]);
     }
 
     #[test]
