@@ -169,11 +169,14 @@ fn is_host(text: &str) -> bool {
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     let is_label = |label: &str| (1..=LABEL_MAX).contains(&label.len()) && label.chars().all(plain);
+    // Names in ASCII alone, and without the escapes that the parser would undo.
+    if !text.is_ascii() || text.contains('%') {
+        return false;
+    }
     match url::Host::parse(text) {
         Ok(url::Host::Domain(name)) => {
-            let name = text.is_ascii().then_some(name).unwrap_or_default();
             let name = name.strip_suffix('.').unwrap_or(&name);
-            name.len() <= NAME_MAX && !text.contains('%') && name.split('.').all(is_label)
+            name.len() <= NAME_MAX && name.split('.').all(is_label)
         }
         Ok(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => true,
         Err(_) => false,
