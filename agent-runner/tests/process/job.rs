@@ -56,18 +56,28 @@ impl Job {
                 .env("WORKER_MODE", "claude-code")
                 .env("WORKER_API_KEY", "sk-topsecret-of-the-model");
         }
-        let mut process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(File::create(folder.path().join(LOG)).unwrap())
-            .spawn()
-            .unwrap();
-        fs::write(folder.path().join("first"), format!("{}\n", process.id())).unwrap();
-        let mut stdin = process.stdin.take().unwrap();
-        stdin.write_all(document.unwrap_or_default().as_bytes()).unwrap();
-        drop(stdin);
-        let stdout = BufReader::new(process.stdout.take().unwrap());
+        let (process, stdout) = spawn(&mut command, folder.path(), document.unwrap_or_default());
         Self { folder, process, stdout }
+    }
+
+    /// The same once more, in the same folder, by a document.
+    pub(crate) fn start_again(&mut self, document: &str) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
+        command
+            .env_clear()
+            .env("PATH", format!("{}:/usr/bin:/bin", self.folder.path().display()))
+            .env("TMPDIR", self.folder.path())
+            .env("TERARCHITECT_JOB_DOCUMENT", "stdin");
+        (self.process, self.stdout) = spawn(&mut command, self.folder.path(), document);
+    }
+
+    /// Ends it as the end of its machine would: the inner process first, which would tidy up otherwise.
+    pub(crate) fn kill(&mut self) {
+        let outer = self.process.id().cast_signed();
+        for pid in below(outer).into_iter().chain([outer]) {
+            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        self.process.wait().unwrap();
     }
 
     pub(crate) fn first_line(&mut self) -> String {
@@ -109,6 +119,44 @@ impl Job {
         assert!(took < STOP_LIMIT, "{took:?}: {}", ended.1);
         ended
     }
+}
+
+/// Starts it, and gives it the document.
+fn spawn(command: &mut Command, folder: &Path, document: &str) -> (Child, BufReader<ChildStdout>) {
+    let mut process = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(File::create(folder.join(LOG)).unwrap())
+        .spawn()
+        .unwrap();
+    fs::write(folder.join("first"), format!("{}\n", process.id())).unwrap();
+    let mut stdin = process.stdin.take().unwrap();
+    stdin.write_all(document.as_bytes()).unwrap();
+    drop(stdin);
+    let stdout = BufReader::new(process.stdout.take().unwrap());
+    (process, stdout)
+}
+
+/// Every process below this one, its children first.
+fn below(root: i32) -> Vec<i32> {
+    let parent = |pid: i32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+        line.trim().parse::<i32>().ok()
+    };
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let all: Vec<(i32, i32)> = entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Some((pid, parent(pid)?)))
+        .collect();
+    let mut found = vec![root];
+    let mut next = 0;
+    while next < found.len() {
+        let of = found[next];
+        found.extend(all.iter().filter(|(_, parent)| *parent == of).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found.split_off(1)
 }
 
 /// Writes a shell script that finds `folder` as `$HERE`.

@@ -4,7 +4,9 @@
 
 mod checks;
 mod doctor;
+mod faults;
 mod job;
+mod killed;
 mod lease;
 mod outcome;
 mod publishing;

@@ -146,3 +146,31 @@ fn a_base_that_moved_is_told_of_and_merged_where_that_is_wanted() {
         assert!(open.body["body"].as_str().unwrap().contains("`main` moved from "), "{open:?}");
     }
 }
+
+#[test]
+fn a_later_run_continues_what_was_saved_and_leaves_one_branch() {
+    let claude = "if [ -e half ]; then echo new > new; else echo half > half; kill -9 $$; fi";
+    let mut scene = Scene::of(Plan { claude, ..Plan::default() }, |_, _| Answer::Usual);
+    let (ended, log) = scene.job.end();
+    assert_eq!(ended, code(AgentExit::WorkerFailed), "{log}");
+    saved(&scene, "half");
+    let (ended, log) = scene.run_again();
+    assert_eq!(ended, code(AgentExit::Delivered), "{log}");
+    let files = scene.git(&["ls-tree", "--name-only", &scene.pushed().unwrap()]);
+    assert_eq!(files, "README\nhalf\nnew");
+    assert_eq!(scene.branches(), ["ticket"]);
+    let outcome = scene.outcome();
+    assert_eq!((outcome.verdict, outcome.rescue), (Verdict::Delivered, None));
+}
+
+#[test]
+fn work_that_fails_twice_is_saved_on_one_branch() {
+    let claude = "if [ -e half ]; then echo more > more; else echo half > half; fi; kill -9 $$";
+    let mut scene = Scene::of(Plan { claude, ..Plan::default() }, |_, _| Answer::Usual);
+    scene.job.end();
+    let first = saved(&scene, "half").rescue.unwrap().commit;
+    let (ended, log) = scene.run_again();
+    assert_eq!(ended, code(AgentExit::WorkerFailed), "{log}");
+    let second = saved(&scene, "more").rescue.unwrap().commit;
+    assert_eq!(scene.git(&["rev-parse", &format!("{second}^")]), first);
+}

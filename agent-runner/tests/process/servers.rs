@@ -35,6 +35,12 @@ pub(crate) struct Request {
 pub(crate) enum Answer {
     /// This status, with an error in the body.
     Refusal(u16),
+    /// What was asked is done, and this is answered all the same.
+    Done(u16),
+    /// No answer: the connection is closed.
+    Gone,
+    /// What was asked is done, and the connection is closed.
+    DoneAndGone,
     /// What is usual.
     Usual,
 }
@@ -43,6 +49,8 @@ pub(crate) enum Answer {
 pub(crate) struct Scene {
     pub(crate) job: Job,
     requests: Arc<Mutex<Vec<Request>>>,
+    opened: Arc<Mutex<Vec<Value>>>,
+    document: String,
 }
 
 /// What is special about a job.
@@ -76,6 +84,8 @@ struct Servers {
     /// Answers a request, of which so many of the same kind came before.
     answers: Box<Answers>,
     requests: Arc<Mutex<Vec<Request>>>,
+    /// The pull requests that were opened, as they were asked for.
+    opened: Arc<Mutex<Vec<Value>>>,
     origin: PathBuf,
 }
 
@@ -107,9 +117,11 @@ impl Scene {
         let document = document.to_string();
         let job = turn::start_by(program, folder, plan.claude, plan.on_git, Some(&document));
         let requests = Arc::new(Mutex::new(Vec::new()));
+        let opened = Arc::new(Mutex::new(Vec::new()));
         let servers = Arc::new(Servers {
             answers: Box::new(answers),
             requests: Arc::clone(&requests),
+            opened: Arc::clone(&opened),
             origin: job.folder.path().join("origin"),
         });
         thread::spawn(move || {
@@ -118,7 +130,18 @@ impl Scene {
                 thread::spawn(move || servers.serve(stream));
             }
         });
-        Self { job, requests }
+        Self { job, requests, opened, document }
+    }
+
+    /// Another run of the same job, once the one before is over.
+    pub(crate) fn run_again(&mut self) -> (Option<i32>, String) {
+        self.job.start_again(&self.document);
+        self.job.end()
+    }
+
+    /// How many pull requests were opened.
+    pub(crate) fn pull_requests(&self) -> usize {
+        self.opened.lock().unwrap().len()
     }
 
     /// The requests so far, the log's and those about cancelling left out.
@@ -173,6 +196,11 @@ impl Scene {
         names.map(|name| name.replace(&branch, "ticket")).collect()
     }
 
+    /// Waits for a request of this kind, of the log's as well.
+    pub(crate) fn came(&self, like: fn(&Request) -> bool) {
+        eventually(|| self.requests.lock().unwrap().iter().any(like).then_some(()));
+    }
+
     /// Waits for a request.
     pub(crate) fn asked(&self, what: &str) {
         eventually(|| self.course().contains(&what).then_some(()));
@@ -198,16 +226,27 @@ impl Servers {
             all.push(request.clone());
             all.iter().filter(|earlier| earlier.what == request.what).count() - 1
         };
+        let refused = |status| (status, json!({"error": "no", "message": "no"}));
         let (status, body) = match (self.answers)(&request, before) {
-            Answer::Refusal(status) => (status, json!({"error": "no", "message": "no"})),
+            Answer::Refusal(status) => refused(status),
             Answer::Usual => self.usual(&request),
+            Answer::Done(status) => {
+                self.usual(&request);
+                refused(status)
+            }
+            Answer::Gone => return,
+            Answer::DoneAndGone => {
+                self.usual(&request);
+                return;
+            }
         };
         let body = body.to_string();
+        let retry = if status == 429 { "retry-after: 1\r\n" } else { "" };
         // A run that was cancelled does not wait for it.
         let _gone = write!(
             stream.get_mut(),
             "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nconnection: close\r\n\
-             content-length: {}\r\n\r\n{body}",
+             {retry}content-length: {}\r\n\r\n{body}",
             body.len()
         );
     }
@@ -216,9 +255,14 @@ impl Servers {
         match request.what {
             "context" => (200, json!({"current_ticket": {"id": TICKET, "title": "Add it"}})),
             "flag" => (200, json!({"cancel_requested": false})),
-            "find" => (200, json!([])),
-            "open" => (201, pull(self.pushed().as_deref(), &request.body)),
-            "read" => (200, pull(self.pushed().as_deref(), &self.opened())),
+            "find" => {
+                let opened = self.opened.lock().unwrap();
+                let pushed = self.pushed();
+                let all = opened.iter().map(|body| pull(pushed.as_deref(), body));
+                (200, all.collect())
+            }
+            "open" => self.open(&request.body),
+            "read" | "update" => (200, pull(self.pushed().as_deref(), &self.opened())),
             _ => (200, json!({})),
         }
     }
@@ -227,11 +271,20 @@ impl Servers {
         pushed(&self.origin)
     }
 
+    /// Opens a pull request, unless the branch has one.
+    fn open(&self, body: &Value) -> (u16, Value) {
+        let mut opened = self.opened.lock().unwrap();
+        if !opened.is_empty() {
+            let why = "A pull request already exists for acme:it.";
+            return (422, json!({"message": "Validation Failed", "errors": [{"message": why}]}));
+        }
+        opened.push(body.clone());
+        (201, pull(self.pushed().as_deref(), body))
+    }
+
     /// The body of the request that opened the pull request.
     fn opened(&self) -> Value {
-        let all = self.requests.lock().unwrap();
-        let open = all.iter().find(|request| request.what == "open");
-        open.map(|request| request.body.clone()).unwrap_or_default()
+        self.opened.lock().unwrap().first().cloned().unwrap_or_default()
     }
 }
 
@@ -256,6 +309,7 @@ fn kind(line: &str) -> &'static str {
         "GET" if path.starts_with(&format!("{PULLS}?")) => "find",
         "POST" if path == PULLS => "open",
         "GET" if path == format!("{PULLS}/7") => "read",
+        "PATCH" if path == format!("{PULLS}/7") => "update",
         _ => panic!("an unexpected request: {line}"),
     }
 }
