@@ -35,8 +35,8 @@ const USER: &str = "1000:1000";
 const SYSCTLS: [(&str, &str); 2] =
     [("net.ipv4.ip_forward", "0"), ("net.ipv4.ip_unprivileged_port_start", "0")];
 
-/// The host whose REST API has a name of its own.
-const PUBLIC_FORGE: (&str, &str) = ("github.com", "api.github.com:443");
+/// The end of the names of GitHub's hosts, whose REST API has a name of its own: `api.` before theirs.
+const GITHUB: [&str; 2] = ["github.com", ".ghe.com"];
 
 /// What a worker's settings say of its model.
 const OF_MODEL: [&str; 9] = [
@@ -204,7 +204,9 @@ fn own_hosts(document: &JobDocument) -> Vec<String> {
         let Some(url) = url else { continue };
         if let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) {
             hosts.push(format!("{host}:{port}"));
-            hosts.extend((host == PUBLIC_FORGE.0).then(|| PUBLIC_FORGE.1.to_owned()));
+            let [public, enterprise] = GITHUB;
+            let apart = host == public || host.ends_with(enterprise);
+            hosts.extend(apart.then(|| format!("api.{host}:443")));
         }
     }
     if document.get(env::WORKER_LLM_URL).is_none() {

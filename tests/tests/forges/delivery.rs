@@ -62,3 +62,49 @@ async fn a_forge_that_is_taken_for_another_is_told_of() {
     assert!(log.contains("check REPO_URL, GITHUB_TOKEN and FORGE"), "{log}");
     scene.end().await;
 }
+
+/// A project file that wants all that a forge can refuse, and a check that passes once there is a file.
+const PROJECT: &str = r#"
+[pull_request]
+labels = ["agent", "unheard of"]
+reviewers = ["ann", "nobody"]
+
+[check]
+command = "test -e FIXED"
+turns = 0
+"#;
+
+async fn is_a_draft_until_the_checks_pass(kind: ForgeKind) {
+    let scene = Scene::new(kind, &[(".terarchitect.toml", PROJECT)]).await;
+    let failing = scene.run(&[]).await;
+    let (code, text) = log(&failing);
+    assert_eq!(code, Some(15), "{text}");
+    let pull = scene.pulls().remove(0);
+    assert!(pull.draft, "{pull:?}");
+    assert_eq!((pull.labels, pull.reviewers), (vec!["agent".to_owned()], vec!["ann".to_owned()]));
+    for unknown in ["unheard of", "nobody"] {
+        assert!(text.contains(unknown), "{text}");
+    }
+
+    scene.claude_does("touch FIXED");
+    let passing = scene.run(&[]).await;
+    assert_eq!(log(&passing).0, Some(0), "{}", log(&passing).1);
+    let pulls = scene.pulls();
+    assert_eq!((pulls.len(), pulls[0].draft), (1, false), "{pulls:?}");
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn failing_checks_make_a_draft_and_passing_ones_end_it_on_github() {
+    is_a_draft_until_the_checks_pass(ForgeKind::GitHub).await;
+}
+
+#[tokio::test]
+async fn failing_checks_make_a_draft_and_passing_ones_end_it_on_gitea() {
+    is_a_draft_until_the_checks_pass(ForgeKind::Gitea).await;
+}
+
+#[tokio::test]
+async fn failing_checks_make_a_draft_and_passing_ones_end_it_on_gitlab() {
+    is_a_draft_until_the_checks_pass(ForgeKind::GitLab).await;
+}

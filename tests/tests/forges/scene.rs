@@ -17,6 +17,7 @@ const TOKEN: &str = "the-token-of-the-forge";
 const CLAUDE: &str = r#"#!/bin/sh
 cat > /dev/null
 echo hello >> HELLO.md
+. "$(dirname "$0")/more"
 printf '%s\n' '{"type":"assistant","message":{"content":[{"type":"text","text":"All done.\n\n/merge"}]}}'
 printf '%s\n' '{"type":"result","subtype":"success","is_error":false,"result":"All done."}'
 "#;
@@ -61,6 +62,7 @@ impl Scene {
         assert!(made.unwrap().success());
         scene.forge.create_repo(&scene.repo, RepoSource::From(&seed)).await.unwrap();
         fs::create_dir(scene.path("bin")).unwrap();
+        scene.claude_does(":");
         let claude = scene.path("bin/claude");
         fs::write(&claude, CLAUDE).unwrap();
         fs::set_permissions(&claude, Permissions::from_mode(0o755)).unwrap();
@@ -85,6 +87,11 @@ impl Scene {
             .envs(settings.iter().copied())
             .kill_on_drop(true);
         command.output().await.unwrap()
+    }
+
+    /// What `claude` does beside adding a line.
+    pub(crate) fn claude_does(&self, script: &str) {
+        fs::write(self.path("bin/more"), script).unwrap();
     }
 
     pub(crate) fn pulls(&self) -> Vec<PullRequest> {
