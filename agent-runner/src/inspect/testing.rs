@@ -31,7 +31,7 @@ pub(super) fn checked_token(prefix: &str) -> String {
     format!("{prefix}{text}{}", String::from_utf8_lossy(&sum))
 }
 
-/// A repository in memory of a folder: commits are made of whole trees.
+/// A repository in a folder of its own: commits are made of whole trees.
 pub(super) struct Repo {
     _folder: tempfile::TempDir,
     pub(super) git: Repository,
@@ -41,6 +41,11 @@ impl Repo {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let git = Repository::init_bare(folder.path()).unwrap();
+        Self::of(folder, git)
+    }
+
+    /// One that is there, below a folder that goes with it.
+    pub(super) fn of(folder: tempfile::TempDir, git: Repository) -> Self {
         Self { _folder: folder, git }
     }
 

@@ -162,6 +162,25 @@ fn what_blocks_comes_first() {
 }
 
 #[test]
+fn history_that_was_not_fetched_is_not_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let git = |arguments: &[&str]| crate::git::testing::run(folder.path(), arguments);
+    git(&["init", "-q", "-b", "main", "origin"]);
+    for count in ["one", "two", "three"] {
+        git(&["-C", "origin", "commit", "-q", "--allow-empty", "-m", count]);
+    }
+    let url = format!("file://{}", folder.path().join("origin").display());
+    git(&["clone", "-q", "--depth", "1", &url, "clone"]);
+    let clone = Repository::open(folder.path().join("clone")).unwrap();
+    let repo = Repo::of(folder, clone);
+    let base = repo.git.head().unwrap().target().unwrap().into();
+    let text = format!("{KNOWN}\n");
+    let tip = repo.commit(&[base], &[("a", text.as_bytes())]);
+    let found = repo.inspect(&policy(), base, tip);
+    assert_eq!(places(&found), one(FindingKind::Secret, "a", Some(1)));
+}
+
+#[test]
 fn ten_thousand_changed_lines_take_less_than_a_second() {
     let repo = Repo::new();
     let line = "    let value = compute(first, second).map_err(|source| Error::Of { source })?;\n";

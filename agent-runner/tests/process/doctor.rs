@@ -1,4 +1,4 @@
-//! `agent-runner doctor` with scripts as coding CLIs. `tests/tests/image` has it examine the real ones.
+//! `agent-runner doctor` with scripts as coding CLIs. `tests/run` has it examine the real ones.
 
 use std::path::Path;
 use std::process::{Command, Output};

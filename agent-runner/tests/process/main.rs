@@ -5,6 +5,7 @@
 mod checks;
 mod doctor;
 mod faults;
+mod inspection;
 mod job;
 mod killed;
 mod lease;

@@ -319,7 +319,7 @@ async fn a_list_of_models_is_had_where_only_some_may_be_asked() {
         budget: Budget::default(),
     })
     .await;
-    let client = api_client::http::http_client("test").no_proxy().build().unwrap();
+    let client = http::http_client("test").no_proxy().build().unwrap();
     let url = format!("http://{}/v1/models", gateway.address());
     let list = client.get(url).bearer_auth(PLACEHOLDER).send();
     let asked = async { provider.next().await.answer(200, "{}").await };
