@@ -182,8 +182,9 @@ impl Worker {
     /// Its version, as it says itself within some seconds. The answer may be waited for while a turn goes on.
     pub(crate) fn version(&self) -> impl Future<Output = Option<String>> + Send + use<> {
         let program = find_program(self.adapter.program().as_ref(), &self.environment);
-        let (environment, user) = (self.environment.clone(), self.user.clone());
-        async move { Question { program: program.ok()?, environment, user }.ask().await }
+        let (environment, home, user) =
+            (self.environment.clone(), self.home.clone(), self.user.clone());
+        async move { Question { program: program.ok()?, environment, home, user }.ask().await }
     }
 
     /// Gives it a prompt and waits for the end of the turn; a later turn continues the session.

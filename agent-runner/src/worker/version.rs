@@ -1,7 +1,7 @@
 //! The version of a coding CLI, as it says itself.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -13,12 +13,13 @@ use crate::user::WorkerUser;
 /// How long a CLI may take to say it: some are programs of Node or Python.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// How it is asked for. It has a folder of nobody's as its own, so that it may be asked while a turn goes
-/// on, and no part of that turn is its own.
+/// How it is asked for: in the worker's home, and as no part of a turn, so that it may be asked while one
+/// goes on.
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) program: PathBuf,
     pub(super) environment: Environment,
+    pub(super) home: PathBuf,
     pub(super) user: Option<WorkerUser>,
 }
 
@@ -34,7 +35,7 @@ impl Question {
             .arg("--version")
             .env_clear()
             .envs(environment)
-            .current_dir(Path::new("/"))
+            .current_dir(&self.home)
             .stdin(Stdio::null())
             .kill_on_drop(true);
         let output = tokio::time::timeout(LIMIT, command.output()).await.ok()?.ok()?;
