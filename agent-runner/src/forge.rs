@@ -17,6 +17,7 @@ mod probe;
 mod propose;
 mod pull_request;
 mod review;
+mod template;
 #[cfg(test)]
 mod testing;
 
@@ -25,6 +26,7 @@ pub(crate) use self::error::ForgeError;
 pub(crate) use self::kind::ForgeKind;
 pub(crate) use self::propose::{open_or_keep, open_or_update};
 pub(crate) use self::pull_request::{PullRequest, PullRequestDraft, PullRequestState, Readiness};
+pub(crate) use self::template::template;
 
 use crate::git::BranchName;
 

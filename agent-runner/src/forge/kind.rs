@@ -43,8 +43,7 @@ impl ForgeKind {
 
     /// Where a repository keeps the text that its pull requests begin with; the first that is there
     /// counts.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the pull request's body"))]
-    pub(crate) const fn template_paths(self) -> &'static [&'static str] {
+    pub(super) const fn template_paths(self) -> &'static [&'static str] {
         match self {
             Self::GitHub => &[
                 ".github/PULL_REQUEST_TEMPLATE.md",

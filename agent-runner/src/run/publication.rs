@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use api_client::error_chain;
 use api_client::outcome::{Finding, PullRequestFacts};
 
 use super::job::Job;
@@ -221,7 +222,10 @@ impl Job {
     ) -> Result<PullRequest, RunError> {
         let _phase = self.course.phase(Phase::PullRequest);
         let brief = self.course.brief();
-        let body = self.assignment.pull_request_body(answer, work.stat, &brief);
+        let mut body = self.assignment.pull_request_body(answer, work.stat, &brief);
+        if let Some(template) = self.template(checkout) {
+            body = format!("{body}\n---\n\n{template}\n");
+        }
         let draft = PullRequestDraft {
             title: self.title(),
             body: self.redacted(&body),
@@ -255,6 +259,20 @@ impl Job {
             });
         });
         Ok(request)
+    }
+
+    /// What the repository wants its pull requests to say.
+    fn template(&self, checkout: &Checkout) -> Option<String> {
+        if !self.project.pull_request.template {
+            return None;
+        }
+        let repository = checkout.shadow().open();
+        let repository = repository.map_err(|error| tracing::warn!("{}", error_chain(&error)));
+        let found = forge::template(self.forge.kind(), &repository.ok()?, checkout.base_commit());
+        found.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the template for pull requests cannot be read");
+            None
+        })
     }
 
     fn readiness(&self, checked: &Checked) -> Readiness {

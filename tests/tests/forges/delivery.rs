@@ -75,12 +75,19 @@ turns = 0
 "#;
 
 async fn is_a_draft_until_the_checks_pass(kind: ForgeKind) {
-    let scene = Scene::new(kind, &[(".terarchitect.toml", PROJECT)]).await;
+    let template = match kind {
+        ForgeKind::GitHub => ".github/PULL_REQUEST_TEMPLATE.md",
+        ForgeKind::Gitea => ".gitea/PULL_REQUEST_TEMPLATE.md",
+        ForgeKind::GitLab => ".gitlab/merge_request_templates/Default.md",
+    };
+    let files = [(".terarchitect.toml", PROJECT), (template, "- [ ] read by a person\n")];
+    let scene = Scene::new(kind, &files).await;
     let failing = scene.run(&[]).await;
     let (code, text) = log(&failing);
     assert_eq!(code, Some(15), "{text}");
     let pull = scene.pulls().remove(0);
     assert!(pull.draft, "{pull:?}");
+    assert!(pull.body.as_deref().unwrap().contains("- [ ] read by a person"), "{pull:?}");
     assert_eq!((pull.labels, pull.reviewers), (vec!["agent".to_owned()], vec!["ann".to_owned()]));
     for unknown in ["unheard of", "nobody"] {
         assert!(text.contains(unknown), "{text}");
