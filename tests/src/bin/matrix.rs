@@ -24,6 +24,9 @@ struct Arguments {
     /// These endings alone.
     #[arg(long, value_enum, value_delimiter = ',')]
     end: Vec<TurnEnd>,
+    /// This image as it is, in the place of the packaged one with the agent under test.
+    #[arg(long)]
+    image: Option<String>,
     /// How many cases run at once.
     #[arg(long, default_value_t = 3)]
     at_once: usize,
@@ -39,7 +42,13 @@ struct Arguments {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let Some(engine) = Engine::or_skip().await else { return ExitCode::SUCCESS };
-    let Some(image) = cli_image(&engine).await else { return ExitCode::FAILURE };
+    let image = match &arguments.image {
+        Some(image) => image,
+        None => match cli_image(&engine).await {
+            Some(image) => image,
+            None => return ExitCode::FAILURE,
+        },
+    };
     let cases = cases(&arguments);
     let stage = Stage::set(&engine, image, &arguments.logs).await;
     let playing = cases.iter().map(async |case| {
