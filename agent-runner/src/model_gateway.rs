@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-pub(crate) use self::budget::{Budget, Exhausted, Pricing, Totals};
+pub(crate) use self::budget::{Budget, Exhausted, Failing, Pricing, Totals};
 pub(crate) use self::usd::Usd;
 
 use self::budget::Ledger;

@@ -104,6 +104,17 @@ pub(crate) struct Totals {
     pub(crate) exhausted: Option<Exhausted>,
     /// How long the provider wants to be left alone, by its last answer.
     pub(crate) retry_after: Option<Duration>,
+    /// What the last call came to, where that was no answer of the model.
+    pub(crate) failing: Option<Failing>,
+}
+
+/// A call that brought no answer of the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failing {
+    /// The provider's status, where it gave one.
+    pub(crate) status: Option<u64>,
+    /// The same for people.
+    pub(crate) why: String,
 }
 
 impl Totals {
@@ -116,6 +127,7 @@ impl Totals {
             cost,
             exhausted: self.exhausted.clone(),
             retry_after: self.retry_after,
+            failing: self.failing.clone(),
         }
     }
 }
@@ -279,6 +291,11 @@ impl Ledger {
     /// Notes for how long the provider wants to be left alone.
     pub(super) fn note_wait(&self, wait: Option<Duration>) {
         self.lock().retry_after = wait;
+    }
+
+    /// Notes what the last call came to.
+    pub(super) fn note_end(&self, failing: Option<Failing>) {
+        self.lock().failing = failing;
     }
 
     /// All calls so far.

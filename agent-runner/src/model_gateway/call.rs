@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::budget::{Exhausted, Ledger, Standing, Tokens};
+use super::budget::{Exhausted, Failing, Ledger, Standing, Tokens};
 use super::provider::Role;
 use super::refusal::Refusal;
 use super::request::Outgoing;
@@ -151,6 +151,23 @@ impl Call {
         self.end = End::Refused(refusal.message.clone());
     }
 
+    /// What it came to, where that was no answer.
+    fn failing(&self) -> Option<Failing> {
+        let refused = self.status.filter(|status| !status.is_success());
+        match (&self.end, refused) {
+            (End::Refused(why), _) => Some(Failing { status: None, why: why.clone() }),
+            (_, Some(status)) => Some(Failing {
+                status: Some(status.as_u16().into()),
+                why: format!("the model endpoint answers {status}"),
+            }),
+            (End::BrokeOff, None) => {
+                let why = "the model endpoint breaks off in the middle of its answers".to_owned();
+                Some(Failing { status: None, why })
+            }
+            (End::Left | End::Whole, None) => None,
+        }
+    }
+
     fn enter(&mut self, now: Tokens) -> Standing {
         let standing = self.ledger.revise(self.entered, now);
         self.entered = now;
@@ -164,6 +181,9 @@ impl Drop for Call {
         let unheard = self.entered.output == 0 && self.entered.input > 0;
         if self.end == End::Left && unheard && self.route.generates() {
             self.enter(Tokens { output: self.answer, ..self.entered });
+        }
+        if self.route.generates() {
+            self.ledger.note_end(self.failing());
         }
         let Tokens { input, cached, output } = self.entered;
         let cost = self.ledger.cost(self.entered).map(tracing::field::display);
@@ -202,9 +222,7 @@ mod tests {
     use super::super::budget::Budget;
     use super::*;
 
-    #[test]
-    fn what_was_said_once_does_not_become_less() {
-        let ledger = Arc::new(Ledger::new(Budget::default()));
+    fn call(ledger: &Arc<Ledger>) -> Call {
         let route = Route::of("", &Method::POST, "/v1/messages").unwrap();
         let outgoing = Outgoing {
             model: "m".to_owned(),
@@ -214,7 +232,31 @@ mod tests {
             added_usage: false,
         };
         let turn = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let mut call = Call::begin(&ledger, route, &outgoing, turn).unwrap();
+        Call::begin(ledger, route, &outgoing, turn).unwrap()
+    }
+
+    #[test]
+    fn what_the_last_call_came_to_is_known_where_it_was_no_answer() {
+        let ledger = Arc::new(Ledger::new(Budget::default()));
+        let ended = |end: End, status: Option<StatusCode>| {
+            let mut call = call(&ledger);
+            (call.end, call.status) = (end, status);
+            drop(call);
+            ledger.totals().failing
+        };
+        let limited = ended(End::Whole, Some(StatusCode::TOO_MANY_REQUESTS)).unwrap();
+        assert_eq!(limited.status, Some(429));
+        let unreachable = ended(End::Refused("nobody listens there".to_owned()), None).unwrap();
+        assert_eq!((unreachable.status, unreachable.why.as_str()), (None, "nobody listens there"));
+        assert!(ended(End::BrokeOff, Some(StatusCode::OK)).is_some());
+        assert_eq!(ended(End::Left, None), None, "it may have been about to answer");
+        assert_eq!(ended(End::Whole, Some(StatusCode::OK)), None);
+    }
+
+    #[test]
+    fn what_was_said_once_does_not_become_less() {
+        let ledger = Arc::new(Ledger::new(Budget::default()));
+        let mut call = call(&ledger);
         let said = |input, cached, output, written| Reading {
             model: None,
             input,

@@ -11,7 +11,7 @@ use super::event::{Event, Usage};
 use super::process::{Finished, Limits, Next, Stop};
 use crate::bounded::{HeadTail, bounded};
 use crate::logging::PROGRESS;
-use crate::model_gateway::Totals;
+use crate::model_gateway::{Failing, Totals};
 use crate::redaction::Redaction;
 
 /// The target of what the CLI does, in the log.
@@ -62,9 +62,17 @@ pub(crate) struct TurnReport {
 }
 
 impl TurnReport {
-    /// The turn with what its model's gateway says of it: a budget that is used up is why it ended.
+    /// The turn with what its model's gateway says of it: a budget that is used up is why it ended, and a
+    /// model that gives no answer is why a CLI was silent, which tries again without a word.
     pub(crate) fn after(self, calls: Totals) -> Self {
-        let ending = calls.exhausted.clone().map_or(self.ending, Ending::BudgetExhausted);
+        let silent = matches!(self.ending, Ending::Stalled(_) | Ending::TimedOut(_));
+        let ending = match (calls.exhausted.clone(), calls.failing.clone()) {
+            (Some(exhausted), _) => Ending::BudgetExhausted(exhausted),
+            (None, Some(Failing { status, why })) if silent => {
+                Ending::of_error(status, format!("{why}; {}", self.ending))
+            }
+            (None, _) => self.ending,
+        };
         Self { ending: ending.with_reset(calls.retry_after), calls, ..self }
     }
 }

@@ -13,6 +13,7 @@ use super::event::Event;
 use super::listener::Heard;
 use super::process::{Finished, Next, Stop};
 use super::*;
+use crate::model_gateway::{Failing, Totals};
 use crate::settings::{ChatModel, CliPrices, OwnModel};
 
 const LIMITS: Limits = Limits { turn: Duration::from_secs(1), stall: Duration::from_secs(1) };
@@ -87,6 +88,22 @@ fn a_silent_exit_is_no_success_of_any_cli() {
         let killed = Finished { stop: Stop::Exited(ExitStatus::from_raw(9)), ..exited(0) };
         let Heard { report, .. } = heard(adapter.as_ref(), "").report(&killed, LIMITS);
         assert_eq!(report.ending.name(), "killed", "{}", adapter.program());
+    }
+}
+
+#[test]
+fn a_cli_that_is_silent_because_its_model_gives_no_answer_is_told_as_such() {
+    for (status, name) in [(Some(429), "rate_limited"), (None, "model_unavailable")] {
+        for adapter in adapters() {
+            let silent = Finished { stop: Stop::Stalled, ..exited(0) };
+            let Heard { report, .. } = heard(adapter.as_ref(), "").report(&silent, LIMITS);
+            let failing = Some(Failing { status, why: "nobody listens there".to_owned() });
+            let reset = Some(Duration::from_secs(77));
+            let calls = Totals { failing, retry_after: reset, ..Totals::default() };
+            let ending = report.after(calls).ending;
+            assert_eq!(ending.name(), name, "{ending}");
+            assert_eq!(ending.to_string().contains("77 s"), status.is_some(), "{ending}");
+        }
     }
 }
 

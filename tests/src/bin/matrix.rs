@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use futures_util::{StreamExt, stream};
@@ -27,6 +28,9 @@ struct Arguments {
     /// This image as it is, in the place of the packaged one with the agent under test.
     #[arg(long)]
     image: Option<String>,
+    /// How long a CLI may be silent, in seconds: more on a machine that has much to do.
+    #[arg(long, default_value_t = 45)]
+    stall_sec: u64,
     /// How many cases run at once.
     #[arg(long, default_value_t = 3)]
     at_once: usize,
@@ -50,7 +54,8 @@ async fn main() -> ExitCode {
         },
     };
     let cases = cases(&arguments);
-    let stage = Stage::set(&engine, image, &arguments.logs).await;
+    let stall = Duration::from_secs(arguments.stall_sec);
+    let stage = Stage::set(&engine, image, stall, &arguments.logs).await;
     let playing = cases.iter().map(async |case| {
         let row = stage.play(*case).await;
         tell(&stage, &row);

@@ -8,8 +8,9 @@ use bollard::Docker;
 use bollard::exec::StartExecResults;
 use bollard::models::{ContainerCreateBody, ContainerStateStatusEnum, ExecConfig, HostConfig};
 use bollard::query_parameters::{
-    BuildImageOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptions,
-    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions, StartContainerOptions,
+    BuildImageOptionsBuilder, CreateContainerOptions, CreateContainerOptionsBuilder,
+    InspectContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions,
+    StartContainerOptions,
 };
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::{Instant, sleep};
@@ -29,7 +30,9 @@ const LOOK: Duration = Duration::from_millis(200);
 const HANGING: &str = "#!/bin/sh\n\
     PATH=${PATH#/opt/matrix:}\n\
     export PATH\n\
-    \"${0##*/}\" \"$@\"\n\
+    real=${0##*/}\n\
+    [ $real != python3 ] || real=$(dirname $(readlink -f $(command -v aider)))/python3\n\
+    \"$real\" \"$@\"\n\
     code=$?\n\
     sleep 1000\n\
     exit $code\n";
@@ -37,15 +40,20 @@ const HANGING: &str = "#!/bin/sh\n\
 /// The folder with such CLIs.
 const HANGING_CLIS: &str = "/opt/matrix";
 
+/// A CLI that is not there is told by its cases.
+const WARM_UP: &str = "for cli in opencode claude codex gemini aider; do $cli --version; done";
+const WARM_UP_LIMIT: Duration = Duration::from_secs(180);
+
 /// Ends every process of the worker's user by KILL, those that begin meanwhile as well.
 const KILL_WORKER: &str = "for round in 1 2 3; do pkill -KILL -U agent; sleep 0.1; done";
 
 /// Makes the image of one with the agent and the CLIs.
 pub(super) async fn build_image(engine: &Engine, base: &str) {
-    let names = "opencode claude codex gemini aider";
+    // The agent runs Aider by the Python beside it.
+    let names = "opencode claude codex gemini python3";
     let dockerfile = format!(
-        "FROM {base}\nCOPY hanging {HANGING_CLIS}/hanging\n\
-         RUN cd {HANGING_CLIS} && for cli in {names}; do ln -s hanging $cli; done\n"
+        "FROM {base}\nCOPY hanging {HANGING_CLIS}/aider\n\
+         RUN cd {HANGING_CLIS} && for cli in {names}; do ln -s aider $cli; done\n"
     );
     let context = archive(&[
         TarFile { name: "Dockerfile", mode: 0o644, content: dockerfile.as_bytes() },
@@ -56,6 +64,22 @@ pub(super) async fn build_image(engine: &Engine, base: &str) {
     let progress = engine.docker().build_image(options, None, Some(body));
     let built = progress.try_for_each(|_step| async { Ok(()) }).await;
     built.unwrap_or_else(|error| panic!("cannot build {IMAGE}: {error}"));
+}
+
+/// Has every CLI start once: the first start of each reads hundreds of megabytes from the disk.
+pub(super) async fn warm_up(engine: &Engine) {
+    let docker = engine.docker();
+    let body = ContainerCreateBody {
+        image: Some(IMAGE.to_owned()),
+        entrypoint: Some(["sh", "-c", WARM_UP].map(str::to_owned).into()),
+        ..ContainerCreateBody::default()
+    };
+    let created = docker.create_container(None::<CreateContainerOptions>, body).await;
+    let container = Container { docker: docker.clone(), name: created.expect("a container").id };
+    let start = docker.start_container(&container.name, None::<StartContainerOptions>);
+    start.await.expect("it starts");
+    container.end(Instant::now() + WARM_UP_LIMIT).await;
+    container.remove().await;
 }
 
 /// Removes it.

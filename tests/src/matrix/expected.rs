@@ -3,7 +3,10 @@
 use api_client::contract::AgentExit;
 use api_client::outcome::Verdict;
 
-use super::case::{Case, TurnEnd};
+use super::case::{Case, Cli, TurnEnd};
+
+/// How a turn ends that the CLI calls done. One that needs long to exit has to be ended.
+const FINISHED: [&str; 2] = ["finished", "hung_after_end"];
 
 /// What is right for a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,18 +48,24 @@ impl Expected {
             remote: Remote::PullRequest,
         };
         match case.end {
-            TurnEnd::Edits | TurnEnd::Recovers => delivered(&["finished"]),
+            TurnEnd::Edits | TurnEnd::Recovers => delivered(&FINISHED),
             TurnEnd::HangsAfterEnd => delivered(&["hung_after_end"]),
             TurnEnd::NoChange => Self {
                 verdict: Verdict::NoChanges,
                 cause: AgentExit::NoChanges,
-                ..failed(&["finished"])
+                ..failed(&FINISHED)
             },
             TurnEnd::Unauthorised => failed(&["auth_failed"]),
             TurnEnd::RateLimited => failed(&["rate_limited"]),
             TurnEnd::ConnectionRefused => failed(&["model_unavailable"]),
             TurnEnd::HangsMidStream => failed(&["stalled"]),
             TurnEnd::Garbage => failed(&["model_unavailable", "crashed"]),
+            // A command that ends with an error is work as usual, and Codex does all by commands.
+            TurnEnd::ToolFails if case.cli == Cli::Codex => Self {
+                verdict: Verdict::NoChanges,
+                cause: AgentExit::NoChanges,
+                ..failed(&FINISHED)
+            },
             TurnEnd::ToolFails => failed(&["tools_broken"]),
             TurnEnd::Killed if case.cli.has_tools() => {
                 Self { verdict: Verdict::Partial, remote: Remote::Rescue, ..failed(&["killed"]) }
@@ -65,7 +74,7 @@ impl Expected {
             TurnEnd::AsksForInput => Self {
                 verdict: Verdict::Blocked,
                 cause: AgentExit::Blocked,
-                ..failed(&["needs_input"])
+                ..failed(&["needs_input", "finished", "hung_after_end"])
             },
         }
     }

@@ -20,12 +20,11 @@ use crate::forge::{ForgeOptions, RepoName, RepoSource, TestForge, Token};
 use crate::harness::{Engine, source_repository};
 use crate::llm::{LlmOptions, ScriptedLlm};
 
-/// A case that has not ended by then hangs.
-const CASE_LIMIT: Duration = Duration::from_secs(180);
-
-/// The agent's own limits, in seconds: the longer gaps between the CLIs' tries are longer than the first.
-const STALL_SEC: &str = "30";
-const TURN_SEC: &str = "120";
+/// A case that goes on for so many times the stall limit, beyond what surrounds a turn, hangs. A turn may
+/// take less.
+const CASE_STALLS: u32 = 4;
+const TURN_STALLS: u32 = 3;
+const AROUND_A_TURN: Duration = Duration::from_secs(60);
 
 const FORGE_TOKEN: &str = "ghp_matrix_forge_token";
 const MODEL_KEY: &str = "sk-matrix-model-key";
@@ -40,13 +39,17 @@ pub struct Stage {
     address: IpAddr,
     source: PathBuf,
     logs: PathBuf,
+    /// Longest silence of a CLI.
+    stall: Duration,
     folder: TempDir,
 }
 
 impl Stage {
-    /// Sets it, with an image of the agent and its CLIs. What the agents print is kept in `logs`.
-    pub async fn set(engine: &Engine, image: &str, logs: &Path) -> Self {
+    /// Sets it, with an image of the agent and its CLIs. A CLI may be silent for `stall`. What the agents
+    /// print is kept in `logs`.
+    pub async fn set(engine: &Engine, image: &str, stall: Duration, logs: &Path) -> Self {
         container::build_image(engine, image).await;
+        container::warm_up(engine).await;
         let folder = TempDir::new().expect("a temporary folder");
         let address = engine.host_address().await;
         let token = Token::new(FORGE_TOKEN).expect("a plain token");
@@ -58,7 +61,7 @@ impl Stage {
         let logs = logs.to_owned();
         let files = [("README.md", "A repository of the matrix.\n")];
         let source = source_repository(&folder.path().join("source"), &files);
-        Self { engine: engine.clone(), forge, address, source, logs, folder }
+        Self { engine: engine.clone(), forge, address, source, logs, stall, folder }
     }
 
     /// Takes it down.
@@ -83,7 +86,7 @@ impl Stage {
         let name = format!("terarchitect-matrix-{}-{:08x}", case.name(), fastrand::u32(..));
         let exits = if case.end == TurnEnd::HangsAfterEnd { Exits::No } else { Exits::Yes };
         let container = Container::start(&self.engine, name, &settings, exits, &out).await;
-        let until = begun + CASE_LIMIT;
+        let until = begun + AROUND_A_TURN + self.stall * CASE_STALLS;
         let code =
             tokio::join!(container.end(until), kill_in_time(case, &container, &llm, until)).0;
         fs::write(self.log(case), container.output().await).expect("a file of ours");
@@ -128,8 +131,8 @@ impl Stage {
             (env::WORKER_LLM_URL, format!("http://{model}/{version}")),
             (env::WORKER_MODEL, "scripted-model".to_owned()),
             (env::WORKER_LLM_KEY, MODEL_KEY.to_owned()),
-            (env::WORKER_TIMEOUT_SEC, TURN_SEC.to_owned()),
-            ("WORKER_STALL_SEC", STALL_SEC.to_owned()),
+            (env::WORKER_TIMEOUT_SEC, (self.stall * TURN_STALLS).as_secs().to_string()),
+            ("WORKER_STALL_SEC", self.stall.as_secs().to_string()),
             ("LOG_LEVEL", "debug".to_owned()),
         ]
     }

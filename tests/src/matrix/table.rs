@@ -14,7 +14,7 @@ be edited.
 What counts is what is on the remote afterwards. *False green* is a run that says it delivered where the
 change and its pull request are not there; *hang* is one that had to be ended from outside. A verdict
 with a number is one of several with that name, by its [exit code](agent.md#exit-codes); *ending* is that
-of the [turn](agent.md#coding-clis). `WORKER_STALL_SEC` is 30 here.
+of the [turn](agent.md#coding-clis).
 
 | CLI | what happens | expected | got | ending | on the remote | model asked | time |
 |---|---|---|---|---|---|---|---|

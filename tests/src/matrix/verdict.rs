@@ -97,7 +97,9 @@ impl Row {
         let remote = self.expected.remote;
         note("pull_request", remote == Remote::PullRequest, document.pull_request.is_some());
         note("rescue", remote == Remote::Rescue, document.rescue.is_some());
-        note("commits", remote != Remote::Nothing, !document.commits.is_empty());
+        if remote == Remote::PullRequest {
+            note("commits", true, !document.commits.is_empty());
+        }
     }
 
     /// How the last turn ended.
