@@ -136,8 +136,6 @@ pub(crate) enum BaseUpdate {
 pub(crate) struct CloneOptions {
     /// Whether submodules are fetched.
     pub(crate) submodules: bool,
-    /// Whether files in Git LFS are fetched.
-    pub(crate) lfs: bool,
 }
 
 impl Default for PullRequestRules {
