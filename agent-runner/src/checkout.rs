@@ -9,6 +9,7 @@
 mod by_mirror;
 mod lock;
 mod mirror;
+mod submodules;
 mod worktree;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::git::{
 };
 
 pub(crate) use self::mirror::Mirror;
+pub(crate) use self::submodules::fetch_submodules;
 pub(crate) use self::worktree::{HeldRepository, worktree_of};
 
 /// Commits of history in a clone that starts fresh: the worker needs files, not history.
@@ -63,6 +65,21 @@ pub(crate) enum CheckoutError {
     /// What a mirror brought cannot be used.
     #[error("the packs of the mirror cannot be used")]
     Packs {
+        /// The reason of libgit2.
+        #[source]
+        source: git2::Error,
+    },
+    /// A submodule must not be fetched as `.gitmodules` says.
+    #[error("submodule {path} cannot be fetched: {reason}")]
+    Submodule {
+        /// Its place in the tree.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Submodules cannot be read or made.
+    #[error("the submodules cannot be fetched")]
+    Submodules {
         /// The reason of libgit2.
         #[source]
         source: git2::Error,

@@ -214,7 +214,15 @@ async fn carry_out(
     let checkout = late.run_until_cancelled(job.check_out(folder, &branch, reporter)).await;
     drop(phase);
     let checkout = checkout.unwrap_or(Err(RunError::CutShort))?;
-    let done = match job.heed_project_file(&checkout, layers) {
+    let heeded = job.heed_project_file(&checkout, layers);
+    let prepared = match heeded {
+        Ok(()) => {
+            let fetched = job.fetch_submodules(&checkout);
+            late.run_until_cancelled(fetched).await.unwrap_or(Err(RunError::CutShort))
+        }
+        Err(error) => Err(error),
+    };
+    let done = match prepared {
         Ok(()) => deliver_or_rescue(&job, &checkout, folder, start.docker, reporter, late).await,
         Err(error) => Err(error),
     };

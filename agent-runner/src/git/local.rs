@@ -128,4 +128,18 @@ impl Git {
         let text = self.local(&call).await?;
         Ok(PathBuf::from(text.trim_end_matches('\n')))
     }
+
+    /// Names and values of what a blob, a `.gitmodules`, says of places and addresses.
+    pub(crate) async fn submodule_entries(
+        &self,
+        git_dir: &Path,
+        blob: &str,
+    ) -> Result<Vec<(String, String)>, GitError> {
+        let call = Call::new(Operation::Local("config"), git_dir.display())
+            .env("GIT_DIR", git_dir)
+            .args(["config", "--blob", blob, "--no-includes", "--null", "--list"]);
+        let text = self.local(&call).await?;
+        let entries = text.split('\0').filter_map(|entry| entry.split_once('\n'));
+        Ok(entries.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
 }

@@ -190,7 +190,10 @@ fn pull_request(table: PullRequest) -> Result<PullRequestRules, ProjectFileError
 fn clone(table: &Clone) -> Result<CloneOptions, ProjectFileError> {
     match table.lfs {
         // A run on pointers in the place of files would end as if it had worked.
-        true => Err(wrong("clone.lfs", "cannot be true: files in Git LFS are not fetched by this version")),
+        true => Err(wrong(
+            "clone.lfs",
+            "cannot be true: files in Git LFS are not fetched by this version",
+        )),
         false => Ok(CloneOptions { submodules: table.submodules }),
     }
 }

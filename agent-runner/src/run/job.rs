@@ -180,6 +180,17 @@ impl Job {
         Ok(())
     }
 
+    /// Fetches the submodules, where the project file asks for them.
+    pub(super) async fn fetch_submodules(&self, checkout: &Checkout) -> Result<(), RunError> {
+        if !self.project.clone.submodules {
+            return Ok(());
+        }
+        let fetched = checkout::fetch_submodules(&self.git, checkout).await;
+        let count = fetched.map_err(RunError::Checkout)?;
+        tracing::info!(count, "the submodules are fetched");
+        Ok(())
+    }
+
     /// Waits until no other run works from the user's repository: as long as one may take, for the
     /// coordinator may start several tickets of one project.
     async fn hold(

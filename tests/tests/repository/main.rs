@@ -100,3 +100,30 @@ async fn a_default_branch_that_looks_like_an_option_is_refused_by_its_name() {
     assert_eq!(ended.code, 3, "{}", ended.stderr);
     assert!(ended.stderr.contains("\"-x\" is not a valid branch name"), "{}", ended.stderr);
 }
+
+#[tokio::test]
+async fn submodules_come_with_the_token_and_of_gitmodules_nothing_else_counts() {
+    let rules = (".terarchitect.toml", "[clone]\nsubmodules = true\n");
+    let worker = "cat libs/lib/README > seen.txt";
+    let Some(scene) = Scene::start(worker, &[rules]).await else { return };
+    let commit = scene.add_submodule("libs/lib", "../lib").await;
+    let ended = scene.run().await;
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(scene.pushed("seen.txt"), "of the library\n");
+    let link = ("160000".to_owned(), "libs/lib".to_owned());
+    assert!(scene.pushed_files().contains(&link), "{:?}", scene.pushed_files());
+    assert_eq!(scene.pushed_entry("libs/lib"), commit);
+    assert!(scene.marks().is_empty(), "{:?}", scene.marks());
+    scene.nothing_leaked(&ended);
+}
+
+#[tokio::test]
+async fn a_submodule_that_is_not_on_the_web_ends_the_run() {
+    let rules = (".terarchitect.toml", "[clone]\nsubmodules = true\n");
+    let Some(scene) = Scene::start("echo new > new.txt", &[rules]).await else { return };
+    scene.add_submodule("libs/lib", "ext::sh -c touch% /out/ran-ext").await;
+    let ended = scene.run().await;
+    assert_eq!(ended.code, 3, "{}", ended.stderr);
+    assert!(ended.stderr.contains("submodule libs/lib cannot be fetched"), "{}", ended.stderr);
+    assert!(scene.marks().is_empty(), "{:?}", scene.marks());
+}

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use integration_tests::forge::{ForgeOptions, RepoSource, TestForge, Token};
+use integration_tests::forge::{ForgeOptions, RepoName, RepoSource, TestForge, Token};
 use integration_tests::harness::{AGENT_IMAGE, Ended, Engine, Once, build_agent_image, repo_name};
 
 /// The default branch of the repository.
@@ -86,6 +86,41 @@ impl Scene {
         git(clone.path(), &["add", "-A"]);
         git(clone.path(), &["commit", "-q", "-m", "by an earlier run"]);
         git(clone.path(), &["push", "-q", "origin", BRANCH]);
+    }
+
+    /// Adds a submodule to the default branch, a library on the same forge, with this address and further
+    /// words that must not count; its commit.
+    pub(crate) async fn add_submodule(&self, path: &str, url: &str) -> String {
+        let library = self.folder.path().join("library");
+        fs::create_dir(&library).unwrap();
+        fs::write(library.join("README"), "of the library\n").unwrap();
+        git(&library, &["init", "-q", "-b", "main"]);
+        git(&library, &["add", "-A"]);
+        git(&library, &["commit", "-q", "-m", "first"]);
+        let commit = git(&library, &["rev-parse", "HEAD"]).trim().to_owned();
+        let name = RepoName::new("acme", "lib").unwrap();
+        self.forge.create_repo(&name, RepoSource::From(&library)).await.unwrap();
+
+        let clone = tempfile::tempdir_in(self.folder.path()).unwrap();
+        let repository = self.repository();
+        git(clone.path(), &["clone", "-q", repository.to_str().unwrap(), "."]);
+        let modules = format!(
+            "[submodule \"../../../out/x\"]\n\tpath = {path}\n\turl = {url}\n\tbranch = --upload-pack=x\n\
+             \tupdate = !touch /out/ran-update\n[submodule \"-u\"]\n\tpath = ../../out/y\n\turl = {url}\n\
+             [core]\n\tfsmonitor = touch /out/ran-fsmonitor\n"
+        );
+        fs::write(clone.path().join(".gitmodules"), modules).unwrap();
+        git(clone.path(), &["add", ".gitmodules"]);
+        let entry = format!("160000,{commit},{path}");
+        git(clone.path(), &["update-index", "--add", "--cacheinfo", &entry]);
+        git(clone.path(), &["commit", "-q", "-m", "a submodule"]);
+        git(clone.path(), &["push", "-q", "origin", "HEAD"]);
+        commit
+    }
+
+    /// The object that was pushed in this place.
+    pub(crate) fn pushed_entry(&self, path: &str) -> String {
+        git(&self.repository(), &["rev-parse", &format!("{BRANCH}:{path}")]).trim().to_owned()
     }
 
     /// Gives the default branch a name that git's own commands would not.
