@@ -1,13 +1,17 @@
 //! Why a run ends without a pull request, each reason with its exit code.
 
-use std::fmt;
+mod published;
+mod text;
+
 use std::path::PathBuf;
 
 use api_client::contract::AgentExit;
 use api_client::outcome::Finding;
 use api_client::{ApiError, ClientError};
 
-use crate::bounded::bounded;
+pub(crate) use self::published::Published;
+
+use self::text::{draft_text, findings_text, paths_text, words_text};
 use crate::checkout::CheckoutError;
 use crate::forge::ForgeError;
 use crate::inner_docker::InnerDockerError;
@@ -19,49 +23,6 @@ use crate::publish::PublishError;
 use crate::report::Step;
 use crate::settings::SettingsError;
 use crate::worker::{CommandEnd, Ending, WorkerError};
-
-/// How much of the worker's last words an error repeats, in bytes.
-const WORDS_MAX: usize = 1_000;
-
-/// Most files and findings that an error lists.
-const SHOWN_MAX: usize = 10;
-
-/// How far a run came with what others can see.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Published {
-    /// Not at all.
-    Nothing,
-    /// The branch of this name is pushed.
-    Branch(String),
-    /// The pull request at this address is open.
-    PullRequest(String),
-}
-
-impl Published {
-    /// What is said of a run that was cancelled here. An interrupted push may have arrived.
-    fn at_cancellation(&self) -> String {
-        match self {
-            Self::Nothing => "cancelled before anything was published".to_owned(),
-            Self::Branch(branch) => format!(
-                "cancelled while the work was published: branch {branch} may be on the remote, \
-                 without a confirmed pull request"
-            ),
-            Self::PullRequest(_) => format!("cancelled; {self}"),
-        }
-    }
-}
-
-impl fmt::Display for Published {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nothing => f.write_str("nothing was published"),
-            Self::Branch(branch) => {
-                write!(f, "branch {branch} is pushed, no pull request was opened or updated")
-            }
-            Self::PullRequest(url) => write!(f, "{url} is open, the ticket was not completed"),
-        }
-    }
-}
 
 /// A run that was not delivered.
 #[derive(Debug, thiserror::Error)]
@@ -236,34 +197,6 @@ pub(crate) enum RunError {
     /// This kind of job is for a later version.
     #[error("review jobs cannot be done by this version of agent-runner")]
     ReviewNotSupported,
-}
-
-fn words_text(answer: &str) -> String {
-    match answer.trim() {
-        "" => String::new(),
-        answer => format!("; its last words: {}", bounded(answer, WORDS_MAX)),
-    }
-}
-
-fn draft_text(url: Option<&str>) -> String {
-    url.map(|url| format!("; it is shown as a draft, {url}")).unwrap_or_default()
-}
-
-fn paths_text(paths: &[PathBuf]) -> String {
-    let shown = paths.iter().take(SHOWN_MAX).map(|path| path.display().to_string());
-    let more = paths.len().saturating_sub(SHOWN_MAX);
-    let more = (more > 0).then(|| format!("{more} more"));
-    shown.chain(more).collect::<Vec<_>>().join(", ")
-}
-
-fn findings_text(findings: &[Finding]) -> String {
-    let one = |finding: &Finding| {
-        let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
-        format!("{}{line}: {}", finding.path.display(), finding.detail)
-    };
-    let more = findings.len().saturating_sub(SHOWN_MAX);
-    let more = (more > 0).then(|| format!("{more} more"));
-    findings.iter().take(SHOWN_MAX).map(one).chain(more).collect::<Vec<_>>().join("; ")
 }
 
 impl RunError {

@@ -4,6 +4,7 @@ mod delivery;
 mod folder;
 mod job;
 mod model;
+mod place;
 mod publication;
 mod rescue;
 mod session;

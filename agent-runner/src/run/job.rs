@@ -1,23 +1,20 @@
 //! A job whose settings are all known, and what can be done with it.
 
-use std::ffi::OsString;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use api_client::error_chain;
 use api_client::outcome::RepositoryFacts;
 use nix::unistd::Pid;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::Run;
 use super::model::ModelAccess;
-use crate::checkout::{self, Checkout, CheckoutError, HeldRepository, Mirror};
+use super::place::{git, give_tree_to, listen, worker_user};
+use crate::checkout::{self, Checkout, HeldRepository, Mirror};
 use crate::course::Course;
 use crate::forge::AnyForge;
 use crate::git::{BranchName, Git, Source};
-use crate::inner_docker::given_socket;
 use crate::outcome::{Published, RunError};
 use crate::processes;
 use crate::project_file::ProjectFile;
@@ -27,9 +24,9 @@ use crate::redaction::Redaction;
 use crate::refresh::RefreshServer;
 use crate::report::{Reporter, Step};
 use crate::settings::{self, DockerMode, GitMirrors, InnerLayers, Layers, Settings};
-use crate::token::{TokenSink, TokenSource};
+use crate::token::TokenSource;
 use crate::user::WorkerUser;
-use crate::user::ownership::{Owner, give_tree};
+use crate::user::ownership::Owner;
 use crate::worker::{CACHE_FOLDER, Place, Worker};
 
 /// What a run may take beyond its turn: fetching, pushing, the pull request.
@@ -293,62 +290,4 @@ impl Job {
     pub(super) fn title(&self) -> String {
         self.redaction.redact(self.assignment.title())
     }
-}
-
-/// The worker's user, with the right to use a Docker socket that we were given. A worktree of a
-/// repository of somebody else has its objects there, which that user could not write.
-fn worker_user(
-    layers: &Layers,
-    docker: DockerMode,
-    docker_host: Option<&str>,
-    settings: &Settings,
-) -> Option<WorkerUser> {
-    if layers.on_host() {
-        WorkerUser::warn_of_root("HOST_USER is not set");
-        return None;
-    }
-    let user = WorkerUser::of_image()?;
-    if settings.workspace.is_some() {
-        WorkerUser::warn_of_root(
-            "AGENT_WORKSPACE is another's, whose objects only root could write",
-        );
-        return None;
-    }
-    let socket = given_socket(docker_host).filter(|_| docker == DockerMode::Dood);
-    Some(match socket {
-        Some(socket) => user.with_socket(&socket),
-        None => user,
-    })
-}
-
-async fn give_tree_to(checkout: &Checkout, owner: Owner) -> Result<(), RunError> {
-    let tree = checkout.path().to_owned();
-    let given = spawn_blocking(move || give_tree(&tree, owner)).await;
-    given.map_err(io::Error::from).flatten().map_err(|source| RunError::Folder {
-        attempted: "hand the work tree over between agent-runner and the worker's user",
-        source,
-    })
-}
-
-/// Takes new tokens there. Most jobs end before their token does, so that this is no reason to fail.
-fn listen(socket: PathBuf, sink: TokenSink, outer: Pid) -> Option<RefreshServer> {
-    // One that is no absolute path is meant within the folder for temporary files.
-    let socket = std::env::temp_dir().join(socket);
-    let shown = socket.display().to_string();
-    match RefreshServer::start(socket, sink, outer) {
-        Ok(server) => Some(server),
-        Err(error) => {
-            tracing::warn!(%error, "the forge's token cannot be renewed at {shown}");
-            None
-        }
-    }
-}
-
-fn git(plain: &[(String, String)], cancel: CancellationToken) -> Result<Git, RunError> {
-    let environment =
-        plain.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let helper = std::env::current_exe()
-        .map_err(|source| RunError::Folder { attempted: "find this program's own file", source })?;
-    Git::new(environment, helper, cancel)
-        .map_err(|error| RunError::Checkout(CheckoutError::Git(error)))
 }

@@ -1,0 +1,40 @@
+//! How far a run came.
+
+use std::fmt;
+
+/// How far a run came with what others can see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// Not at all.
+    Nothing,
+    /// The branch of this name is pushed.
+    Branch(String),
+    /// The pull request at this address is open.
+    PullRequest(String),
+}
+
+impl Published {
+    /// What is said of a run that was cancelled here. An interrupted push may have arrived.
+    pub(super) fn at_cancellation(&self) -> String {
+        match self {
+            Self::Nothing => "cancelled before anything was published".to_owned(),
+            Self::Branch(branch) => format!(
+                "cancelled while the work was published: branch {branch} may be on the remote, \
+                 without a confirmed pull request"
+            ),
+            Self::PullRequest(_) => format!("cancelled; {self}"),
+        }
+    }
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing was published"),
+            Self::Branch(branch) => {
+                write!(f, "branch {branch} is pushed, no pull request was opened or updated")
+            }
+            Self::PullRequest(url) => write!(f, "{url} is open, the ticket was not completed"),
+        }
+    }
+}
