@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use api_client::outcome::{CheckFacts, CheckKind};
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::job::Job;
 use super::model::ModelAccess;
 use crate::bounded::end;
 use crate::checkout::Checkout;
-use crate::course::{Phase, millis};
+use crate::course::{Course, Phase, millis};
 use crate::inner_docker::InnerDocker;
 use crate::model_gateway::Totals;
 use crate::outcome::{Published, RunError};
@@ -75,6 +76,8 @@ struct Session<'s> {
     /// The calls of the turns so far.
     told: Totals,
     turns: u32,
+    /// Asks the coding CLI for its version, beside its turn.
+    _version: Option<AbortOnDropHandle<()>>,
 }
 
 impl<'s> Session<'s> {
@@ -91,7 +94,20 @@ impl<'s> Session<'s> {
         let (user, plain, layers) = (job.user(), job.plain_environment(), job.inner_layers());
         let docker = InnerDocker::offer(docker, user, private, plain, layers).await?;
         let told = Totals::default();
-        Ok(Self { job, checkout, reporter, gateway, worker, docker, told, turns: 0 })
+        // A program of a host's own is run for its turns and for nothing else.
+        let ask = || AbortOnDropHandle::new(tokio::spawn(note_version(&worker, job.course())));
+        let version = job.user().map(|_| ask());
+        Ok(Self {
+            job,
+            checkout,
+            reporter,
+            gateway,
+            worker,
+            docker,
+            told,
+            turns: 0,
+            _version: version,
+        })
     }
 
     async fn work(&mut self, progress: &mut Progress) -> Result<Checked, RunError> {
@@ -220,5 +236,18 @@ impl<'s> Session<'s> {
             }
         }
         self.job.course().spent(&self.gateway.close().await);
+    }
+}
+
+/// Notes the version of the coding CLI as soon as that says it.
+fn note_version(worker: &Worker, course: &Course) -> impl Future<Output = ()> + Send + use<> {
+    let (asked, course) = (worker.version(), course.clone());
+    async move {
+        let Some(version) = asked.await else { return };
+        course.note(|record| {
+            if let Some(worker) = &mut record.worker {
+                worker.version = Some(version);
+            }
+        });
     }
 }
