@@ -145,3 +145,23 @@ fn the_worker_is_a_user_of_its_own_also_where_agent_runner_is_not_the_first_proc
     let (_, stderr) = job.end();
     assert!(stderr.contains("user: 12345"), "{stderr}");
 }
+
+#[test]
+fn the_repository_s_commands_run_as_the_worker_s_user_and_a_further_turn_goes_on_there() {
+    let folder = folder();
+    let project = "[setup]\ncommand = 'id -u > set-up'\n\
+        [check]\ncommand = 'cat set-up; id -u > checked; test -f good'\n";
+    crate::turn::commit(folder.path(), ".terarchitect.toml", project);
+    let Some(program) = contained(folder.path(), IS_THE_RUNNER) else { return };
+    let claude = "if [ -e new ]; then echo x > good; else echo new > new; fi";
+    let mut job = start_by(program, folder, claude, NOTHING, None);
+    let (code, stderr) = job.end();
+    // There is no forge that would open a pull request; the branch is there all the same.
+    assert_eq!(code, Some(i32::from(AgentExit::PublishFailed.code())), "{stderr}");
+    assert!(stderr.contains("command: 12345"), "{stderr}");
+    let script = "b=$(git for-each-ref --format='%(refname)' refs/heads/agent-\\*); \
+        git ls-tree --name-only $b; git rev-list --count main..$b";
+    let origin = job.folder.path().join("origin");
+    let shown = Command::new("sh").args(["-c", script]).current_dir(origin).output().unwrap();
+    assert_eq!(stdout(&shown), ".terarchitect.toml\nREADME\ngood\nnew\n2\n", "{shown:?}\n{stderr}");
+}
