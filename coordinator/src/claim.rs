@@ -42,6 +42,8 @@ pub(crate) enum Round {
     Lost(Box<Finished>),
     /// Nothing waits; the slot was given back.
     Nothing,
+    /// Nothing waits of the projects that could be asked for; others could not, for this reason.
+    Partly(NotReady),
     /// Nothing may be claimed now.
     Held(NotReady),
     /// The app did not answer as it should.
@@ -84,7 +86,7 @@ impl Claimer {
             Ok(claim) => claim,
             Err(error) => return Round::Held(NotReady::StateDirectory(error)),
         };
-        let (mut held, mut trouble) = (None, None);
+        let (mut held, mut trouble, mut asked) = (None, None, false);
         for project in self.rotation.order() {
             let container = self.check_container(ctx, project).await;
             if stop.is_cancelled() {
@@ -103,7 +105,7 @@ impl Claimer {
                 // A pull or a proof may have taken minutes.
                 Ok(()) if !leases_confirmed(ctx).await => return Round::Held(NotReady::Leases),
                 Ok(()) => match ctx.api().claim(project, Some(claim)).await {
-                    Ok(Claim::Empty) => {}
+                    Ok(Claim::Empty) => asked = true,
                     Ok(Claim::Job(job)) => {
                         self.rotation.served(project);
                         return self.accept(ctx, *job, slot).await;
@@ -134,6 +136,7 @@ impl Claimer {
         }
         match (trouble, held) {
             (Some(error), _) => Round::Trouble(error),
+            (None, Some(reason)) if asked => Round::Partly(reason),
             (None, Some(reason)) => Round::Held(reason),
             (None, None) => Round::Nothing,
         }

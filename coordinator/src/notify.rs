@@ -34,6 +34,8 @@ impl fmt::Display for Load {
 pub(crate) struct Status {
     /// The kind of the reason for which nothing is claimed, if any.
     trouble: Option<String>,
+    /// That for which some projects are not asked for, as it was said last.
+    left_out: Option<String>,
 }
 
 impl Status {
@@ -53,6 +55,17 @@ impl Status {
     pub(crate) fn working(&mut self, load: Load) {
         self.recovered();
         tell(NotifyState::Ready, &load.to_string());
+    }
+
+    /// Nothing waits of the projects that are asked for, and some are not; said once for each reason.
+    pub(crate) fn left_out(&mut self, load: Load, reason: &NotReady) {
+        self.recovered();
+        let text = format!("not asked for the jobs of a project: {}", error_chain(reason));
+        if self.left_out.as_ref() != Some(&reason.key()) {
+            tracing::warn!("{text}");
+            self.left_out = Some(reason.key());
+        }
+        tell(NotifyState::Ready, &format!("{load}, no other job waits; {text}"));
     }
 
     /// Nothing may be claimed; said once for each reason, however its details change.

@@ -79,11 +79,14 @@ fn processors(facts: &EngineFacts, config: &Config) -> Option<Finding> {
     })
 }
 
-/// Only overlay2 on XFS with project quotas limits the disk space of a container, and the engine does
-/// not say whether it has them.
+/// The disk space of a container is limited by btrfs, by ZFS, and by overlay2 on XFS with project quotas; of
+/// those the engine does not say whether it has them.
 fn disk(facts: &EngineFacts, config: &Config) -> Option<Finding> {
     config.agents().any(|agent| agent.limits.disk.is_some()).then(|| {
         let EngineFacts { storage, file_system, .. } = facts;
+        if matches!(storage.as_str(), "btrfs" | "zfs") {
+            return Finding::ok("AGENT_DISK", format!("{storage} limits it"));
+        }
         if storage == "overlay2" && file_system == "xfs" {
             let found = "limited by the engine if its disk is mounted with pquota, else watched";
             return Finding::ok("AGENT_DISK", found);
@@ -169,6 +172,9 @@ mod tests {
     fn disk_space_that_is_only_watched_is_said() {
         let findings = judge(&facts(), &config(&[("AGENT_DISK", "10g")]));
         assert_eq!(of(&findings, "AGENT_DISK").state, State::Note);
+        let btrfs = EngineFacts { storage: "btrfs".to_owned(), ..facts() };
+        let findings = judge(&btrfs, &config(&[("AGENT_DISK", "10g")]));
+        assert_eq!(of(&findings, "AGENT_DISK").state, State::Ok);
         let xfs = EngineFacts { file_system: "xfs".to_owned(), ..facts() };
         let findings = judge(&xfs, &config(&[("AGENT_DISK", "10g")]));
         assert_eq!(of(&findings, "AGENT_DISK").state, State::Ok);

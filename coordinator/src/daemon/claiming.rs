@@ -101,6 +101,11 @@ impl Daemon {
                 }
                 Next::Pause
             }
+            Round::Partly(reason) => {
+                self.status.left_out(self.load(), &reason);
+                self.ctx.board.hold(Some(reason.to_string()));
+                if once { Next::End } else { Next::Pause }
+            }
             Round::Held(reason) => {
                 self.status.held(&reason);
                 self.ctx.board.hold(Some(reason.to_string()));
@@ -125,7 +130,7 @@ impl Daemon {
                 ApiError::Gone { .. } => error.is_unknown_to_the_app(),
                 ApiError::Unauthorised { .. } | ApiError::Refused { .. } => true,
             },
-            Round::Job(_) | Round::Lost(_) | Round::Nothing => true,
+            Round::Job(_) | Round::Lost(_) | Round::Nothing | Round::Partly(_) => true,
             Round::Held(_) | Round::Closed | Round::Stopped => return,
         };
         self.ctx.breakers.note(Dependency::App, &self.ctx.board, answered);

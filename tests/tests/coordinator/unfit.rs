@@ -13,10 +13,16 @@ const ROUNDS: usize = 5;
 
 /// Starts a coordinator that has settings of its own for the scene's project.
 fn start_with(scene: &mut Scene, settings: &str) -> Coordinator {
+    let file = write_settings(scene, settings);
+    scene.home.start_with(&["--config", &file])
+}
+
+/// The file of such settings.
+fn write_settings(scene: &Scene, settings: &str) -> String {
     let file = scene.home.dir().join("coordinator.toml");
     let text = format!("[project.\"{}\"]\n{settings}\n", scene.project);
     fs::write(&file, text).unwrap();
-    scene.home.start_with(&["--config", file.to_str().unwrap()])
+    file.to_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -111,4 +117,18 @@ async fn a_job_is_on_record_and_its_lease_kept_while_its_image_is_looked_for() {
     assert_eq!(scene.home.records().len(), 1);
     assert_eq!(scene.app.job(job.job_id).await.attempt, 1);
     coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn a_project_without_its_image_is_no_reason_to_wait_where_the_others_were_asked_for() {
+    let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
+    let image = scene.engine.image();
+    let other = scene.app.add_project("http://forge.example/acme/other").await;
+    let job = scene.add_job().await;
+    let file = write_settings(&scene, &format!("image = \"{}\"", image.name()));
+    scene.home.set("PROJECT_IDS", &format!("{},{other}", scene.project));
+    let mut once = scene.home.start_with(&["--config", &file, "--once"]);
+    assert_eq!(once.wait().await.code(), Some(0), "{}", once.log());
+    assert!(once.log().contains(image.name()), "{}", once.log());
+    assert_eq!(scene.app.job(job.job_id).await.status, "pending");
 }

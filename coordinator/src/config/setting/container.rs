@@ -76,8 +76,8 @@ settings! {
 
     READ_ONLY = Setting::new(
         "AGENT_READ_ONLY", "agent.read_only", Kind::Switch, Preset::Value("0"),
-        "Whether the root of the agent's container is read-only; /tmp, /run, /var/tmp, /root and \
-         /home/agent are then in memory.",
+        "Whether the root of the agent's container is read-only; /tmp, /run, /var/tmp, /root, \
+         /home/agent and /etc/docker are then in memory.",
     );
 
     NETWORK = Setting::new(
