@@ -349,7 +349,9 @@ impl AgentExit {
             Self::Cancelled => "cancelled: the app or a signal ended the run",
             Self::PublishFailed => "publish failed: push or pull request did not succeed",
             Self::NoChanges => "no changes: the worker ended well and changed nothing",
-            Self::AppUnreachable => "app unreachable: ticket, lease or completion was not to be had",
+            Self::AppUnreachable => {
+                "app unreachable: ticket, lease or completion was not to be had"
+            }
             Self::NotSupported => "not supported: this version cannot do this kind of job",
             Self::Superseded => "superseded: the job is held by someone else by now",
             Self::OutOfMemory => "out of memory: processes of the worker were ended for want of it",
