@@ -11,6 +11,7 @@
 mod answer;
 mod budget;
 mod call;
+mod check;
 mod frames;
 mod provider;
 mod refusal;
@@ -39,7 +40,9 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 pub(crate) use self::budget::{Budget, Exhausted, Failing, Pricing, Totals};
+pub(crate) use self::check::Unfit;
 pub(crate) use self::usd::Usd;
+pub(crate) use self::wire::Wire;
 
 use self::budget::Ledger;
 use self::provider::Provider;

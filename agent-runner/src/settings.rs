@@ -26,7 +26,7 @@ pub(crate) use self::handover::{Handover, PLAIN_NAMES};
 pub(crate) use self::layers::{Layer, Layers};
 pub(crate) use self::origin::{AppTicket, Hold, Origin};
 pub(crate) use self::worker::{
-    ChatModel, CliPrices, OwnModel, WORKER_STALL_SEC, WorkerCli, WorkerKind, WorkerSettings,
+    ChatModel, OwnModel, Provider, WORKER_STALL_SEC, WorkerCli, WorkerKind, WorkerSettings,
 };
 
 use crate::cli::Kind;

@@ -245,7 +245,7 @@ fn adapter(settings: &WorkerSettings) -> Box<dyn Adapter> {
     let key = settings.key.clone();
     match settings.cli.clone() {
         WorkerCli::OpenCode(model) => Box::new(OpenCode::new(model, key)),
-        WorkerCli::ClaudeCode(model) => Box::new(ClaudeCode::new(model, key, settings.cli_prices)),
+        WorkerCli::ClaudeCode(model) => Box::new(ClaudeCode::new(model, key, settings.provider)),
         WorkerCli::Codex(model) => Box::new(Codex::new(model, key)),
         WorkerCli::Gemini(model) => Box::new(Gemini::new(model, key)),
         WorkerCli::Aider(model) => Box::new(Aider::new(&model, key)),

@@ -12,7 +12,7 @@
 //!
 //! A request that offers tools, in a conversation with fewer tool results than
 //! the script's `turns`, is answered by a call of the tool that writes a file;
-//! any other request gets text. The conversation is all in the request, so any
+//! any other request gets text, and one without a conversation an error. The conversation is all in the request, so any
 //! number of them can run at once.
 //!
 //! Invariant: each wire reads a request into one neutral view and writes one
@@ -46,6 +46,9 @@ pub use record::LlmRequest;
 pub use script::{Rule, Scenario, Script, ScriptError};
 
 use crate::server::{Bound, OwnedServer, ServerError};
+
+/// What is recorded as the answer to a request without a conversation.
+const NOTHING_ASKED: &str = "nothing asked";
 
 /// What a scripted model needs to start.
 #[derive(Debug)]
@@ -130,6 +133,12 @@ impl ScriptedLlm {
     /// The requests so far, oldest first, without those to `/_test/`.
     pub fn requests(&self) -> Vec<LlmRequest> {
         self.llm.requests.all()
+    }
+
+    /// Those of them that asked something: clients look first whether an endpoint speaks their wire.
+    pub fn conversations(&self) -> Vec<LlmRequest> {
+        let asked = |request: &LlmRequest| request.answer != NOTHING_ASKED;
+        self.requests().into_iter().filter(asked).collect()
     }
 
     /// Replaces the script for the requests to come.

@@ -11,8 +11,11 @@ use url::Url;
 
 use super::refusal::Refusal;
 use super::request::{self, Key, KeyPlace, Outgoing};
-use super::wire;
+use super::wire::{self, Wire};
 use super::{Fallback, ModelGatewayError};
+
+/// What Anthropic asks every client to name.
+const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// A provider, and how it is asked.
 #[derive(Debug)]
@@ -89,6 +92,30 @@ impl Provider {
         };
         let headers = request::headers(head, place, &self.key);
         client.request(head.method.clone(), url).headers(headers).body(body)
+    }
+}
+
+impl Provider {
+    /// A request of our own to a path of it.
+    pub(super) fn direct(
+        &self,
+        client: &reqwest::Client,
+        wire: Wire,
+        path: &str,
+    ) -> reqwest::RequestBuilder {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        let place = match wire {
+            Wire::Chat | Wire::Responses => KeyPlace::Bearer,
+            Wire::Anthropic => KeyPlace::ApiKey,
+            Wire::Gemini => KeyPlace::GoogleKey,
+        };
+        let (name, value) = self.key.header(place);
+        let request = client.post(url).header(name, value);
+        match wire {
+            Wire::Anthropic => request.header("anthropic-version", ANTHROPIC_VERSION),
+            Wire::Chat | Wire::Responses | Wire::Gemini => request,
+        }
     }
 }
 

@@ -99,6 +99,15 @@ impl Key {
         let bearer = Secret::from(format!("Bearer {}", key.expose()));
         Some(Self { bearer: sensitive(bearer.expose())?, plain: sensitive(key.expose())? })
     }
+
+    /// The header that holds it.
+    pub(super) fn header(&self, place: KeyPlace) -> (HeaderName, HeaderValue) {
+        match place {
+            KeyPlace::Bearer => (header::AUTHORIZATION, self.bearer.clone()),
+            KeyPlace::ApiKey => (API_KEY, self.plain.clone()),
+            KeyPlace::GoogleKey => (GOOGLE_KEY, self.plain.clone()),
+        }
+    }
 }
 
 /// Where the placeholder is.
@@ -141,11 +150,8 @@ pub(super) fn url(upstream: &Url, head: &Parts) -> Url {
 pub(super) fn headers(head: &Parts, place: KeyPlace, key: &Key) -> HeaderMap {
     let mut headers = passed_on(&head.headers);
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    match place {
-        KeyPlace::Bearer => headers.insert(header::AUTHORIZATION, key.bearer.clone()),
-        KeyPlace::ApiKey => headers.insert(API_KEY, key.plain.clone()),
-        KeyPlace::GoogleKey => headers.insert(GOOGLE_KEY, key.plain.clone()),
-    };
+    let (name, value) = key.header(place);
+    headers.insert(name, value);
     headers
 }
 

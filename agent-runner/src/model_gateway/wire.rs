@@ -13,7 +13,7 @@ const NAME_MAX: usize = 200;
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wire {
+pub(crate) enum Wire {
     /// OpenAI chat completions.
     Chat,
     /// OpenAI Responses.
@@ -166,6 +166,28 @@ impl Wire {
         }
     }
 
+    /// For people.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Chat => "OpenAI-compatible chat completions (/v1/chat/completions)",
+            Self::Responses => "the OpenAI Responses API (/v1/responses)",
+            Self::Anthropic => "Anthropic Messages (/v1/messages)",
+            Self::Gemini => "the Gemini API (/v1beta/models/…:generateContent)",
+        }
+    }
+
+    /// The path at which an answer of this model is asked for below a base, as the CLIs make it of that.
+    pub(super) fn generating(self, base: &str, model: &str) -> String {
+        let (base, plain) = (base.trim_end_matches('/'), without_version(base));
+        let openai = if plain.len() < base.len() { base.to_owned() } else { format!("{base}/v1") };
+        match self {
+            Self::Chat => format!("{openai}/chat/completions"),
+            Self::Responses => format!("{openai}/responses"),
+            Self::Anthropic => format!("{plain}/v1/messages"),
+            Self::Gemini => format!("{plain}/v1beta/models/{model}:generateContent"),
+        }
+    }
+
     /// The protocol of a client whose request says nothing else about it.
     pub(super) fn of_client(path: &str, headers: &HeaderMap) -> Self {
         if headers.contains_key("anthropic-version") || path.contains("/messages") {
@@ -211,6 +233,18 @@ mod tests {
         assert!(posted("/openai", "/openai/chat/completions").is_some());
         assert!(route("/v1", &Method::GET, "/v1/models").is_some());
         assert!(route("/v1", &Method::GET, "/v1/models/vendor/model:free").is_some());
+    }
+
+    #[test]
+    fn the_path_of_an_answer_is_one_that_is_passed_on() {
+        for wire in [Wire::Chat, Wire::Responses, Wire::Anthropic, Wire::Gemini] {
+            for base in ["", "/", "/v1", "/v1/", "/team", "/team/v1beta"] {
+                let path = wire.generating(base, "m-1.5");
+                let route = route(base, &Method::POST, &path);
+                assert!(route.is_some_and(|route| route.wire == wire), "{base}: {path}");
+            }
+        }
+        assert_eq!(Wire::Chat.generating("/api/v4/", "m"), "/api/v4/chat/completions");
     }
 
     #[test]

@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::model_gateway::{ModelGateway, ModelGatewayConfig, Totals};
+use crate::model_gateway::{ModelGateway, ModelGatewayConfig, Totals, Unfit};
 use crate::outcome::RunError;
-use crate::settings::WorkerSettings;
+use crate::settings::{Provider, WorkerSettings};
+use crate::worker::Ending;
 
 /// An open gateway, for one worker.
 pub(super) struct ModelAccess {
@@ -40,6 +41,29 @@ impl ModelAccess {
             stopped.cancel();
         });
         Ok(Self { gateway, worker, stop, _watch: AbortOnDropHandle::new(watch) })
+    }
+
+    /// Why the turn cannot succeed, as far as the endpoint tells before it is begun. One of the CLI's own
+    /// provider is not asked: it speaks the protocol.
+    pub(super) async fn unfit(&self) -> Option<Ending> {
+        let settings = &self.worker;
+        if settings.provider == Provider::Own {
+            return None;
+        }
+        let (wire, cli) = (settings.cli.kind().wire(), settings.cli.name());
+        let checked = self.stop.run_until_cancelled(self.gateway.check(wire, settings.cli.model()));
+        let unfit = checked.await?.err()?;
+        let speaks = format!("{cli} speaks {}", wire.title());
+        Some(match unfit {
+            Unfit::Key(why) => Ending::AuthFailed(why),
+            Unfit::Model(why) => Ending::ModelUnavailable(why),
+            Unfit::Protocol(why) => Ending::ModelUnavailable(format!(
+                "the endpoint of WORKER_LLM_URL does not: {speaks}; it answered {why}"
+            )),
+            Unfit::Unreachable(why) => Ending::ModelUnavailable(format!(
+                "the endpoint of WORKER_LLM_URL cannot be reached: {why}"
+            )),
+        })
     }
 
     /// The worker's settings with the gateway in the place of the model.

@@ -195,7 +195,10 @@ impl<'s> Session<'s> {
         self.reporter.step(step, "Prompt for the worker", Some(&prompt)).await;
         let (before, began) = (Pressure::now(), Instant::now());
         let phase = self.job.course().phase(Phase::Worker);
-        let turn = self.worker.turn(prompt, self.gateway.stop()).await;
+        let turn = match self.unfit(number).await {
+            Some(ending) => Ok(TurnReport::not_begun(ending)),
+            None => self.worker.turn(prompt, self.gateway.stop()).await,
+        };
         drop(phase);
         let limit = Pressure::now().limit_since(before);
         let all = self.gateway.totals();
@@ -217,6 +220,14 @@ impl<'s> Session<'s> {
                 Some(limit) => RunError::Limited { ending, limit },
                 None => RunError::Turn(ending),
             }),
+        }
+    }
+
+    /// Why the model cannot be the worker's, asked before the first turn.
+    async fn unfit(&self, number: u32) -> Option<Ending> {
+        match number {
+            0 => self.gateway.unfit().await,
+            _ => None,
         }
     }
 

@@ -217,9 +217,9 @@ fn a_worker_with_a_provider_of_its_own_needs_a_key_alone() {
         let own = [("WORKER_MODE", mode), ("WORKER_LLM_URL", ""), ("WORKER_MODEL", "")];
         let worker = without_project_file(&own).unwrap().worker;
         assert_eq!((worker.cli.endpoint().as_str(), worker.cli.model()), (provider, None));
-        assert_eq!(worker.cli_prices, CliPrices::Known);
+        assert_eq!(worker.provider, Provider::Own);
         let other = without_project_file(&[("WORKER_MODE", mode)]).unwrap().worker;
-        assert_eq!(other.cli_prices, CliPrices::Guessed, "{mode}");
+        assert_eq!(other.provider, Provider::Other, "{mode}");
         let gateway: Url = "http://127.0.0.1:1/".parse().unwrap();
         let by_way = worker.by_way_of(gateway.clone(), Secret::from("placeholder"));
         assert_eq!((by_way.cli.endpoint(), by_way.cli.name()), (&gateway, mode));

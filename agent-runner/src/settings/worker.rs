@@ -9,7 +9,7 @@ use api_client::outcome::WorkerFacts;
 use url::Url;
 
 use super::{Layers, SettingsError, model};
-use crate::model_gateway::{Budget, Fallback};
+use crate::model_gateway::{Budget, Fallback, Wire};
 
 /// Longest silence of the worker within a turn, in seconds.
 pub(crate) const WORKER_STALL_SEC: &str = "WORKER_STALL_SEC";
@@ -25,8 +25,8 @@ const DEFAULT_STALL_LIMIT: Duration = Duration::from_secs(900);
 pub(crate) struct WorkerSettings {
     /// Which CLI, and the model it is to use.
     pub(crate) cli: WorkerCli,
-    /// Whether what it says of costs is more than a guess.
-    pub(crate) cli_prices: CliPrices,
+    /// Whose endpoint that is.
+    pub(crate) provider: Provider,
     /// Key of the model endpoint.
     pub(crate) key: Secret,
     /// Who stands in for that endpoint.
@@ -74,13 +74,13 @@ pub(crate) struct OwnModel {
     pub(crate) model: Option<String>,
 }
 
-/// Whether a CLI knows what its model costs.
+/// Whose endpoint a CLI's model is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CliPrices {
-    /// It is asked at its own provider, whose prices it knows.
-    Known,
-    /// It would guess.
-    Guessed,
+pub(crate) enum Provider {
+    /// The CLI's own provider: it speaks its protocol, and the CLI knows its prices.
+    Own,
+    /// Somebody else.
+    Other,
 }
 
 /// The names in `WORKER_MODE`.
@@ -121,6 +121,16 @@ impl WorkerKind {
             Self::ClaudeCode => "claude",
             Self::Gemini => "gemini-cli",
             Self::OpenCode | Self::Codex | Self::Aider => self.name(),
+        }
+    }
+
+    /// What it speaks to its model.
+    pub(crate) const fn wire(self) -> Wire {
+        match self {
+            Self::OpenCode | Self::Aider => Wire::Chat,
+            Self::ClaudeCode => Wire::Anthropic,
+            Self::Codex => Wire::Responses,
+            Self::Gemini => Wire::Gemini,
         }
     }
 
@@ -175,7 +185,7 @@ impl WorkerSettings {
             cli.kind().own_endpoint() == Some(cli.endpoint().as_str().trim_end_matches('/'));
         Ok(Self {
             cli,
-            cli_prices: if is_own { CliPrices::Known } else { CliPrices::Guessed },
+            provider: if is_own { Provider::Own } else { Provider::Other },
             key: layers.required(env::WORKER_LLM_KEY, key)?.secret(),
             fallback: model::fallback(layers)?,
             models: model::models(layers),

@@ -15,7 +15,7 @@ use super::adapter::{
 };
 use super::ending::Ending;
 use super::event::{Event, Usage};
-use crate::settings::{CliPrices, OwnModel};
+use crate::settings::{OwnModel, Provider};
 
 /// No update, no telemetry, no error reports. `IS_SANDBOX` lets it work without asking as root too,
 /// which it otherwise refuses.
@@ -43,13 +43,13 @@ pub(crate) struct ClaudeCode {
     url: String,
     model: Option<String>,
     key: Secret,
-    prices: CliPrices,
+    provider: Provider,
 }
 
 impl ClaudeCode {
     /// The base URL may be with or without `/v1`.
-    pub(crate) fn new(model: OwnModel, key: Secret, prices: CliPrices) -> Self {
-        Self { url: without_version(&model.endpoint), model: model.model, key, prices }
+    pub(crate) fn new(model: OwnModel, key: Secret, provider: Provider) -> Self {
+        Self { url: without_version(&model.endpoint), model: model.model, key, provider }
     }
 }
 
@@ -86,7 +86,7 @@ impl Adapter for ClaudeCode {
     }
 
     fn reader(&self) -> Box<dyn Reader> {
-        Box::new(Events { result: None, prices: self.prices })
+        Box::new(Events { result: None, provider: self.provider })
     }
 }
 
@@ -94,7 +94,7 @@ impl Adapter for ClaudeCode {
 #[derive(Debug)]
 struct Events {
     result: Option<Ending>,
-    prices: CliPrices,
+    provider: Provider,
 }
 
 impl Reader for Events {
@@ -149,7 +149,7 @@ impl Events {
             output: count("output_tokens"),
         };
         let mut events = vec![Event::Usage(usage), Event::End];
-        if let (CliPrices::Known, Some(cost)) = (self.prices, value["total_cost_usd"].as_f64()) {
+        if let (Provider::Own, Some(cost)) = (self.provider, value["total_cost_usd"].as_f64()) {
             events.push(Event::SessionCost(cost));
         }
         events

@@ -62,6 +62,20 @@ pub(crate) struct TurnReport {
 }
 
 impl TurnReport {
+    /// A turn that came to its end before the CLI was started.
+    pub(crate) fn not_begun(ending: Ending) -> Self {
+        Self {
+            ending,
+            answer: String::new(),
+            question: None,
+            transcript: String::new(),
+            usage: Usage::default(),
+            cost_usd: None,
+            unknown: 0,
+            calls: Totals::default(),
+        }
+    }
+
     /// The turn with what its model's gateway says of it: a budget that is used up is why it ended, and a
     /// model that gives no answer is why a CLI was silent, which tries again without a word.
     pub(crate) fn after(self, calls: Totals) -> Self {

@@ -14,7 +14,7 @@ use super::listener::Heard;
 use super::process::{Finished, Next, Stop};
 use super::*;
 use crate::model_gateway::{Failing, Totals};
-use crate::settings::{ChatModel, CliPrices, OwnModel};
+use crate::settings::{ChatModel, OwnModel, Provider};
 
 const LIMITS: Limits = Limits { turn: Duration::from_secs(1), stall: Duration::from_secs(1) };
 
@@ -34,7 +34,7 @@ fn adapters() -> [Box<dyn Adapter>; 5] {
     let key = || Secret::from("sk-the-key");
     [
         Box::new(OpenCode::new(chat(), key())),
-        Box::new(ClaudeCode::new(own(), key(), CliPrices::Guessed)),
+        Box::new(ClaudeCode::new(own(), key(), Provider::Other)),
         Box::new(Codex::new(own(), key())),
         Box::new(Gemini::new(own(), key())),
         Box::new(Aider::new(&chat(), key())),

@@ -47,6 +47,8 @@ pub struct Script {
     pub output_tokens: u64,
     /// The model names to list.
     pub models: Vec<String>,
+    /// The protocols that are spoken, by name; any when empty.
+    pub wires: Vec<String>,
     /// The only API key that is accepted; any when absent.
     pub api_key: Option<String>,
     /// Changes for some conversations; the first rule that fits applies.
@@ -100,7 +102,7 @@ pub enum ScriptError {
     #[error("status {0} is not between 400 and 599")]
     Status(u16),
     /// A rule that has rules of its own.
-    #[error("the rule for {0:?} sets rules or api_key, which hold for all requests")]
+    #[error("the rule for {0:?} sets rules, wires or api_key, which hold for all requests")]
     Global(String),
 }
 
@@ -125,6 +127,7 @@ impl Default for Script {
             cached_tokens: 200,
             output_tokens: 50,
             models: vec!["scripted-model".to_owned()],
+            wires: Vec::new(),
             api_key: None,
             rules: Vec::new(),
         }
@@ -132,6 +135,11 @@ impl Default for Script {
 }
 
 impl Script {
+    /// Whether this protocol is spoken.
+    pub(super) fn speaks(&self, wire: &str) -> bool {
+        self.wires.is_empty() || self.wires.iter().any(|spoken| spoken == wire)
+    }
+
     /// Writes `content` to `file`, then says it is done.
     pub fn edit(file: impl Into<String>, content: impl Into<String>) -> Self {
         Self { file: file.into(), content: content.into(), ..Self::default() }
@@ -154,7 +162,7 @@ impl Script {
     /// Names the first thing that makes no sense.
     pub fn check(&self) -> Result<(), ScriptError> {
         for rule in &self.rules {
-            if rule.set.contains_key("rules") || rule.set.contains_key("api_key") {
+            if ["rules", "api_key", "wires"].iter().any(|name| rule.set.contains_key(*name)) {
                 return Err(ScriptError::Global(rule.contains.clone()));
             }
             Self { rules: Vec::new(), ..self.with(&rule.set)? }.check()?;
@@ -188,7 +196,7 @@ impl Script {
 }
 
 impl Scenario {
-    fn is_failure(self) -> bool {
+    pub(super) fn is_failure(self) -> bool {
         match self {
             Self::Edit | Self::Noop | Self::Ask => false,
             Self::Status

@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::Llm;
+use super::NOTHING_ASKED;
 use super::decide::decide;
 use super::record::LlmRequest;
 use super::script::{Scenario, Script};
@@ -80,6 +81,7 @@ async fn serve(State(llm): State<Arc<Llm>>, request: Request) -> Response {
     }
     let target = Target::of(head.uri.path(), head.uri.query().unwrap_or_default());
     let value = serde_json::from_slice::<Value>(&body).ok().filter(Value::is_object);
+    let target = target.filter(|target| script.speaks(target.wire().name()));
     let (Some(target), Some(value)) = (target, value) else {
         "not found".clone_into(&mut record.answer);
         llm.requests.add(record);
@@ -133,11 +135,17 @@ async fn generate(
     record.wire = Some(wire.name());
     record.model.clone_from(&view.model);
     record.tools = view.tools.iter().map(|tool| tool.name.clone()).collect();
-    let number = llm.requests.next_generation();
+    let is_empty = view.turns.is_empty();
+    let number = if is_empty { 0 } else { llm.requests.next_generation() };
     let script = match script.for_request(&view.text(), number, view.results_since_prompt()) {
         Ok(script) => script,
         Err(error) => return error_reply(500, wire.error(500, &crate::server::chain(&error))),
     };
+    if is_empty && !script.scenario.is_failure() {
+        NOTHING_ASKED.clone_into(&mut record.answer);
+        llm.requests.add(record);
+        return error_reply(400, wire.error(400, "there is no conversation in the request"));
+    }
     let answer = decide(&view, &script);
     record.answer = named(&script, &answer);
     llm.requests.add(record);

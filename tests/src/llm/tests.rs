@@ -215,3 +215,30 @@ async fn requests_are_kept_whole_and_the_script_changes_at_run_time() {
     assert_eq!((&last["wire"], &last["answer"]), (&json!("responses"), &json!("call write_file")));
     fx.llm.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_request_without_a_conversation_is_refused_in_the_form_of_its_wire() {
+    let fx = Fixture::new(Script::default()).await;
+    for client in CLIENTS {
+        let url = fx.llm.url().join(client.path(false)).unwrap();
+        let answer = fx.http.post(url).json(&json!({"model": "m"})).send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{client:?}");
+        let error: Value = answer.json().await.unwrap();
+        assert!(error["error"]["message"].is_string(), "{client:?}: {error}");
+    }
+    assert_eq!(fx.llm.requests().len(), 4);
+    assert!(fx.llm.conversations().is_empty());
+    fx.llm.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wire_that_is_not_spoken_has_no_path() {
+    let script = Script { wires: vec!["chat".to_owned()], ..Script::default() };
+    let fx = Fixture::new(script).await;
+    for (client, status) in CLIENTS.into_iter().zip([200, 404, 404, 404]) {
+        let url = fx.llm.url().join(client.path(false)).unwrap();
+        let request = fx.http.post(url).json(&client.body(false, false));
+        assert_eq!(request.send().await.unwrap().status(), status, "{client:?}");
+    }
+    fx.llm.shutdown().await.unwrap();
+}

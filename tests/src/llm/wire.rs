@@ -75,6 +75,13 @@ impl Target {
         }
     }
 
+    /// The protocol.
+    pub(super) fn wire(&self) -> &Wire {
+        match self {
+            Self::Generate(wire) | Self::CountTokens(wire) => wire,
+        }
+    }
+
     fn of_gemini(path: &str, query: &str) -> Option<Self> {
         let (_, last) = path.rsplit_once("/models/")?;
         let (model, action) = last.split_once(':')?;

@@ -92,7 +92,7 @@ async fn a_job_behind_an_allow_list_works_without_the_models_key_and_its_log_has
     let requests = system.llm.requests();
     let with_key = |headers: &[(String, String)]| headers.iter().any(|(_, value)| value == KEY);
     assert!(requests.iter().all(|request| with_key(&request.headers)), "{requests:?}");
-    assert_eq!(requests.len(), 2);
+    assert_eq!(system.llm.conversations().len(), 2);
     coordinator.terminate().await;
 }
 

@@ -50,7 +50,7 @@ async fn the_budget_stops_a_model_call_in_mid_stream_at_the_token() {
     assert_eq!(scene.left("answer").matches("event: content_block_delta").count(), 1);
 
     assert_eq!(scene.left("second"), "");
-    assert_eq!(scene.model.requests().len(), 4);
+    assert_eq!(scene.model.conversations().len(), 4);
     assert_eq!((scene.branches(), scene.pulls()), (1, 0));
     scene.end().await;
 }
@@ -93,7 +93,7 @@ async fn a_real_cli_that_spends_too_much_is_ended() {
         let (code, log) = log(&scene.run(mode, &[("WORKER_TOKEN_BUDGET", "30000")]).await);
         assert_eq!(code, Some(6), "{mode}: {log}");
         assert!(log.contains("WORKER_TOKEN_BUDGET allows 30000 tokens"), "{mode}: {log}");
-        assert!(scene.model.requests().len() > 2, "{mode}: {log}");
+        assert!(scene.model.conversations().len() > 2, "{mode}: {log}");
         assert_eq!((scene.branches(), scene.pulls()), (1, 0));
         scene.end().await;
     }

@@ -21,7 +21,7 @@ async fn the_worker_has_a_placeholder_and_the_provider_gets_the_key() {
     for place in ["env", "files", "arguments", "answer"] {
         assert!(!scene.left(place).contains(KEY), "{place}");
     }
-    let requests = scene.model.requests();
+    let requests = scene.model.conversations();
     let key = ("x-api-key".to_owned(), KEY.to_owned());
     assert!(requests.iter().all(|request| request.headers.contains(&key)), "{requests:?}");
     assert_eq!(requests.len(), 1);
@@ -39,7 +39,7 @@ async fn another_program_of_this_host_gets_nothing_from_the_gateway() {
     let (code, log) = log(&scene.run("claude-code", &[]).await);
     assert_eq!(code, Some(0), "{log}");
     assert!(scene.left("answer").contains("authentication_error"), "{}", scene.left("answer"));
-    assert_eq!(scene.model.requests().len(), 0);
+    assert_eq!(scene.model.conversations().len(), 0);
     scene.end().await;
 }
 

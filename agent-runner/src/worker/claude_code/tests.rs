@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use super::*;
 
 fn events() -> Events {
-    Events { result: None, prices: CliPrices::Known }
+    Events { result: None, provider: Provider::Own }
 }
 
 /// The ending of a recorded stream and exit code, with all of its events.
@@ -131,7 +131,7 @@ fn lines_that_are_no_events_are_harmless() {
 fn an_earlier_session_is_resumed() {
     let endpoint = "https://api.anthropic.com".parse().unwrap();
     let model = OwnModel { endpoint, model: Some("m".to_owned()) };
-    let cli = ClaudeCode::new(model, Secret::from("k"), CliPrices::Known);
+    let cli = ClaudeCode::new(model, Secret::from("k"), Provider::Own);
     let home = Path::new("/h");
     let arguments = cli.arguments(&Turn { session: Some("the-id"), home, prompt_file: None });
     assert!(arguments.ends_with(&[
