@@ -14,9 +14,11 @@ use std::path::{Path, PathBuf};
 use api_client::Secret;
 use serde_json::{Value, json};
 
+use super::LOGGED_MAX;
 use super::adapter::{Adapter, Environment, Exit, PromptBy, Reader, Turn, field, with_version};
 use super::ending::Ending;
 use super::event::{Event, Usage};
+use crate::bounded::bounded;
 use crate::settings::ChatModel;
 use crate::user::find_program;
 
@@ -186,13 +188,13 @@ impl Reader for Events {
             "usage" => vec![Event::Usage(usage(&value))],
             "warning" | "error" => {
                 text.clone_into(&mut self.last_error);
-                vec![Event::Error(Ending::of_error(None, text.to_owned()))]
+                vec![Event::Note(text.to_owned())]
             }
             "question" => self.fails(Ending::NeedsInput(text.to_owned())),
             "failed" => self.fails(failed(&value)),
             "exhausted" => self.fails(Ending::ContextOverflow("a token limit was hit".to_owned())),
             "unfinished" => {
-                let words = field(&value, "message").to_owned();
+                let words = bounded(field(&value, "message"), LOGGED_MAX);
                 self.fails(Ending::ToolsBroken(format!("its edits could not be applied: {words}")))
             }
             "end" => {

@@ -167,9 +167,10 @@ fn completed(item: &Value) -> Vec<Event> {
         "command_execution" if failed => vec![command_failed(item)],
         "file_change" => file_change(item, failed),
         _ if failed => vec![Event::ToolFailed(item["error"].to_string())],
-        // An error among the items is a remark: it is there in turns that succeed.
-        "command_execution" | "error" | "reasoning" | "todo_list" | "web_search"
-        | "mcp_tool_call" | "dynamic_tool_call" | "collab_tool_call" => Vec::new(),
+        // It is there in turns that succeed.
+        "error" => vec![Event::Note(field(item, "message").to_owned())],
+        "command_execution" | "reasoning" | "todo_list" | "web_search" | "mcp_tool_call"
+        | "dynamic_tool_call" | "collab_tool_call" => Vec::new(),
         _ => vec![Event::Unknown],
     }
 }

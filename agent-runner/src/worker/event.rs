@@ -34,6 +34,8 @@ pub(crate) enum Event {
     Retry(String),
     /// An error, as the ending that it would come to.
     Error(Ending),
+    /// A remark of the CLI that changes nothing.
+    Note(String),
     /// The CLI wanted to ask somebody.
     Question(String),
     /// The CLI says that the turn is over.
@@ -54,6 +56,7 @@ impl fmt::Display for Event {
             Self::CommandFailed(text) => write!(f, "[command failed] {text}"),
             Self::Retry(text) => write!(f, "[retry] {text}"),
             Self::Error(ending) => write!(f, "[error] {ending}"),
+            Self::Note(text) => write!(f, "[note] {text}"),
             Self::Question(text) => write!(f, "[question] {text}"),
             Self::Hopeless(ending) => write!(f, "[hopeless] {ending}"),
             Self::Session(_)

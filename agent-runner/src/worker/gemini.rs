@@ -167,7 +167,7 @@ impl Events {
             "tool_result" => self.tool_result(value),
             "error" => {
                 field(value, "message").clone_into(&mut self.last_error);
-                vec![Event::Error(Ending::of_error(None, self.last_error.clone()))]
+                vec![Event::Note(self.last_error.clone())]
             }
             "result" => self.result(value),
             _ => vec![Event::Unknown],

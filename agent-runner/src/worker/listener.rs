@@ -223,6 +223,7 @@ impl Listener {
                 self.question = Some(bounded(&self.redaction.redact(&text), LOGGED_MAX));
             }
             Event::CommandFailed(_)
+            | Event::Note(_)
             | Event::Retry(_)
             | Event::Error(_)
             | Event::End

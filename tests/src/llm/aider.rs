@@ -10,7 +10,12 @@ const PURPOSE: usize = 600;
 /// The block that creates the script's file, if the prompt asks for one.
 pub(super) fn edit_block(view: &View, script: &Script) -> Option<String> {
     let text = view.text();
-    let (path, content) = (&script.file, &script.content);
+    // Blocks are made of whole lines.
+    let content = match script.content.as_str() {
+        "" => String::new(),
+        content => format!("{}\n", content.trim_end_matches('\n')),
+    };
+    let path = &script.file;
     let purpose: String = view.system.chars().take(PURPOSE).collect();
     if purpose.to_lowercase().contains("commit message") {
         return Some(format!("feat: add {path}"));

@@ -18,6 +18,12 @@ os.dup2(2, 1)
 
 HOME = Path.home().resolve()
 
+# Instructions of the repository.
+QUOTED = {"AGENTS.md", "CLAUDE.md"}
+
+# So often the model may be shown files that it asked for, or edits that did not fit.
+ROUNDS_MAX = 8
+
 
 def tell(kind, **fields):
     EVENTS.write(json.dumps({"type": kind, **fields}) + "\n")
@@ -70,6 +76,8 @@ def failed(coder, error, _words=None):
 
 def watched(original):
     def run(coder, *args, **kwargs):
+        # The prompt names them and quotes them.
+        coder.ignore_mentions.update(QUOTED)
         answer = original(coder, *args, **kwargs)
         if coder.reflected_message:
             tell("unfinished", message=str(coder.reflected_message))
@@ -111,7 +119,7 @@ def main():
     # It would write a user's name into the repository's configuration.
     patched(program, "setup_git", lambda _: lambda root, _io: root)
     patched(RepoMap, "TAGS_CACHE_DIR", lambda name: str(HOME / name))
-    patched(Coder, "max_reflections", lambda _: 10)
+    patched(Coder, "max_reflections", lambda _: ROUNDS_MAX)
     patched(Coder, "calculate_and_show_tokens_and_cost", counted)
     patched(Coder, "check_and_open_urls", lambda _: failed)
     patched(Coder, "show_exhausted_error", lambda _: lambda _coder: tell("exhausted"))

@@ -22,7 +22,9 @@ fn cli(model: Option<&str>) -> Codex {
 fn an_edit_is_read_event_by_event() {
     let (ending, events) = ending(include_str!("../fixtures/codex_edit.jsonl"), 0);
     assert_eq!(ending, Ending::Finished);
-    let [Event::Session(_), Event::Tool { name, on }, text, usage, Event::End] = &events[..] else {
+    let [Event::Session(_), Event::Note(_), Event::Tool { name, on }, text, usage, Event::End] =
+        &events[..]
+    else {
         panic!("{events:?}")
     };
     assert!(name == "shell" && on.contains("> '/job/tree/hello.txt'"), "{on}");
