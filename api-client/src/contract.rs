@@ -53,7 +53,7 @@ pub mod env {
     pub const GITHUB_COMMENT_ID: &str = "GITHUB_COMMENT_ID";
     /// A repository on this machine to work from, in a git worktree of it, instead of a clone.
     pub const AGENT_WORKSPACE: &str = "AGENT_WORKSPACE";
-    /// `opencode` or `claude-code`: the coding CLI.
+    /// `opencode`, `claude-code`, `codex`, `gemini` or `aider`: the coding CLI.
     pub const WORKER_MODE: &str = "WORKER_MODE";
     /// Base URL of the worker's model endpoint.
     pub const WORKER_LLM_URL: &str = "WORKER_LLM_URL";

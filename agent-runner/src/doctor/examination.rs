@@ -17,7 +17,7 @@ use super::model::{Calls, ScriptedModel};
 use super::script;
 use crate::model_gateway::{Budget, ModelGateway, ModelGatewayConfig, ModelGatewayError};
 use crate::redaction::Redaction;
-use crate::settings::{ChatModel, CliPrices, OwnModel, WorkerCli, WorkerKind, WorkerSettings};
+use crate::settings::{ChatModel, OwnModel, Provider, WorkerCli, WorkerKind, WorkerSettings};
 use crate::user::WorkerUser;
 use crate::user::ownership::give_tree;
 use crate::worker::{Ending, Place, TurnReport, Worker, WorkerError};
@@ -189,7 +189,7 @@ fn settings(kind: WorkerKind, endpoint: Url) -> WorkerSettings {
     };
     WorkerSettings {
         cli,
-        cli_prices: CliPrices::Guessed,
+        provider: Provider::Other,
         key: Secret::from("no-key-is-needed"),
         fallback: None,
         models: None,

@@ -42,7 +42,7 @@ agent_env! {
     Text "AGENT_RESCUE" "1 or 0: whether a run that cannot deliver saves its work on a branch.",
     Text "GIT_USER_NAME" "Name of the author of commits.",
     Text "GIT_USER_EMAIL" "E-mail address of the author of commits.",
-    Text "WORKER_MODE" "The coding CLI, such as opencode or claude-code.",
+    Text "WORKER_MODE" "The coding CLI: opencode, claude-code, codex, gemini or aider.",
     Url "WORKER_LLM_URL" "Base URL of the worker's model endpoint.",
     Text "WORKER_MODEL" "Model of the worker.",
     Secret "WORKER_API_KEY" "Key of the worker's model endpoint.",
