@@ -14,6 +14,7 @@ mod environment;
 mod escapes;
 mod event;
 mod gemini;
+mod hidden;
 mod lines;
 mod listener;
 mod opencode;
@@ -43,6 +44,7 @@ use self::claude_code::ClaudeCode;
 use self::codex::Codex;
 use self::environment::Ground;
 use self::gemini::Gemini;
+use self::hidden::Hidden;
 use self::listener::{Heard, Listener, Memory};
 use self::opencode::OpenCode;
 use self::process::{Invocation, Limits};
@@ -72,6 +74,15 @@ pub(crate) enum WorkerError {
         program: &'static str,
         /// The folder or file.
         path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The repository's settings for it could not be kept from it.
+    #[error("cannot hide the repository's settings for {program}")]
+    Hide {
+        /// The CLI.
+        program: &'static str,
         /// The system's reason.
         #[source]
         source: io::Error,
@@ -219,6 +230,8 @@ impl Worker {
         let mut listener =
             Listener::new(self.adapter.reader(), self.memory.clone(), self.redaction.clone());
         let mut on_line = |line: &str| listener.hear(line);
+        let hidden = Hidden::within(&self.tree, self.adapter.hidden());
+        let _hidden = hidden.map_err(|source| WorkerError::Hide { program, source })?;
         let finished = process::run(invocation, self.limits, cancel, &mut on_line);
         let finished = finished.await.map_err(failed)?;
         tracing::debug!(?finished.stop, ?finished.counts, "worker ended");

@@ -53,12 +53,13 @@ impl ModelAccess {
         let (wire, cli) = (settings.cli.kind().wire(), settings.cli.name());
         let checked = self.stop.run_until_cancelled(self.gateway.check(wire, settings.cli.model()));
         let unfit = checked.await?.err()?;
-        let speaks = format!("{cli} speaks {}", wire.title());
+        let needed = wire.title();
         Some(match unfit {
             Unfit::Key(why) => Ending::AuthFailed(why),
             Unfit::Model(why) => Ending::ModelUnavailable(why),
             Unfit::Protocol(why) => Ending::ModelUnavailable(format!(
-                "the endpoint of WORKER_LLM_URL does not: {speaks}; it answered {why}"
+                "the endpoint of WORKER_LLM_URL does not speak what {cli} needs, {needed}; it answered \
+                 {why}"
             )),
             Unfit::Unreachable(why) => Ending::ModelUnavailable(format!(
                 "the endpoint of WORKER_LLM_URL cannot be reached: {why}"

@@ -36,6 +36,11 @@ pub(super) trait Adapter: Send + Sync {
     fn files(&self) -> Vec<(PathBuf, String)> {
         Vec::new()
     }
+    /// Names in the root of the work tree from which it would load programs or settings, and cannot be told
+    /// not to.
+    fn hidden(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// How it takes its prompt.
     fn prompt_by(&self) -> PromptBy {
         PromptBy::StandardInput

@@ -39,6 +39,10 @@ const SWITCHES: [&str; 6] = [
     "OPENCODE_DISABLE_SHARE",
 ];
 
+/// Where it looks for plugins, and for providers and tool servers, with the switch for its project
+/// configuration set as well: the second of its two readers of settings does not know that.
+const PROJECT_CONFIG: [&str; 3] = [".opencode", "opencode.json", "opencode.jsonc"];
+
 /// OpenCode installs a package for plugins (63 MB) into its configuration folder at every start,
 /// unless that folder looks as if it was there. We allow no plugins, so it is not missed.
 const NO_PLUGIN_PACKAGE: [(&str, &str); 2] = [
@@ -102,6 +106,10 @@ impl Adapter for OpenCode {
 
     fn files(&self) -> Vec<(PathBuf, String)> {
         NO_PLUGIN_PACKAGE.map(|(path, text)| (path.into(), text.to_owned())).into()
+    }
+
+    fn hidden(&self) -> &'static [&'static str] {
+        &PROJECT_CONFIG
     }
 
     fn arguments(&self, turn: &Turn<'_>) -> Vec<OsString> {
