@@ -21,6 +21,8 @@ pub struct Once {
     pub environment: Vec<String>,
     /// Volumes and folders, `from:to`.
     pub binds: Vec<String>,
+    /// Folders that are in memory.
+    pub in_memory: Vec<String>,
 }
 
 /// How it ended.
@@ -46,6 +48,9 @@ impl Engine {
             env: Some(once.environment.clone()),
             host_config: Some(HostConfig {
                 binds: Some(once.binds.clone()),
+                tmpfs: Some(
+                    once.in_memory.iter().map(|path| (path.clone(), "exec".to_owned())).collect(),
+                ),
                 network_mode: Some("host".to_owned()),
                 ..Default::default()
             }),

@@ -72,6 +72,7 @@ impl Scene {
                 variable("AGENT_RESCUE", "0"),
             ],
             binds: vec![format!("{}:/out", self.out.display())],
+            in_memory: Vec::new(),
         };
         self.engine.once(&once).await
     }
