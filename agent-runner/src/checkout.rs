@@ -133,6 +133,7 @@ pub(crate) struct Checkout {
     start: Start,
     start_commit: CommitId,
     published: Option<CommitId>,
+    rescue: Option<CommitId>,
     shadow: Shadow,
     /// The work tree's own git directory, which the worker may change.
     git_dir: PathBuf,
@@ -174,6 +175,11 @@ impl Checkout {
     /// The commit that the branch was at on the remote, if it was there.
     pub(crate) fn published(&self) -> Option<CommitId> {
         self.published
+    }
+
+    /// The commit that the branch with unfinished work was at on the remote, if it was there.
+    pub(crate) fn rescue(&self) -> Option<CommitId> {
+        self.rescue
     }
 
     /// The commit that the work began at.
@@ -237,6 +243,7 @@ pub(crate) async fn clone_ticket_branch(
         start: remote.start,
         start_commit,
         published: remote.published,
+        rescue: remote.rescue,
         shadow,
         git_dir,
         held: None,
@@ -306,6 +313,8 @@ struct Remote {
     branch_commit: Option<CommitId>,
     /// Of the ticket's own branch.
     published: Option<CommitId>,
+    /// Of the branch with unfinished work.
+    rescue: Option<CommitId>,
     /// The branch that is continued: the ticket's, or the one that its unfinished work is on.
     continued: BranchName,
     start: Start,
@@ -329,7 +338,8 @@ async fn ask_remote(
     };
     tracing::info!(%default, ?start, "the remote was read");
     let branch_commit = remote.commit_of(&continued);
-    Ok(Remote { default, default_commit, branch_commit, published, continued, start })
+    let rescue = remote.commit_of(&branch.rescue());
+    Ok(Remote { rescue, default, default_commit, branch_commit, published, continued, start })
 }
 
 fn default_branch(remote: &Advertised, source: &Source) -> Result<BranchName, CheckoutError> {

@@ -14,11 +14,11 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use api_client::Redactor;
 use api_client::outcome::{Finding, FindingKind};
+use api_client::{REDACTED, Redactor};
 use git2::{Oid, Repository};
 
 use self::outgoing::{Blob, CommitChanges};
@@ -28,9 +28,6 @@ use crate::project_file::{self, PathPatterns};
 /// The largest file that is published where nothing else is set: forges warn from 50 MB on and refuse
 /// more than 100 MB.
 pub(crate) const MAX_FILE_BYTES: u64 = 50 << 20;
-
-/// The most findings that are kept.
-const FINDINGS_MAX: usize = 200;
 
 /// What may be published.
 #[derive(Clone, Debug)]
@@ -62,14 +59,45 @@ impl Policy {
 pub(crate) struct Outgoing {
     /// The base branch, as it was fetched last.
     pub(crate) base: CommitId,
-    /// The remote's branch of the ticket; the base, where there is none yet.
+    /// Where the work began, which is on the remote: its branch, what was saved, or the base.
     pub(crate) start: CommitId,
     /// What would be pushed.
     pub(crate) tip: CommitId,
 }
 
-/// Looks at everything that would be published; what blocks comes first. It reads files of any size
-/// and number: call it where it may block.
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Inspected {
+    /// For people, and all of them; what blocks comes first. Their paths are readable and hold no
+    /// secret, so they need not be those of the files.
+    pub(crate) findings: Vec<Finding>,
+    /// The files that must not be published.
+    pub(crate) barred: BTreeSet<PathBuf>,
+}
+
+impl Inspected {
+    /// What must not be published.
+    pub(crate) fn blocking(&self) -> Vec<Finding> {
+        self.findings.iter().filter(|finding| finding.kind.blocks()).cloned().collect()
+    }
+}
+
+/// A text without anything that must not be published, such as what a model said.
+pub(crate) fn without_secrets(known: &Redactor, text: &str) -> String {
+    let mut hits: Vec<_> = secret::hits(known, None, text.as_bytes(), secret::Search::Everything)
+        .into_iter()
+        .map(|hit| hit.value)
+        .collect();
+    hits.sort_by_key(|range| std::cmp::Reverse(range.start));
+    let mut bytes = text.as_bytes().to_vec();
+    for range in hits {
+        bytes.splice(range, REDACTED.bytes());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Looks at everything that would be published. It reads files of any size and number: call it where
+/// it may block.
 ///
 /// # Errors
 /// When the commits cannot be read.
@@ -77,14 +105,14 @@ pub(crate) fn inspect(
     repository: &Repository,
     outgoing: &Outgoing,
     policy: &Policy,
-) -> Result<Vec<Finding>, git2::Error> {
+) -> Result<Inspected, git2::Error> {
     let (base, start, tip) = (outgoing.base.oid(), outgoing.start.oid(), outgoing.tip.oid());
     let mut inspection = Inspection::new(repository, policy);
     for commit in outgoing::commits(repository, tip, &[base, start])? {
         inspection.commit(commit)?;
     }
-    inspection.forbidden_paths(&[base, start], tip)?;
     inspection.net_change(repository.merge_base(base, tip).unwrap_or(start), tip)?;
+    inspection.forbidden_paths(&[base, start], tip)?;
     Ok(inspection.into_findings())
 }
 
@@ -92,7 +120,7 @@ struct Inspection<'i> {
     repository: &'i Repository,
     policy: &'i Policy,
     findings: Vec<Finding>,
-    /// Paths that any of the commits changed.
+    /// Paths that any of the commits changed, or all of them together.
     touched: HashSet<PathBuf>,
     /// Files that were read and hold nothing.
     clean: HashSet<(Oid, PathBuf)>,
@@ -207,6 +235,8 @@ impl<'i> Inspection<'i> {
     /// What a reviewer of the whole change should know.
     fn net_change(&mut self, from: Oid, to: Oid) -> Result<(), git2::Error> {
         let files = outgoing::net_changes(self.repository, from, to)?;
+        // What a merge took over from one side is no change of the merge's own.
+        self.touched.extend(files.iter().flat_map(outgoing::NetChange::paths).cloned());
         if files.iter().any(|file| file.touches(Path::new(project_file::NAME))) {
             let detail = "the rules for the agent change when this is merged".to_owned();
             self.add(FindingKind::RulesChanged, Path::new(project_file::NAME), None, detail);
@@ -220,14 +250,17 @@ impl<'i> Inspection<'i> {
         self.findings.push(Finding { kind, path: path.to_owned(), line, detail });
     }
 
-    fn into_findings(mut self) -> Vec<Finding> {
+    fn into_findings(mut self) -> Inspected {
+        let blocking = self.findings.iter().filter(|finding| finding.kind.blocks());
+        // That of a commit's message is no file.
+        let barred = blocking.map(|finding| finding.path.clone());
+        let barred = barred.filter(|path| !path.as_os_str().is_empty()).collect();
         for finding in &mut self.findings {
             let path = finding.path.to_string_lossy();
             finding.path = PathBuf::from(self.policy.known.redact(&path).into_owned());
         }
         self.findings.sort_by_key(|finding| !finding.kind.blocks());
-        self.findings.truncate(FINDINGS_MAX);
-        self.findings
+        Inspected { findings: self.findings, barred }
     }
 }
 

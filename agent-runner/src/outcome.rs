@@ -258,7 +258,9 @@ impl RunError {
             Self::Push { branch, .. }
             | Self::NotConfirmed { branch, .. }
             | Self::PullRequest { branch, .. } => Published::Branch(branch),
-            Self::Completion { url, .. } => Published::PullRequest(url),
+            Self::Completion { url, .. } | Self::ChecksFailed { proposed: Some(url), .. } => {
+                Published::PullRequest(url)
+            }
             _ => Published::Nothing,
         };
         Self::Cancelled(published)

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::freshness::{Updated, moved_base, reverted, update};
 pub(crate) use self::history::{commits, inspected};
-pub(crate) use self::rescue::{forget_rescue, rescue, without};
+pub(crate) use self::rescue::{confirm, forget_rescue, rescue, squashed};
 pub(crate) use self::stage::{ByProducts, Snapshot, commit_all, snapshot};
 
 use crate::checkout::Checkout;
@@ -191,7 +191,8 @@ impl fmt::Display for DiffStat {
 }
 
 /// What differs between a commit and the point where its branch left the default branch. If that
-/// point is beyond the history that was fetched, between the commit and the start of this run.
+/// point is beyond the history that was fetched, between the commit and the start of this run, or the
+/// default branch where the run added nothing.
 ///
 /// # Errors
 /// When the commits cannot be read.
@@ -202,7 +203,9 @@ pub(crate) async fn diff_stat(
 ) -> Result<DiffStat, PublishError> {
     let (base, start) = (checkout.base_commit().oid(), checkout.start_commit().oid());
     on_thread(checkout.shadow(), git.cancel(), move |repository| {
-        let from = repository.merge_base(base, commit.oid()).unwrap_or(start);
+        // What both have may be beyond the history that was fetched.
+        let before = if commit.oid() == start { base } else { start };
+        let from = repository.merge_base(base, commit.oid()).unwrap_or(before);
         let tree_of = |id| repository.find_commit(id)?.tree();
         let (old, new) = (tree_of(from)?, tree_of(commit.oid())?);
         let stats = repository.diff_tree_to_tree(Some(&old), Some(&new), None)?.stats()?;

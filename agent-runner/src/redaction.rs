@@ -28,9 +28,13 @@ impl Redaction {
     }
 
     /// A redactor of what is known by now.
-    #[allow(dead_code, reason = "publishing is about to use it")]
     pub(crate) fn redactor(&self) -> Redactor {
         self.0.read().unwrap_or_else(PoisonError::into_inner).redactor.clone()
+    }
+
+    /// A redactor of the values as wholes, for what must not be published.
+    pub(crate) fn whole_values(&self) -> Redactor {
+        Redactor::of_whole(&self.0.read().unwrap_or_else(PoisonError::into_inner).secrets)
     }
 
     /// `text` without any known secret.

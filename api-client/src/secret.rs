@@ -94,11 +94,25 @@ impl Redactor {
     /// A redactor of these values; those shorter than [`MIN_REDACTED_LEN`] are left out.
     #[must_use]
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        Self::of_values(secrets, form::forms)
+    }
+
+    /// The same, but of parts of a value (the password in a URL, a line of several) only those that
+    /// look like a key: for who refuses a text instead of hiding a word in it.
+    #[must_use]
+    pub fn of_whole<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        Self::of_values(secrets, form::whole_forms)
+    }
+
+    fn of_values<'a>(
+        secrets: impl IntoIterator<Item = &'a Secret>,
+        forms: impl Fn(&str) -> Vec<String>,
+    ) -> Self {
         let forms = secrets
             .into_iter()
             .map(|secret| secret.expose().trim())
             .filter(|value| value.len() >= MIN_REDACTED_LEN)
-            .flat_map(form::forms)
+            .flat_map(forms)
             .collect();
         Self::of_forms(forms)
     }

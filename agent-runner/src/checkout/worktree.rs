@@ -107,6 +107,7 @@ pub(crate) async fn worktree_of(
         start: remote.start,
         start_commit,
         published: remote.published,
+        rescue: remote.rescue,
         shadow,
         held: Some(held),
     };

@@ -58,6 +58,11 @@ pub(super) struct NetChange {
 }
 
 impl NetChange {
+    /// Where the file was and is.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.old, &self.new].into_iter().flatten().map(|blob| &blob.path)
+    }
+
     pub(super) fn touches(&self, path: &Path) -> bool {
         [&self.old, &self.new].into_iter().flatten().any(|blob| blob.path == path)
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use api_client::outcome::{Finding, FindingKind};
 use git2::{Repository, Signature};
 
-use super::{Outgoing, Policy, inspect};
+use super::{Inspected, Outgoing, Policy, inspect};
 use crate::git::CommitId;
 
 /// Text of this alphabet that no one could guess, and the same each time.
@@ -89,6 +89,10 @@ impl Repo {
     }
 
     pub(super) fn inspect(&self, policy: &Policy, base: CommitId, tip: CommitId) -> Vec<Finding> {
+        self.inspected(policy, base, tip).findings
+    }
+
+    pub(super) fn inspected(&self, policy: &Policy, base: CommitId, tip: CommitId) -> Inspected {
         inspect(&self.git, &Outgoing { base, start: base, tip }, policy).unwrap()
     }
 }

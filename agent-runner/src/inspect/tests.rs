@@ -71,7 +71,7 @@ fn a_merge_of_the_base_brings_none_of_its_findings() {
     let mut policy = policy();
     policy.forbidden = paths(".github/");
     let outgoing = Outgoing { base, start: root, tip: merge };
-    let found = inspect(&repo.git, &outgoing, &policy).unwrap();
+    let found = inspect(&repo.git, &outgoing, &policy).unwrap().findings;
     assert!(found.is_empty(), "{found:?}");
 }
 
@@ -193,4 +193,39 @@ fn ten_thousand_changed_lines_take_less_than_a_second() {
     assert!(repo.inspect(&policy(), base, tip).is_empty());
     // Without optimisation, on a busy machine; about 10 ms where it matters.
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[test]
+fn however_many_files_are_barred_none_is_missed() {
+    let repo = Repo::new();
+    let mut policy = policy();
+    policy.forbidden = paths("infra/");
+    let names: Vec<String> = (0..300).map(|number| format!("infra/{number:03}")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (&**name, &b"x"[..])).collect();
+    let base = repo.commit(&[], &[]);
+    let tip = repo.commit(&[base], &files);
+    let found = repo.inspected(&policy, base, tip);
+    assert_eq!(found.barred.len(), 300);
+    assert_eq!(found.blocking().len(), 300);
+}
+
+#[test]
+fn an_old_version_that_a_merge_takes_over_from_one_side_is_a_change() {
+    let repo = Repo::new();
+    let mut policy = policy();
+    policy.forbidden = paths("ci");
+    let old = repo.commit(&[], &[("ci", b"old")]);
+    let base = repo.commit(&[old], &[("ci", b"new")]);
+    let side = repo.commit(&[old], &[("ci", b"old"), ("a", b"1")]);
+    let tip = repo.commit(&[base, side], &[("ci", b"old"), ("a", b"1")]);
+    let found = repo.inspect(&policy, base, tip);
+    assert_eq!(places(&found), one(FindingKind::ForbiddenPath, "ci", None));
+}
+
+#[test]
+fn a_text_is_cleaned_of_known_values_and_of_shapes() {
+    let token = checked_token("ghp_");
+    let text = format!("With ü: {KNOWN}, then {token}.");
+    let clean = without_secrets(&policy().known, &text);
+    assert_eq!(clean, "With ü: [redacted], then [redacted].");
 }

@@ -85,7 +85,8 @@ pub(crate) async fn reverted(
 }
 
 /// Puts a commit and the newer base together as asked. Only commits that nobody has seen are put on
-/// top of it; a branch that was published before is merged with it.
+/// top of it; a branch that was published before is merged with it. The branch here stays where it is,
+/// as the work tree does: who commits that after this takes nothing back.
 ///
 /// # Errors
 /// When the commits cannot be read or made.
@@ -98,7 +99,6 @@ pub(crate) async fn update(
     how: BaseUpdate,
 ) -> Result<Updated, PublishError> {
     let start = (checkout.start() == Start::Fresh).then(|| checkout.start_commit());
-    let branch = checkout.branch().to_ref();
     let message = format!("Merge {} into {}\n", checkout.base_branch(), checkout.branch());
     let author = author.clone();
     on_thread(checkout.shadow(), git.cancel(), move |repository| {
@@ -114,9 +114,6 @@ pub(crate) async fn update(
                 merge(&repository, &author, &message, commit, base_now)?
             }
         };
-        if let Updated::Done(commit) = updated {
-            repository.reference(&branch, commit.oid(), true, "")?;
-        }
         Ok(updated)
     })
     .await

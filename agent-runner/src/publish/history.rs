@@ -1,12 +1,12 @@
 //! What the commits of a branch are.
 
-use api_client::outcome::{CommitFacts, Finding};
+use api_client::outcome::CommitFacts;
 use git2::{Repository, Sort};
 
 use super::{PublishError, on_thread};
 use crate::checkout::Checkout;
 use crate::git::{CommitId, Git};
-use crate::inspect::{self, Outgoing, Policy};
+use crate::inspect::{self, Inspected, Outgoing, Policy};
 
 /// Most commits that are told of.
 const COMMITS_MAX: usize = 100;
@@ -34,7 +34,7 @@ pub(crate) async fn inspected(
     checkout: &Checkout,
     outgoing: Outgoing,
     policy: Policy,
-) -> Result<Vec<Finding>, PublishError> {
+) -> Result<Inspected, PublishError> {
     on_thread(checkout.shadow(), git.cancel(), move |repository| {
         inspect::inspect(&repository, &outgoing, &policy)
     })

@@ -62,13 +62,18 @@ impl ByProducts {
         Ok(())
     }
 
-    /// Takes back in an index what is still as the commands left it, the last of them first.
-    fn take_back(&self, index: &mut Index) -> Result<(), git2::Error> {
+    /// Takes back in an index what is still as the commands left it, the last of them first. What is
+    /// committed that way is the worker's work.
+    fn take_back(
+        &self,
+        index: &mut Index,
+        committed: Option<&git2::Tree<'_>>,
+    ) -> Result<(), git2::Error> {
         for one in self.0.iter().rev() {
             let path = Path::new(std::ffi::OsStr::from_bytes(&one.path));
             let found = index.get_path(path, 0);
             let now = found.as_ref().map(|entry| Content { id: entry.id, mode: entry.mode });
-            if now != one.after {
+            if now != one.after || committed.is_some_and(|tree| content_in(tree, path) == now) {
                 continue;
             }
             match one.before {
@@ -86,7 +91,7 @@ impl ByProducts {
 /// When the tree cannot be read.
 pub(crate) async fn snapshot(git: &Git, checkout: &Checkout) -> Result<Snapshot, PublishError> {
     let staged = on_thread(checkout.shadow(), git.cancel(), |repository| {
-        stage_all(&repository, &ByProducts::default())
+        stage_all(&repository, &ByProducts::default(), None)
     });
     staged.await.map(Snapshot)
 }
@@ -113,11 +118,12 @@ pub(crate) async fn commit_all(
     let (author, message, by_products) = (author.clone(), message.clone(), by_products.clone());
     on_thread(checkout.shadow(), git.cancel(), move |repository| {
         let tip = repository.find_reference(&branch)?.peel_to_commit()?;
-        let tree = repository.find_tree(stage_all(&repository, &by_products)?)?;
+        let parent = newest(&repository, tip.clone(), workers_head)?;
+        let committed = parent.tree()?;
+        let tree = repository.find_tree(stage_all(&repository, &by_products, Some(&committed))?)?;
         if tree.id() == tip.tree_id() {
             return Ok(None);
         }
-        let parent = newest(&repository, tip, workers_head)?;
         let commit = if tree.id() == parent.tree_id() {
             parent.id()
         } else {
@@ -130,8 +136,16 @@ pub(crate) async fn commit_all(
     .await
 }
 
+fn content_in(tree: &git2::Tree<'_>, path: &Path) -> Option<Content> {
+    tree.get_path(path).ok().map(|entry| Content::of(&entry))
+}
+
 /// Brings the index to the state of the work tree; the tree that it makes, without by-products.
-fn stage_all(repository: &Repository, by_products: &ByProducts) -> Result<Oid, git2::Error> {
+fn stage_all(
+    repository: &Repository,
+    by_products: &ByProducts,
+    committed: Option<&git2::Tree<'_>>,
+) -> Result<Oid, git2::Error> {
     let mut index = repository.index()?;
     let mut choose = |path: &Path, _: &[u8]| {
         // libgit2 shows a repository within the tree as one path with a slash at its end. A link to
@@ -144,7 +158,7 @@ fn stage_all(repository: &Repository, by_products: &ByProducts) -> Result<Oid, g
     };
     index.add_all(["*"], IndexAddOption::DEFAULT, Some(&mut choose))?;
     index.write()?;
-    by_products.take_back(&mut index)?;
+    by_products.take_back(&mut index, committed)?;
     index.write_tree()
 }
 

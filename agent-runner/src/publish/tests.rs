@@ -441,3 +441,26 @@ async fn what_commands_leave_behind_is_no_work_unless_the_worker_changed_it() {
     assert_eq!(scene.remote_files(), "README\nboth\ngone\nlock\nmine\nmore");
     assert_eq!(scene.on_remote("lock"), "1");
 }
+
+#[tokio::test]
+async fn what_the_worker_commits_itself_is_its_work_though_a_command_made_it() {
+    let scene = Scene::new().await;
+    let mut by_products = ByProducts::default();
+    let now = async || snapshot(&scene.git, &scene.checkout).await.unwrap();
+    let before = now().await;
+    scene.write("lock", "by the set-up\n");
+    scene.write("report", "by the set-up\n");
+    by_products.add(&scene.git, &scene.checkout, before, now().await).await.unwrap();
+    run(scene.checkout.path(), &["add", "lock"]);
+    run(scene.checkout.path(), &["commit", "-qm", "by the worker"]);
+    let author = Author::new("Agent", "agent@example.org").unwrap();
+    let message = commit_message("Do it");
+    let commit = async || {
+        commit_all(&scene.git, &scene.checkout, &author, &message, &by_products).await.unwrap()
+    };
+    assert!(commit().await.is_some());
+    scene.write("more", "y\n");
+    let last = commit().await.unwrap();
+    push(&scene.git, &scene.checkout, last).await.unwrap();
+    assert_eq!(scene.remote_files(), "README\nlock\nmore");
+}

@@ -34,7 +34,7 @@ pub(super) async fn deliver_or_rescue(
         && job.rescues()
     {
         let _phase = job.course().phase(Phase::Rescue);
-        let rescue = job.rescue(checkout, &progress, error, late);
+        let rescue = job.rescue(checkout, &mut progress, error, reporter, late);
         match late.run_until_cancelled(rescue).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
@@ -64,6 +64,8 @@ async fn deliver(
         return Err(RunError::ChecksFailed { end, proposed: None });
     }
     job.freshen(checkout, &mut work).await?;
+    progress.base = Some(work.base);
+    progress.published = Some(work.commit);
     job.inspect(checkout, &work).await?;
     let publishing = format!("Publishing {}: {}", work.commit, work.stat);
     reporter.step(Step::Finalize, &publishing, None).await;
@@ -75,11 +77,14 @@ async fn deliver(
     match checked {
         Checked::Well => {
             let done = complete(job, progress, request, reporter).await?;
-            job.tidy(checkout).await;
+            job.tidy(checkout, work.commit).await;
             Ok(done)
         }
         // It is no work for a review, so the ticket stays where it is.
-        Checked::Failed(end) => Err(RunError::ChecksFailed { end, proposed: Some(request.url) }),
+        Checked::Failed(end) => {
+            job.tidy(checkout, work.commit).await;
+            Err(RunError::ChecksFailed { end, proposed: Some(request.url) })
+        }
     }
 }
 

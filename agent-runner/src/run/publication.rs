@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use api_client::error_chain;
-use api_client::outcome::{Finding, PullRequestFacts};
+use api_client::outcome::PullRequestFacts;
 
 use super::job::Job;
 use super::session::{Checked, Progress};
@@ -12,7 +12,7 @@ use crate::checkout::{Checkout, Start};
 use crate::course::Phase;
 use crate::forge::{self, PullRequest, PullRequestDraft, Readiness};
 use crate::git::{CommitId, Git};
-use crate::inspect::{Outgoing, Policy};
+use crate::inspect::{self, Inspected, Outgoing, Policy};
 use crate::outcome::{Published, RunError};
 use crate::project_file::{BaseUpdate, OnCheckFailure};
 use crate::prompt;
@@ -50,6 +50,19 @@ impl Job {
         by_products: &mut ByProducts,
     ) -> Result<(), RunError> {
         by_products.add(&self.git, checkout, before, after).await.map_err(RunError::Commit)
+    }
+
+    /// Notes what a command did that was broken off, so that it does not pass for work.
+    pub(super) async fn forget_broken_command(
+        &self,
+        git: &Git,
+        checkout: &Checkout,
+        progress: &mut Progress,
+    ) -> Result<(), RunError> {
+        let Some(before) = progress.command_since.take() else { return Ok(()) };
+        let after = publish::snapshot(git, checkout).await.map_err(RunError::Commit)?;
+        let noted = progress.by_products.add(git, checkout, before, after).await;
+        noted.map_err(RunError::Commit)
     }
 
     /// Commits what is different by now; whether there is any work on the branch.
@@ -111,7 +124,13 @@ impl Job {
             None => prompt::accomplished(&progress.answer),
             Some(why) => format!("Unfinished: {why}"),
         };
-        CommitMessage::new(&self.title(), &self.redacted(&body), &self.course.trailers())
+        let (title, body) = (self.cleaned(&self.title()), self.cleaned(&body));
+        CommitMessage::new(&title, &body, &self.course.trailers())
+    }
+
+    /// A text of others without what must not be published, so that no word in it keeps the work back.
+    pub(super) fn cleaned(&self, text: &str) -> String {
+        inspect::without_secrets(&self.redaction.redactor(), text)
     }
 
     /// Makes sure, before more is published, that the job is still ours and the run is to go on.
@@ -172,10 +191,9 @@ impl Job {
     /// Looks through what would be published. What must not be, goes no further.
     pub(super) async fn inspect(&self, checkout: &Checkout, work: &Work) -> Result<(), RunError> {
         let _phase = self.course.phase(Phase::Inspect);
-        let findings = self.findings(&self.git, checkout, work.commit, work.base).await?;
-        self.course.findings(findings.clone());
-        let blocking: Vec<Finding> =
-            findings.into_iter().filter(|finding| finding.kind.blocks()).collect();
+        let found = self.inspected(&self.git, checkout, work.commit, work.base).await?;
+        let blocking = found.blocking();
+        self.course.findings(found.findings);
         match blocking.is_empty() {
             true => Ok(()),
             false => Err(RunError::Blocked { findings: blocking }),
@@ -183,18 +201,19 @@ impl Job {
     }
 
     /// What is to be said of the changes.
-    pub(super) async fn findings(
+    pub(super) async fn inspected(
         &self,
         git: &Git,
         checkout: &Checkout,
         tip: CommitId,
         base: CommitId,
-    ) -> Result<Vec<Finding>, RunError> {
-        let outgoing = Outgoing { base, start: checkout.published().unwrap_or(base), tip };
+    ) -> Result<Inspected, RunError> {
+        // Where the work begins is on the remote already.
+        let outgoing = Outgoing { base, start: checkout.start_commit(), tip };
         let policy = Policy {
             forbidden: self.project.forbidden.clone(),
             examples: self.project.examples.clone(),
-            ..Policy::new(self.redaction.redactor())
+            ..Policy::new(self.redaction.whole_values())
         };
         let found = publish::inspected(git, checkout, outgoing, policy).await;
         found.map_err(RunError::Commit)

@@ -15,13 +15,14 @@ use super::model::ModelAccess;
 use crate::bounded::end;
 use crate::checkout::Checkout;
 use crate::course::{Course, Phase, millis};
+use crate::git::CommitId;
 use crate::inner_docker::InnerDocker;
 use crate::model_gateway::Totals;
 use crate::outcome::{Published, RunError};
 use crate::pressure::Pressure;
 use crate::project_file::{Check, ProjectCommand};
 use crate::prompt;
-use crate::publish::ByProducts;
+use crate::publish::{ByProducts, Snapshot};
 use crate::report::{Reporter, Step};
 use crate::settings::DockerMode;
 use crate::worker::{CommandEnd, CommandReport, Ending, TurnReport, Worker};
@@ -40,6 +41,19 @@ pub(super) struct Progress {
     pub(super) question: Option<String>,
     /// What commands left in the work tree.
     pub(super) by_products: ByProducts,
+    /// The tree before a command that did not come to its end: all since then is a by-product.
+    pub(super) command_since: Option<Snapshot>,
+    /// The base branch, where it was fetched again.
+    pub(super) base: Option<CommitId>,
+    /// What is being published.
+    pub(super) published: Option<CommitId>,
+}
+
+impl Progress {
+    /// The base branch, as it was fetched last.
+    pub(super) fn base(&self, checkout: &Checkout) -> CommitId {
+        self.base.unwrap_or(checkout.base_commit())
+    }
 }
 
 /// What the repository's check says of the work.
@@ -164,6 +178,7 @@ impl<'s> Session<'s> {
             CheckKind::Check => (Step::Check(self.turns.saturating_sub(1)), Phase::Check),
         };
         let before = self.job.snapshot(self.checkout).await?;
+        progress.command_since = Some(before);
         let phase = self.job.course().phase(phase);
         let report = self.worker.command(&command.command, command.limit, self.job.cancel()).await;
         drop(phase);
@@ -173,6 +188,7 @@ impl<'s> Session<'s> {
         }
         let after = self.job.snapshot(self.checkout).await?;
         self.job.tell_apart(self.checkout, before, after, &mut progress.by_products).await?;
+        progress.command_since = None;
         self.job.course().check(CheckFacts {
             kind,
             command: command.command.clone(),
@@ -206,7 +222,7 @@ impl<'s> Session<'s> {
         self.told = all;
         self.job.course().turn(&turn, began);
         if !turn.answer.trim().is_empty() {
-            progress.answer.clone_from(&turn.answer);
+            progress.answer = self.job.cleaned(&turn.answer);
         }
         progress.question.clone_from(&turn.question);
         if self.job.is_cancelled() {

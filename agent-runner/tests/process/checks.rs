@@ -59,7 +59,7 @@ fn without_drafts_work_that_fails_its_check_is_saved() {
     let project = "[check]\ncommand = 'false'\nturns = 0\non_failure = 'none'\n";
     let (ended, scene) = run(Plan { project: Some(project), ..Plan::default() });
     assert_eq!(ended, code(AgentExit::ChecksFailed));
-    assert_eq!(scene.course(), ["context"]);
+    assert_eq!(scene.course(), ["context", "renewal"]);
     assert_eq!(scene.branches(), ["ticket-rescue"]);
     let outcome = scene.outcome();
     assert_eq!((outcome.verdict, outcome.turns.len()), (Verdict::ChecksFailed, 1));

@@ -28,8 +28,13 @@ const KEY_FOR_A_WHILE: &str = "key=sk_li; key=${key}ve_4kT9zQ2mXw7LpR5vNc8JhB3y;
 fn a_key_that_was_committed_and_removed_again_is_not_published_anywhere() {
     let (ended, stderr, scene) = run(Plan { claude: KEY_FOR_A_WHILE, ..Plan::default() });
     assert_eq!(ended, code(AgentExit::Blocked), "{stderr}");
-    assert_eq!(scene.branches(), [""; 0]);
+    assert_eq!(scene.branches(), ["ticket-rescue"], "the rest is saved");
+    assert!(!scene.git(&["log", "-p", "--all"]).contains("4kT9zQ2mXw7LpR5vNc8JhB3y"));
     let outcome = scene.outcome();
+    assert_eq!(
+        scene.git(&["ls-tree", "--name-only", &outcome.rescue.clone().unwrap().commit]),
+        "README\nnew"
+    );
     assert_eq!(outcome.verdict, Verdict::Blocked);
     assert_eq!(kinds(&outcome.findings), [FindingKind::Secret]);
     assert_eq!(
@@ -61,4 +66,27 @@ fn a_skipped_test_is_pointed_out_in_the_pull_request() {
     let open = requests.iter().find(|request| request.what == "open").unwrap();
     let body = open.body["body"].as_str().unwrap();
     assert!(body.contains("- `test_a.py:3`: a test is skipped"), "{body}");
+}
+
+#[test]
+fn a_key_in_the_worker_s_last_words_keeps_no_work_back() {
+    let script = "key=sk_li; key=${key}ve_4kT9zQ2mXw7LpR5vNc8JhB3y; echo new > new; \
+        echo '{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"As in '$key'.\"}]}}'";
+    let (ended, stderr, scene) = run(Plan { claude: script, ..Plan::default() });
+    assert_eq!(ended, code(AgentExit::Delivered), "{stderr}");
+    let message = scene.git(&["log", "-1", "--format=%B", &scene.pushed().unwrap()]);
+    assert!(message.contains("As in [redacted]."), "{message}");
+}
+
+#[test]
+fn more_forbidden_files_than_are_told_of_are_all_left_out() {
+    let project = "[paths]\nforbidden = [\"infra/\"]\n";
+    let script = "mkdir infra; for n in $(seq 100 400); do echo x > infra/$n; done; echo new > new";
+    let (ended, stderr, scene) =
+        run(Plan { claude: script, project: Some(project), ..Plan::default() });
+    assert_eq!(ended, code(AgentExit::Blocked), "{stderr}");
+    let outcome = scene.outcome();
+    assert_eq!(outcome.findings.len(), 200);
+    let files = scene.git(&["ls-tree", "-r", "--name-only", &outcome.rescue.unwrap().commit]);
+    assert_eq!(files, ".terarchitect.toml\nREADME\nnew");
 }

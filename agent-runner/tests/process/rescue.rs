@@ -81,6 +81,40 @@ fn a_job_that_is_another_s_leaves_no_trace() {
 }
 
 #[test]
+fn a_cancelled_run_whose_job_is_another_s_saves_nothing() {
+    let plan = Plan { claude: HALF, ..Plan::default() };
+    let mut scene = Scene::of(plan, |request, _| match request.what {
+        "renewal" => Answer::Refusal(409),
+        _ => Answer::Usual,
+    });
+    scene.job.file("up");
+    scene.job.signal(Signal::SIGTERM);
+    let (ended, log) = scene.job.end_soon();
+    assert_eq!(ended, code(AgentExit::Cancelled), "{log}");
+    assert_eq!(scene.branches(), [""; 0]);
+}
+
+#[test]
+fn what_a_command_leaves_that_was_broken_off_is_no_work() {
+    let project = "[setup]\ncommand = 'echo x > by-product; sleep 1000'\n";
+    let plan = Plan { project: Some(project), ..Plan::default() };
+    let mut scene = Scene::of(plan, |_, _| Answer::Usual);
+    scene.came(|request| request.what == "log");
+    let folder = scene.job.folder.path().to_owned();
+    crate::job::eventually(|| made(&folder, "by-product").then_some(()));
+    scene.job.signal(Signal::SIGTERM);
+    let (ended, log) = scene.job.end_soon();
+    assert_eq!(ended, code(AgentExit::Cancelled), "{log}");
+    assert_eq!(scene.branches(), [""; 0]);
+}
+
+/// Whether a file of this name is in the work tree of a run below this folder.
+fn made(folder: &std::path::Path, name: &str) -> bool {
+    let below = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    below.map(|entry| entry.path()).any(|path| path.join("tree").join(name).exists())
+}
+
+#[test]
 fn who_wants_no_rescue_gets_none() {
     let by_operator = ("AGENT_RESCUE", "0");
     let by_project = Some("[publish]\nrescue = false\n");
@@ -95,20 +129,21 @@ fn who_wants_no_rescue_gets_none() {
 }
 
 #[test]
-fn nothing_with_a_secret_in_it_is_published_or_saved() {
+fn a_file_with_a_secret_in_it_is_not_published_and_not_saved() {
     let plan = Plan {
-        claude: "echo $HERE > new; echo key=ghp_topsecret_of_the_forge >> new",
+        claude: "echo $HERE > key; echo key=ghp_topsecret_of_the_forge >> key; echo new > new",
         ..Plan::default()
     };
     let mut scene = Scene::of(plan, |_, _| Answer::Usual);
     let (ended, log) = scene.job.end();
     assert_eq!(ended, code(AgentExit::Blocked), "{log}");
-    assert_eq!(scene.branches(), [""; 0]);
-    let outcome = scene.outcome();
+    let outcome = saved(&scene, "new");
     assert_eq!(outcome.verdict, Verdict::Blocked);
     let finding = &outcome.findings[0];
     assert_eq!((finding.kind, finding.line), (FindingKind::Secret, Some(2)));
-    assert_eq!(scene.steps().last().unwrap(), "blocked");
+    let files = scene.git(&["ls-tree", "--name-only", &outcome.rescue.unwrap().commit]);
+    assert_eq!(files, "README\nnew");
+    assert!(scene.steps().iter().any(|step| step == "blocked"));
 }
 
 #[test]

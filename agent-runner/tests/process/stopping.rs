@@ -130,7 +130,7 @@ fn a_push_that_arrives_in_spite_of_the_signal_gets_no_pull_request() {
     let (code, log) = scene.job.end_soon();
     assert_eq!(code, CANCELLED, "{log}");
     assert!(scene.pushed().is_some());
-    assert_eq!(scene.course(), ["context", "renewal"]);
+    assert_eq!(scene.course(), ["context", "renewal", "renewal"]);
 }
 
 #[test]

@@ -17,6 +17,10 @@ use super::MIN_REDACTED_LEN;
 /// cut by lines.
 const LINE_MIN: usize = 16;
 
+/// The shortest text, in characters, that is taken for random, and how many different ones it has.
+const RANDOM_MIN: usize = 12;
+const RANDOM_DISTINCT_MIN: usize = 8;
+
 /// How the digits of an escape are written.
 #[derive(Clone, Copy)]
 enum Digits {
@@ -30,14 +34,38 @@ impl Digits {
 
 /// All forms of a value that are long enough to be searched for.
 pub(super) fn forms(value: &str) -> Vec<String> {
+    with_parts(value, |_| true)
+}
+
+/// The same, with no part of the value that may be a word of everybody's.
+pub(super) fn whole_forms(value: &str) -> Vec<String> {
+    with_parts(value, looks_random)
+}
+
+fn with_parts(value: &str, counts: impl Fn(&str) -> bool) -> Vec<String> {
     let mut forms = of_text(value);
-    forms.extend(password_of(value).iter().flat_map(|password| of_text(password)));
+    let passwords = password_of(value).into_iter().filter(|password| counts(password));
+    forms.extend(passwords.flat_map(|password| of_text(&password)));
     if value.contains('\n') {
         let lines = value.lines().map(str::trim).filter(|line| line.len() >= LINE_MIN);
-        forms.extend(lines.map(str::to_owned));
+        forms.extend(lines.filter(|line| counts(line)).map(str::to_owned));
     }
     forms.retain(|form| form.len() >= MIN_REDACTED_LEN);
     forms
+}
+
+/// Whether a text looks as if a machine had made it: one piece of letters and digits, long and varied
+/// enough that nobody else would write it.
+fn looks_random(text: &str) -> bool {
+    let mut seen: Vec<char> = text.chars().collect();
+    let length = seen.len();
+    seen.sort_unstable();
+    seen.dedup();
+    length >= RANDOM_MIN
+        && seen.len() >= RANDOM_DISTINCT_MIN
+        && seen.iter().any(char::is_ascii_digit)
+        && seen.iter().any(char::is_ascii_alphabetic)
+        && !seen.iter().any(|c| c.is_whitespace())
 }
 
 fn of_text(value: &str) -> Vec<String> {

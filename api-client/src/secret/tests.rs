@@ -103,6 +103,24 @@ fn the_lines_of_a_secret_of_many_are_redacted_by_themselves() {
 }
 
 #[test]
+fn a_word_that_is_part_of_a_secret_is_no_whole_secret() {
+    let secrets = [
+        "postgres://app:postgres@db/app",
+        "postgres://app:q7Zr0mW2xLp9@db/app",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA0x7Q\n",
+    ]
+    .map(Secret::from);
+    let whole = Redactor::of_whole(&secrets);
+    for text in ["image: postgres", "-----BEGIN RSA PRIVATE KEY-----"] {
+        assert!(whole.find(text.as_bytes()).is_empty(), "{text}");
+    }
+    for text in ["q7Zr0mW2xLp9", "MIIEpAIBAAKCAQEA0x7Q", "postgres://app:postgres@db/app"] {
+        assert_eq!(whole.find(text.as_bytes()).len(), 1, "{text}");
+    }
+    assert_eq!(Redactor::new(&secrets).find(b"image: postgres").len(), 1);
+}
+
+#[test]
 fn short_values_are_left_alone() {
     let redactor = Redactor::new([&Secret::from("dummy"), &Secret::from("  ")]);
     assert_eq!(redactor.redact("a dummy  value"), "a dummy  value");

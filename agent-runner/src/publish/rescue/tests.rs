@@ -26,7 +26,7 @@ async fn unfinished_work_is_on_a_branch_of_its_own_however_often_it_is_saved() {
     let commit = commit(&scene).await;
     let expected = Rescued { branch: ticket().rescue(), commit };
     for _ in 0..2 {
-        assert_eq!(rescue(&scene.git, &scene.checkout, commit).await.unwrap(), expected);
+        assert_eq!(rescue(&scene.git, &scene.checkout, &[commit], commit).await.unwrap(), expected);
     }
     assert_eq!(files(&scene, &ticket().rescue()), "README\nmine");
     let branches = run(&scene.origin.path(), &["for-each-ref", "--format=%(refname:short)"]);
@@ -39,24 +39,32 @@ async fn work_whose_push_came_through_needs_no_second_branch() {
     scene.write("mine", "x\n");
     let commit = commit(&scene).await;
     publish::push(&scene.git, &scene.checkout, commit).await.unwrap();
-    let rescued = rescue(&scene.git, &scene.checkout, commit).await.unwrap();
+    let rescued = rescue(&scene.git, &scene.checkout, &[commit], commit).await.unwrap();
     assert_eq!(rescued.branch, ticket());
 }
 
 #[tokio::test]
-async fn what_another_run_saved_is_not_replaced() {
+async fn the_newest_work_is_on_the_branch_and_what_it_does_not_build_upon_beside_it() {
     let scene = Scene::new().await;
     let others = scene.origin.commit(ticket().rescue().as_str(), "theirs", "x\n");
     scene.write("mine", "x\n");
     let commit = commit(&scene).await;
-    let rescued = rescue(&scene.git, &scene.checkout, commit).await.unwrap();
-    assert_eq!(rescued.branch, ticket().rescue().with_suffix(commit));
+    let rescued = rescue(&scene.git, &scene.checkout, &[commit], commit).await.unwrap();
+    assert_eq!(rescued.branch, ticket().rescue());
+    confirm(&scene.git, &scene.checkout, &rescued).await.unwrap();
     assert_eq!(files(&scene, &rescued.branch), "README\nmine");
-    assert_eq!(scene.origin.head(ticket().rescue().as_str()), others);
+    let aside = ticket().rescue().with_suffix(others.parse().unwrap());
+    assert_eq!(scene.origin.head(aside.as_str()), others);
+}
+
+async fn saved(scene: &Scene, tip: CommitId, without: &[&str]) -> Option<CommitId> {
+    let (message, author) = (commit_message("Do it"), author());
+    let without = without.iter().map(PathBuf::from).collect();
+    squashed(&scene.git, &scene.checkout, &author, &message, tip, without).await.unwrap()
 }
 
 #[tokio::test]
-async fn what_is_forbidden_is_left_out_of_all_commits_that_are_saved() {
+async fn what_is_barred_is_left_out_of_the_one_commit_that_is_saved() {
     let scene = Scene::new().await;
     scene.write("infra/new", "not allowed\n");
     scene.write("README", "not allowed\n");
@@ -64,17 +72,27 @@ async fn what_is_forbidden_is_left_out_of_all_commits_that_are_saved() {
     run(scene.checkout.path(), &["commit", "-qm", "by the worker"]);
     scene.write("mine", "x\n");
     let tip = commit(&scene).await;
-    let paths = vec![PathBuf::from("infra/new"), PathBuf::from("README")];
-    let message = commit_message("Do it");
-    let author = author();
-    let made = without(&scene.git, &scene.checkout, &author, &message, tip, paths.clone());
-    let saved = rescue(&scene.git, &scene.checkout, made.await.unwrap().unwrap()).await.unwrap();
-    assert_eq!(files(&scene, &saved.branch), "README\nmine");
-    assert_eq!(scene.origin.show(saved.branch.as_str(), "README"), "hello");
+    let made = saved(&scene, tip, &["infra/new", "README", "gone/again"]).await.unwrap();
+    let saved_at = rescue(&scene.git, &scene.checkout, &[tip], made).await.unwrap();
+    assert_eq!(files(&scene, &saved_at.branch), "README\nmine");
+    assert_eq!(scene.origin.show(saved_at.branch.as_str(), "README"), "hello");
     let count =
-        run(&scene.origin.path(), &["rev-list", "--count", &format!("main..{}", saved.branch)]);
+        run(&scene.origin.path(), &["rev-list", "--count", &format!("main..{}", saved_at.branch)]);
     assert_eq!(count, "1");
-    let everything = [paths, vec!["mine".into()]].concat();
-    let made = without(&scene.git, &scene.checkout, &author, &message, tip, everything);
-    assert_eq!(made.await.unwrap(), None);
+    assert_eq!(saved(&scene, tip, &["infra/new", "README", "mine"]).await, None);
+}
+
+#[tokio::test]
+async fn the_name_of_a_barred_file_is_no_pattern() {
+    let scene = Scene::new().await;
+    for file in ["app/[id]/x", "app/i/x", "app/d/x", "README/now-a-folder"] {
+        if file.starts_with("README") {
+            std::fs::remove_file(scene.checkout.path().join("README")).unwrap();
+        }
+        scene.write(file, "x\n");
+    }
+    let tip = commit(&scene).await;
+    let made = saved(&scene, tip, &["app/[id]/x", "README"]).await.unwrap();
+    let saved_at = rescue(&scene.git, &scene.checkout, &[tip], made).await.unwrap();
+    assert_eq!(files(&scene, &saved_at.branch), "README\napp/d/x\napp/i/x");
 }
