@@ -278,7 +278,7 @@ pub(crate) fn docker_host(layers: &Layers) -> Option<String> {
 /// Whether the images of an engine of our own are kept: the coordinator says so to the one job that has
 /// them.
 pub(crate) fn inner_layers(layers: &Layers) -> InnerLayers {
-    match layers.find(env::AGENT_CACHE_DOCKER).map(|found| found.text()).as_deref() {
+    match layers.handed_over(env::AGENT_CACHE_DOCKER).map(|found| found.text()).as_deref() {
         Some("1") => InnerLayers::Kept,
         Some(_) | None => InnerLayers::Fresh,
     }

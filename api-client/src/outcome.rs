@@ -13,6 +13,9 @@ use crate::contract::AgentExit;
 /// The version of the document that this crate writes and reads.
 pub const OUTCOME_VERSION: u32 = 1;
 
+/// Longest document that is collected, in bytes. A longer one is not looked at.
+pub const OUTCOME_MAX_BYTES: usize = 1 << 20;
+
 /// Everything that one run came to. No secret is in it: the runner redacts it as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeDocument {

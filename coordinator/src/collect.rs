@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use api_client::JobId;
 use api_client::contract::{AgentExit, OUTCOME_FILE_IN_CONTAINER};
 use api_client::error_chain;
-use api_client::outcome::OutcomeDocument;
+use api_client::outcome::{OUTCOME_MAX_BYTES as DOCUMENT_MAX, OutcomeDocument};
 use nix::fcntl::OFlag;
 use tokio::time::sleep;
 
@@ -27,8 +27,6 @@ use crate::job::Place;
 use crate::keeper::outcome_file;
 use crate::output::MoreSecrets;
 
-/// Longest document, in bytes.
-pub(crate) const DOCUMENT_MAX: usize = 1 << 20;
 
 /// An engine that just told the end of a container is asked for its file for no longer than this.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,12 +2,12 @@
 
 use api_client::JobId;
 use api_client::contract::AgentExit;
-use api_client::outcome::{OUTCOME_VERSION, OutcomeDocument, Verdict};
+use api_client::outcome::{
+    OUTCOME_MAX_BYTES as DOCUMENT_MAX, OUTCOME_VERSION, OutcomeDocument, Verdict,
+};
 use serde::Serialize;
 use serde_json::Value;
 use url::Url;
-
-use super::DOCUMENT_MAX;
 
 /// Longest text that is kept of one field, in characters.
 const TEXT_MAX_CHARS: usize = 16_000;
@@ -41,7 +41,8 @@ pub(super) fn read(
     let document: OutcomeDocument = serde_json::from_slice(bytes).map_err(malformed)?;
     // What it does not know is gone by now. Secrets are looked for in the texts, not in their JSON.
     let mut value = serde_json::to_value(document).map_err(malformed)?;
-    each_text(&mut value, &|text| clean(&redact(text), TEXT_MAX_CHARS));
+    // And in what is left of them: a token that is broken up by what is taken out would be whole again.
+    each_text(&mut value, &|text| redact(&harmless(text)).chars().take(TEXT_MAX_CHARS).collect());
     let document: OutcomeDocument = serde_json::from_value(value).map_err(malformed)?;
     match wrong(&document, job) {
         None => Ok(document),
@@ -142,10 +143,15 @@ fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
     }
 }
 
-/// A text without what a terminal obeys, and without what turns the direction of writing.
+/// A harmless text, cut after so many characters.
 fn clean(text: &str, most: usize) -> String {
+    harmless(text).chars().take(most).collect()
+}
+
+/// A text without what a terminal obeys, and without what turns the direction of writing.
+fn harmless(text: &str) -> String {
     let harmless = |c: &char| matches!(c, '\n' | '\t') || !(c.is_control() || turns(*c));
-    text.chars().filter(harmless).take(most).collect()
+    text.chars().filter(harmless).collect()
 }
 
 const fn turns(c: char) -> bool {
@@ -195,6 +201,14 @@ mod tests {
             "millis":1,"tokens":{"input":1,"cached":0,"output":2}}]"#;
         let document = read_text(&text(more)).unwrap();
         assert_eq!(document.turns[0].detail, "[2J[redacted]\n!");
+    }
+
+    #[test]
+    fn a_secret_that_is_broken_up_by_what_is_taken_out_is_found_all_the_same() {
+        let document = read_text(
+            &text("").replace("it broke", "a ghp_\\u0007secret_token and ghp_secret\\u202e_token"),
+        );
+        assert_eq!(document.unwrap().summary, "a [redacted] and [redacted]");
     }
 
     #[test]

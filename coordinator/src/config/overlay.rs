@@ -7,7 +7,7 @@ use api_client::{ProjectId, Secret};
 use super::Config;
 
 /// What the coordinator alone says about a job: names that are not the app's to set.
-const FACTS: [&str; 18] = [
+const FACTS: [&str; 20] = [
     env::API_URL,
     env::JOB_ID,
     env::JOB_KIND,
@@ -26,6 +26,8 @@ const FACTS: [&str; 18] = [
     env::MODEL_GATEWAY_KEY,
     env::OUTCOME_FILE,
     env::AGENT_IMAGE,
+    env::AGENT_CACHE_DOCKER,
+    env::AGENT_CACHE_GIT,
 ];
 
 impl Config {
