@@ -90,14 +90,6 @@ pub(crate) enum CheckoutError {
         /// The repository.
         url: String,
     },
-    /// Another run works from this repository.
-    #[error("another run works from {}; it was waited for {waited_secs} s", path.display())]
-    Locked {
-        /// The repository's git directory.
-        path: PathBuf,
-        /// How long it was waited for.
-        waited_secs: u64,
-    },
     /// A folder could not be used.
     #[error("{} could not be {attempted}", path.display())]
     Io {

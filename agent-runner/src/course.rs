@@ -17,7 +17,7 @@ use api_client::outcome::{
     TurnFacts, Verdict,
 };
 
-pub(crate) use self::brief::Brief;
+pub(crate) use self::brief::{Brief, code};
 
 use crate::git::CommitId;
 use crate::model_gateway::{Totals, Usd};
@@ -39,6 +39,8 @@ struct Inner {
     record: Mutex<OutcomeDocument>,
     /// Sentences for the reviewer.
     remarks: Mutex<Vec<String>>,
+    /// What is not as it was meant, for the end of the summary.
+    warnings: Mutex<Vec<String>>,
 }
 
 /// A part of a run, by the name in its outcome.
@@ -126,8 +128,14 @@ impl Course {
             runner_version: env!("CARGO_PKG_VERSION").to_owned(),
             image: None,
         };
-        let (file, record, remarks) = (Mutex::default(), Mutex::new(record), Mutex::default());
-        Self(Arc::new(Inner { began: Instant::now(), redaction, file, record, remarks }))
+        Self(Arc::new(Inner {
+            began: Instant::now(),
+            redaction,
+            file: Mutex::default(),
+            record: Mutex::new(record),
+            remarks: Mutex::default(),
+            warnings: Mutex::default(),
+        }))
     }
 
     /// Names the file for the outcome, where one is wanted.
@@ -209,12 +217,27 @@ impl Course {
         self.0.remarks.lock().unwrap_or_else(PoisonError::into_inner).push(text);
     }
 
+    /// Notes what is not as it was meant.
+    pub(crate) fn warn(&self, text: String) {
+        tracing::warn!("{text}");
+        self.0.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+
+    /// What is said of the end of the run, and all that is not as it was meant.
+    pub(crate) fn with_warnings(&self, mut summary: String) -> String {
+        for warning in &*self.0.warnings.lock().unwrap_or_else(PoisonError::into_inner) {
+            summary.push_str("; ");
+            summary.push_str(warning);
+        }
+        summary
+    }
+
     /// Where the work is.
     pub(crate) fn saved_at(&self) -> Option<RescueFacts> {
         self.record().rescue.clone()
     }
 
-    /// What came of the run, without any known secret. `summary` is for people.
+    /// What came of the run, without any known secret, and as long as may be collected. `summary` is for people.
     pub(crate) fn outcome(&self, cause: AgentExit, summary: &str) -> OutcomeDocument {
         let mut outcome = self.record().clone();
         // What is delivered needs no second place.
@@ -224,7 +247,7 @@ impl Course {
         outcome.verdict = verdict(cause, outcome.rescue.as_ref());
         outcome.cause = cause;
         outcome.summary = summary.to_owned();
-        file::redacted(outcome, &self.0.redaction)
+        file::within_limit(file::redacted(outcome, &self.0.redaction))
     }
 
     /// Ends the run: its outcome goes to the file that was named. The outcome as text, for logs.

@@ -2,7 +2,7 @@
 //! GitLab alike.
 //!
 //! Invariants: a pull request that [`open_or_update`] returns was read back from the forge: it is
-//! open and its head is the commit that was pushed. The token is in a header and nowhere else, and no
+//! open to the base branch and its head is the commit that was pushed. The token is in a header and nowhere else, and no
 //! host but that of the API gets it. What differs between forges is in one file for each; how requests
 //! are made, repeated and limited is in `http` alone.
 
@@ -34,8 +34,13 @@ use crate::git::BranchName;
 /// where that may help, and is then as good as made once. A cancelled run changes nothing there any
 /// more, except by a request that is under way; it may still look.
 pub(crate) trait Forge {
-    /// The open pull request of a branch.
-    async fn find_open(&self, head: &BranchName) -> Result<Option<PullRequest>, ForgeError>;
+    /// The open pull request from a branch to another, both of this repository: one that a person opened
+    /// to another branch, or pointed there, is theirs.
+    async fn find_open(
+        &self,
+        head: &BranchName,
+        base: &BranchName,
+    ) -> Result<Option<PullRequest>, ForgeError>;
 
     /// Opens a pull request, without labels and reviewers; if there is one for the branch, that one is
     /// returned.

@@ -62,7 +62,7 @@ const INHERITED: [&str; 15] = [
 ];
 
 /// Configuration that outranks the repository's own.
-const PINNED: [&str; 17] = [
+const PINNED: [&str; 18] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.askPass=",
@@ -82,6 +82,9 @@ const PINNED: [&str; 17] = [
     // Shortcuts through history, which a worker may have written.
     "core.commitGraph=false",
     "core.multiPackIndex=false",
+    // What a worker's repository has is not asked for: git would start another git there, which obeys its
+    // configuration.
+    "core.alternateRefsCommand=true",
 ];
 
 /// The git program, as this runner uses it. Needs git 2.33 or newer.

@@ -11,7 +11,7 @@ use api_client::{ApiError, ClientError};
 
 pub(crate) use self::published::Published;
 
-use self::text::{draft_text, findings_text, paths_text, words_text};
+use self::text::{findings_text, paths_text, shown_text, words_text};
 use crate::checkout::CheckoutError;
 use crate::forge::ForgeError;
 use crate::inner_docker::InnerDockerError;
@@ -98,7 +98,7 @@ pub(crate) enum RunError {
         end: CommandEnd,
     },
     /// The repository's check fails on the work.
-    #[error("the repository's check fails on the work: {end}{}", draft_text(proposed.as_deref()))]
+    #[error("the repository's check fails on the work: {end}{}", shown_text(proposed.as_deref()))]
     ChecksFailed {
         /// How it ended.
         end: CommandEnd,

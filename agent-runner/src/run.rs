@@ -122,6 +122,7 @@ impl Run {
             Ok(open) => (AgentExit::Delivered, Step::TaskComplete, is_open(open)),
             Err(error) => (error.exit(), error.step(), self.with_rescue(error_chain(error))),
         };
+        let summary = self.course.with_warnings(summary);
         // First the file: a run that was told to stop may not come to the end of its log entry.
         let outcome = self.course.end(exit, &summary);
         reporter.step(step, &summary, Some(&outcome)).await;

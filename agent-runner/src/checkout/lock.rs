@@ -26,10 +26,9 @@ pub(super) struct RepositoryLock {
 }
 
 impl RepositoryLock {
-    /// Takes the lock; if another run has it, waits for at most `patience`, after `busy` was told.
+    /// Takes the lock; if another run has it, waits for as long as that takes, after `busy` was told.
     pub(super) async fn take(
         folder: &Path,
-        patience: Duration,
         busy: impl AsyncFnOnce(),
     ) -> Result<Self, CheckoutError> {
         let failed =
@@ -39,23 +38,15 @@ impl RepositoryLock {
             return Ok(lock);
         }
         busy().await;
-        let waiting = async {
-            let mut said = Instant::now();
-            while !lock.try_take()? {
-                if said.elapsed() >= SAY_SO {
-                    said = Instant::now();
-                    tracing::info!(target: PROGRESS, "still waiting for another run from {}", folder.display());
-                }
-                tokio::time::sleep(PAUSE).await;
+        let mut said = Instant::now();
+        while !lock.try_take()? {
+            if said.elapsed() >= SAY_SO {
+                said = Instant::now();
+                tracing::info!(target: PROGRESS, "still waiting for another run from {}", folder.display());
             }
-            Ok(())
-        };
-        let waited = tokio::time::timeout(patience, waiting).await;
-        let locked = |_elapsed| CheckoutError::Locked {
-            path: folder.to_owned(),
-            waited_secs: patience.as_secs(),
-        };
-        waited.map_err(locked)?.map(|()| lock)
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(lock)
     }
 
     fn try_take(&self) -> Result<bool, CheckoutError> {

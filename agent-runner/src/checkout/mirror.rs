@@ -6,6 +6,7 @@
 //! hands) and indexed anew from their content, and the remote is asked in each run for what its branches
 //! are. Whatever is wrong with it, it is emptied and the clone is made without it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -109,7 +110,7 @@ impl Mirror {
         let mirror = self.clone();
         on_thread(move || {
             let _lock = mirror.lock(Access::Write)?;
-            mirror.remove_files()
+            mirror.remove_files(|_| false)
         })
         .await
     }
@@ -137,6 +138,7 @@ impl Mirror {
     fn copy_in(&self, from: &Path, mut tips: Vec<CommitId>) -> io::Result<()> {
         let _lock = self.lock(Access::Write)?;
         let known = pack_names(&self.folder)?;
+        self.remove_files(|name| name == "tips" || known.iter().any(|pack| name == pack.as_str()))?;
         for name in pack_names(from)?.into_iter().filter(|name| !known.contains(name)) {
             let file = tempfile::NamedTempFile::new_in(&self.folder)?;
             copy_to(&from.join(&name), file.as_file(), BYTES_MAX)?;
@@ -161,11 +163,13 @@ impl Mirror {
         Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
-    fn remove_files(&self) -> io::Result<()> {
+    /// Removes what is not to stay: a copy, too, that an earlier job was killed at. The lock is held.
+    fn remove_files(&self, stays: impl Fn(&OsStr) -> bool) -> io::Result<()> {
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
+            let name = entry.file_name();
             match entry.file_type()?.is_dir() {
-                _ if entry.file_name() == "lock" => {}
+                _ if name == "lock" || stays(&name) => {}
                 true => fs::remove_dir_all(entry.path())?,
                 false => fs::remove_file(entry.path())?,
             }

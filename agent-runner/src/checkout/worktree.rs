@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use api_client::error_chain;
 
@@ -27,20 +26,18 @@ pub(crate) struct HeldRepository {
 }
 
 impl HeldRepository {
-    /// Waits for the other runs from the same repository, at most `patience`; `busy` is told that
-    /// there are any. Dropping it frees the repository.
+    /// Waits for the other runs from the same repository; `busy` is told that there are any. Dropping it frees the repository.
     ///
     /// # Errors
-    /// When this is no repository, or the others took longer.
+    /// When this is no repository.
     pub(crate) async fn take(
         git: &Git,
         repository: &Path,
-        patience: Duration,
         busy: impl AsyncFnOnce(),
     ) -> Result<Self, CheckoutError> {
         let path = absolute(repository)?;
         let common_dir = git.common_dir(&path).await?;
-        let lock = RepositoryLock::take(&common_dir, patience, busy).await?;
+        let lock = RepositoryLock::take(&common_dir, busy).await?;
         Ok(Self { path, common_dir, _lock: lock })
     }
 

@@ -20,6 +20,9 @@ pub(crate) struct Brief {
     pub(crate) facts: String,
 }
 
+/// Longest piece of code, in characters.
+const CODE_MAX_CHARS: usize = 300;
+
 /// Most findings that a pull request lists.
 const FINDINGS_MAX: usize = 20;
 
@@ -131,10 +134,13 @@ fn finding(finding: &Finding) -> String {
     format!("- {place}: {what} ({})\n", finding.detail.replace('\n', " "))
 }
 
-/// A text as a piece of code in one line, whatever is in it.
-fn code(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("`{}`", line.replace('`', "'"))
+/// A text as a piece of code in one line, whatever is in it. A long one is cut.
+pub(crate) fn code(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "'");
+    match line.char_indices().nth(CODE_MAX_CHARS) {
+        Some((end, _)) => format!("`{}…`", &line[..end]),
+        None => format!("`{line}`"),
+    }
 }
 
 fn short(commit: &str) -> &str {

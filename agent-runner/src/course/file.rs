@@ -1,12 +1,22 @@
-//! The outcome as text: redacted, and written so that a reader finds all of it or nothing.
+//! The outcome as text: redacted, bounded, and written so that a reader finds all of it or nothing.
+//!
+//! Invariant: it is never longer than what is collected, however long the words of workers and the names of
+//! files are; where the work is stays as it is.
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use api_client::outcome::OutcomeDocument;
+use api_client::outcome::{OUTCOME_MAX_BYTES, OutcomeDocument};
 use serde_json::Value;
 
+use crate::bounded::bounded;
 use crate::redaction::Redaction;
+
+/// Longest text of a field, in bytes, the first that brings the whole within its limit. With the last of
+/// them the longest lists are, with all that JSON adds.
+const TEXT_MAX: [usize; 3] = [8 << 10, 1 << 10, 100];
+/// What has no words of others in it, and must not be cut.
+const WHOLE: [&str; 2] = ["rescue", "pull_request"];
 
 /// The document without any known secret in any of its texts.
 pub(super) fn redacted(outcome: OutcomeDocument, redaction: &Redaction) -> OutcomeDocument {
@@ -14,6 +24,20 @@ pub(super) fn redacted(outcome: OutcomeDocument, redaction: &Redaction) -> Outco
     let Ok(mut value) = serde_json::to_value(&outcome) else { return outcome };
     hide(&mut value, redaction);
     serde_json::from_value(value).unwrap_or(outcome)
+}
+
+/// The document with texts that are short enough for it to be collected.
+pub(super) fn within_limit(outcome: OutcomeDocument) -> OutcomeDocument {
+    let Ok(value) = serde_json::to_value(&outcome) else { return outcome };
+    for most in TEXT_MAX {
+        let mut value = value.clone();
+        cut(&mut value, most);
+        let Ok(shorter) = serde_json::from_value(value) else { continue };
+        if text(&shorter).len() <= OUTCOME_MAX_BYTES {
+            return shorter;
+        }
+    }
+    outcome
 }
 
 /// As one JSON object over several lines.
@@ -31,6 +55,18 @@ pub(super) fn write(file: &Path, outcome: &OutcomeDocument) -> io::Result<()> {
     temporary.write_all(text(outcome).as_bytes())?;
     temporary.as_file().sync_all()?;
     temporary.persist(file).map(drop).map_err(|error| error.error)
+}
+
+fn cut(value: &mut Value, most: usize) {
+    match value {
+        Value::String(text) => *text = bounded(text, most),
+        Value::Array(all) => all.iter_mut().for_each(|one| cut(one, most)),
+        Value::Object(fields) => {
+            let fields = fields.iter_mut().filter(|(name, _)| !WHOLE.contains(&name.as_str()));
+            fields.for_each(|(_, one)| cut(one, most));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 fn hide(value: &mut Value, redaction: &Redaction) {

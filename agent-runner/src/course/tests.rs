@@ -1,5 +1,7 @@
 use api_client::Secret;
-use api_client::outcome::{CheckKind, FindingKind, WorkerFacts};
+use api_client::outcome::{
+    CheckKind, CommitFacts, FindingKind, OUTCOME_MAX_BYTES, PullRequestFacts, WorkerFacts,
+};
 
 use super::*;
 
@@ -114,4 +116,44 @@ fn the_brief_quotes_names_so_that_they_cannot_become_markup() {
     let trailers = course.trailers();
     assert_eq!(trailers[0], ("Agent-Run", "93863a0a-985e-474b-a6b2-40a89654e6bf".to_owned()));
     assert_eq!(trailers[1], ("Worker", "codex 1.2.3".to_owned()));
+}
+
+#[test]
+fn an_outcome_of_the_longest_texts_can_be_collected_and_says_where_the_work_is() {
+    // Worst for JSON: each of these bytes takes six there.
+    let long = "\u{1}".repeat(4 << 20);
+    let course = course();
+    let url = format!("https://forge.example/{}", "x".repeat(2_000));
+    course.note(|record| {
+        let worst = CommitFacts { id: "2".repeat(40), subject: long.clone() };
+        record.commits = vec![worst; 2];
+        record.commits.resize(100, CommitFacts { id: "1".repeat(40), subject: "x".repeat(9_000) });
+        let (head, draft) = (commit().to_string(), true);
+        record.pull_request = Some(PullRequestFacts { url: url.clone(), number: 7, head, draft });
+    });
+    let path = PathBuf::from("\u{1}".repeat(4_000));
+    let kind = FindingKind::TestSkipped;
+    course.findings(vec![Finding { kind, path, line: Some(1), detail: "x".repeat(9_000) }; 300]);
+    course.saved("ticket-1-rescue", commit());
+    let text = course.end(AgentExit::Cancelled, &long);
+    assert!(text.len() <= OUTCOME_MAX_BYTES, "{}", text.len());
+    let read: OutcomeDocument = serde_json::from_str(&text).unwrap();
+    assert_eq!(read.verdict, Verdict::Partial);
+    assert_eq!(read.rescue.unwrap().branch, "ticket-1-rescue");
+    assert_eq!(read.pull_request.unwrap().url, url);
+    assert_eq!((read.commits.len(), read.findings.len()), (100, 200));
+}
+
+#[test]
+fn what_is_not_as_it_was_meant_ends_the_summary() {
+    let course = course();
+    assert_eq!(course.with_warnings("done".to_owned()), "done");
+    course.warn("it is no draft".to_owned());
+    assert_eq!(course.with_warnings("done".to_owned()), "done; it is no draft");
+}
+
+#[test]
+fn a_name_as_code_is_one_bounded_line_without_markup() {
+    assert_eq!(code("a\n\n# `b`"), "`a # 'b'`");
+    assert_eq!(code(&"x".repeat(5_000)).chars().count(), 303);
 }

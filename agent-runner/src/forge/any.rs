@@ -69,8 +69,12 @@ impl AnyForge {
 }
 
 impl Forge for AnyForge {
-    async fn find_open(&self, head: &BranchName) -> Result<Option<PullRequest>, ForgeError> {
-        on!(self, forge => forge.find_open(head).await)
+    async fn find_open(
+        &self,
+        head: &BranchName,
+        base: &BranchName,
+    ) -> Result<Option<PullRequest>, ForgeError> {
+        on!(self, forge => forge.find_open(head, base).await)
     }
 
     async fn create(&self, draft: &PullRequestDraft) -> Result<PullRequest, ForgeError> {

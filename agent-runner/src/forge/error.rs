@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::git::CommitId;
+use crate::git::{BranchName, CommitId};
 
 /// The pull request could not be found, opened, or confirmed.
 #[derive(Debug, thiserror::Error)]
@@ -74,13 +74,15 @@ pub(crate) enum ForgeError {
         attempted: &'static str,
     },
     /// The pull request does not show what was pushed.
-    #[error("pull request {url} should be open at {expected}, but it is {found}")]
+    #[error("pull request {url} should be open to {base} at {expected}, but it is {found}")]
     NotVerified {
         /// The pull request.
         url: String,
+        /// The branch that it is to go to.
+        base: BranchName,
         /// Our commit.
         expected: CommitId,
-        /// State and head as they are.
+        /// State, base and head as they are.
         found: String,
     },
 }

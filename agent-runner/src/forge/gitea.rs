@@ -83,12 +83,16 @@ impl Gitea {
 
 impl Forge for Gitea {
     /// Gitea has no filter for the branch, so that all open ones are looked through.
-    async fn find_open(&self, head: &BranchName) -> Result<Option<PullRequest>, ForgeError> {
+    async fn find_open(
+        &self,
+        head: &BranchName,
+        base: &BranchName,
+    ) -> Result<Option<PullRequest>, ForgeError> {
         let attempted = "looking for an open pull request";
         let mut url = paged(self.url(&["pulls"]));
         url.query_pairs_mut().append_pair("state", "open").append_pair("sort", "recentupdate");
         let found = self.api.get_all(attempted, url).await?;
-        answer::first_with_head(attempted, found, head)
+        answer::first_between(attempted, found, head, base)
     }
 
     async fn create(&self, draft: &PullRequestDraft) -> Result<PullRequest, ForgeError> {
@@ -104,7 +108,7 @@ impl Forge for Gitea {
             Ok(created) => answer::pull_request(attempted, created),
             // An earlier request of ours may have arrived though its answer was lost.
             Err(error @ ForgeError::Refused { status: 409, .. }) => {
-                self.find_open(&draft.head).await?.ok_or(error)
+                self.find_open(&draft.head, &draft.base).await?.ok_or(error)
             }
             Err(error) => Err(error),
         }

@@ -83,7 +83,11 @@ impl GitHub {
 }
 
 impl Forge for GitHub {
-    async fn find_open(&self, head: &BranchName) -> Result<Option<PullRequest>, ForgeError> {
+    async fn find_open(
+        &self,
+        head: &BranchName,
+        base: &BranchName,
+    ) -> Result<Option<PullRequest>, ForgeError> {
         let attempted = "looking for an open pull request";
         let mut url = self.url(&["pulls"]);
         url.query_pairs_mut()
@@ -91,7 +95,7 @@ impl Forge for GitHub {
             .append_pair("state", "open")
             .append_pair("per_page", "100");
         let found = self.api.get_all(attempted, url).await?;
-        answer::first_with_head(attempted, found, &self.owner, head)
+        answer::first_between(attempted, found, head, base)
     }
 
     async fn create(&self, draft: &PullRequestDraft) -> Result<PullRequest, ForgeError> {
@@ -110,7 +114,7 @@ impl Forge for GitHub {
             Ok(created) => answer::pull_request(attempted, created),
             // An earlier request of ours may have arrived though its answer was lost.
             Err(error) if answer::says_it_exists(&error) => {
-                self.find_open(&draft.head).await?.ok_or(error)
+                self.find_open(&draft.head, &draft.base).await?.ok_or(error)
             }
             Err(error) => Err(error),
         }

@@ -93,7 +93,11 @@ impl GitLab {
 }
 
 impl Forge for GitLab {
-    async fn find_open(&self, head: &BranchName) -> Result<Option<PullRequest>, ForgeError> {
+    async fn find_open(
+        &self,
+        head: &BranchName,
+        base: &BranchName,
+    ) -> Result<Option<PullRequest>, ForgeError> {
         let attempted = "looking for an open merge request";
         let mut url = self.url(&["merge_requests"]);
         url.query_pairs_mut()
@@ -101,7 +105,7 @@ impl Forge for GitLab {
             .append_pair("state", "opened")
             .append_pair("per_page", "100");
         let found = self.api.get_all(attempted, url).await?;
-        answer::first_with_head(attempted, found, head)
+        answer::first_between(attempted, found, head, base)
     }
 
     async fn create(&self, draft: &PullRequestDraft) -> Result<PullRequest, ForgeError> {
@@ -117,7 +121,7 @@ impl Forge for GitLab {
             Ok(created) => answer::merge_request(attempted, created),
             // An earlier request of ours may have arrived though its answer was lost.
             Err(error @ ForgeError::Refused { status: 409, .. }) => {
-                self.find_open(&draft.head).await?.ok_or(error)
+                self.find_open(&draft.head, &draft.base).await?.ok_or(error)
             }
             Err(error) => Err(error),
         }

@@ -1,8 +1,9 @@
 //! From a pushed branch to a pull request that is proved to be there.
 //!
-//! Invariant: what is returned was read back from the forge after the last change: it is open and
-//! its head is the commit that was pushed. Labels, reviewers and the draft state that cannot be had
-//! are warnings.
+//! Invariants: what is returned was read back from the forge after the last change: it is open to the
+//! base branch and its head is the commit that was pushed. Labels, reviewers and the draft state that
+//! cannot be had are warnings. A pull request that a run made a draft has the mark of that in its body
+//! for as long as it may be one, wherever the run is killed: without it, it is a person's.
 
 use std::time::Duration;
 
@@ -36,19 +37,13 @@ pub(crate) async fn open_or_update(
     pushed: CommitId,
 ) -> Result<Proposal, ForgeError> {
     let mut warnings = Vec::new();
-    let request = match forge.find_open(&draft.head).await? {
-        Some(found) => {
-            let updated = forge.update_body(found.number, &draft.body()).await?;
-            if let Some(readiness) = draft.readiness.change_from(found.readiness) {
-                let changed = forge.set_readiness(found.number, readiness).await;
-                warnings.extend(warning("the draft state was not changed", changed));
-            }
-            updated
-        }
+    let request = match forge.find_open(&draft.head, &draft.base).await? {
+        Some(found) => update(forge, draft, found, &mut warnings).await?,
         None => open(forge, draft, &mut warnings).await?,
     };
     decorate(forge, draft, &request, &mut warnings).await;
-    let request = confirm(forge, request, pushed).await?;
+    let request = confirm(forge, draft, request, pushed).await?;
+    warnings.extend(difference(draft.readiness, request.readiness));
     Ok(Proposal { request, warnings })
 }
 
@@ -62,13 +57,38 @@ pub(crate) async fn open_or_keep(
     pushed: CommitId,
 ) -> Result<Proposal, ForgeError> {
     let mut warnings = Vec::new();
-    let request = match forge.find_open(&draft.head).await? {
+    let request = match forge.find_open(&draft.head, &draft.base).await? {
         Some(found) => found,
         None => open(forge, draft, &mut warnings).await?,
     };
     decorate(forge, draft, &request, &mut warnings).await;
-    let request = confirm(forge, request, pushed).await?;
+    let request = confirm(forge, draft, request, pushed).await?;
+    warnings.extend(difference(draft.readiness, request.readiness));
     Ok(Proposal { request, warnings })
+}
+
+/// Refreshes the body of one that is open, and its draft state where that is a run's doing.
+async fn update(
+    forge: &impl Forge,
+    draft: &PullRequestDraft,
+    found: PullRequest,
+    warnings: &mut Vec<String>,
+) -> Result<PullRequest, ForgeError> {
+    let mut body = draft.body();
+    let change = draft.readiness.change_from(found.readiness);
+    if change == Some(Readiness::Ready)
+        && let Err(error) = forge.set_readiness(found.number, Readiness::Ready).await
+    {
+        // A later run is to know that it may try again.
+        body = draft.with(Readiness::DraftUntilChecksPass).body();
+        warnings.push(line(&format!("the draft state was not changed: {error}")));
+    }
+    let updated = forge.update_body(found.number, &body).await?;
+    if let Some(readiness) = change.filter(|readiness| readiness.is_draft()) {
+        let changed = forge.set_readiness(found.number, readiness).await;
+        warnings.extend(warning("the draft state was not changed", changed));
+    }
+    Ok(updated)
 }
 
 /// Opens it, if need be as one that is ready: drafts are not to be had everywhere.
@@ -83,8 +103,7 @@ async fn open(
             if draft.readiness.is_draft() && message.to_ascii_lowercase().contains("draft") =>
         {
             warnings.push(line(&format!("it is no draft: {message}")));
-            let ready = PullRequestDraft { readiness: Readiness::Ready, ..draft.clone() };
-            forge.create(&ready).await
+            forge.create(&draft.with(Readiness::Ready)).await
         }
         opened => opened,
     }
@@ -119,9 +138,23 @@ fn line(text: &str) -> String {
     cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), WARNING_MAX_CHARS)
 }
 
+/// What is to be said where a pull request is not shown as it was meant.
+fn difference(wanted: Readiness, shown: Readiness) -> Option<String> {
+    let text = match (wanted.is_draft(), shown) {
+        (true, Readiness::Ready) => "the pull request is shown as ready for review, not as a draft",
+        (false, Readiness::DraftUntilChecksPass) => "the pull request is still shown as a draft",
+        (false, Readiness::Draft) => "the pull request is a draft, which only a person changes",
+        (true, Readiness::Draft | Readiness::DraftUntilChecksPass) | (false, Readiness::Ready) => {
+            return None;
+        }
+    };
+    Some(text.to_owned())
+}
+
 /// Reads the pull request until it is at the commit: forges take a moment to see a push.
 async fn confirm(
     forge: &impl Forge,
+    draft: &PullRequestDraft,
     request: PullRequest,
     pushed: CommitId,
 ) -> Result<PullRequest, ForgeError> {
@@ -135,7 +168,8 @@ async fn confirm(
         tokio::time::sleep(pause).await;
         seen = forge.read(request.number).await?;
     }
-    if seen.state == PullRequestState::Open && seen.head_sha == expected {
+    let is_open = seen.state == PullRequestState::Open;
+    if is_open && seen.head_sha == expected && seen.base == draft.base.as_str() {
         return Ok(seen);
     }
     let state = match seen.state {
@@ -144,7 +178,8 @@ async fn confirm(
     };
     Err(ForgeError::NotVerified {
         url: seen.url,
+        base: draft.base.clone(),
         expected: pushed,
-        found: format!("{state} at {}", seen.head_sha),
+        found: format!("{state} to {} at {}", seen.base, seen.head_sha),
     })
 }

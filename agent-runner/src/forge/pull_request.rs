@@ -42,6 +42,8 @@ pub(crate) struct PullRequest {
     /// The commit at the tip of its branch, 40 hexadecimal digits; empty where the forge has not
     /// looked yet.
     pub(crate) head_sha: String,
+    /// The branch that it is to go to.
+    pub(crate) base: String,
     /// Whether it is open.
     pub(crate) state: PullRequestState,
     /// Whether it is a draft.
@@ -109,6 +111,11 @@ impl PullRequestDraft {
     /// The title for a forge that tells a draft by the beginning of the title, which is `mark`.
     pub(super) fn title_with(&self, mark: DraftMark) -> String {
         mark.put_on(&self.title(), self.readiness)
+    }
+
+    /// The same, but for its readiness.
+    pub(super) fn with(&self, readiness: Readiness) -> Self {
+        Self { readiness, ..self.clone() }
     }
 
     /// The body within the limit.

@@ -228,4 +228,29 @@ mod tests {
         git.clone(&remote.source(), &main, 1, &clone).await.unwrap();
         assert_eq!(run(&clone, &["rev-parse", "HEAD"]), remote.head("main"));
     }
+
+    #[tokio::test]
+    async fn a_fetch_does_not_start_git_in_the_repository_whose_objects_it_shares() {
+        let (remote, main) = (Remote::new("main"), "main".parse().unwrap());
+        let git = testing::git_in(remote.place("").as_path(), CancellationToken::new());
+        let (clone, ours) = (remote.place("clone"), remote.place("ours"));
+        git.clone(&remote.source(), &main, 1, &clone).await.unwrap();
+        run(remote.place("").as_path(), &["init", "-q", "--bare", "ours"]);
+        let objects = clone.join(".git/objects");
+        std::fs::write(ours.join("objects/info/alternates"), format!("{}\n", objects.display()))
+            .unwrap();
+        // Whoever reads the configuration there waits for ever.
+        let pipe = clone.join(".git/pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::fs::write(
+            clone.join(".git/config"),
+            format!("[include]\npath = {}\n", pipe.display()),
+        )
+        .unwrap();
+        remote.commit("main", "newer", "x");
+        let (source, refspec) = (remote.source(), ["+refs/heads/main:refs/agent/now".to_owned()]);
+        let fetched = git.fetch(&source, FetchInto::Ours(&ours), None, &refspec);
+        let fetched = tokio::time::timeout(std::time::Duration::from_secs(20), fetched).await;
+        fetched.expect("git waits for what is in the configuration").unwrap();
+    }
 }

@@ -20,9 +20,9 @@ pub(super) fn words_text(answer: &str) -> String {
     }
 }
 
-/// Where the draft is, at the end of a sentence.
-pub(super) fn draft_text(url: Option<&str>) -> String {
-    url.map(|url| format!("; it is shown as a draft, {url}")).unwrap_or_default()
+/// Where the work is shown, at the end of a sentence. Whether as a draft is for the forge to say.
+pub(super) fn shown_text(url: Option<&str>) -> String {
+    url.map(|url| format!("; it is shown in {url}")).unwrap_or_default()
 }
 
 /// Some of the files, and how many more there are.

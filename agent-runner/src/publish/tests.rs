@@ -314,7 +314,7 @@ async fn a_worktree_is_published_like_a_clone() {
     let git = git();
     let into = origin.place("tree");
     let users = origin.place("users");
-    let held = HeldRepository::take(&git, &users, Duration::ZERO, async || ()).await.unwrap();
+    let held = HeldRepository::take(&git, &users, async || ()).await.unwrap();
     let checkout = worktree_of(&git, held, &origin.source(), &into, &ticket()).await.unwrap();
     let scene = Scene { git, origin, checkout };
     assert_eq!(scene.commit().await, None);

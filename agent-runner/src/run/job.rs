@@ -1,7 +1,6 @@
 //! A job whose settings are all known, and what can be done with it.
 
 use std::path::Path;
-use std::time::Duration;
 
 use api_client::error_chain;
 use api_client::outcome::RepositoryFacts;
@@ -28,9 +27,6 @@ use crate::token::TokenSource;
 use crate::user::WorkerUser;
 use crate::user::ownership::Owner;
 use crate::worker::{CACHE_FOLDER, Place, Worker};
-
-/// What a run may take beyond its turn: fetching, pushing, the pull request.
-const AROUND_A_TURN: Duration = Duration::from_secs(600);
 
 /// What a run has once all settings are known.
 pub(super) struct Job {
@@ -188,8 +184,8 @@ impl Job {
         Ok(())
     }
 
-    /// Waits until no other run works from the user's repository: as long as one may take, for the
-    /// coordinator may start several tickets of one project.
+    /// Waits until no other run works from the user's repository: the coordinator may start several tickets
+    /// of one project, and it is that which knows how long a job may take.
     async fn hold(
         &self,
         workspace: &Path,
@@ -199,8 +195,7 @@ impl Job {
             let summary = format!("Waiting for another run from {}", workspace.display());
             reporter.step(Step::WaitingForRepository, &summary, None).await;
         };
-        let patience = self.settings.worker.turn_limit + AROUND_A_TURN;
-        let held = HeldRepository::take(&self.git, workspace, patience, waits);
+        let held = HeldRepository::take(&self.git, workspace, waits);
         let held = self.cancel.run_until_cancelled(held).await;
         held.ok_or(RunError::Cancelled(Published::Nothing))?.map_err(RunError::Checkout)
     }

@@ -9,7 +9,7 @@ use api_client::outcome::PullRequestFacts;
 use super::job::Job;
 use super::session::{Checked, Progress};
 use crate::checkout::{Checkout, Start};
-use crate::course::Phase;
+use crate::course::{Phase, code};
 use crate::forge::{self, PullRequest, PullRequestDraft, Readiness};
 use crate::git::{CommitId, Git};
 use crate::inspect::{self, Inspected, Outgoing, Policy};
@@ -19,6 +19,9 @@ use crate::prompt;
 use crate::publish::{self, ByProducts, CommitMessage, DiffStat, Snapshot, Updated};
 use crate::report::Reporter;
 use crate::worker::Ending;
+
+/// Most files with a conflict that a pull request lists.
+const CONFLICTS_SHOWN: usize = 10;
 
 /// What is to be published.
 pub(super) struct Work {
@@ -185,7 +188,7 @@ impl Job {
 
     fn not_updated(&self, base: &str, why: &str) {
         tracing::warn!("the work was not brought up to date with {base}: {why}");
-        self.course.remark(format!("Not brought up to date with {base}: {why}"));
+        self.course.remark(format!("Not brought up to date with {}: {why}", code(base)));
     }
 
     /// Looks through what would be published. What must not be, goes no further.
@@ -265,9 +268,7 @@ impl Job {
             let branch = checkout.branch().to_string();
             RunError::PullRequest { branch, source }
         })?;
-        for warning in &proposal.warnings {
-            tracing::warn!("{warning}");
-        }
+        proposal.warnings.into_iter().for_each(|warning| self.course.warn(warning));
         let request = proposal.request;
         self.course.note(|record| {
             record.pull_request = Some(PullRequestFacts {
@@ -315,6 +316,23 @@ impl Job {
 }
 
 fn conflict(files: &[PathBuf]) -> String {
-    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    format!("changed on both sides: {}", files.join(", "))
+    let shown = files.iter().take(CONFLICTS_SHOWN).map(|file| code(&file.to_string_lossy()));
+    let more = files.len().saturating_sub(CONFLICTS_SHOWN);
+    let more = (more > 0).then(|| format!("{more} more"));
+    format!("changed on both sides: {}", shown.chain(more).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_with_a_conflict_stay_within_their_line_and_are_no_markup() {
+        let files: Vec<PathBuf> =
+            (0..14).map(|number| PathBuf::from(format!("{number}\n## All is well"))).collect();
+        let text = conflict(&files);
+        assert!(text.starts_with("changed on both sides: `0 ## All is well`, `1 ##"), "{text}");
+        assert!(text.ends_with("`9 ## All is well`, 4 more"), "{text}");
+        assert!(!text.contains('\n'), "{text}");
+    }
 }

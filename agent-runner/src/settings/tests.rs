@@ -248,8 +248,10 @@ fn what_says_who_and_where_the_worker_is_is_not_the_app_s_to_set() {
     let mut layers = with(&TASK_RUN, &[]);
     layers.add_context(app_settings(
         r#"{"AGENT_WORKSPACE":"/","DOCKER_HOST":"tcp://evil:2375","AGENT_DOCKER_MODE":"dood",
-            "AGENT_ON_HOST":"1"}"#,
+            "AGENT_ON_HOST":"1","AGENT_CACHE_DOCKER":"1","AGENT_CACHE_GIT":"1"}"#,
     ));
+    assert_eq!(inner_layers(&layers), InnerLayers::Fresh);
+    assert_eq!(git_mirrors(&layers), GitMirrors::None);
     assert_eq!(settings(&layers).unwrap().workspace, None);
     assert_eq!(docker_host(&layers), None);
     assert_eq!(Start::read(&layers, None).unwrap().docker, DockerMode::None);

@@ -271,3 +271,15 @@ async fn a_remote_that_is_gone_is_an_error_and_the_mirror_stays() {
     scene.try_clone().await.unwrap_err();
     assert!(pack.is_file());
 }
+
+#[tokio::test]
+async fn a_copy_that_an_earlier_job_was_killed_at_is_removed_by_the_next_that_keeps_something() {
+    let mut scene = Scene::new();
+    scene.clone().await;
+    let (kept, folder) = (scene.pack(), scene.mirror().folder);
+    fs::write(folder.join(".tmpAbc123"), "half a pack").unwrap();
+    scene.remote.commit("main", "newer", "x");
+    scene.clone().await;
+    assert!(!folder.join(".tmpAbc123").exists());
+    assert!(kept.exists() && folder.join("tips").exists());
+}

@@ -53,7 +53,7 @@ impl From<Pull> for PullRequest {
         let draft = pull.draft.unwrap_or_else(|| MARK.is_on(&pull.title));
         let readiness = Readiness::shown(draft, pull.body.as_deref());
         let (number, url, head_sha) = (pull.number, pull.html_url, pull.head.sha);
-        Self { number, url, head_sha, state, readiness }
+        Self { number, url, head_sha, base: pull.base.branch, state, readiness }
     }
 }
 
@@ -65,14 +65,17 @@ pub(super) fn pull_request(
     parse::<Pull>(attempted, value).map(PullRequest::from)
 }
 
-/// The first pull request of a list whose branch is this one, in the repository itself.
-pub(super) fn first_with_head(
+/// The first pull request of a list from this branch to that one, both in the repository itself.
+pub(super) fn first_between(
     attempted: &'static str,
     values: Vec<Value>,
     head: &BranchName,
+    base: &BranchName,
 ) -> Result<Option<PullRequest>, ForgeError> {
-    let found = parse_each::<Pull>(attempted, values)?
-        .into_iter()
-        .find(|pull| pull.head.branch == head.as_str() && pull.head.repo_id == pull.base.repo_id);
+    let found = parse_each::<Pull>(attempted, values)?.into_iter().find(|pull| {
+        pull.head.branch == head.as_str()
+            && pull.base.branch == base.as_str()
+            && pull.head.repo_id == pull.base.repo_id
+    });
     Ok(found.map(PullRequest::from))
 }

@@ -25,8 +25,10 @@ const READ: &str = "GET /api/v1/repos/acme/shop/pulls/7";
 
 #[tokio::test]
 async fn a_pull_request_is_opened_and_read_back() {
+    let mut to_release = pull(5, "ticket-1", 5);
+    to_release["base"]["ref"] = json!("release");
     let answers = vec![
-        (200, "", json!([pull(3, "ticket-1", 6), pull(4, "other", 5)])),
+        (200, "", json!([pull(3, "ticket-1", 6), pull(4, "other", 5), to_release])),
         (201, "", pull(7, "ticket-1", 5)),
         (200, "", pull(7, "ticket-1", 5)),
     ];

@@ -21,16 +21,22 @@ struct Pull {
     #[serde(default)]
     draft: bool,
     body: Option<String>,
-    head: Head,
+    head: End,
+    base: End,
 }
 
 #[derive(Deserialize)]
-struct Head {
+struct End {
     sha: String,
     #[serde(rename = "ref")]
     branch: String,
-    /// `owner:branch`; absent where the fork is gone.
-    label: Option<String>,
+    /// Absent where the fork is gone.
+    repo: Option<Repo>,
+}
+
+#[derive(Deserialize, PartialEq, Eq)]
+struct Repo {
+    id: u64,
 }
 
 impl From<Pull> for PullRequest {
@@ -41,7 +47,7 @@ impl From<Pull> for PullRequest {
         };
         let readiness = Readiness::shown(pull.draft, pull.body.as_deref());
         let (number, url, head_sha) = (pull.number, pull.html_url, pull.head.sha);
-        Self { number, url, head_sha, state, readiness }
+        Self { number, url, head_sha, base: pull.base.branch, state, readiness }
     }
 }
 
@@ -53,18 +59,20 @@ pub(super) fn pull_request(
     parse::<Pull>(attempted, value).map(PullRequest::from)
 }
 
-/// The first pull request of a list whose branch is this one, in the repository itself: GitHub
-/// ignores a filter that it does not understand, and forks have branches of the same name.
-pub(super) fn first_with_head(
+/// The first pull request of a list from this branch to that one, both in the repository itself: GitHub
+/// ignores a filter that it does not understand, and forks, also of the same owner, have branches of the
+/// same name.
+pub(super) fn first_between(
     attempted: &'static str,
     values: Vec<Value>,
-    owner: &str,
     head: &BranchName,
+    base: &BranchName,
 ) -> Result<Option<PullRequest>, ForgeError> {
-    let from_owner =
-        |label: &str| label.split_once(':').is_some_and(|(who, _)| who.eq_ignore_ascii_case(owner));
     let found = parse_each::<Pull>(attempted, values)?.into_iter().find(|pull| {
-        pull.head.branch == head.as_str() && pull.head.label.as_deref().is_some_and(from_owner)
+        pull.head.branch == head.as_str()
+            && pull.base.branch == base.as_str()
+            && pull.head.repo.is_some()
+            && pull.head.repo == pull.base.repo
     });
     Ok(found.map(PullRequest::from))
 }
@@ -81,17 +89,19 @@ mod tests {
 
     use super::*;
 
-    fn pull(number: u64, branch: &str, label: &str) -> Value {
+    /// From a branch of the repository of this id to `main` of repository 1.
+    fn pull(number: u64, branch: &str, repo: u64) -> Value {
         json!({
             "number": number, "html_url": format!("https://github.com/acme/shop/pull/{number}"),
             "state": "open", "draft": true, "title": "x", "unknown": [1], "body": null,
-            "head": {"ref": branch, "sha": "a".repeat(40), "label": label, "repo": null},
+            "head": {"ref": branch, "sha": "a".repeat(40), "repo": {"id": repo, "name": "shop"}},
+            "base": {"ref": "main", "sha": "b".repeat(40), "repo": {"id": 1}},
         })
     }
 
     #[test]
     fn a_pull_request_is_read_and_unknown_fields_are_ignored() {
-        let read = pull_request("testing", pull(7, "t", "acme:t")).unwrap();
+        let read = pull_request("testing", pull(7, "t", 1)).unwrap();
         assert_eq!(read.number, 7);
         assert_eq!(read.url, "https://github.com/acme/shop/pull/7");
         assert_eq!((read.state, read.readiness), (PullRequestState::Open, Readiness::Draft));
@@ -99,13 +109,18 @@ mod tests {
     }
 
     #[test]
-    fn a_pull_request_of_another_branch_or_fork_is_not_taken_for_ours() {
-        let head: BranchName = "ticket-1".parse().unwrap();
-        let find = |list: Vec<Value>| first_with_head("testing", list, "Acme", &head).unwrap();
+    fn a_pull_request_of_another_branch_or_fork_or_to_another_branch_is_not_taken_for_ours() {
+        let (head, main): (BranchName, BranchName) =
+            ("ticket-1".parse().unwrap(), "main".parse().unwrap());
+        let find = |list: Vec<Value>| first_between("testing", list, &head, &main).unwrap();
         assert_eq!(find(vec![]), None);
-        assert_eq!(find(vec![pull(1, "other", "acme:other")]), None);
-        assert_eq!(find(vec![pull(1, "ticket-1", "fork:ticket-1")]), None);
-        let list = vec![pull(1, "ticket-1", "fork:ticket-1"), pull(2, "ticket-1", "acme:ticket-1")];
+        assert_eq!(find(vec![pull(1, "other", 1)]), None);
+        assert_eq!(find(vec![pull(1, "ticket-1", 2)]), None);
+        let mut of_fork_that_is_gone = pull(1, "ticket-1", 1);
+        of_fork_that_is_gone["head"]["repo"] = Value::Null;
+        let mut to_release = pull(3, "ticket-1", 1);
+        to_release["base"]["ref"] = json!("release");
+        let list = vec![of_fork_that_is_gone, to_release, pull(2, "ticket-1", 1)];
         assert_eq!(find(list).unwrap().number, 2);
     }
 

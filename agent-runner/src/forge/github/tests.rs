@@ -14,7 +14,8 @@ pub(super) async fn github(answers: Vec<Answer>) -> (GitHub, JoinHandle<Vec<Stri
 fn pull(state: &str, sha: &str) -> Value {
     json!({
         "number": 7, "html_url": "http://forge/acme/shop/pull/7", "state": state,
-        "head": {"ref": "ticket-1", "sha": sha, "label": "acme:ticket-1"},
+        "head": {"ref": "ticket-1", "sha": sha, "label": "acme:ticket-1", "repo": {"id": 5}},
+        "base": {"ref": "develop", "sha": SHA, "label": "acme:develop", "repo": {"id": 5}},
         "node_id": "PR_7", "draft": false, "body": "Body",
     })
 }
@@ -122,6 +123,91 @@ async fn a_draft_for_its_checks_becomes_one_and_ready_again_by_graphql() {
     assert!(asked[1].starts_with("POST /api/graphql {"), "{}", asked[1]);
     assert!(asked[1].contains("convertPullRequestToDraft") && asked[1].contains("PR_7"));
     assert!(asked[3].contains("markPullRequestReadyForReview"), "{}", asked[3]);
+}
+
+/// A draft that a run made one for its checks.
+fn draft_of_ours() -> Value {
+    let of_checks = PullRequestDraft { readiness: Readiness::DraftUntilChecksPass, ..draft() };
+    let mut pull = pull("open", SHA);
+    pull["draft"] = json!(true);
+    pull["body"] = json!(of_checks.body());
+    pull
+}
+
+#[tokio::test]
+async fn a_draft_of_ours_loses_its_mark_only_once_it_is_none() {
+    let done = json!({"data": {"x": {"pullRequest": {"isDraft": false}}}});
+    let answers = vec![
+        (200, "", json!([draft_of_ours()])),
+        (200, "", draft_of_ours()),
+        (200, "", done),
+        (200, "", pull("open", SHA)),
+        (200, "", pull("open", SHA)),
+    ];
+    let (github, asked) = github(answers).await;
+    let opened = open_or_update(&github, &draft(), pushed()).await.unwrap();
+    assert_eq!(opened.warnings, Vec::<String>::new());
+    let asked = asked.await.unwrap();
+    assert!(asked[2].contains("markPullRequestReadyForReview"), "{asked:?}");
+    assert_eq!(asked[3], r#"PATCH /api/v3/repos/acme/shop/pulls/7 {"body":"Body"}"#);
+}
+
+#[tokio::test]
+async fn a_draft_of_ours_that_cannot_be_made_ready_keeps_its_mark_and_that_is_told() {
+    let refused = json!({"errors": [{"type": "FORBIDDEN", "message": "not yours"}]});
+    let answers = vec![
+        (200, "", json!([draft_of_ours()])),
+        (200, "", draft_of_ours()),
+        (200, "", refused),
+        (200, "", draft_of_ours()),
+        (200, "", draft_of_ours()),
+    ];
+    let (github, asked) = github(answers).await;
+    let opened = open_or_update(&github, &draft(), pushed()).await.unwrap();
+    assert_eq!(opened.request.readiness, Readiness::DraftUntilChecksPass);
+    assert!(opened.warnings[0].contains("not yours"), "{:?}", opened.warnings);
+    assert!(opened.warnings[1].contains("still shown as a draft"), "{:?}", opened.warnings);
+    let asked = asked.await.unwrap();
+    assert!(
+        asked[3].starts_with("PATCH") && asked[3].contains("until the checks pass"),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn work_that_fails_its_checks_and_is_shown_as_ready_is_told_as_such() {
+    let refused = json!({"errors": [{"type": "FORBIDDEN", "message": "not yours"}]});
+    let answers = vec![
+        (200, "", json!([pull("open", SHA)])),
+        (200, "", pull("open", SHA)),
+        (200, "", pull("open", SHA)),
+        (200, "", refused),
+        (200, "", pull("open", SHA)),
+    ];
+    let (github, asked) = github(answers).await;
+    let failing = PullRequestDraft { readiness: Readiness::DraftUntilChecksPass, ..draft() };
+    let opened = open_or_update(&github, &failing, pushed()).await.unwrap();
+    let told = opened.warnings.last().unwrap();
+    assert!(told.contains("ready for review, not as a draft"), "{told}");
+    // The mark is there before it is a draft.
+    assert!(asked.await.unwrap()[1].starts_with("PATCH"));
+}
+
+#[tokio::test]
+async fn a_pull_request_that_a_person_points_elsewhere_is_not_delivered() {
+    let mut elsewhere = pull("open", SHA);
+    elsewhere["base"]["ref"] = json!("release");
+    let answers = vec![
+        // Not ours to begin with …
+        (200, "", json!([elsewhere.clone()])),
+        (201, "", pull("open", SHA)),
+        // … and no more.
+        (200, "", elsewhere),
+    ];
+    let (github, asked) = github(answers).await;
+    let error = open_or_update(&github, &draft(), pushed()).await.unwrap_err();
+    assert!(error.to_string().contains("open to release at"), "{error}");
+    assert_eq!(asked.await.unwrap(), [LIST, CREATE, READ]);
 }
 
 #[tokio::test]

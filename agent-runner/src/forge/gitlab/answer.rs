@@ -40,6 +40,7 @@ struct MergeRequest {
     /// Absent until GitLab has looked at the branch.
     sha: Option<String>,
     source_branch: String,
+    target_branch: String,
     /// Absent where the fork is gone.
     source_project_id: Option<u64>,
     target_project_id: u64,
@@ -60,7 +61,8 @@ impl From<MergeRequest> for PullRequest {
         let draft = request.draft.unwrap_or_else(|| MARK.is_on(&request.title));
         let readiness = Readiness::shown(draft, request.description.as_deref());
         let head_sha = request.sha.unwrap_or_default();
-        Self { number: request.iid, url: request.web_url, head_sha, state, readiness }
+        let (number, url, base) = (request.iid, request.web_url, request.target_branch);
+        Self { number, url, head_sha, base, state, readiness }
     }
 }
 
@@ -72,14 +74,16 @@ pub(super) fn merge_request(
     parse::<MergeRequest>(attempted, value).map(PullRequest::from)
 }
 
-/// The first merge request of a list whose branch is this one, in the project itself.
-pub(super) fn first_with_head(
+/// The first merge request of a list from this branch to that one, both in the project itself.
+pub(super) fn first_between(
     attempted: &'static str,
     values: Vec<Value>,
     head: &BranchName,
+    base: &BranchName,
 ) -> Result<Option<PullRequest>, ForgeError> {
     let found = parse_each::<MergeRequest>(attempted, values)?.into_iter().find(|request| {
         request.source_branch == head.as_str()
+            && request.target_branch == base.as_str()
             && request.source_project_id == Some(request.target_project_id)
     });
     Ok(found.map(PullRequest::from))

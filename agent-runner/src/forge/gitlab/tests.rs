@@ -40,8 +40,10 @@ fn create() -> String {
 async fn a_merge_request_is_opened_in_a_subgroup_and_read_back() {
     let mut of_fork = opened();
     of_fork["source_project_id"] = json!(6);
+    let mut to_release = opened();
+    to_release["target_branch"] = json!("release");
     let answers = vec![
-        (200, "", json!([of_fork])),
+        (200, "", json!([of_fork, to_release])),
         // GitLab looks at the branch a little later.
         (201, "", request("opened", &Value::Null)),
         (200, "", opened()),
@@ -118,10 +120,11 @@ async fn labels_and_reviewers_that_cannot_be_had_are_warnings() {
         ..draft()
     };
     let kept = open_or_keep(&gitlab, &wanted, pushed()).await.unwrap();
-    for (warning, part) in kept.warnings.iter().zip(["ty/po", "a,b", "stranger", "cleo"]) {
+    let parts = ["ty/po", "a,b", "stranger", "cleo", "is a draft, which only a person changes"];
+    for (warning, part) in kept.warnings.iter().zip(parts) {
         assert!(warning.contains(part), "{:?}", kept.warnings);
     }
-    assert_eq!(kept.warnings.len(), 4);
+    assert_eq!(kept.warnings.len(), 5);
     let asked = asked.await.unwrap();
     assert_eq!(asked[2], format!("GET {PROJECT}/labels/ty%2Fpo"));
     assert_eq!(asked[3], format!(r#"{PUT} {{"add_labels":["agent"]}}"#));
