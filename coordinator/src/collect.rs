@@ -27,7 +27,6 @@ use crate::job::Place;
 use crate::keeper::outcome_file;
 use crate::output::MoreSecrets;
 
-
 /// An engine that just told the end of a container is asked for its file for no longer than this.
 const PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(2);
