@@ -127,6 +127,14 @@ struct Inspection<'i> {
     large: HashSet<PathBuf>,
 }
 
+/// A secret in a file.
+struct Suspect {
+    path: PathBuf,
+    line: Option<usize>,
+    what: &'static str,
+    value: Vec<u8>,
+}
+
 impl<'i> Inspection<'i> {
     fn new(repository: &'i Repository, policy: &'i Policy) -> Self {
         Self {
@@ -143,28 +151,29 @@ impl<'i> Inspection<'i> {
     fn commit(&mut self, commit: Oid) -> Result<(), git2::Error> {
         self.message(commit)?;
         let changes = outgoing::changes(self.repository, commit)?;
+        let mut suspects = Vec::new();
         for file in &changes.files {
-            self.file(commit, file, &changes)?;
+            suspects.extend(self.file(commit, file)?);
         }
+        self.new_ones(commit, suspects, &changes)?;
         self.touched.extend(changes.paths);
         Ok(())
     }
 
     fn message(&mut self, commit: Oid) -> Result<(), git2::Error> {
-        let found = self.repository.find_commit(commit)?;
-        let text = [found.raw_header_bytes(), b"\n", found.message_bytes()].concat();
-        for hit in secret::hits(&self.policy.known, None, &text, secret::Search::Everything) {
+        // As it is kept and pushed: what git shows of it ends at the first zero byte.
+        let odb = self.repository.odb()?;
+        let object = odb.read(commit)?;
+        let search = secret::Search::Everything;
+        for hit in secret::hits(&self.policy.known, None, object.data(), search) {
             self.add(FindingKind::Secret, Path::new(""), None, in_commit(hit.what, commit));
         }
         Ok(())
     }
 
-    fn file(
-        &mut self,
-        commit: Oid,
-        file: &Blob,
-        changes: &CommitChanges,
-    ) -> Result<(), git2::Error> {
+    /// What is wrong with a file by its name and size; the secrets in it, which another file may have
+    /// had before.
+    fn file(&mut self, commit: Oid, file: &Blob) -> Result<Vec<Suspect>, git2::Error> {
         let name = file.path.to_string_lossy();
         if !self.policy.known.find(name.as_bytes()).is_empty() {
             let detail = in_commit("a secret of this run as a file name", commit);
@@ -173,10 +182,10 @@ impl<'i> Inspection<'i> {
         let (size, _) = self.repository.odb()?.read_header(file.id)?;
         if size as u64 > self.policy.max_file_bytes {
             self.too_large(commit, file, size);
-            return Ok(());
+            return Ok(Vec::new());
         }
         if self.clean.contains(&(file.id, file.path.clone())) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let blob = self.repository.find_blob(file.id)?;
         let search = match self.policy.examples.matching(&file.path).is_some() {
@@ -187,14 +196,28 @@ impl<'i> Inspection<'i> {
         let hits = secret::hits(&self.policy.known, Some(&name), &content, search);
         if hits.is_empty() {
             self.clean.insert((file.id, file.path.clone()));
-            return Ok(());
         }
-        let before = changes.contents_before(self.repository)?;
-        for hit in hits {
-            let value = &content[hit.value.clone()];
-            if !before.iter().any(|old| secret::holds(old, value)) {
-                let line = secret::line_of(&content, hit.value.start);
-                self.add(FindingKind::Secret, &file.path, line, in_commit(hit.what, commit));
+        let suspect = |hit: secret::Hit| Suspect {
+            path: file.path.clone(),
+            line: secret::line_of(&content, hit.value.start),
+            what: hit.what,
+            value: content[hit.value].to_vec(),
+        };
+        Ok(hits.into_iter().map(suspect).collect())
+    }
+
+    /// Those of the secrets that no file had before the commit.
+    fn new_ones(
+        &mut self,
+        commit: Oid,
+        suspects: Vec<Suspect>,
+        changes: &CommitChanges,
+    ) -> Result<(), git2::Error> {
+        let values: HashSet<&[u8]> = suspects.iter().map(|suspect| &*suspect.value).collect();
+        let known = changes.held_before(self.repository, values.into_iter().collect())?;
+        for Suspect { path, line, what, value } in suspects {
+            if !known.contains(&value) {
+                self.add(FindingKind::Secret, &path, line, in_commit(what, commit));
             }
         }
         Ok(())

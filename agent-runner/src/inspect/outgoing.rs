@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::secret::AnyOf;
 use git2::{Delta, DiffFile, DiffFindOptions, FileMode, Oid, Repository, Sort};
 
 /// Renames are looked for among at most this many files: the work grows with the square.
@@ -34,19 +35,23 @@ pub(super) struct CommitChanges {
 }
 
 impl CommitChanges {
-    /// The contents of the files before, as far as they are of a size that is searched.
-    pub(super) fn contents_before(
+    /// Those of the values that one of the files held before, as far as these are of a size that is
+    /// searched: each is read once, whatever the number of values.
+    pub(super) fn held_before(
         &self,
         repository: &Repository,
-    ) -> Result<Vec<Vec<u8>>, git2::Error> {
+        values: Vec<&[u8]>,
+    ) -> Result<HashSet<Vec<u8>>, git2::Error> {
+        let mut held = HashSet::new();
+        let Some(search) = AnyOf::new(values) else { return Ok(held) };
         let odb = repository.odb()?;
-        let mut contents = Vec::new();
         for id in &self.before {
             if odb.read_header(*id)?.0 <= BEFORE_MAX {
-                contents.push(super::secret::readable(repository.find_blob(*id)?.content()).into());
+                let blob = repository.find_blob(*id)?;
+                search.add_held(&super::secret::readable(blob.content()), &mut held);
             }
         }
-        Ok(contents)
+        Ok(held)
     }
 }
 

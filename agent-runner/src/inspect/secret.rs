@@ -9,6 +9,7 @@ mod shape;
 mod table;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -112,9 +113,28 @@ fn shapes_in(text: &[u8]) -> impl Iterator<Item = Hit> + '_ {
     })
 }
 
-/// Whether a text holds these bytes.
-pub(super) fn holds(text: &[u8], value: &[u8]) -> bool {
-    AhoCorasick::new([value]).is_ok_and(|matcher| matcher.is_match(text))
+/// A search for several values at once.
+pub(super) struct AnyOf<'v> {
+    matcher: AhoCorasick,
+    values: Vec<&'v [u8]>,
+}
+
+impl<'v> AnyOf<'v> {
+    /// Nothing where there are none, or too many for a search.
+    pub(super) fn new(values: Vec<&'v [u8]>) -> Option<Self> {
+        let matcher = AhoCorasick::new(&values).ok().filter(|_| !values.is_empty())?;
+        Some(Self { matcher, values })
+    }
+
+    /// Adds the values that a text holds.
+    pub(super) fn add_held(&self, text: &[u8], held: &mut HashSet<Vec<u8>>) {
+        for found in self.matcher.find_overlapping_iter(text) {
+            let value = self.values[found.pattern()];
+            if !held.contains(value) {
+                held.insert(value.to_vec());
+            }
+        }
+    }
 }
 
 /// The line, from 1, that a place is in; none in what is not text.

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use api_client::Secret;
 
-use super::testing::{Repo, checked_token, places};
+use super::testing::{BASE62, Repo, checked_token, places, random_text};
 use super::*;
 
 const KNOWN: &str = "known-value-of-this-run";
@@ -228,4 +228,45 @@ fn a_text_is_cleaned_of_known_values_and_of_shapes() {
     let text = format!("With ü: {KNOWN}, then {token}.");
     let clean = without_secrets(&policy().known, &text);
     assert_eq!(clean, "With ü: [redacted], then [redacted].");
+}
+
+#[test]
+fn keys_in_many_files_that_are_moved_are_told_from_new_ones_in_a_moment() {
+    const FILES: usize = 1_000;
+    let repo = Repo::new();
+    let random = random_text(BASE62, FILES + 20);
+    let keys: Vec<String> =
+        (0..=FILES).map(|at| format!("token = glpat-{}\n", &random[at..at + 20])).collect();
+    let folder = |name: &str| (0..FILES).map(|at| format!("{name}/{at}")).collect::<Vec<_>>();
+    let (old, new) = (folder("old"), folder("new"));
+    let files = |names: &'_ [String]| -> Vec<(String, Vec<u8>)> {
+        names.iter().cloned().zip(keys.iter().map(|key| key.clone().into_bytes())).collect()
+    };
+    let commit = |parents: &[CommitId], files: &[(String, Vec<u8>)]| {
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(name, key)| (&**name, &**key)).collect();
+        repo.commit(parents, &files)
+    };
+    let base = commit(&[], &files(&old));
+    let mut moved = files(&new);
+    moved.push(("another".to_owned(), keys[FILES].clone().into_bytes()));
+    let tip = commit(&[base], &moved);
+    let began = Instant::now();
+    let found = repo.inspect(&policy(), base, tip);
+    let took = began.elapsed();
+    assert_eq!(places(&found), one(FindingKind::Secret, "another", Some(1)));
+    // A file at a time, it would be a million files to read.
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn a_secret_behind_a_zero_byte_in_a_message_is_found() {
+    let repo = Repo::new();
+    let base = repo.commit(&[], &[]);
+    let plain = repo.commit(&[base], &[("a", b"one\n")]);
+    let odb = repo.git.odb().unwrap();
+    let mut object = odb.read(plain.oid()).unwrap().data().to_vec();
+    object.extend_from_slice(format!("\0{KNOWN}\n").as_bytes());
+    let tip = odb.write(git2::ObjectType::Commit, &object).unwrap();
+    let found = repo.inspect(&policy(), base, tip.into());
+    assert_eq!(places(&found), one(FindingKind::Secret, "", None));
 }

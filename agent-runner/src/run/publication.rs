@@ -249,8 +249,8 @@ impl Job {
             body = format!("{body}\n---\n\n{template}\n");
         }
         let draft = PullRequestDraft {
-            title: self.title(),
-            body: self.redacted(&body),
+            title: self.cleaned(&self.title()),
+            body: self.cleaned(&body),
             head: checkout.branch().clone(),
             base: checkout.base_branch().clone(),
             readiness: self.readiness(checked),
