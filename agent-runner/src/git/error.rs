@@ -100,6 +100,8 @@ pub(crate) enum Operation {
     Unpack,
     /// Sending a branch.
     Push,
+    /// Removing a branch that is of no more use; nothing depends on it.
+    Remove,
     /// Reading the remote's branches after a push.
     Verify,
     /// Work within one machine.
@@ -119,6 +121,7 @@ impl Operation {
     pub(super) const fn tries(self) -> usize {
         match self {
             Self::Push | Self::Verify => 8,
+            Self::Remove => 1,
             Self::LsRemote
             | Self::Clone
             | Self::Fetch
@@ -133,6 +136,7 @@ impl Operation {
             Self::LsRemote | Self::Verify => Duration::from_secs(60),
             Self::Clone | Self::Fetch | Self::Unpack => Duration::from_secs(600),
             Self::Push => Duration::from_secs(300),
+            Self::Remove => Duration::from_secs(10),
             Self::Local(_) | Self::CleanUp(_) => Duration::from_secs(120),
         }
     }
@@ -145,7 +149,7 @@ impl fmt::Display for Operation {
             Self::Clone => f.write_str("git clone"),
             Self::Fetch => f.write_str("git fetch"),
             Self::Unpack => f.write_str("git index-pack"),
-            Self::Push => f.write_str("git push"),
+            Self::Push | Self::Remove => f.write_str("git push"),
             Self::Local(command) | Self::CleanUp(command) => write!(f, "git {command}"),
         }
     }

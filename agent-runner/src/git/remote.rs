@@ -140,7 +140,7 @@ impl Git {
         }
     }
 
-    /// Removes a branch that must still be at `expected`.
+    /// Removes a branch that must still be at `expected`. It is tried once, and not for long.
     pub(crate) async fn remove_branch(
         &self,
         source: &Source,
@@ -149,7 +149,7 @@ impl Git {
         expected: CommitId,
     ) -> Result<(), GitError> {
         let reference = branch.to_ref();
-        let call = Call::new(Operation::Push, &source.url)
+        let call = Call::new(Operation::Remove, &source.url)
             .env("GIT_DIR", git_dir)
             .args(["push", "--porcelain", "--no-verify"])
             .arg(format!("--force-with-lease={reference}:{expected}"))
@@ -252,5 +252,19 @@ mod tests {
         let fetched = git.fetch(&source, FetchInto::Ours(&ours), None, &refspec);
         let fetched = tokio::time::timeout(std::time::Duration::from_secs(20), fetched).await;
         fetched.expect("git waits for what is in the configuration").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_remote_that_is_away_is_not_waited_for_to_remove_a_branch() {
+        let remote = Remote::new("main");
+        let away: super::super::RepoUrl = "http://127.0.0.1:9/acme/shop.git".parse().unwrap();
+        let source = Source { url: away, ..remote.source() };
+        let (git, branch) = (testing::git(), "ticket-1-rescue".parse().unwrap());
+        let commit = remote.head("main").parse().unwrap();
+        let path = remote.path();
+        let removed = git.remove_branch(&source, &path, &branch, commit);
+        let removed = tokio::time::timeout(std::time::Duration::from_secs(15), removed).await;
+        let error = removed.expect("it is tried again").unwrap_err();
+        assert!(error.is_transient(), "{error}");
     }
 }

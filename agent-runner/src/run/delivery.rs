@@ -29,6 +29,12 @@ pub(super) async fn deliver_or_rescue(
     let mut progress = Progress::default();
     let delivery = deliver(job, checkout, private, docker, reporter, &mut progress);
     let delivered = late.run_until_cancelled(delivery).await.unwrap_or(Err(RunError::CutShort));
+    if let Some(commit) = progress.published
+        && let Ok(_) | Err(RunError::ChecksFailed { proposed: Some(_), .. }) = &delivered
+    {
+        // What is delivered stays so, also where there is no time for this.
+        late.run_until_cancelled(job.tidy(checkout, commit)).await;
+    }
     if let Err(error) = &delivered
         && error.leaves_work()
         && job.rescues()
@@ -75,16 +81,9 @@ async fn deliver(
     let request = job.propose(checkout, &work, &checked, &progress.answer).await?;
     tracing::info!("{}", is_open(&request));
     match checked {
-        Checked::Well => {
-            let done = complete(job, progress, request, reporter).await?;
-            job.tidy(checkout, work.commit).await;
-            Ok(done)
-        }
+        Checked::Well => complete(job, progress, request, reporter).await,
         // It is no work for a review, so the ticket stays where it is.
-        Checked::Failed(end) => {
-            job.tidy(checkout, work.commit).await;
-            Err(RunError::ChecksFailed { end, proposed: Some(request.url) })
-        }
+        Checked::Failed(end) => Err(RunError::ChecksFailed { end, proposed: Some(request.url) }),
     }
 }
 

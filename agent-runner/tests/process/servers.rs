@@ -319,7 +319,8 @@ fn pull(commit: Option<&str>, opened: &Value) -> Value {
     json!({
         "number": 7, "html_url": "http://forge/acme/demo/pull/7", "state": "open",
         "draft": opened["draft"].as_bool().unwrap_or(false), "body": opened["body"],
-        "head": {"ref": branch, "sha": commit, "label": format!("acme:{branch}")},
+        "head": {"ref": branch, "sha": commit, "label": format!("acme:{branch}"), "repo": {"id": 5}},
+        "base": {"ref": opened["base"].as_str().unwrap_or("main"), "sha": commit, "repo": {"id": 5}},
     })
 }
 
