@@ -40,6 +40,8 @@ pub(crate) enum Event {
     Question(String),
     /// The CLI says that the turn is over.
     End,
+    /// The CLI did what is the last thing of a turn, unless it goes on.
+    PerhapsEnd,
     /// The CLI will not come to this end by itself, or not soon.
     Hopeless(Ending),
     /// An event of a kind that is not known, or no event at all.
@@ -65,6 +67,7 @@ impl fmt::Display for Event {
             | Self::SessionUsage(_)
             | Self::SessionCost(_)
             | Self::End
+            | Self::PerhapsEnd
             | Self::Unknown => Ok(()),
         }
     }

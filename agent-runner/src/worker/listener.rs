@@ -195,6 +195,7 @@ impl Listener {
             match event {
                 Event::Unknown => next = self.not_understood(line),
                 Event::End => next = Next::Ended,
+                Event::PerhapsEnd => next = Next::PerhapsEnded,
                 Event::Hopeless(ending) => next = Next::Hopeless(ending),
                 known => self.take(known),
             }
@@ -227,6 +228,7 @@ impl Listener {
             | Event::Retry(_)
             | Event::Error(_)
             | Event::End
+            | Event::PerhapsEnd
             | Event::Hopeless(_)
             | Event::Unknown => {}
         }

@@ -199,6 +199,9 @@ impl Events {
             cached: count(&tokens["cache"]["read"]),
             output: count(&tokens["output"]),
         })];
+        if reason == "stop" {
+            events.push(Event::PerhapsEnd);
+        }
         if self.unknown_steps >= UNKNOWN_STEPS_MAX {
             events.push(Event::Hopeless(Ending::ModelUnavailable(
                 "the endpoint answers, but not with chat completions".to_owned(),

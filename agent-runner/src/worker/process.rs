@@ -37,6 +37,9 @@ const STDERR_MAX: usize = 16 << 10;
 /// How long the process may take to exit after it said that the turn is over.
 const END_GRACE: Duration = Duration::from_secs(10);
 
+/// The same where the CLI does not say that it is: it may be at work without a word.
+const QUIET_GRACE: Duration = Duration::from_secs(120);
+
 /// How long processes have between TERM and KILL.
 const TERM_GRACE: Duration = Duration::from_secs(3);
 
@@ -83,10 +86,37 @@ pub(crate) struct Limits {
 pub(crate) enum Next {
     /// More is to come.
     Continue,
+    /// The turn is over unless more comes.
+    PerhapsEnded,
     /// The turn is over; the process should exit now.
     Ended,
     /// It will not end by itself, or not soon; this is how it would.
     Hopeless(Ending),
+}
+
+/// Whether a turn is over, and by when the process has to exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    No,
+    Perhaps(Instant),
+    Yes(Instant),
+}
+
+impl Over {
+    const fn exit_by(self) -> Option<Instant> {
+        match self {
+            Self::No => None,
+            Self::Perhaps(by) | Self::Yes(by) => Some(by),
+        }
+    }
+
+    /// Another line has come.
+    const fn unless_more_came(self) -> Self {
+        match self {
+            Self::Yes(_) => self,
+            Self::No | Self::Perhaps(_) => Self::No,
+        }
+    }
 }
 
 /// Why the process is no more.
@@ -200,7 +230,7 @@ impl Running {
     ) -> io::Result<Stop> {
         let deadline = Instant::now() + limits.turn;
         let mut silent_until = Instant::now() + limits.stall;
-        let mut exit_by = None;
+        let mut over = Over::No;
         let mut open = true;
         loop {
             tokio::select! {
@@ -209,19 +239,24 @@ impl Running {
                     Some(line) => {
                         silent_until = Instant::now() + limits.stall;
                         match on_line(&self.redaction.redact(&escapes::resolved(&line))) {
-                            Next::Continue => {}
-                            Next::Ended => exit_by = Some(Instant::now() + END_GRACE),
+                            Next::Continue => over = over.unless_more_came(),
+                            Next::PerhapsEnded => {
+                                over = Over::Perhaps(Instant::now() + QUIET_GRACE);
+                            }
+                            Next::Ended => over = Over::Yes(Instant::now() + END_GRACE),
                             Next::Hopeless(ending) => return Ok(Stop::Hopeless(ending)),
                         }
                     }
                 },
                 status = self.child.wait() => return Ok(Stop::Exited(status?)),
                 () = cancel.cancelled() => return Ok(Stop::Cancelled),
-                () = sleep_until(exit_by.unwrap_or(deadline)), if exit_by.is_some() => {
+                () = sleep_until(over.exit_by().unwrap_or(deadline)), if over != Over::No => {
                     return Ok(Stop::HungAfterEnd);
                 }
                 () = sleep_until(deadline) => return Ok(Stop::TimedOut),
-                () = sleep_until(silent_until) => return Ok(Stop::Stalled),
+                () = sleep_until(silent_until) => {
+                    return Ok(if over == Over::No { Stop::Stalled } else { Stop::HungAfterEnd });
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Where the cases take place, and one case from its beginning to its end.
 
+use std::convert::Infallible;
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -87,8 +88,12 @@ impl Stage {
         let exits = if case.end == TurnEnd::HangsAfterEnd { Exits::No } else { Exits::Yes };
         let container = Container::start(&self.engine, name, &settings, exits, &out).await;
         let until = begun + AROUND_A_TURN + self.stall * CASE_STALLS;
-        let code =
-            tokio::join!(container.end(until), kill_in_time(case, &container, &llm, until)).0;
+        let code = tokio::select! {
+            code = container.end(until) => code,
+            never = kill_when_it_waits(&container, &llm), if case.end == TurnEnd::Killed => {
+                match never {}
+            }
+        };
         fs::write(self.log(case), container.output().await).expect("a file of ours");
         container.remove().await;
         let asked = llm.requests().len();
@@ -173,14 +178,15 @@ impl Stage {
     }
 }
 
-/// Kills the CLI when the model hangs.
-async fn kill_in_time(case: Case, container: &Container, llm: &ScriptedLlm, until: Instant) {
-    if case.end != TurnEnd::Killed {
-        return;
-    }
-    while Instant::now() < until {
-        if llm.requests().iter().any(|request| request.answer == "hang") {
-            return container.kill_worker().await;
+/// Kills the CLI whenever the model has another request that it will not answer: the first may be that of
+/// the agent itself, which looks at the endpoint before it starts the CLI.
+async fn kill_when_it_waits(container: &Container, llm: &ScriptedLlm) -> Infallible {
+    let mut seen = 0;
+    loop {
+        let waiting = llm.requests().iter().filter(|request| request.answer == "hang").count();
+        if waiting > seen {
+            seen = waiting;
+            container.kill_worker().await;
         }
         sleep(Duration::from_millis(50)).await;
     }

@@ -25,6 +25,7 @@ fn an_edit_is_read_event_by_event() {
         usage.clone(),
         Event::Text("FAKE-LLM-DONE: the file was written.".to_owned()),
         usage,
+        Event::PerhapsEnd,
     ];
     assert_eq!(events, expected);
 }

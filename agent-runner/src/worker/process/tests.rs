@@ -185,6 +185,22 @@ async fn silence_is_ended_and_lines_prevent_it() {
 }
 
 #[tokio::test]
+async fn silence_after_what_may_be_the_last_line_is_the_end_and_a_further_line_says_otherwise() {
+    let limits = Limits { stall: Duration::from_millis(500), ..LONG };
+    for (script, stop) in [
+        ("echo work; echo last; sleep 1000", Stop::HungAfterEnd),
+        ("echo last; echo work; sleep 1000", Stop::Stalled),
+    ] {
+        let mut hear = |line: &str| match line {
+            "last" => Next::PerhapsEnded,
+            _ => Next::Continue,
+        };
+        let finished = run(shell(script), limits, &CancellationToken::new(), &mut hear).await;
+        assert_eq!(finished.unwrap().stop, stop, "{script}");
+    }
+}
+
+#[tokio::test]
 async fn a_hopeless_process_is_killed_though_it_ignores_term() {
     let ending = Ending::Crashed("again".to_owned());
     let mut hopeless = |_: &str| Next::Hopeless(ending.clone());
