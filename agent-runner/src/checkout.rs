@@ -1,14 +1,16 @@
 //! Getting the repository: a shallow clone, or a worktree of a repository on this machine.
 //!
-//! Invariant: a [`Checkout`] starts at the newest commit of the ticket's branch on the remote if
-//! there is one, else of the branch on which its unfinished work was saved, else of the remote's default
-//! branch, asked for by name and never guessed. Nothing of ours is in its tree or its configuration. A
+//! Invariant: a [`Checkout`] starts at the newest commit of the branch on which the ticket's unfinished
+//! work was saved, if that has all of the ticket's branch and is not from before what was merged of the
+//! ticket; else of the ticket's branch on the remote if there is one, else of the remote's default branch,
+//! asked for by name and never guessed. Nothing of ours is in its tree or its configuration. A
 //! repository of the user is only ever the place of objects and of a worktree's record: its own tree,
 //! index and branches are not touched.
 
 mod by_mirror;
 mod lock;
 mod mirror;
+mod saved;
 mod submodules;
 mod worktree;
 
@@ -18,6 +20,7 @@ use crate::git::{
     Advertised, BranchName, CommitId, FetchInto, Git, GitError, InvalidName, Shadow, ShadowError,
     Source, workers_head,
 };
+use crate::removal::remove_folder;
 
 pub(crate) use self::mirror::Mirror;
 pub(crate) use self::submodules::fetch_submodules;
@@ -217,9 +220,30 @@ pub(crate) async fn clone_ticket_branch(
     // Git runs in a folder of its own, where a relative path would mean another place.
     let into = &std::path::absolute(into).map_err(|source| not_found(into, source))?;
     let remote = ask_remote(git, source, branch).await?;
+    let checkout = clone_as(git, source, into, branch, &remote, mirror).await?;
+    if saved::can_be_continued(&checkout)? {
+        return Ok(checkout);
+    }
+    drop(checkout);
+    remove_folder(into).await.map_err(|source| CheckoutError::Io {
+        attempted: "removed",
+        path: into.clone(),
+        source,
+    })?;
+    clone_as(git, source, into, branch, &remote.without_saved(branch), mirror).await
+}
+
+async fn clone_as(
+    git: &Git,
+    source: &Source,
+    into: &Path,
+    branch: &BranchName,
+    remote: &Remote,
+    mirror: Option<&Mirror>,
+) -> Result<Checkout, CheckoutError> {
     let cloned = match mirror {
-        Some(mirror) => by_mirror::clone(git, source, into, branch, &remote, mirror).await?,
-        None => clone_from(git, source, into, branch, &remote).await?,
+        Some(mirror) => by_mirror::clone(git, source, into, branch, remote, mirror).await?,
+        None => clone_from(git, source, into, branch, remote).await?,
     };
     let Cloned { path, start_commit, base_commit } = cloned;
     let git_dir = path.join(".git");
@@ -230,7 +254,7 @@ pub(crate) async fn clone_ticket_branch(
         path,
         source: source.clone(),
         branch: branch.clone(),
-        base_branch: remote.default,
+        base_branch: remote.default.clone(),
         base_commit,
         start: remote.start,
         start_commit,
@@ -298,6 +322,7 @@ async fn clone_from(
 }
 
 /// What the remote says before anything is fetched.
+#[derive(Clone)]
 struct Remote {
     default: BranchName,
     default_commit: Option<CommitId>,
@@ -312,6 +337,15 @@ struct Remote {
     start: Start,
 }
 
+impl Remote {
+    /// The same, as if no unfinished work were to be continued.
+    fn without_saved(&self, branch: &BranchName) -> Self {
+        let start = if self.published.is_some() { Start::Continued } else { Start::Fresh };
+        let (continued, branch_commit) = (branch.clone(), self.published);
+        Self { continued, branch_commit, start, ..self.clone() }
+    }
+}
+
 /// The default branch of the remote, and whether it has `branch`.
 async fn ask_remote(
     git: &Git,
@@ -324,8 +358,8 @@ async fn ask_remote(
     let default = default_branch(&remote, source)?;
     let (default_commit, published) = (remote.head_commit(), remote.commit_of(branch));
     let (start, continued) = match (published, remote.commit_of(&rescue)) {
-        (Some(_), _) => (Start::Continued, branch.clone()),
-        (None, Some(_)) => (Start::Rescued, rescue),
+        (_, Some(_)) => (Start::Rescued, rescue),
+        (Some(_), None) => (Start::Continued, branch.clone()),
         (None, None) => (Start::Fresh, branch.clone()),
     };
     tracing::info!(%default, ?start, "the remote was read");

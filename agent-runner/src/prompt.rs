@@ -58,6 +58,24 @@ const RULES: &str = "\
 - End with a short summary of what you accomplished, for the reviewer.
 ";
 
+/// What is added where the ticket's branch is continued.
+pub(crate) const CONTINUED: &str = "
+## What the working tree holds
+
+An earlier run worked on this, and its changes are in the working tree and in the history already. Look at
+what there is, and do what is still missing or was asked for since. What you leave as it is counts as no work
+of yours.
+";
+
+/// What is added where saved work is continued.
+pub(crate) const UNFINISHED: &str = "
+## What the working tree holds
+
+An earlier run worked on this and was ended before it was done. What it had is in the working tree and is
+the newest commit: unfinished, and not checked. Read it with care, correct it where it is wrong, and finish
+it.
+";
+
 /// What is to be done, and what helps to understand it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Assignment {

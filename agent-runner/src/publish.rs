@@ -17,7 +17,7 @@ use git2::Repository;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::freshness::{Updated, moved_base, reverted, update};
-pub(crate) use self::history::{commits, inspected};
+pub(crate) use self::history::{commits, inspected, message};
 pub(crate) use self::rescue::{confirm, forget_rescue, rescue, squashed};
 pub(crate) use self::stage::{ByProducts, Snapshot, commit_all, snapshot};
 

@@ -275,3 +275,58 @@ async fn a_folder_that_is_no_repository_is_refused_even_within_one() {
     assert!(error.to_string().contains("not a git repository"), "{error}");
     assert!(!into.exists());
 }
+
+/// Commits to the branch of saved work, which begins at another one.
+fn save(origin: &Origin, from: &str) -> String {
+    let rescue = ticket().rescue();
+    run(&origin.path(), &["branch", rescue.as_str(), from]);
+    origin.commit(rescue.as_str(), "half", "unfinished\n")
+}
+
+/// Where the work begins, by a clone and by a worktree.
+async fn starts(origin: &Origin) -> (Start, String) {
+    let cloned = clone(origin, "tree").await.unwrap();
+    let users = users_repository(origin);
+    let git = git();
+    let tree = origin.place("worktree");
+    let linked = worktree(&git, &users, &origin.source(), &tree).await.unwrap();
+    let seen = |checkout: &Checkout| {
+        let head = run(checkout.path(), &["rev-parse", "HEAD"]);
+        assert_eq!(head, checkout.start_commit().to_string());
+        assert_eq!(run(checkout.path(), &["status", "--porcelain"]), "");
+        (checkout.start(), head)
+    };
+    let both = [seen(&cloned), seen(&linked)];
+    assert_eq!(both[0], both[1]);
+    linked.remove(&git).await.unwrap();
+    both[0].clone()
+}
+
+#[tokio::test]
+async fn saved_work_is_continued_where_it_has_what_was_published() {
+    let origin = Origin::new("main");
+    origin.commit(ticket().as_str(), "begun", "1\n");
+    let saved = save(&origin, ticket().as_str());
+    assert_eq!(starts(&origin).await, (Start::Rescued, saved));
+}
+
+#[tokio::test]
+async fn saved_work_that_lacks_what_was_published_is_not_begun_at() {
+    let origin = Origin::new("main");
+    save(&origin, "main");
+    let published = origin.commit(ticket().as_str(), "begun", "1\n");
+    assert_eq!(starts(&origin).await, (Start::Continued, published));
+}
+
+#[tokio::test]
+async fn saved_work_from_before_the_ticket_was_merged_is_not_begun_at() {
+    let origin = Origin::new("main");
+    save(&origin, "main");
+    origin.commit("main", "done", "1\n");
+    let message = format!("Merge pull request #7 from acme/{}", ticket());
+    let tree = run(&origin.path(), &["rev-parse", "main^{tree}"]);
+    let merged = ["-c", "user.name=P", "-c", "user.email=p@x", "commit-tree", "-p", "main", "-m"];
+    let merge = run(&origin.path(), &[&merged[..], &[&message, &tree]].concat());
+    run(&origin.path(), &["update-ref", "refs/heads/main", &merge]);
+    assert_eq!(starts(&origin).await, (Start::Fresh, merge));
+}

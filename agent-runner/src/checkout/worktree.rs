@@ -9,7 +9,7 @@ use crate::git::{BranchName, FetchInto, Git, Shadow, Source};
 use crate::removal::remove_folder;
 
 use super::lock::RepositoryLock;
-use super::{Checkout, CheckoutError, Remote, Start, absolute, ask_remote, parent_of};
+use super::{Checkout, CheckoutError, Remote, Start, absolute, ask_remote, parent_of, saved};
 
 /// Where our git directory keeps the default branch.
 const BASE_REF: &str = "refs/remotes/origin/base";
@@ -83,10 +83,32 @@ pub(crate) async fn worktree_of(
     held.remove_leftovers(git).await?;
 
     let remote = ask_remote(git, source, branch).await?;
+    let checkout = worktree_as(git, held, source, into, branch, &remote).await?;
+    let checkout = match saved::can_be_continued(&checkout) {
+        Ok(false) => checkout,
+        Ok(true) => return Ok(checkout),
+        Err(error) => {
+            checkout.remove(git).await?;
+            return Err(error);
+        }
+    };
+    let Checkout { held: Some(held), path, .. } = checkout else { return Ok(checkout) };
+    held.remove(git, &path).await?;
+    worktree_as(git, held, source, into, branch, &remote.without_saved(branch)).await
+}
+
+async fn worktree_as(
+    git: &Git,
+    held: HeldRepository,
+    source: &Source,
+    into: &Path,
+    branch: &BranchName,
+    remote: &Remote,
+) -> Result<Checkout, CheckoutError> {
     let parent = &absolute(parent_of(into))?;
     let path = parent.join(into.file_name().unwrap_or_default());
     let shadow = Shadow::create(parent, &path, &held.common_dir, branch)?;
-    fetch_objects(git, source, &held.path, &shadow, &remote).await?;
+    fetch_objects(git, source, &held.path, &shadow, remote).await?;
     let base_commit = shadow.commit_of(BASE_REF)?;
     let start_commit = match remote.start {
         Start::Fresh => base_commit,
@@ -99,7 +121,7 @@ pub(crate) async fn worktree_of(
         path,
         source: source.clone(),
         branch: branch.clone(),
-        base_branch: remote.default,
+        base_branch: remote.default.clone(),
         base_commit,
         start: remote.start,
         start_commit,

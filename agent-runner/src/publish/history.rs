@@ -25,6 +25,22 @@ pub(crate) async fn commits(
         .await
 }
 
+/// The message of a commit.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) async fn message(
+    git: &Git,
+    checkout: &Checkout,
+    commit: CommitId,
+) -> Result<String, PublishError> {
+    on_thread(checkout.shadow(), git.cancel(), move |repository| {
+        let commit = repository.find_commit(commit.oid())?;
+        Ok(String::from_utf8_lossy(commit.message_bytes()).into_owned())
+    })
+    .await
+}
+
 /// What is to be said of commits before they are published.
 ///
 /// # Errors

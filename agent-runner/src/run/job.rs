@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Run;
 use super::model::ModelAccess;
 use super::place::{git, give_tree_to, listen, worker_user};
-use crate::checkout::{self, Checkout, HeldRepository, Mirror};
+use crate::checkout::{self, Checkout, HeldRepository, Mirror, Start};
 use crate::course::Course;
 use crate::forge::AnyForge;
 use crate::git::{BranchName, Git, Source};
@@ -211,7 +211,12 @@ impl Job {
     pub(super) fn prompt(&self, checkout: &Checkout) -> String {
         let prompt =
             self.assignment.prompt(&prompt::instructions(checkout.path(), &self.redaction));
-        self.redaction.redact(&prompt)
+        let earlier = match checkout.start() {
+            Start::Fresh => "",
+            Start::Continued => prompt::CONTINUED,
+            Start::Rescued => prompt::UNFINISHED,
+        };
+        self.redaction.redact(&format!("{prompt}{earlier}"))
     }
 
     /// Hands the work tree to the worker's user.

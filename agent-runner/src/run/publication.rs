@@ -10,7 +10,7 @@ use super::job::Job;
 use super::session::{Checked, Progress};
 use crate::checkout::{Checkout, Start};
 use crate::course::{Phase, code};
-use crate::forge::{self, PullRequest, PullRequestDraft, Readiness};
+use crate::forge::{self, Forge as _, PullRequest, PullRequestDraft, Readiness};
 use crate::git::{CommitId, Git};
 use crate::inspect::{self, Inspected, Outgoing, Policy};
 use crate::outcome::{Published, RunError};
@@ -79,7 +79,8 @@ impl Job {
         Ok(checkout.start() != Start::Fresh || tip != checkout.start_commit())
     }
 
-    /// Commits what is different; else takes what an earlier run pushed and did not propose any more.
+    /// Commits what is different; else takes what an earlier run pushed and did not come to propose. What
+    /// this run has not changed is otherwise not its to deliver.
     pub(super) async fn commit(
         &self,
         checkout: &Checkout,
@@ -92,15 +93,37 @@ impl Job {
             Some(question) => RunError::Turn(Ending::NeedsInput(question)),
             None => RunError::NoChanges { answer: progress.answer.clone() },
         };
-        if commit == checkout.start_commit() && checkout.start() == Start::Fresh {
+        let unchanged = commit == checkout.start_commit();
+        if unchanged && checkout.start() == Start::Rescued {
+            self.course.saved(checkout.branch().rescue().as_str(), commit);
+        }
+        if unchanged && (checkout.start() != Start::Continued || progress.question.is_some()) {
             return Err(nothing());
         }
         let stat = publish::diff_stat(&self.git, checkout, commit).await;
         let stat = stat.map_err(RunError::Commit)?;
-        if stat.files == 0 {
+        if stat.files == 0 || (unchanged && !self.is_left_to_propose(checkout, commit).await?) {
             return Err(nothing());
         }
         self.told_of(checkout, Work { commit, stat, base: checkout.base_commit() }).await
+    }
+
+    /// Whether a commit that is on the ticket's branch was left there by a run that was broken off: by an
+    /// earlier try of this job, or before there was a pull request.
+    async fn is_left_to_propose(
+        &self,
+        checkout: &Checkout,
+        commit: CommitId,
+    ) -> Result<bool, RunError> {
+        let message = publish::message(&self.git, checkout, commit).await;
+        let message = message.map_err(RunError::Commit)?;
+        let run = self.course.trailers().into_iter().find(|(name, _)| *name == "Agent-Run");
+        if run.is_some_and(|(name, job)| message.contains(&format!("{name}: {job}"))) {
+            return Ok(true);
+        }
+        let found = self.forge.find_open(checkout.branch()).await;
+        let branch = checkout.branch().to_string();
+        Ok(found.map_err(|source| RunError::PullRequest { branch, source })?.is_none())
     }
 
     /// Commits what is different; the tip of the branch. `unfinished` says why it is no more than that.

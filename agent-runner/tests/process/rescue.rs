@@ -209,3 +209,66 @@ fn work_that_fails_twice_is_saved_on_one_branch() {
     let second = saved(&scene, "more").rescue.unwrap().commit;
     assert_eq!(scene.git(&["rev-parse", &format!("{second}^")]), first);
 }
+
+const ASKS: &str =
+    r#"echo '{"type":"assistant","message":{"content":[{"type":"text","text":"Which one?"}]}}'"#;
+
+#[test]
+fn what_an_earlier_run_saved_is_not_delivered_by_one_that_does_nothing() {
+    let claude = "if ! [ -e half ]; then echo half > half; kill -9 $$; fi";
+    let mut scene = Scene::of(Plan { claude, ..Plan::default() }, |_, _| Answer::Usual);
+    scene.job.end();
+    let saved_at = saved(&scene, "half").rescue;
+    let (ended, log) = scene.run_again();
+    assert_eq!(ended, code(AgentExit::NoChanges), "{log}");
+    let outcome = saved(&scene, "half");
+    assert_eq!((outcome.verdict, outcome.rescue), (Verdict::NoChanges, saved_at));
+    let entries = scene.log_entries();
+    let prompts: Vec<_> = entries.iter().filter(|e| e["step"] == "worker_turn_0_prompt").collect();
+    let told = |n: usize| prompts[n]["raw_output"].as_str().unwrap().contains("unfinished");
+    assert_eq!([told(0), told(1)], [false, true]);
+}
+
+#[test]
+fn a_branch_with_a_pull_request_is_not_delivered_again_by_another_job_that_only_asks() {
+    let claude: String = format!("if [ -e new ]; then {ASKS}; else echo new > new; fi");
+    let plan = Plan { claude: Box::leak(claude.into_boxed_str()), ..Plan::default() };
+    let mut scene = Scene::of(plan, |_, _| Answer::Usual);
+    let (ended, log) = scene.job.end();
+    assert_eq!(ended, code(AgentExit::Delivered), "{log}");
+    let before = scene.pushed();
+    let (ended, log) = scene.run_another();
+    assert!([code(AgentExit::NoChanges), code(AgentExit::Blocked)].contains(&ended), "{log}");
+    assert_eq!(scene.pushed(), before);
+    let completions = scene.course().iter().filter(|what| **what == "completion").count();
+    assert_eq!(completions, 1);
+}
+
+#[test]
+fn a_branch_whose_run_was_broken_off_before_the_pull_request_gets_one_from_any_job() {
+    let mut scene = Scene::start(|request, before| match request.what {
+        "find" if before < 1 => Answer::Refusal(404),
+        _ => Answer::Usual,
+    });
+    let (ended, log) = scene.job.end();
+    assert_eq!(ended, code(AgentExit::PublishFailed), "{log}");
+    let (ended, log) = scene.run_another();
+    assert_eq!(ended, code(AgentExit::Delivered), "{log}");
+    assert_eq!(scene.branches(), ["ticket"]);
+}
+
+#[test]
+fn what_was_saved_of_a_published_ticket_is_continued_and_then_tidied_up() {
+    let claude = "if [ -e half ]; then echo end > end; elif [ -e new ]; then echo half > half; \
+        kill -9 $$; else echo new > new; fi";
+    let mut scene = Scene::of(Plan { claude, ..Plan::default() }, |_, _| Answer::Usual);
+    scene.job.end();
+    let (ended, log) = scene.run_another();
+    assert_eq!(ended, code(AgentExit::WorkerFailed), "{log}");
+    assert_eq!(scene.branches(), ["ticket", "ticket-rescue"]);
+    let (ended, log) = scene.run_another();
+    assert_eq!(ended, code(AgentExit::Delivered), "{log}");
+    assert_eq!(scene.branches(), ["ticket"]);
+    let files = scene.git(&["ls-tree", "--name-only", &scene.pushed().unwrap()]);
+    assert_eq!(files, "README\nend\nhalf\nnew");
+}
