@@ -182,6 +182,11 @@ impl Checkout {
         self.start_commit
     }
 
+    /// Whether it is a clone of its own, which has little of the history.
+    pub(crate) fn is_clone(&self) -> bool {
+        self.held.is_none()
+    }
+
     /// Our git directory of the work tree.
     pub(crate) fn shadow(&self) -> &Shadow {
         &self.shadow
@@ -220,7 +225,7 @@ pub(crate) async fn clone_ticket_branch(
     // Git runs in a folder of its own, where a relative path would mean another place.
     let into = &std::path::absolute(into).map_err(|source| not_found(into, source))?;
     let remote = ask_remote(git, source, branch).await?;
-    let checkout = clone_as(git, source, into, branch, &remote, mirror).await?;
+    let checkout = Box::pin(clone_as(git, source, into, branch, &remote, mirror)).await?;
     if saved::can_be_continued(&checkout)? {
         return Ok(checkout);
     }
@@ -230,7 +235,8 @@ pub(crate) async fn clone_ticket_branch(
         path: into.clone(),
         source,
     })?;
-    clone_as(git, source, into, branch, &remote.without_saved(branch), mirror).await
+    let remote = remote.without_saved(branch);
+    Box::pin(clone_as(git, source, into, branch, &remote, mirror)).await
 }
 
 async fn clone_as(

@@ -16,7 +16,7 @@ use api_client::outcome::DiffFacts;
 use git2::Repository;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::freshness::{Updated, moved_base, reverted, update};
+pub(crate) use self::freshness::{Updated, fetch_base, is_all_ours, moved_base, reverted, update};
 pub(crate) use self::history::{commits, inspected, message};
 pub(crate) use self::rescue::{confirm, forget_rescue, rescue, squashed};
 pub(crate) use self::stage::{ByProducts, Snapshot, commit_all, snapshot};

@@ -83,7 +83,7 @@ pub(crate) async fn worktree_of(
     held.remove_leftovers(git).await?;
 
     let remote = ask_remote(git, source, branch).await?;
-    let checkout = worktree_as(git, held, source, into, branch, &remote).await?;
+    let checkout = Box::pin(worktree_as(git, held, source, into, branch, &remote)).await?;
     let checkout = match saved::can_be_continued(&checkout) {
         Ok(false) => checkout,
         Ok(true) => return Ok(checkout),
@@ -94,7 +94,8 @@ pub(crate) async fn worktree_of(
     };
     let Checkout { held: Some(held), path, .. } = checkout else { return Ok(checkout) };
     held.remove(git, &path).await?;
-    worktree_as(git, held, source, into, branch, &remote.without_saved(branch)).await
+    let remote = remote.without_saved(branch);
+    Box::pin(worktree_as(git, held, source, into, branch, &remote)).await
 }
 
 async fn worktree_as(

@@ -4,6 +4,7 @@
 //! hooks, index flags, excludes) takes part; of that directory only objects are read, and which of
 //! them are shallow. The branch that this directory's HEAD names is what will be published.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,9 @@ use super::{BranchName, CommitId, private_folder};
 
 /// The longest `shallow` file that is read, in bytes; it has 41 for each commit at the border.
 const SHALLOW_MAX: u64 = 4 << 20;
+
+/// Where the border of the history is kept that was fetched into the git directory itself.
+const BORDER: &str = "border";
 
 /// Configuration of the git directory: outranks the user's, which libgit2 reads.
 const CONFIG: [(&str, &str); 9] = [
@@ -119,6 +123,14 @@ impl Shadow {
         set().map_err(|source| self.git(source))
     }
 
+    /// Keeps in mind which commits' parents were not fetched, after a fetch into this git directory.
+    pub(crate) fn keep_border(&self) -> Result<(), ShadowError> {
+        match fs::copy(self.path().join("shallow"), self.path().join(BORDER)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io(error)),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// The commit of a ref.
     pub(crate) fn commit_of(&self, name: &str) -> Result<CommitId, ShadowError> {
         let find = || self.open_bare()?.find_reference(name)?.peel_to_commit().map(|c| c.id());
@@ -159,7 +171,8 @@ impl Shadow {
         self.sync_shallow()
     }
 
-    /// Copies the list of commits whose parents were not fetched: a worker may have fetched more.
+    /// Copies the list of commits whose parents were not fetched (a worker may have fetched more), and adds
+    /// those of our own fetches.
     fn sync_shallow(&self) -> io::Result<()> {
         let ours = self.path().join("shallow");
         let mut text = String::new();
@@ -168,7 +181,12 @@ impl Shadow {
         if theirs.symlink_metadata().is_ok_and(|data| data.is_file()) {
             fs::File::open(theirs)?.take(SHALLOW_MAX).read_to_string(&mut text)?;
         }
-        let commits: Vec<CommitId> = text.lines().filter_map(|line| line.parse().ok()).collect();
+        if self.path().join(BORDER).exists() {
+            text.push('\n');
+            text.push_str(&fs::read_to_string(self.path().join(BORDER))?);
+        }
+        let commits: BTreeSet<&str> =
+            text.lines().filter(|line| line.parse::<CommitId>().is_ok()).collect();
         if commits.is_empty() {
             return match fs::remove_file(ours) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -14,6 +14,8 @@ use crate::project_file::BaseUpdate;
 
 /// Where the newer base is kept in our git directory.
 const BASE_NOW: &str = "refs/agent/base-now";
+/// How much of a base that moved is fetched, in commits: more than lands while a run goes on.
+const HISTORY_DEPTH: u32 = 100;
 /// Most commits that are put on top of a newer base one by one.
 const REBASE_MAX: usize = 200;
 
@@ -28,28 +30,63 @@ pub(crate) enum Updated {
     Unrelated,
 }
 
-/// The commit that the base branch is at now, with its history, if it has moved.
+/// The commit that the base branch is at now, if it has moved. Nothing is fetched.
 ///
 /// # Errors
-/// When the remote does not say, or does not send it.
+/// When the remote does not say.
 pub(crate) async fn moved_base(
     git: &Git,
     checkout: &Checkout,
 ) -> Result<Option<CommitId>, PublishError> {
-    let (source, base) = (checkout.source(), checkout.base_branch().to_ref());
-    let remote = git.ls_remote(source, &[&base]).await?;
-    match remote.commit_of(checkout.base_branch()) {
-        // A base that is gone is for the forge to judge.
-        None => return Ok(None),
-        Some(now) if now == checkout.base_commit() => return Ok(None),
-        Some(_) => {}
-    }
-    let into = FetchInto::Ours(checkout.shadow().path());
-    git.fetch(source, into, None, &[format!("+{base}:{BASE_NOW}")]).await?;
-    Ok(Some(checkout.shadow().commit_of(BASE_NOW)?))
+    let base = checkout.base_branch();
+    let remote = git.ls_remote(checkout.source(), &[&base.to_ref()]).await?;
+    // A base that is gone is for the forge to judge.
+    Ok(remote.commit_of(base).filter(|now| *now != checkout.base_commit()))
 }
 
-/// The files in which a commit has what landed on the base meanwhile among its ancestors, and undoes it.
+/// Fetches the base branch as it is now, with as much history as is needed to see what landed, but
+/// never all that a clone left out; its commit.
+///
+/// # Errors
+/// When the remote does not send it.
+pub(crate) async fn fetch_base(git: &Git, checkout: &Checkout) -> Result<CommitId, PublishError> {
+    let depth = checkout.is_clone().then_some(HISTORY_DEPTH);
+    let into = FetchInto::Ours(checkout.shadow().path());
+    let refspec = format!("+{}:{BASE_NOW}", checkout.base_branch().to_ref());
+    git.fetch(checkout.source(), into, depth, &[refspec]).await?;
+    checkout.shadow().keep_border()?;
+    Ok(checkout.shadow().commit_of(BASE_NOW)?)
+}
+
+/// Whether all that a commit has beyond the start of this run is a plain line of commits by this author:
+/// then nothing that landed on the base is among it, to be undone.
+///
+/// # Errors
+/// When the commits cannot be read.
+pub(crate) async fn is_all_ours(
+    git: &Git,
+    checkout: &Checkout,
+    author: &Author,
+    commit: CommitId,
+) -> Result<bool, PublishError> {
+    let (start, email) = (checkout.start_commit().oid(), author.email.clone());
+    on_thread(checkout.shadow(), git.cancel(), move |repository| {
+        let mut walk = repository.revwalk()?;
+        walk.push(commit.oid())?;
+        walk.hide(start)?;
+        for id in walk {
+            let one = repository.find_commit(id?)?;
+            if one.parent_count() != 1 || one.author().email_bytes() != email.as_bytes() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })
+    .await
+}
+
+/// The files in which a commit has among its ancestors what landed on the base since the branch left
+/// it, and undoes it.
 ///
 /// # Errors
 /// When the commits cannot be read.
@@ -59,15 +96,16 @@ pub(crate) async fn reverted(
     commit: CommitId,
     base_now: CommitId,
 ) -> Result<Vec<PathBuf>, PublishError> {
-    let base = checkout.base_commit();
+    let (base, start) = (checkout.base_commit().oid(), checkout.start_commit().oid());
     on_thread(checkout.shadow(), git.cancel(), move |repository| {
+        let fork = repository.merge_base(start, base_now.oid()).unwrap_or(base);
         let common = match common(&repository, commit.oid(), base_now.oid()) {
-            Some(common) if common != base.oid() => common,
+            Some(common) if common != fork => common,
             // Nothing of it is among the ancestors: a merge keeps it.
             _ => return Ok(Vec::new()),
         };
         let tree = |id: Oid| repository.find_commit(id)?.tree();
-        let (before, after) = (tree(base.oid())?, tree(base_now.oid())?);
+        let (before, after) = (tree(fork)?, tree(base_now.oid())?);
         let (ours, common) = (tree(commit.oid())?, tree(common)?);
         let entry = |tree: &git2::Tree<'_>, path: &std::path::Path| {
             tree.get_path(path).ok().map(|entry| (entry.id(), entry.filemode()))

@@ -182,19 +182,32 @@ impl Job {
         let _phase = self.course.phase(Phase::Freshness);
         let base = || checkout.base_branch().to_string();
         let failed = |source| RunError::Freshness { base: base(), source };
-        let moved = publish::moved_base(&self.git, checkout).await.map_err(failed)?;
-        let Some(now) = moved else { return Ok(()) };
-        self.course.note(|record| {
-            if let Some(repository) = &mut record.repository {
-                repository.base_moved_to = Some(now.to_string());
-            }
-        });
         let how = self.project.publish.base_update;
-        if how != BaseUpdate::None {
+        let moved = publish::moved_base(&self.git, checkout).await.map_err(failed)?;
+        if let Some(now) = moved {
+            self.course.note(|record| {
+                if let Some(repository) = &mut record.repository {
+                    repository.base_moved_to = Some(now.to_string());
+                }
+            });
+        }
+        let ours = publish::is_all_ours(&self.git, checkout, &self.author, work.commit).await;
+        if ours.map_err(failed)? && (moved.is_none() || how == BaseUpdate::None) {
+            return Ok(());
+        }
+        let now = match moved {
+            Some(_) => publish::fetch_base(&self.git, checkout).await.map_err(failed)?,
+            None => checkout.base_commit(),
+        };
+        if how != BaseUpdate::None && moved.is_some() {
             let updated =
                 publish::update(&self.git, checkout, &self.author, work.commit, now, how).await;
             match updated.map_err(failed)? {
-                Updated::Done(commit) => work.commit = commit,
+                Updated::Done(commit) if commit != work.commit => {
+                    work.commit = commit;
+                    self.not_checked(&base());
+                }
+                Updated::Done(_) => {}
                 Updated::Conflicts(files) => self.not_updated(&base(), &conflict(&files)),
                 Updated::Unrelated => self.not_updated(&base(), "the fetched history is too short"),
             }
@@ -207,6 +220,15 @@ impl Job {
         let Work { commit, stat, .. } = *work;
         *work = self.told_of(checkout, Work { commit, stat, base: now }).await?;
         Ok(())
+    }
+
+    /// Says so where the check saw another commit than the one that is proposed.
+    fn not_checked(&self, base: &str) {
+        if self.project.check.is_some() {
+            self.course.remark(format!(
+                "The check ran before {base} was brought in, and not on the commit that is proposed"
+            ));
+        }
     }
 
     fn not_updated(&self, base: &str, why: &str) {

@@ -17,7 +17,7 @@ fn author() -> Author {
 }
 
 async fn updated(scene: &Scene, commit: CommitId, how: BaseUpdate) -> Updated {
-    let now = moved_base(&scene.git, &scene.checkout).await.unwrap().unwrap();
+    let now = fetch_base(&scene.git, &scene.checkout).await.unwrap();
     update(&scene.git, &scene.checkout, &author(), commit, now, how).await.unwrap()
 }
 
@@ -36,7 +36,7 @@ async fn work_beside_what_landed_undoes_nothing() {
     scene.write("mine", "x\n");
     let commit = commit(&scene).await;
     scene.origin.commit("main", "README", "changed by others\n");
-    let now = moved_base(&scene.git, &scene.checkout).await.unwrap().unwrap();
+    let now = fetch_base(&scene.git, &scene.checkout).await.unwrap();
     assert_eq!(
         reverted(&scene.git, &scene.checkout, commit, now).await.unwrap(),
         [""; 0].map(PathBuf::from)
@@ -56,7 +56,8 @@ async fn a_worker_that_puts_its_old_files_on_the_newer_base_is_found_out() {
     fs::write(tree.join("kept"), "made by others\n").unwrap();
     scene.write("mine", "x\n");
     let commit = commit(&scene).await;
-    let now = moved_base(&scene.git, &scene.checkout).await.unwrap().unwrap();
+    let now = fetch_base(&scene.git, &scene.checkout).await.unwrap();
+    assert!(!is_all_ours(&scene.git, &scene.checkout, &author(), commit).await.unwrap());
     let files = reverted(&scene.git, &scene.checkout, commit, now).await.unwrap();
     assert_eq!(files, ["README", "new"].map(PathBuf::from));
 }
@@ -109,4 +110,51 @@ async fn a_branch_that_was_published_is_merged_and_never_rewritten() {
     let Updated::Done(tip) = updated(&scene, work, BaseUpdate::Rebase).await else { panic!() };
     crate::publish::push(&scene.git, &scene.checkout, tip).await.unwrap();
     assert_eq!(scene.remote_files(), "README\nbegun\nmine\nothers");
+}
+
+#[tokio::test]
+async fn a_continued_branch_that_throws_the_base_s_changes_away_is_found_out() {
+    let origin = crate::git::testing::Remote::new("main");
+    origin.commit(crate::git::testing::ticket().as_str(), "begun", "1\n");
+    let base = origin.commit("main", "README", "changed by others\n");
+    let scene = Scene::of(origin).await;
+    let tree = scene.checkout.path();
+    // The base has not moved since the run began.
+    run(tree, &["merge", "-q", "-s", "ours", "-m", "merged", &base]);
+    scene.write("mine", "x\n");
+    let commit = commit(&scene).await;
+    let now = scene.checkout.base_commit();
+    let files = reverted(&scene.git, &scene.checkout, commit, now).await.unwrap();
+    assert_eq!(files, [PathBuf::from("README")]);
+}
+
+#[tokio::test]
+async fn a_merge_of_an_old_branch_brings_no_more_history_than_is_needed() {
+    let origin = crate::git::testing::Remote::new("main");
+    let url = origin.path();
+    let seed = origin.place("seed");
+    run(origin.folder.path(), &["clone", "-q", url.to_str().unwrap(), "seed"]);
+    let git = |arguments: &[&str]| run(&seed, arguments);
+    let many = |count: usize, subject: &str| {
+        for _ in 0..count {
+            git(&["commit", "-q", "--allow-empty", "-m", subject]);
+        }
+    };
+    many(150, "before");
+    git(&["checkout", "-q", "-b", "side"]);
+    many(1, "beside");
+    git(&["checkout", "-q", "main"]);
+    many(1, "on main");
+    git(&["push", "-q", "origin", "main", "side"]);
+    let scene = Scene::of(origin).await;
+    scene.write("mine", "x\n");
+    let work = commit(&scene).await;
+    git(&["merge", "-q", "--no-ff", "-m", "a merge", "side"]);
+    git(&["push", "-q", "origin", "main"]);
+    let Updated::Done(tip) = updated(&scene, work, BaseUpdate::Merge).await else { panic!() };
+    assert_ne!(tip, work);
+    let count = "rev-list --count --all";
+    let fetched = run(scene.checkout.shadow().path(), &count.split(' ').collect::<Vec<_>>());
+    assert!(fetched.parse::<usize>().unwrap() <= 110, "{fetched}");
+    crate::publish::push(&scene.git, &scene.checkout, tip).await.unwrap();
 }
