@@ -121,7 +121,7 @@ impl Job {
         if run.is_some_and(|(name, job)| message.contains(&format!("{name}: {job}"))) {
             return Ok(true);
         }
-        let found = self.forge.find_open(checkout.branch()).await;
+        let found = self.forge.find_open(checkout.branch(), checkout.base_branch()).await;
         let branch = checkout.branch().to_string();
         Ok(found.map_err(|source| RunError::PullRequest { branch, source })?.is_none())
     }
