@@ -330,6 +330,7 @@ mod tests {
             FindingKind::TestDeleted,
             FindingKind::TestSkipped,
             FindingKind::TestWeakened,
+            FindingKind::RulesChanged,
         ];
         let pointer = "/properties/findings/items/properties/kind/enum";
         assert_eq!(words(pointer), kinds.map(word));
