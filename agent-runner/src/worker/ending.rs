@@ -150,7 +150,7 @@ impl fmt::Display for Ending {
                 )
             }
             Self::BudgetExhausted(how) => {
-                write!(f, "the budget of this job is used up: {how}; nothing was published")
+                write!(f, "the budget of this job is used up: {how}")
             }
             Self::Cancelled => f.write_str("cancelled"),
         }
