@@ -278,27 +278,10 @@ impl Drop for PhaseGuard {
 
 /// What a run came to that ended for this cause, with unfinished work saved there.
 fn verdict(cause: AgentExit, saved: Option<&RescueFacts>) -> Verdict {
-    match cause {
-        AgentExit::Delivered => Verdict::Delivered,
-        AgentExit::NoChanges => Verdict::NoChanges,
-        AgentExit::ChecksFailed => Verdict::ChecksFailed,
-        AgentExit::Blocked => Verdict::Blocked,
-        AgentExit::Misconfigured
-        | AgentExit::CloneFailed
-        | AgentExit::WorkerFailed
-        | AgentExit::DirectorFailed
-        | AgentExit::BudgetExhausted
-        | AgentExit::Cancelled
-        | AgentExit::PublishFailed
-        | AgentExit::AppUnreachable
-        | AgentExit::NotSupported
-        | AgentExit::Superseded
-        | AgentExit::OutOfMemory
-        | AgentExit::ProcessLimit => match saved {
-            Some(_) => Verdict::Partial,
-            None => Verdict::Failed,
-        },
-    }
+    Verdict::decided_by(cause).unwrap_or(match saved {
+        Some(_) => Verdict::Partial,
+        None => Verdict::Failed,
+    })
 }
 
 /// As the gateway counted them, or as the CLI says where no call came through it.

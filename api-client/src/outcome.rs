@@ -94,6 +94,32 @@ pub enum Verdict {
     Failed,
 }
 
+impl Verdict {
+    /// The verdict that a cause decides alone; nothing where it is [`Partial`](Self::Partial) or
+    /// [`Failed`](Self::Failed), which depends on whether work was saved.
+    #[must_use]
+    pub const fn decided_by(cause: AgentExit) -> Option<Self> {
+        match cause {
+            AgentExit::Delivered => Some(Self::Delivered),
+            AgentExit::NoChanges => Some(Self::NoChanges),
+            AgentExit::ChecksFailed => Some(Self::ChecksFailed),
+            AgentExit::Blocked => Some(Self::Blocked),
+            AgentExit::Misconfigured
+            | AgentExit::CloneFailed
+            | AgentExit::WorkerFailed
+            | AgentExit::DirectorFailed
+            | AgentExit::BudgetExhausted
+            | AgentExit::Cancelled
+            | AgentExit::PublishFailed
+            | AgentExit::AppUnreachable
+            | AgentExit::NotSupported
+            | AgentExit::Superseded
+            | AgentExit::OutOfMemory
+            | AgentExit::ProcessLimit => None,
+        }
+    }
+}
+
 /// What was worked on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryFacts {

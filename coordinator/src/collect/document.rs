@@ -96,24 +96,10 @@ pub(crate) fn word(value: &impl Serialize) -> String {
 }
 
 /// Whether a verdict can have this cause.
-const fn fits(verdict: Verdict, cause: AgentExit) -> bool {
-    match cause {
-        AgentExit::Delivered => matches!(verdict, Verdict::Delivered),
-        AgentExit::NoChanges => matches!(verdict, Verdict::NoChanges),
-        AgentExit::ChecksFailed => matches!(verdict, Verdict::ChecksFailed),
-        AgentExit::Blocked => matches!(verdict, Verdict::Blocked),
-        AgentExit::Misconfigured
-        | AgentExit::CloneFailed
-        | AgentExit::WorkerFailed
-        | AgentExit::DirectorFailed
-        | AgentExit::BudgetExhausted
-        | AgentExit::Cancelled
-        | AgentExit::PublishFailed
-        | AgentExit::AppUnreachable
-        | AgentExit::NotSupported
-        | AgentExit::Superseded
-        | AgentExit::OutOfMemory
-        | AgentExit::ProcessLimit => matches!(verdict, Verdict::Partial | Verdict::Failed),
+fn fits(verdict: Verdict, cause: AgentExit) -> bool {
+    match Verdict::decided_by(cause) {
+        Some(decided) => verdict == decided,
+        None => matches!(verdict, Verdict::Partial | Verdict::Failed),
     }
 }
 
