@@ -9,6 +9,7 @@
 
 mod by_mirror;
 mod error;
+mod lfs;
 mod lock;
 mod mirror;
 mod saved;
@@ -18,9 +19,11 @@ mod worktree;
 use std::path::{Path, PathBuf};
 
 use crate::git::{Advertised, BranchName, CommitId, FetchInto, Git, Shadow, Source, workers_head};
+use crate::lfs::LfsStore;
 use crate::removal::remove_folder;
 
 pub(crate) use self::error::CheckoutError;
+pub(crate) use self::lfs::fetch_lfs;
 pub(crate) use self::mirror::Mirror;
 pub(crate) use self::submodules::fetch_submodules;
 pub(crate) use self::worktree::{HeldRepository, worktree_of};
@@ -59,6 +62,8 @@ pub(crate) struct Checkout {
     git_dir: PathBuf,
     /// The user's repository, if this is a worktree of one.
     held: Option<HeldRepository>,
+    /// What is in Git LFS, where that is asked for.
+    lfs: Option<LfsStore>,
 }
 
 impl Checkout {
@@ -115,6 +120,23 @@ impl Checkout {
     /// Our git directory of the work tree.
     pub(crate) fn shadow(&self) -> &Shadow {
         &self.shadow
+    }
+
+    /// The content of files in Git LFS, where these are published as such.
+    pub(crate) fn lfs(&self) -> Option<&LfsStore> {
+        self.lfs.as_ref()
+    }
+
+    /// Publishes files in Git LFS as such, of which the remote has these.
+    #[cfg(test)]
+    pub(crate) fn heed_lfs(&mut self, on_remote: &[crate::lfs::ObjectId]) {
+        let ids = on_remote.iter().cloned().collect();
+        self.lfs = Some(LfsStore::create(self.shadow.path(), ids).unwrap());
+    }
+
+    /// The git directory that the worker may change.
+    pub(crate) fn workers_git_dir(&self) -> &Path {
+        &self.git_dir
     }
 
     /// The commit that the worker left HEAD at, if that can be told.
@@ -194,6 +216,7 @@ async fn clone_as(
         shadow,
         git_dir,
         held: None,
+        lfs: None,
     })
 }
 

@@ -7,6 +7,7 @@
 
 pub(crate) mod credential;
 mod error;
+mod lfs;
 mod local;
 mod parse;
 mod process;
@@ -32,6 +33,7 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::error::{GitError, Operation};
+pub(crate) use self::lfs::init_lfs;
 pub(crate) use self::parse::{Advertised, PushAnswer};
 pub(crate) use self::refs::{BranchName, CommitId, InvalidName};
 pub(crate) use self::remote::FetchInto;

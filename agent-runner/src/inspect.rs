@@ -8,6 +8,7 @@
 mod language;
 mod outgoing;
 mod secret;
+mod stored;
 mod test_change;
 #[cfg(test)]
 mod testing;
@@ -21,8 +22,11 @@ use api_client::outcome::{Finding, FindingKind};
 use api_client::{REDACTED, Redactor};
 use git2::{Oid, Repository};
 
+pub(crate) use self::stored::new_files;
+
 use self::outgoing::{Blob, CommitChanges};
 use crate::git::CommitId;
+use crate::lfs::LfsStore;
 use crate::project_file::{self, PathPatterns};
 
 /// The largest file that is published where nothing else is set: forges warn from 50 MB on and refuse
@@ -38,8 +42,10 @@ pub(crate) struct Policy {
     pub(crate) forbidden: PathPatterns,
     /// Files that may hold what looks like a key. Known values are found in them as well.
     pub(crate) examples: PathPatterns,
-    /// The largest file, in bytes.
+    /// The largest file, in bytes; in Git LFS a file may be larger.
     pub(crate) max_file_bytes: u64,
+    /// Where the content is that pointers stand for: that is what is looked through.
+    pub(crate) lfs: Option<LfsStore>,
 }
 
 impl Policy {
@@ -50,6 +56,7 @@ impl Policy {
             forbidden: PathPatterns::default(),
             examples: PathPatterns::default(),
             max_file_bytes: MAX_FILE_BYTES,
+            lfs: None,
         }
     }
 }
@@ -192,6 +199,9 @@ impl<'i> Inspection<'i> {
             true => secret::Search::KnownValues,
             false => secret::Search::Everything,
         };
+        if let Some(object) = self.stored(blob.content()) {
+            return self.stored_file(file, &object, search);
+        }
         let content = secret::readable(blob.content());
         let hits = secret::hits(&self.policy.known, Some(&name), &content, search);
         if hits.is_empty() {

@@ -19,6 +19,7 @@ mod git;
 mod init;
 mod inner_docker;
 mod inspect;
+mod lfs;
 mod logging;
 mod model_gateway;
 mod outcome;

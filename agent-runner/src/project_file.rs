@@ -136,6 +136,8 @@ pub(crate) enum BaseUpdate {
 pub(crate) struct CloneOptions {
     /// Whether submodules are fetched.
     pub(crate) submodules: bool,
+    /// Whether files in Git LFS are fetched, and published as such.
+    pub(crate) lfs: bool,
 }
 
 impl Default for PullRequestRules {

@@ -5,6 +5,7 @@
 
 mod freshness;
 mod history;
+mod lfs;
 mod rescue;
 mod stage;
 
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::freshness::{Updated, fetch_base, is_all_ours, moved_base, reverted, update};
 pub(crate) use self::history::{commits, inspected, message};
+pub(crate) use self::lfs::{gather_lfs, upload_lfs};
 pub(crate) use self::rescue::{confirm, forget_rescue, rescue, squashed};
 pub(crate) use self::stage::{ByProducts, Snapshot, commit_all, snapshot};
 
@@ -82,6 +84,21 @@ pub(crate) enum PublishError {
     NoObjects {
         /// Where they were.
         objects: PathBuf,
+    },
+    /// A pointer whose content nobody has.
+    #[error("{} in Git LFS has no content in the work tree, and none was had from the remote", path.display())]
+    LfsMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Content of the worker's own git cannot be copied.
+    #[error("the content of {} in Git LFS could not be read", path.display())]
+    Lfs {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
     },
     /// Something in the work tree, such as a pipe, keeps it from being read.
     #[error(

@@ -215,11 +215,14 @@ async fn carry_out(
     let phase = job.course().phase(Phase::Clone);
     let checkout = late.run_until_cancelled(job.check_out(folder, &branch, reporter)).await;
     drop(phase);
-    let checkout = checkout.unwrap_or(Err(RunError::CutShort))?;
+    let mut checkout = checkout.unwrap_or(Err(RunError::CutShort))?;
     let heeded = job.heed_project_file(&checkout, layers);
     let prepared = match heeded {
         Ok(()) => {
-            let fetched = job.fetch_submodules(&checkout);
+            let fetched = async {
+                job.fetch_submodules(&checkout).await?;
+                job.fetch_lfs(&mut checkout).await
+            };
             late.run_until_cancelled(fetched).await.unwrap_or(Err(RunError::CutShort))
         }
         Err(error) => Err(error),

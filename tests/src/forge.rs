@@ -2,6 +2,7 @@
 //! of the REST API of GitHub, Gitea or GitLab that opening a pull request needs.
 //!
 //! - `/{owner}/{repo}[.git]/…` — smart HTTP, by `git http-backend`
+//! - `/{owner}/{repo}.git/info/lfs/…` — files in Git LFS
 //! - `/api/v3/…`, or `/api/v1/…`, or `/api/v4/…` — pull requests, in the shapes of the [`ForgeKind`]
 //!   that it is taken for; the other two are not there
 //! - `/api/graphql` — what GitHub's REST API cannot
@@ -28,6 +29,7 @@ mod gitea;
 mod gitlab;
 mod graphql;
 mod kind;
+mod lfs;
 mod page;
 mod pull_api;
 mod pull_body;

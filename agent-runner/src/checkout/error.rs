@@ -59,6 +59,43 @@ pub(crate) enum CheckoutError {
         #[source]
         source: git2::Error,
     },
+    /// The program for it is missing.
+    #[error(
+        "clone.lfs is true in .terarchitect.toml, and the program git-lfs is not installed here; the \
+         agent's image has it"
+    )]
+    NoLfs,
+    /// More than is fetched.
+    #[error(
+        "the repository has {count} files in Git LFS with {mib} MiB; at most 10000 files with 4096 MiB \
+         are fetched"
+    )]
+    LfsTooMuch {
+        /// How many files.
+        count: usize,
+        /// How much they are.
+        mib: u64,
+    },
+    /// The remote sent something else.
+    #[error("{} in Git LFS did not come as its pointer says", path.display())]
+    LfsMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Pointers or attributes cannot be read.
+    #[error("the files in Git LFS cannot be told")]
+    LfsTree {
+        /// The reason of libgit2.
+        #[source]
+        source: git2::Error,
+    },
+    /// What was fetched cannot be put in its place.
+    #[error("the files in Git LFS could not be written")]
+    Lfs {
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
     /// A clone came to other commits than the remote has.
     #[error("the clone is not at the commits that {url} has")]
     NotTheRemotes {

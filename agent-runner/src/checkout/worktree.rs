@@ -130,6 +130,7 @@ async fn worktree_as(
         rescue: remote.rescue,
         shadow,
         held: Some(held),
+        lfs: None,
     };
     match fill(git, &mut checkout).await {
         Ok(()) => Ok(checkout),

@@ -104,6 +104,10 @@ pub(crate) enum Operation {
     Remove,
     /// Reading the remote's branches after a push.
     Verify,
+    /// Getting files of Git LFS.
+    LfsFetch,
+    /// Sending files of Git LFS.
+    LfsPush,
     /// Work within one machine.
     Local(&'static str),
     /// The same, but done for a run that was cancelled, too.
@@ -120,11 +124,12 @@ impl Operation {
     /// a remote that restarts is waited for: 8 tries are about two minutes.
     pub(super) const fn tries(self) -> usize {
         match self {
-            Self::Push | Self::Verify => 8,
+            Self::Push | Self::LfsPush | Self::Verify => 8,
             Self::Remove => 1,
             Self::LsRemote
             | Self::Clone
             | Self::Fetch
+            | Self::LfsFetch
             | Self::Unpack
             | Self::Local(_)
             | Self::CleanUp(_) => 3,
@@ -135,6 +140,7 @@ impl Operation {
         match self {
             Self::LsRemote | Self::Verify => Duration::from_secs(60),
             Self::Clone | Self::Fetch | Self::Unpack => Duration::from_secs(600),
+            Self::LfsFetch | Self::LfsPush => Duration::from_secs(1200),
             Self::Push => Duration::from_secs(300),
             Self::Remove => Duration::from_secs(10),
             Self::Local(_) | Self::CleanUp(_) => Duration::from_secs(120),
@@ -150,6 +156,8 @@ impl fmt::Display for Operation {
             Self::Fetch => f.write_str("git fetch"),
             Self::Unpack => f.write_str("git index-pack"),
             Self::Push | Self::Remove => f.write_str("git push"),
+            Self::LfsFetch => f.write_str("git lfs fetch"),
+            Self::LfsPush => f.write_str("git lfs push"),
             Self::Local(command) | Self::CleanUp(command) => write!(f, "git {command}"),
         }
     }

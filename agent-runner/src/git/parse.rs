@@ -90,16 +90,20 @@ pub(super) enum Failure {
 
 /// Tells failures apart by git's (English) messages; it has no other codes for them.
 pub(super) fn failure(stderr: &str) -> Failure {
-    const UNAUTHORISED: [&str; 6] = [
+    const UNAUTHORISED: [&str; 8] = [
         "Authentication failed",
         "could not read Username",
         "could not read Password",
         "credential helper told us to quit",
         "returned error: 401",
         "returned error: 403",
+        // As git-lfs says it.
+        "Authentication required",
+        "Authorization error",
     ];
-    const NOT_FOUND: [&str; 2] = ["' not found", "returned error: 404"];
-    const UNREACHABLE: [&str; 18] = [
+    const NOT_FOUND: [&str; 3] =
+        ["' not found", "returned error: 404", "Repository or object not found"];
+    const UNREACHABLE: [&str; 23] = [
         "Could not resolve host",
         "Could not resolve proxy",
         "Couldn't connect",
@@ -118,6 +122,12 @@ pub(super) fn failure(stderr: &str) -> Failure {
         "early EOF",
         "RPC failed",
         "hung up unexpectedly",
+        // As git-lfs says it.
+        "no such host",
+        "connection refused",
+        "connection reset",
+        "i/o timeout",
+        "Server error: ",
     ];
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| stderr.contains(phrase));
     if says(&UNAUTHORISED) {
@@ -253,6 +263,10 @@ mod tests {
                 "fetch-pack: unexpected disconnect while reading sideband packet",
                 Failure::Unreachable,
             ),
+            ("batch response: Authentication required: Invalid token", Failure::Unauthorised),
+            ("Repository or object not found: http://h/o/r.git/x", Failure::NotFound),
+            ("dial tcp 127.0.0.1:9: connect: connection refused", Failure::Unreachable),
+            ("Fatal error: Server error: http://h/o/r.git/x", Failure::Unreachable),
             ("fatal: not a git repository", Failure::Other),
             ("server certificate verification failed. CAfile: none", Failure::Other),
         ];

@@ -161,7 +161,11 @@ impl Git {
 
     /// Runs a command with the token at hand, again if the remote could not be reached. How it
     /// ended otherwise is for the caller to judge.
-    async fn network(&self, source: &Source, call: &Call<'_>) -> Result<Ended, GitError> {
+    pub(super) async fn network(
+        &self,
+        source: &Source,
+        call: &Call<'_>,
+    ) -> Result<Ended, GitError> {
         let attempt = || async {
             let ended = self.once(source, call).await?;
             match call.failure(&ended.stderr) {

@@ -67,6 +67,11 @@ impl RepoUrl {
         path.strip_suffix(".git").unwrap_or(path)
     }
 
+    /// Where the repository's own files of Git LFS are: on its host, below its path.
+    pub(crate) fn lfs_endpoint(&self) -> String {
+        format!("{}://{}/{}.git/info/lfs", self.scheme(), self.host(), self.path())
+    }
+
     /// The last two parts of the path, without `.git`; nothing if there is but one.
     pub(crate) fn owner_and_name(&self) -> Option<(&str, &str)> {
         let (before, name) = self.path().rsplit_once('/')?;
@@ -141,6 +146,7 @@ mod tests {
         assert_eq!(url.host(), "127.0.0.1:3000");
         assert_eq!(url.owner_and_name(), Some(("acme", "shop")));
         assert_eq!(url.path(), "git/acme/shop");
+        assert_eq!(url.lfs_endpoint(), "http://127.0.0.1:3000/git/acme/shop.git/info/lfs");
         let url: RepoUrl = "https://github.com:443/acme/shop/".parse().unwrap();
         assert_eq!(url.host(), "github.com");
         assert_eq!(url.owner_and_name(), Some(("acme", "shop")));

@@ -121,7 +121,7 @@ pub(super) fn parse(text: &str) -> Result<ProjectFile, ProjectFileError> {
             base_update: file.publish.base_update,
             rescue: file.publish.rescue,
         },
-        clone: clone(&file.clone)?,
+        clone: CloneOptions { submodules: file.clone.submodules, lfs: file.clone.lfs },
     })
 }
 
@@ -185,17 +185,6 @@ fn pull_request(table: PullRequest) -> Result<PullRequestRules, ProjectFileError
         reviewers: list("pull_request.reviewers", table.reviewers, NAME_MAX)?,
         template: table.template.unwrap_or(usual.template),
     })
-}
-
-fn clone(table: &Clone) -> Result<CloneOptions, ProjectFileError> {
-    match table.lfs {
-        // A run on pointers in the place of files would end as if it had worked.
-        true => Err(wrong(
-            "clone.lfs",
-            "cannot be true: files in Git LFS are not fetched by this version",
-        )),
-        false => Ok(CloneOptions { submodules: table.submodules }),
-    }
 }
 
 fn command(key: &'static str, text: String) -> Result<String, ProjectFileError> {

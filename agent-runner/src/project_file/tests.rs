@@ -70,7 +70,7 @@ fn every_key_is_read() {
         rescue = false
         [clone]
         submodules = true
-        lfs = false
+        lfs = true
         "#,
     );
     let seconds = Duration::from_secs;
@@ -102,7 +102,7 @@ fn every_key_is_read() {
     assert_eq!(read.pull_request, pull_request);
     let publish = PublishRules { base_update: BaseUpdate::Rebase, rescue: Some(false) };
     assert_eq!(read.publish, publish);
-    assert_eq!(read.clone, CloneOptions { submodules: true });
+    assert_eq!(read.clone, CloneOptions { submodules: true, lfs: true });
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn what_is_not_said_has_its_default() {
     assert_eq!(empty.worker, WorkerWishes::default());
     assert_eq!(empty.publish, PublishRules { base_update: BaseUpdate::None, rescue: None });
     assert!(empty.pull_request.template && !empty.pull_request.draft);
-    assert_eq!(empty.clone, CloneOptions { submodules: false });
+    assert_eq!(empty.clone, CloneOptions { submodules: false, lfs: false });
 }
 
 #[test]
@@ -156,7 +156,6 @@ fn a_value_out_of_its_range_is_named() {
         ("[check]\ncommand = \"x\"\nturns = 4", "check.turns"),
         ("[paths]\nforbidden = [\"{a\"]", "paths.forbidden"),
         ("[paths]\nforbidden = [\"!a\"]", "paths.forbidden"),
-        ("[clone]\nlfs = true", "clone.lfs"),
         ("[pull_request]\nlabels = [\"\"]", "pull_request.labels"),
         ("[pull_request]\nreviewers = [\"a\\tb\"]", "pull_request.reviewers"),
     ] {

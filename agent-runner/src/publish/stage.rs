@@ -7,6 +7,7 @@ use std::path::Path;
 use super::{Author, CommitMessage, PublishError, on_thread};
 use crate::checkout::Checkout;
 use crate::git::{CommitId, Git};
+use crate::lfs::{LfsStore, is_in_lfs};
 
 /// A state of the work tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +91,9 @@ impl ByProducts {
 /// # Errors
 /// When the tree cannot be read.
 pub(crate) async fn snapshot(git: &Git, checkout: &Checkout) -> Result<Snapshot, PublishError> {
-    let staged = on_thread(checkout.shadow(), git.cancel(), |repository| {
-        stage_all(&repository, &ByProducts::default(), None)
+    let lfs = checkout.lfs().cloned();
+    let staged = on_thread(checkout.shadow(), git.cancel(), move |repository| {
+        stage_all(&repository, lfs.as_ref(), &ByProducts::default(), None)
     });
     staged.await.map(Snapshot)
 }
@@ -116,11 +118,13 @@ pub(crate) async fn commit_all(
     let workers_head = checkout.workers_head();
     let branch = checkout.branch().to_ref();
     let (author, message, by_products) = (author.clone(), message.clone(), by_products.clone());
+    let lfs = checkout.lfs().cloned();
     on_thread(checkout.shadow(), git.cancel(), move |repository| {
         let tip = repository.find_reference(&branch)?.peel_to_commit()?;
         let parent = newest(&repository, tip.clone(), workers_head)?;
         let committed = parent.tree()?;
-        let tree = repository.find_tree(stage_all(&repository, &by_products, Some(&committed))?)?;
+        let tree = stage_all(&repository, lfs.as_ref(), &by_products, Some(&committed))?;
+        let tree = repository.find_tree(tree)?;
         if tree.id() == tip.tree_id() {
             return Ok(None);
         }
@@ -140,13 +144,16 @@ fn content_in(tree: &git2::Tree<'_>, path: &Path) -> Option<Content> {
     tree.get_path(path).ok().map(|entry| Content::of(&entry))
 }
 
-/// Brings the index to the state of the work tree; the tree that it makes, without by-products.
+/// Brings the index to the state of the work tree; the tree that it makes, without by-products. What the
+/// attributes of the work tree have in Git LFS is there as its pointer, where that is asked for.
 fn stage_all(
     repository: &Repository,
+    lfs: Option<&LfsStore>,
     by_products: &ByProducts,
     committed: Option<&git2::Tree<'_>>,
 ) -> Result<Oid, git2::Error> {
     let mut index = repository.index()?;
+    let (mut in_lfs, mut failed) = (Vec::new(), None);
     let mut choose = |path: &Path, _: &[u8]| {
         // libgit2 shows a repository within the tree as one path with a slash at its end. A link to
         // a commit that exists on this machine alone would break every clone.
@@ -154,9 +161,24 @@ fn stage_all(
         if within {
             tracing::warn!(path = %path.display(), "a repository within the work tree is left out");
         }
-        i32::from(within)
+        let ours = !within
+            && lfs.is_some()
+            && is_in_lfs(repository, path).unwrap_or_else(|error| {
+                failed = Some(error);
+                true
+            });
+        if ours {
+            in_lfs.push(path.to_owned());
+        }
+        i32::from(within || ours)
     };
     index.add_all(["*"], IndexAddOption::DEFAULT, Some(&mut choose))?;
+    failed.map_or(Ok(()), Err)?;
+    if let Some(store) = lfs {
+        in_lfs
+            .iter()
+            .try_for_each(|path| super::lfs::stage(repository, &mut index, store, path))?;
+    }
     index.write()?;
     by_products.take_back(&mut index, committed)?;
     index.write_tree()

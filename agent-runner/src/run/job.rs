@@ -184,6 +184,17 @@ impl Job {
         Ok(())
     }
 
+    /// Fetches the files in Git LFS, where the project file asks for them.
+    pub(super) async fn fetch_lfs(&self, checkout: &mut Checkout) -> Result<(), RunError> {
+        if !self.project.clone.lfs {
+            return Ok(());
+        }
+        let fetched = checkout::fetch_lfs(&self.git, checkout).await;
+        let count = fetched.map_err(RunError::Checkout)?;
+        tracing::info!(count, "the files in Git LFS are fetched");
+        Ok(())
+    }
+
     /// Waits until no other run works from the user's repository: the coordinator may start several tickets
     /// of one project, and it is that which knows how long a job may take.
     async fn hold(

@@ -258,7 +258,9 @@ impl Job {
     ) -> Result<Inspected, RunError> {
         // Where the work begins is on the remote already.
         let outgoing = Outgoing { base, start: checkout.start_commit(), tip };
+        publish::gather_lfs(git, checkout, outgoing).await.map_err(RunError::Commit)?;
         let policy = Policy {
+            lfs: checkout.lfs().cloned(),
             forbidden: self.project.forbidden.clone(),
             examples: self.project.examples.clone(),
             ..Policy::new(self.redaction.whole_values())
@@ -271,12 +273,27 @@ impl Job {
     pub(super) async fn push(&self, checkout: &Checkout, work: &Work) -> Result<(), RunError> {
         let _phase = self.course.phase(Phase::Push);
         let branch = || checkout.branch().to_string();
+        self.upload_lfs(&self.git, checkout, branch(), work.commit, work.base).await?;
         let pushed = publish::push(&self.git, checkout, work.commit).await;
         pushed.map_err(|source| RunError::Push { branch: branch(), source })?;
         let verified = publish::verify(&self.git, checkout, work.commit).await;
         verified.map_err(|source| RunError::NotConfirmed { branch: branch(), source })?;
         self.course.saved(checkout.branch().as_str(), work.commit);
         Ok(())
+    }
+
+    /// Sends the files in Git LFS that a commit names, before it: a commit without them is broken.
+    pub(super) async fn upload_lfs(
+        &self,
+        git: &Git,
+        checkout: &Checkout,
+        branch: String,
+        tip: CommitId,
+        base: CommitId,
+    ) -> Result<(), RunError> {
+        let outgoing = Outgoing { base, start: checkout.start_commit(), tip };
+        let sent = publish::upload_lfs(git, checkout, outgoing).await;
+        sent.map_err(|source| RunError::Push { branch, source })
     }
 
     /// Opens or refreshes the pull request, and makes sure that it is open at our commit.

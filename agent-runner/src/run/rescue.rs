@@ -45,8 +45,9 @@ impl Job {
         ours?;
         let Some((tip, commit)) = made? else { return Ok(()) };
         let whole: Vec<CommitId> = progress.published.into_iter().chain([tip]).collect();
-        let failed =
-            |source| RunError::Push { branch: checkout.branch().rescue().to_string(), source };
+        let branch = || checkout.branch().rescue().to_string();
+        let failed = |source| RunError::Push { branch: branch(), source };
+        self.upload_lfs(&git, checkout, branch(), commit, progress.base(checkout)).await?;
         let rescued = publish::rescue(&git, checkout, &whole, commit).await.map_err(failed)?;
         // The remote took it, should there be no time to ask.
         self.course.saved(rescued.branch.as_str(), rescued.commit);

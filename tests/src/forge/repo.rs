@@ -115,6 +115,27 @@ impl RepoStore {
         self.folder.join(repo.owner()).join(format!("{}.git", repo.name()))
     }
 
+    /// Where a file in Git LFS is, or would be: within the repository.
+    pub(super) fn lfs_object(&self, repo: &RepoName, id: &str) -> PathBuf {
+        self.path(repo).join("lfs").join(id)
+    }
+
+    /// Keeps a file in Git LFS, whole or not at all.
+    pub(super) async fn store_lfs(
+        &self,
+        repo: &RepoName,
+        id: &str,
+        content: &[u8],
+    ) -> io::Result<()> {
+        let place = self.lfs_object(repo, id);
+        if let Some(folder) = place.parent() {
+            tokio::fs::create_dir_all(folder).await?;
+        }
+        let part = place.with_extension("part");
+        tokio::fs::write(&part, content).await?;
+        tokio::fs::rename(part, place).await
+    }
+
     /// The repository's path, if it exists.
     pub(super) fn find(&self, repo: &RepoName) -> Option<PathBuf> {
         let path = self.path(repo);

@@ -23,7 +23,7 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use tokio_util::sync::CancellationToken;
 
 use super::auth::{Credentials, judge_git};
-use super::{Forge, RepoName, git};
+use super::{Forge, RepoName, git, lfs};
 
 /// What a client without credentials is told to use.
 pub(super) const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"test forge\"");
@@ -40,6 +40,9 @@ const ENDPOINTS: [&str; 3] = ["info/refs", "git-upload-pack", "git-receive-pack"
 
 /// Answers what no other route took.
 pub(super) async fn serve(State(forge): State<Arc<Forge>>, request: Request) -> Response {
+    if let Some((repo, endpoint)) = lfs::target(request.uri().path()) {
+        return lfs::serve(&forge, &repo, endpoint, request).await;
+    }
     let Some((repo, endpoint)) = target(request.uri().path()) else {
         return (StatusCode::NOT_FOUND, "Not Found\n").into_response();
     };
@@ -75,7 +78,7 @@ fn target(path: &str) -> Option<(RepoName, &'static str)> {
     Some((repo.parse().ok()?, endpoint))
 }
 
-fn challenge(text: &'static str) -> Response {
+pub(super) fn challenge(text: &'static str) -> Response {
     (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, CHALLENGE)], text).into_response()
 }
 

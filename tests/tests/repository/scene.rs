@@ -8,6 +8,8 @@ use std::process::Command;
 use integration_tests::forge::{ForgeOptions, RepoName, RepoSource, TestForge, Token};
 use integration_tests::harness::{AGENT_IMAGE, Ended, Engine, Once, build_agent_image, repo_name};
 
+use crate::lfs::id;
+
 /// The default branch of the repository.
 pub(crate) const DEFAULT: &str = "ünïcode/-branch";
 
@@ -57,6 +59,11 @@ impl Scene {
 
     /// Runs the agent to its end.
     pub(crate) async fn run(&self) -> Ended {
+        self.run_with(&[]).await
+    }
+
+    /// The same, with more files of this host in its container.
+    pub(crate) async fn run_with(&self, binds: &[&str]) -> Ended {
         let variable = |name: &str, value: &str| format!("{name}={value}");
         let once = Once {
             image: AGENT_IMAGE.to_owned(),
@@ -71,7 +78,11 @@ impl Scene {
                 variable("WORKER_API_KEY", KEY),
                 variable("AGENT_RESCUE", "0"),
             ],
-            binds: vec![format!("{}:/out", self.out.display())],
+            binds: binds
+                .iter()
+                .map(|bind| (*bind).to_owned())
+                .chain([format!("{}:/out", self.out.display())])
+                .collect(),
             in_memory: Vec::new(),
         };
         self.engine.once(&once).await
@@ -117,6 +128,30 @@ impl Scene {
         git(clone.path(), &["commit", "-q", "-m", "a submodule"]);
         git(clone.path(), &["push", "-q", "origin", "HEAD"]);
         commit
+    }
+
+    /// Gives the forge a file in Git LFS.
+    pub(crate) fn store_lfs(&self, content: &str) {
+        let folder = self.repository().join("lfs");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(id(content)), content).unwrap();
+    }
+
+    /// What the forge has of files in Git LFS under this hash.
+    pub(crate) fn stored_lfs(&self, id: &str) -> Option<String> {
+        fs::read_to_string(self.repository().join("lfs").join(id)).ok()
+    }
+
+    /// Method and path of what was asked of the forge, in order.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let requests = self.forge.requests();
+        requests.iter().map(|one| format!("{} {}", one.method, one.path)).collect()
+    }
+
+    /// The paths that the run changed.
+    pub(crate) fn changed_paths(&self) -> Vec<String> {
+        let text = git(&self.repository(), &["diff", "--name-only", "HEAD", BRANCH]);
+        text.lines().map(str::to_owned).collect()
     }
 
     /// The object that was pushed in this place.

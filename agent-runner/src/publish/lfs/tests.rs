@@ -1,0 +1,153 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::super::tests::{Scene, commit_message};
+use super::*;
+use crate::git::CommitId;
+use crate::git::testing::{Remote, run, ticket};
+use crate::publish::{self, Author, ByProducts};
+
+/// The pointer to a content, as another program may have written it: without its last line feed.
+fn odd_pointer(content: &str) -> (Pointer, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, content).unwrap();
+    let pointer = pointer_to(&file).unwrap();
+    let text = pointer.to_string().trim_end().to_owned();
+    (pointer, text)
+}
+
+/// A checkout whose file `old.bin` is in Git LFS, with its content in the work tree.
+async fn scene() -> Scene {
+    let origin = Remote::new("main");
+    let (pointer, text) = odd_pointer("old content\n");
+    origin.commit("main", ".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+    origin.commit("main", "old.bin", &text);
+    origin.commit("main", "unfetched.bin", &odd_pointer("elsewhere").1);
+    let mut scene = Scene::of(origin).await;
+    scene.checkout.heed_lfs(&[pointer.id]);
+    scene.write("old.bin", "old content\n");
+    scene
+}
+
+async fn commit(scene: &Scene) -> Option<CommitId> {
+    let author = Author::new("Agent", "agent@example.org").unwrap();
+    let (message, none) = (commit_message("Do it"), ByProducts::default());
+    publish::commit_all(&scene.git, &scene.checkout, &author, &message, &none).await.unwrap()
+}
+
+fn outgoing(scene: &Scene, tip: CommitId) -> Outgoing {
+    let base = scene.checkout.base_commit();
+    Outgoing { base, start: base, tip }
+}
+
+fn committed(scene: &Scene, path: &str) -> String {
+    let git_dir = format!("--git-dir={}", scene.checkout.shadow().path().display());
+    run(scene.checkout.path(), &[&git_dir, "show", &format!("{}:{path}", ticket())])
+}
+
+#[tokio::test]
+async fn content_that_its_pointer_stands_for_is_no_change() {
+    let scene = scene().await;
+    assert_eq!(commit(&scene).await, None);
+    scene.write("README", "changed\n");
+    let tip = commit(&scene).await.unwrap();
+    let stat = publish::diff_stat(&scene.git, &scene.checkout, tip).await.unwrap();
+    assert_eq!(stat.files, 1);
+    assert!(!committed(&scene, "old.bin").contains("old content"));
+}
+
+#[tokio::test]
+async fn changed_and_new_files_are_committed_as_pointers_and_their_content_is_kept() {
+    let scene = scene().await;
+    scene.write("old.bin", "new content\n");
+    scene.write("deep/new.bin", "another\n");
+    scene.write("plain.txt", "plain\n");
+    scene.write("empty.bin", "");
+    fs::set_permissions(
+        scene.checkout.path().join("deep/new.bin"),
+        fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
+    symlink("/etc/passwd", scene.checkout.path().join("link.bin")).unwrap();
+    let tip = commit(&scene).await.unwrap();
+    for (path, content) in [("old.bin", "new content\n"), ("deep/new.bin", "another\n")] {
+        let (pointer, _) = odd_pointer(content);
+        assert_eq!(committed(&scene, path), pointer.to_string().trim_end());
+        let object = scene.checkout.lfs().unwrap().object(&pointer.id);
+        assert_eq!(fs::read_to_string(object).unwrap(), content);
+    }
+    assert_eq!(committed(&scene, "plain.txt"), "plain");
+    assert_eq!(committed(&scene, "empty.bin"), "");
+    assert_eq!(committed(&scene, "link.bin"), "/etc/passwd", "the link, not its target");
+    let git_dir = format!("--git-dir={}", scene.checkout.shadow().path().display());
+    let entry =
+        run(scene.checkout.path(), &[&git_dir, "ls-tree", ticket().as_str(), "deep/new.bin"]);
+    assert!(entry.starts_with("100755 blob"), "{entry}");
+    let named = named(&scene.git, &scene.checkout, outgoing(&scene, tip)).await.unwrap();
+    assert_eq!(named.len(), 2, "{named:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_gone_and_one_that_is_a_folder_now_is_that() {
+    let scene = scene().await;
+    fs::remove_file(scene.checkout.path().join("old.bin")).unwrap();
+    fs::remove_file(scene.checkout.path().join("unfetched.bin")).unwrap();
+    scene.write("unfetched.bin/inner.bin", "inner\n");
+    commit(&scene).await.unwrap();
+    let git_dir = format!("--git-dir={}", scene.checkout.shadow().path().display());
+    let files =
+        run(scene.checkout.path(), &[&git_dir, "ls-tree", "-r", "--name-only", ticket().as_str()]);
+    assert_eq!(files, ".gitattributes\nREADME\nunfetched.bin/inner.bin");
+}
+
+#[tokio::test]
+async fn the_attributes_that_are_published_decide() {
+    let scene = scene().await;
+    scene.write(".gitattributes", "*.dat filter=lfs\n");
+    scene.write("new.dat", "new\n");
+    scene.write("plain.bin", "plain\n");
+    commit(&scene).await.unwrap();
+    assert!(committed(&scene, "new.dat").contains("oid sha256:"));
+    assert_eq!(committed(&scene, "plain.bin"), "plain");
+}
+
+#[tokio::test]
+async fn without_the_option_content_is_committed_as_it_is() {
+    let origin = Remote::new("main");
+    origin.commit("main", ".gitattributes", "*.bin filter=lfs\n");
+    let scene = Scene::of(origin).await;
+    scene.write("new.bin", "content\n");
+    commit(&scene).await.unwrap();
+    assert_eq!(committed(&scene, "new.bin"), "content");
+}
+
+#[tokio::test]
+async fn content_that_the_worker_committed_itself_is_taken_if_it_is_what_its_name_says() {
+    let scene = scene().await;
+    let (pointer, text) = odd_pointer("of an earlier commit\n");
+    let tree = scene.checkout.path().to_owned();
+    scene.write("mine.bin", &text);
+    run(&tree, &["add", "mine.bin"]);
+    run(&tree, &["commit", "-q", "-m", "by the worker"]);
+    scene.write("mine.bin", "of a later one\n");
+    let object = tree.join(".git").join(pointer.id.place());
+    fs::create_dir_all(object.parent().unwrap()).unwrap();
+    let tip = commit(&scene).await.unwrap();
+    let outgoing = outgoing(&scene, tip);
+
+    // Another content of the same length; then none but what a link leads to.
+    fs::write(&object, "of an EARLIER commit\n").unwrap();
+    gather_lfs(&scene.git, &scene.checkout, outgoing).await.unwrap_err();
+    let elsewhere = tree.join("elsewhere");
+    fs::write(&elsewhere, "of an earlier commit\n").unwrap();
+    fs::remove_file(&object).unwrap();
+    symlink(&elsewhere, &object).unwrap();
+    let error = gather_lfs(&scene.git, &scene.checkout, outgoing).await.unwrap_err();
+    assert!(matches!(&error, PublishError::LfsMissing { path } if path == Path::new("mine.bin")));
+
+    fs::remove_file(&object).unwrap();
+    fs::write(&object, "of an earlier commit\n").unwrap();
+    gather_lfs(&scene.git, &scene.checkout, outgoing).await.unwrap();
+    assert!(scene.checkout.lfs().unwrap().has(&pointer));
+}
