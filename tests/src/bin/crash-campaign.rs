@@ -230,7 +230,7 @@ impl Account {
         );
         println!("jobs reported as failed whose agent had never begun: {not_begun}");
         println!(
-            "containers made after a restart by a request from before it, then swept: {swept}"
+            "made by the engine after a restart, by a request from before it, then swept: {swept}"
         );
         println!(
             "allowed: lost claim replies={lost_replies} (the original app knows no claim ids)"

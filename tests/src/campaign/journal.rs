@@ -40,8 +40,8 @@ pub(super) struct Event {
     pub(super) at: f64,
 }
 
-/// Whether the engine was about to make a container when a coordinator was killed: it may do so at
-/// any time after that, and no one waits for its answer.
+/// Whether the engine was about to make a container, a network or a volume when a coordinator was
+/// killed: it may do so at any time after that, and no one waits for its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Creation {
     #[default]
@@ -149,7 +149,7 @@ impl Journal {
         self.state().events.clone()
     }
 
-    /// Whether any kill left a container in the making.
+    /// Whether any kill left something of the engine's in the making.
     pub(super) fn creation(&self) -> Creation {
         self.state().creation
     }

@@ -88,9 +88,10 @@ impl EventName {
             || self.what.contains(".probe")
     }
 
-    /// Whether it has the engine make a container.
+    /// Whether it has the engine make something.
     pub(super) fn is_creation(&self) -> bool {
-        self.side == Side::Engine && self.what == "POST /containers/create"
+        let makes = ["POST /containers/create", "POST /networks/create", "POST /volumes/create"];
+        self.side == Side::Engine && makes.contains(&self.what.as_str())
     }
 
     /// Whether it asks the app for a job.
