@@ -1,0 +1,16 @@
+//! `coordinator config`: the effective settings.
+
+use clap::Args;
+
+use crate::config::Flags;
+
+/// Arguments of `coordinator config`.
+#[derive(Args, Debug)]
+pub(crate) struct ShowConfig {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The settings.
+    #[command(flatten)]
+    pub(crate) settings: Flags,
+}

@@ -1,0 +1,107 @@
+//! What each command does, one file for each, and what they share: exit codes, and how to say
+//! something. A command that only a running coordinator can answer asks it by `control.rs`; all others
+//! work on files.
+
+mod check;
+mod config;
+mod confine;
+mod drain;
+mod gc;
+mod jobs;
+mod keep;
+mod run;
+mod status;
+mod tell;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use api_client::error_chain;
+
+use crate::cli::Action;
+use crate::config::{self as settings, Environment, Flags, Loaded};
+use crate::control::{ControlError, Request};
+use crate::operate::{self, OperateError};
+
+/// The coordinator could not do what it was asked for.
+const FAILURE: u8 = 1;
+/// The configuration is wrong.
+const MISCONFIGURED: u8 = 2;
+/// No coordinator runs that could be asked.
+const NOT_RUNNING: u8 = 3;
+/// The job of `run --once` failed, and was reported so.
+const JOB_FAILED: u8 = 4;
+
+/// What is said at the end, and the exit code.
+pub(crate) struct Failure {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+}
+
+/// Does what the command line says.
+pub(crate) fn carry_out(action: Action) -> Result<ExitCode, Failure> {
+    match action {
+        Action::Run(arguments) => run::run(&arguments),
+        Action::Status(arguments) => block_on(status::status(&arguments)),
+        Action::Jobs(arguments) => jobs::jobs(&arguments),
+        Action::Pause(arguments) => block_on(tell::tell(&arguments, Request::Pause)),
+        Action::Resume(arguments) => block_on(tell::tell(&arguments, Request::Resume)),
+        Action::Drain(arguments) => block_on(drain::drain(&arguments)),
+        Action::Gc(arguments) => block_on(gc::gc(&arguments)),
+        Action::Check(arguments) => block_on(check::check(&arguments)),
+        Action::Keep(arguments) => block_on(keep::keep(arguments)),
+        Action::Confine(arguments) => Err(confine::confine(arguments)),
+        Action::Config(arguments) => config::config(&arguments),
+        Action::Version => {
+            say(concat!("coordinator ", env!("CARGO_PKG_VERSION")));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// What is being written when everything else has ended may take this long; a disk that hangs is not
+/// waited for.
+const LAST_WRITES: Duration = Duration::from_millis(200);
+
+/// One thread: the work is waiting, and idle memory counts on a build host.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| failure(&error))?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_WRITES);
+    done
+}
+
+fn state_dir(flags: &Flags) -> Result<PathBuf, Failure> {
+    operate::state_dir(flags).map_err(|error| operated(&error))
+}
+
+fn operated(error: &OperateError) -> Failure {
+    let code = match error {
+        OperateError::Config(_) => MISCONFIGURED,
+        OperateError::Control(ControlError::NotRunning { .. }) => NOT_RUNNING,
+        _ => FAILURE,
+    };
+    Failure { code, message: error_chain(error) }
+}
+
+fn load(flags: &Flags) -> Result<Loaded, Failure> {
+    settings::load(flags, &Environment::from_process())
+        .map_err(|errors| Failure { code: MISCONFIGURED, message: errors.to_string() })
+}
+
+fn failure(error: &dyn std::error::Error) -> Failure {
+    Failure { code: FAILURE, message: error_chain(error) }
+}
+
+fn say(text: &str) {
+    // A reader that has gone away has read enough.
+    let _read = writeln!(io::stdout(), "{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "the log may not be set up")]
+pub(crate) fn complain(text: &str) {
+    eprintln!("coordinator: {text}");
+}

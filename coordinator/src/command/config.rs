@@ -1,0 +1,17 @@
+//! `config`: the effective settings, and where each comes from.
+
+use std::process::ExitCode;
+
+use super::{Failure, complain, load, say};
+use crate::cli::ShowConfig;
+use crate::config::{self, Form};
+
+pub(crate) fn config(arguments: &ShowConfig) -> Result<ExitCode, Failure> {
+    let loaded = load(&arguments.settings)?;
+    let form = if arguments.json { Form::Json } else { Form::Text };
+    say(&config::print(&loaded.report, form));
+    for notice in loaded.notices {
+        complain(&notice);
+    }
+    Ok(ExitCode::SUCCESS)
+}

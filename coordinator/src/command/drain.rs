@@ -1,0 +1,18 @@
+//! `drain`: claim nothing, finish, end.
+
+use std::process::ExitCode;
+
+use super::{Failure, operated, say, state_dir};
+use crate::cli::Drain;
+use crate::control::Request;
+use crate::operate;
+
+pub(crate) async fn drain(arguments: &Drain) -> Result<ExitCode, Failure> {
+    let state_dir = state_dir(&arguments.settings)?;
+    operate::command(&state_dir, Request::Drain).await.map_err(|error| operated(&error))?;
+    if !arguments.no_wait {
+        let tell = |progress: String| say(&progress);
+        operate::wait_until_drained(&state_dir, tell).await.map_err(|error| operated(&error))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
