@@ -3,9 +3,9 @@
 //! Invariant: a [`Checkout`] starts at the newest commit of the branch on which the ticket's unfinished
 //! work was saved, if that has all of the ticket's branch and is not from before what was merged of the
 //! ticket; else of the ticket's branch on the remote if there is one, else of the remote's default branch,
-//! asked for by name and never guessed. Nothing of ours is in its tree or its configuration. A
-//! repository of the user is only ever the place of objects and of a worktree's record: its own tree,
-//! index and branches are not touched.
+//! asked for by name and never guessed. Nothing of ours is in its tree, and in its configuration nothing
+//! but the filter of git-lfs, where the project file asks for that. A repository of the user is only ever
+//! the place of objects and of a worktree's record: its own tree, index and branches are not touched.
 
 mod by_mirror;
 mod error;

@@ -1,4 +1,4 @@
-//! The only place that starts the git program, and the types that name things in git.
+//! The only place that starts the git program for a job, and the types that name things in git.
 //!
 //! Invariant: every command is built by [`Git::command`]: null standard input, fixed message
 //! locale, an environment by allow-list, no configuration but that of the repository at hand, no

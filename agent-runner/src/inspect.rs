@@ -1,9 +1,9 @@
 //! A look at what would be published, before it is: secrets, forbidden paths, large files, and tests
 //! that are gone, skipped or weaker.
 //!
-//! Invariant: everything is read from commits and blobs of our own git directory, so that no
-//! attribute, ignore rule or marker that a worker wrote hides anything; no finding holds the value of
-//! a secret, and its detail holds words of ours alone.
+//! Invariant: everything is read from commits and blobs of our own git directory, and what a pointer of
+//! Git LFS stands for from a folder of ours, so that no attribute, ignore rule or marker that a worker
+//! wrote hides anything; no finding holds the value of a secret, and its detail holds words of ours alone.
 
 mod language;
 mod outgoing;

@@ -1,4 +1,5 @@
-//! The run, as an ordered list of steps. No other module knows the order.
+//! The run from its settings to its end: what comes before the work is in order here, the rest in
+//! [`delivery`].
 
 mod delivery;
 mod folder;

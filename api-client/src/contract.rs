@@ -92,7 +92,7 @@ pub mod env {
     pub const GIT_USER_EMAIL: &str = "GIT_USER_EMAIL";
     /// Why the container could not be started, when the job runs on the host instead.
     pub const DOCKER_RUN_ERROR: &str = "TERARCHITECT_DOCKER_RUN_ERROR";
-    /// `dind`, `dood` or `none`: which Docker the agent may use.
+    /// `dind`, `dind-caps`, `dind-rootless`, `dood` or `none`: which Docker the agent may use.
     pub const AGENT_DOCKER_MODE: &str = "AGENT_DOCKER_MODE";
     /// Set where what the agent's own Docker daemon has is kept for the project's next job.
     pub const AGENT_CACHE_DOCKER: &str = "AGENT_CACHE_DOCKER";

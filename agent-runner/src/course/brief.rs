@@ -1,4 +1,4 @@
-//! The outcome in a few lines: for the foot of a pull request, and as trailers of its commits.
+//! The outcome in a few lines: for the upper part of a pull request, and as trailers of its commits.
 //!
 //! Invariant: facts of ours alone. What a model or a repository wrote is no part of it, except the
 //! names of files and commands, each as a piece of code.

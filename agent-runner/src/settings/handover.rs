@@ -5,7 +5,8 @@
 //! does. It then replaces itself (see [`init`](crate::init)), so that from there on no process of ours
 //! has a secret in its environment, not even pid 1 of `docker run -e …`: whatever the job starts finds
 //! [`PLAIN_NAMES`] in `/proc/<pid>/environ` and nothing else. The inner process empties the memory when
-//! it has read it.
+//! it has read it. The exceptions are the credential helper, which finds its socket by a variable, and the
+//! doctor, which takes the plain names for its CLIs.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -19,7 +19,7 @@ pub enum AgentExit {
     WorkerFailed,
     /// The Director could not be reached or understood.
     DirectorFailed,
-    /// A limit of turns, time, tokens or money was reached.
+    /// The budget of tokens or money is used up.
     BudgetExhausted,
     /// The app asked for the end, or the runner was told to stop.
     Cancelled,
@@ -27,11 +27,11 @@ pub enum AgentExit {
     PublishFailed,
     /// The worker ended well and changed nothing.
     NoChanges,
-    /// The app did not take the log or the completion.
+    /// The app did not give the ticket, renew the lease or take the completion.
     AppUnreachable,
     /// This kind of job cannot be done by this version.
     NotSupported,
-    /// The job is another's by now: nothing was published.
+    /// The job is another's by now: nothing more was published.
     Superseded,
     /// The worker failed, and processes of it were ended for want of memory.
     OutOfMemory,
