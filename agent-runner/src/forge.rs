@@ -1,7 +1,7 @@
 //! Forges: finding, opening and updating the pull request of a branch, on GitHub, Gitea (Forgejo) and
 //! GitLab alike.
 //!
-//! Invariants: a pull request that [`open_or_update`] returns was read back from the forge: it is
+//! Invariants: a pull request that [`open_pull_request`] returns was read back from the forge: it is
 //! open to the base branch and its head is the commit that was pushed. The token is in a header and nowhere else, and no
 //! host but that of the API gets it. What differs between forges is in one file for each; how requests
 //! are made, repeated and limited is in `http` alone.
@@ -16,6 +16,7 @@ mod kind;
 mod probe;
 mod propose;
 mod pull_request;
+mod repository;
 mod review;
 mod template;
 #[cfg(test)]
@@ -24,7 +25,7 @@ mod testing;
 pub(crate) use self::any::AnyForge;
 pub(crate) use self::error::ForgeError;
 pub(crate) use self::kind::ForgeKind;
-pub(crate) use self::propose::{open_or_keep, open_or_update};
+pub(crate) use self::propose::{Existing, open_pull_request};
 pub(crate) use self::pull_request::{PullRequest, PullRequestDraft, PullRequestState, Readiness};
 pub(crate) use self::template::template;
 

@@ -25,7 +25,6 @@ mod model_gateway;
 mod outcome;
 mod pressure;
 mod processes;
-#[allow(dead_code, reason = "the steps of a run that obey it come one by one")]
 mod project_file;
 mod prompt;
 mod publish;

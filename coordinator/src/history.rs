@@ -120,7 +120,8 @@ pub(crate) fn ended_job(
 /// Nothing, where the agent tells nothing.
 pub(crate) fn told(document: &OutcomeDocument) -> String {
     let mut parts = vec![on_one_line(&document.summary, TOLD_MAX_CHARS)];
-    if let Some(rescue) = &document.rescue {
+    let rescue = document.rescue.as_ref();
+    if let Some(rescue) = rescue.filter(|rescue| !parts[0].contains(&rescue.branch)) {
         let branch = on_one_line(&rescue.branch, 250);
         parts.push(format!("the work so far is saved on the branch {branch}"));
     }
@@ -232,5 +233,7 @@ mod tests {
             told(&document),
             "the model was away; the work so far is saved on the branch ticket-1-rescue"
         );
+        let summary = "the model was away; the work so far is on branch ticket-1-rescue".to_owned();
+        assert_eq!(told(&OutcomeDocument { summary: summary.clone(), ..document }), summary);
     }
 }

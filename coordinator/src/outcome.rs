@@ -127,10 +127,11 @@ impl Cause {
 
     /// Of an end that a number tells about, the reason that the agent's last words tell.
     fn explained_by(self, tail: &str) -> Self {
-        let unexplained = matches!(
-            self,
-            Self::Agent { .. } | Self::AgentCrashed { .. } | Self::AgentKilled { .. }
-        );
+        let unexplained = match &self {
+            Self::Agent { exit } => !exit.is_verdict_on_work(),
+            Self::AgentCrashed { .. } | Self::AgentKilled { .. } => true,
+            _ => false,
+        };
         let line = |words: &str| {
             let line = tail.lines().rev().take(50).find(|line| line.contains(words))?;
             Some(line.trim().chars().take(300).collect())
@@ -294,6 +295,10 @@ mod tests {
         assert!(matches!(outcome, Outcome::Failed(Cause::PidsLimit { .. })), "{outcome}");
         let cancelled = Outcome::Failed(Cause::Cancelled);
         assert_eq!(cancelled.clone().explained_by(full), cancelled);
+        for verdict in [9, 15, 16].map(|code| Outcome::of_exit(&exit(code))) {
+            assert_eq!(verdict.clone().explained_by(full), verdict);
+            assert_eq!(verdict.clone().explained_by(forks), verdict);
+        }
     }
 
     proptest! {

@@ -120,7 +120,7 @@ mod tests {
     use crate::ledger::JobRef;
 
     fn end() -> impl Strategy<Value = AgentEnd> {
-        let facts = (prop_oneof![0i64..14, 125i64..150, any::<i64>()], any::<bool>()).prop_map(
+        let facts = (prop_oneof![0i64..20, 125i64..150, any::<i64>()], any::<bool>()).prop_map(
             |(code, out_of_memory)| ExitFacts { code, out_of_memory, error: String::new() },
         );
         prop_oneof![

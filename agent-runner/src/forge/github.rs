@@ -10,10 +10,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::http::{ApiClient, Repeat, parse};
+use super::http::{Repeat, parse};
+use super::repository::Repository;
 use super::{
     Forge, ForgeError, ForgeKind, PullRequest, PullRequestDraft, Readiness, no_such_label,
-    not_asked,
 };
 use crate::git::{BranchName, RepoUrl};
 use crate::token::TokenSource;
@@ -24,9 +24,7 @@ const API_VERSION: &str = "2022-11-28";
 /// A repository on GitHub.
 #[derive(Debug)]
 pub(crate) struct GitHub {
-    api: ApiClient,
-    owner: String,
-    name: String,
+    repository: Repository,
 }
 
 impl GitHub {
@@ -42,43 +40,22 @@ impl GitHub {
         token: TokenSource,
         cancel: CancellationToken,
     ) -> Result<Self, ForgeError> {
-        let base = ForgeKind::GitHub.api(repo, api)?;
-        let (owner, name) = ForgeKind::owner_and_name(repo)?;
-        let api = ApiClient::new(base, headers(), token, cancel)?;
-        Ok(Self { api, owner, name })
-    }
-
-    /// An address below the repository's.
-    fn url(&self, below: &[&str]) -> Url {
-        let repository = ["repos", self.owner.as_str(), self.name.as_str()];
-        self.api.url(repository.into_iter().chain(below.iter().copied()))
-    }
-
-    fn pull(&self, number: u64, below: &[&str]) -> Url {
-        let number = number.to_string();
-        let below: Vec<_> = ["pulls", number.as_str()].iter().chain(below).copied().collect();
-        self.url(&below)
+        let kind = ForgeKind::GitHub;
+        let repository = Repository::new(kind, repo, api, headers(), token, cancel)?;
+        Ok(Self { repository })
     }
 
     /// The GraphQL API is beside the REST API of an Enterprise server, else below it.
     fn graphql(&self) -> Url {
-        let mut url = self.api.base().clone();
+        let mut url = self.repository.api.base().clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty();
-            if self.api.base().path().trim_end_matches('/').ends_with("/v3") {
+            if self.repository.api.base().path().trim_end_matches('/').ends_with("/v3") {
                 path.pop();
             }
             path.push("graphql");
         }
         url
-    }
-
-    async fn has_label(&self, label: &str) -> Result<bool, ForgeError> {
-        match self.api.get("looking for a label", self.url(&["labels", label])).await {
-            Ok(_) => Ok(true),
-            Err(ForgeError::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 }
 
@@ -89,12 +66,12 @@ impl Forge for GitHub {
         base: &BranchName,
     ) -> Result<Option<PullRequest>, ForgeError> {
         let attempted = "looking for an open pull request";
-        let mut url = self.url(&["pulls"]);
+        let mut url = self.repository.url(&["pulls"]);
         url.query_pairs_mut()
-            .append_pair("head", &format!("{}:{head}", self.owner))
+            .append_pair("head", &format!("{}:{head}", self.repository.owner))
             .append_pair("state", "open")
             .append_pair("per_page", "100");
-        let found = self.api.get_all(attempted, url).await?;
+        let found = self.repository.api.get_all(attempted, url).await?;
         answer::first_between(attempted, found, head, base)
     }
 
@@ -109,8 +86,8 @@ impl Forge for GitHub {
         if draft.readiness.is_draft() {
             body["draft"] = json!(true);
         }
-        let url = self.url(&["pulls"]);
-        match self.api.send(attempted, Method::POST, url, &body, Repeat::Safe).await {
+        let url = self.repository.url(&["pulls"]);
+        match self.repository.api.send(attempted, Method::POST, url, &body, Repeat::Safe).await {
             Ok(created) => answer::pull_request(attempted, created),
             // An earlier request of ours may have arrived though its answer was lost.
             Err(error) if answer::says_it_exists(&error) => {
@@ -122,15 +99,13 @@ impl Forge for GitHub {
 
     async fn update_body(&self, number: u64, body: &str) -> Result<PullRequest, ForgeError> {
         let attempted = "updating the pull request";
-        let body = json!({ "body": body });
-        let url = self.pull(number, &[]);
-        let updated = self.api.send(attempted, Method::PATCH, url, &body, Repeat::Safe).await?;
+        let updated = self.repository.edit(attempted, number, &json!({ "body": body })).await?;
         answer::pull_request(attempted, updated)
     }
 
     async fn set_readiness(&self, number: u64, readiness: Readiness) -> Result<(), ForgeError> {
         let attempted = "changing the draft state of the pull request";
-        let read = self.api.get(attempted, self.pull(number, &[])).await?;
+        let read = self.repository.read(attempted, number).await?;
         let id = parse::<answer::Node>(attempted, read)?.node_id;
         let mutation = match readiness {
             Readiness::Ready => "markPullRequestReadyForReview",
@@ -142,52 +117,37 @@ impl Forge for GitHub {
         );
         let body = json!({"query": query, "variables": {"id": id}});
         let url = self.graphql();
-        self.api.send(attempted, Method::POST, url, &body, Repeat::Safe).await?;
+        self.repository.api.send(attempted, Method::POST, url, &body, Repeat::Safe).await?;
         Ok(())
     }
 
     async fn read(&self, number: u64) -> Result<PullRequest, ForgeError> {
         let attempted = "reading the pull request back";
-        answer::pull_request(attempted, self.api.get(attempted, self.pull(number, &[])).await?)
+        answer::pull_request(attempted, self.repository.read(attempted, number).await?)
     }
 
     /// GitHub makes labels that it does not know; so they are looked for before.
     async fn add_labels(&self, number: u64, labels: &[String]) -> Result<Vec<String>, ForgeError> {
         let (mut known, mut missing) = (Vec::new(), Vec::new());
         for label in labels {
-            match self.has_label(label).await? {
+            let url = self.repository.url(&["labels", label]);
+            match self.repository.api.exists("looking for a label", url).await? {
                 true => known.push(label),
                 false => missing.push(no_such_label(label)),
             }
         }
         if !known.is_empty() {
-            let url = self.url(&["issues", &number.to_string(), "labels"]);
-            let body = json!({ "labels": known });
-            self.api.send("adding labels", Method::POST, url, &body, Repeat::Safe).await?;
+            self.repository.add_labels(number, json!(known)).await?;
         }
         Ok(missing)
     }
 
-    /// One request for each: GitHub refuses all for one that cannot be asked.
     async fn request_reviews(
         &self,
         number: u64,
         reviewers: &[String],
     ) -> Result<Vec<String>, ForgeError> {
-        let mut missing = Vec::new();
-        for reviewer in reviewers {
-            let body = match reviewer.trim_start_matches('@').rsplit_once('/') {
-                Some((_, team)) => json!({ "team_reviewers": [team] }),
-                None => json!({ "reviewers": [reviewer.trim_start_matches('@')] }),
-            };
-            let url = self.pull(number, &["requested_reviewers"]);
-            let asked =
-                self.api.send("asking for a review", Method::POST, url, &body, Repeat::Safe).await;
-            if let Err(error) = asked {
-                missing.push(not_asked(reviewer, &error));
-            }
-        }
-        Ok(missing)
+        Ok(self.repository.request_reviews(number, reviewers).await)
     }
 }
 

@@ -74,14 +74,6 @@ impl GitLab {
         self.api.send(attempted, Method::PUT, url, body, Repeat::Safe).await
     }
 
-    async fn has_label(&self, label: &str) -> Result<bool, ForgeError> {
-        match self.api.get("looking for a label", self.url(&["labels", label])).await {
-            Ok(_) => Ok(true),
-            Err(ForgeError::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     async fn user(&self, name: &str) -> Result<Option<answer::User>, ForgeError> {
         let attempted = "looking for a reviewer";
         let mut url = self.api.url(["users"]);
@@ -152,7 +144,10 @@ impl Forge for GitLab {
         let (mut known, mut missing) = (Vec::new(), Vec::new());
         for label in labels {
             // GitLab takes a comma for the end of a label.
-            match !label.contains(',') && self.has_label(label).await? {
+            let url = self.url(&["labels", label]);
+            let known_there =
+                !label.contains(',') && self.api.exists("looking for a label", url).await?;
+            match known_there {
                 true => known.push(label.as_str()),
                 false => missing.push(no_such_label(label)),
             }

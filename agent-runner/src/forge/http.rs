@@ -135,6 +135,22 @@ impl ApiClient {
         Ok(self.request(&call, Repeat::Safe).await?.value)
     }
 
+    /// Whether there is something at an address.
+    ///
+    /// # Errors
+    /// See [`ForgeError`]; that there is nothing is none.
+    pub(super) async fn exists(
+        &self,
+        attempted: &'static str,
+        url: Url,
+    ) -> Result<bool, ForgeError> {
+        match self.get(attempted, url).await {
+            Ok(_) => Ok(true),
+            Err(ForgeError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads a list with all its pages.
     ///
     /// # Errors

@@ -26,39 +26,31 @@ pub(crate) struct Proposal {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Finds the open pull request of the draft's branch and refreshes its body (its title may have
-/// been edited by people), or opens it; then confirms that it is open and at the pushed commit.
-///
-/// # Errors
-/// See [`ForgeError`].
-pub(crate) async fn open_or_update(
-    forge: &impl Forge,
-    draft: &PullRequestDraft,
-    pushed: CommitId,
-) -> Result<Proposal, ForgeError> {
-    let mut warnings = Vec::new();
-    let request = match forge.find_open(&draft.head, &draft.base).await? {
-        Some(found) => update(forge, draft, found, &mut warnings).await?,
-        None => open(forge, draft, &mut warnings).await?,
-    };
-    decorate(forge, draft, &request, &mut warnings).await;
-    let request = confirm(forge, draft, request, pushed).await?;
-    warnings.extend(difference(draft.readiness, request.readiness));
-    Ok(Proposal { request, warnings })
+/// What becomes of a pull request that is open already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// Its body is refreshed, and its draft state where that is a run's doing. Its title may have
+    /// been edited by people.
+    Update,
+    /// It keeps its body and its draft state.
+    Keep,
 }
 
-/// The same, but an open pull request keeps its body and its draft state.
+/// Finds the open pull request of the draft's branch, or opens it; then confirms that it is open and at
+/// the pushed commit.
 ///
 /// # Errors
 /// See [`ForgeError`].
-pub(crate) async fn open_or_keep(
+pub(crate) async fn open_pull_request(
     forge: &impl Forge,
     draft: &PullRequestDraft,
+    existing: Existing,
     pushed: CommitId,
 ) -> Result<Proposal, ForgeError> {
     let mut warnings = Vec::new();
     let request = match forge.find_open(&draft.head, &draft.base).await? {
-        Some(found) => found,
+        Some(found) if existing == Existing::Keep => found,
+        Some(found) => update(forge, draft, found, &mut warnings).await?,
         None => open(forge, draft, &mut warnings).await?,
     };
     decorate(forge, draft, &request, &mut warnings).await;

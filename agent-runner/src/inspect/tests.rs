@@ -12,7 +12,7 @@ fn policy() -> Policy {
 }
 
 fn paths(pattern: &str) -> PathPatterns {
-    PathPatterns::new(vec![pattern.to_owned()]).unwrap()
+    PathPatterns::new(&[pattern.to_owned()]).unwrap()
 }
 
 fn one(

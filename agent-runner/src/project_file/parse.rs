@@ -174,7 +174,7 @@ fn check(table: CheckTable) -> Result<Check, ProjectFileError> {
 
 fn paths(key: &'static str, patterns: Vec<String>) -> Result<PathPatterns, ProjectFileError> {
     let patterns = list(key, patterns, NAME_MAX)?;
-    PathPatterns::new(patterns).map_err(|reason| wrong(key, reason))
+    PathPatterns::new(&patterns).map_err(|reason| wrong(key, reason))
 }
 
 fn pull_request(table: PullRequest) -> Result<PullRequestRules, ProjectFileError> {

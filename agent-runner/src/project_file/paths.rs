@@ -7,7 +7,6 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 /// Patterns of paths, relative to the root of the repository. The empty set matches nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct PathPatterns {
-    patterns: Vec<String>,
     matcher: Gitignore,
 }
 
@@ -16,9 +15,9 @@ impl PathPatterns {
     ///
     /// # Errors
     /// The first pattern that is none, and why.
-    pub(crate) fn new(patterns: Vec<String>) -> Result<Self, String> {
+    pub(crate) fn new(patterns: &[String]) -> Result<Self, String> {
         let mut builder = GitignoreBuilder::new("");
-        for pattern in &patterns {
+        for pattern in patterns {
             let wrong = |reason: &str| format!("has the pattern {pattern:?}: {reason}");
             if pattern.trim().is_empty() || pattern.starts_with('#') {
                 return Err(wrong("it would match nothing"));
@@ -29,7 +28,7 @@ impl PathPatterns {
             builder.add_line(None, pattern).map_err(|error| wrong(&error.to_string()))?;
         }
         let matcher = builder.build().map_err(|error| error.to_string())?;
-        Ok(Self { patterns, matcher })
+        Ok(Self { matcher })
     }
 
     /// The pattern that a path matches, if it matches one. The path is relative to the root of the
@@ -42,16 +41,11 @@ impl PathPatterns {
             ignore::Match::None | ignore::Match::Whitelist(_) => None,
         }
     }
-
-    /// The patterns as they are written.
-    pub(crate) fn patterns(&self) -> &[String] {
-        &self.patterns
-    }
 }
 
 impl Default for PathPatterns {
     fn default() -> Self {
-        Self { patterns: Vec::new(), matcher: Gitignore::empty() }
+        Self { matcher: Gitignore::empty() }
     }
 }
 
@@ -60,7 +54,7 @@ mod tests {
     use super::*;
 
     fn set_of(patterns: &[&str]) -> PathPatterns {
-        PathPatterns::new(patterns.iter().map(|&p| p.to_owned()).collect()).unwrap()
+        PathPatterns::new(&patterns.iter().map(|&p| p.to_owned()).collect::<Vec<_>>()).unwrap()
     }
 
     #[test]
@@ -93,7 +87,7 @@ mod tests {
     #[test]
     fn a_pattern_that_could_not_mean_anything_is_refused() {
         for pattern in ["", "  ", "# comment", "!allowed", "{a"] {
-            let error = PathPatterns::new(vec![pattern.to_owned()]).unwrap_err();
+            let error = PathPatterns::new(&[pattern.to_owned()]).unwrap_err();
             assert!(error.contains(&format!("{pattern:?}")), "{error}");
         }
     }

@@ -10,7 +10,7 @@ use super::job::Job;
 use super::session::{Checked, Progress};
 use crate::checkout::{Checkout, Start};
 use crate::course::{Phase, code};
-use crate::forge::{self, Forge as _, PullRequest, PullRequestDraft, Readiness};
+use crate::forge::{self, Existing, Forge as _, PullRequest, PullRequestDraft, Readiness};
 use crate::git::{CommitId, Git};
 use crate::inspect::{self, Inspected, Outgoing, Policy};
 use crate::outcome::{Published, RunError};
@@ -320,12 +320,9 @@ impl Job {
             reviewers: self.project.pull_request.reviewers.clone(),
         };
         let known = Some(work.commit) == checkout.published() && self.project.check.is_none();
-        let proposal = if known {
-            // Nothing is new, so nothing that was said of it is replaced.
-            forge::open_or_keep(&self.forge, &draft, work.commit).await
-        } else {
-            forge::open_or_update(&self.forge, &draft, work.commit).await
-        };
+        // Where nothing is new, nothing that was said of it is replaced.
+        let existing = if known { Existing::Keep } else { Existing::Update };
+        let proposal = forge::open_pull_request(&self.forge, &draft, existing, work.commit).await;
         let proposal = proposal.map_err(|source| {
             let branch = checkout.branch().to_string();
             RunError::PullRequest { branch, source }

@@ -93,6 +93,13 @@ impl AgentExit {
         Self::ALL.into_iter().find(|exit| i64::from(exit.code()) == code)
     }
 
+    /// Whether the run came to its end, and this is what it found of the work: nothing that was printed
+    /// on the way, by a test or a model, says more of why.
+    #[must_use]
+    pub const fn is_verdict_on_work(self) -> bool {
+        matches!(self, Self::Delivered | Self::NoChanges | Self::ChecksFailed | Self::Blocked)
+    }
+
     /// One clause for people.
     #[must_use]
     pub const fn describe(self) -> &'static str {

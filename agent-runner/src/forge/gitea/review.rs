@@ -63,21 +63,23 @@ impl From<Comment> for ReviewComment {
 
 impl Review for Gitea {
     async fn comment(&self, number: u64, body: &str) -> Result<(), ForgeError> {
-        let url = self.url(&["issues", &number.to_string(), "comments"]);
-        let body = json!({ "body": body });
-        self.api.send("commenting", Method::POST, url, &body, Repeat::Harmful).await?;
-        Ok(())
+        self.repository.comment(number, body).await
     }
 
     async fn review_comments(&self, number: u64) -> Result<Vec<ReviewComment>, ForgeError> {
         let attempted = "reading the reviews";
-        let reviews = self.api.get_all(attempted, paged(self.pull(number, &["reviews"]))).await?;
+        let reviews = self
+            .repository
+            .api
+            .get_all(attempted, paged(self.repository.pull(number, &["reviews"])))
+            .await?;
         let reviews: Vec<Reviewed> = parse_each(attempted, reviews)?;
         let mut all = Vec::new();
         for review in reviews.into_iter().filter(|review| review.comments_count != Some(0)) {
             let attempted = "reading the review's comments";
-            let url = self.pull(number, &["reviews", &review.id.to_string(), "comments"]);
-            let comments = self.api.get_all(attempted, url).await?;
+            let url =
+                self.repository.pull(number, &["reviews", &review.id.to_string(), "comments"]);
+            let comments = self.repository.api.get_all(attempted, url).await?;
             let comments: Vec<Comment> = parse_each(attempted, comments)?;
             all.extend(comments.into_iter().map(ReviewComment::from));
         }
@@ -95,15 +97,15 @@ impl Review for Gitea {
             Line::Old(line) => comment["old_position"] = json!(line),
         }
         let body = json!({ "event": "COMMENT", "comments": [comment] });
-        let url = self.pull(number, &["reviews"]);
-        self.api.send("replying", Method::POST, url, &body, Repeat::Harmful).await?;
+        let url = self.repository.pull(number, &["reviews"]);
+        self.repository.api.send("replying", Method::POST, url, &body, Repeat::Harmful).await?;
         Ok(())
     }
 
     async fn checks(&self, commit: CommitId) -> Result<Vec<Check>, ForgeError> {
         let attempted = "reading the checks of the commit";
-        let url = paged(self.url(&["commits", &commit.to_string(), "status"]));
-        let statuses = self.api.get_all_in(attempted, url, "statuses").await?;
+        let url = paged(self.repository.url(&["commits", &commit.to_string(), "status"]));
+        let statuses = self.repository.api.get_all_in(attempted, url, "statuses").await?;
         let statuses: Vec<Status> = parse_each(attempted, statuses)?;
         let check = |status: Status| Check {
             name: status.context,

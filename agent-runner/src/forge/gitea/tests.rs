@@ -3,11 +3,13 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::forge::testing::{Answer, SHA, client, draft, pushed, server};
-use crate::forge::{PullRequestState, open_or_keep, open_or_update};
+use crate::forge::{Existing, PullRequestState, open_pull_request};
 
 pub(super) async fn gitea(answers: Vec<Answer>) -> (Gitea, JoinHandle<Vec<String>>) {
     let (url, asked) = server(answers).await;
-    (Gitea { api: client(&url, "api/v1"), owner: "acme".into(), name: "shop".into() }, asked)
+    let api = client(&url, "api/v1");
+    let repository = Repository { api, owner: "acme".into(), name: "shop".into() };
+    (Gitea { repository }, asked)
 }
 
 fn pull(number: u64, branch: &str, repo: i64) -> Value {
@@ -33,7 +35,8 @@ async fn a_pull_request_is_opened_and_read_back() {
         (200, "", pull(7, "ticket-1", 5)),
     ];
     let (gitea, asked) = gitea(answers).await;
-    let opened = open_or_update(&gitea, &draft(), pushed()).await.unwrap().request;
+    let opened =
+        open_pull_request(&gitea, &draft(), Existing::Update, pushed()).await.unwrap().request;
     assert_eq!(opened.url, "http://forge/acme/shop/pulls/7");
     assert_eq!((opened.state, opened.readiness), (PullRequestState::Open, Readiness::Draft));
     assert_eq!(asked.await.unwrap(), [LIST, CREATE, READ]);
@@ -49,7 +52,7 @@ async fn a_branch_on_a_later_page_is_found_and_only_its_body_is_replaced() {
         (200, "", pull(7, "ticket-1", 5)),
     ];
     let (gitea, asked) = gitea(answers).await;
-    open_or_update(&gitea, &draft(), pushed()).await.unwrap();
+    open_pull_request(&gitea, &draft(), Existing::Update, pushed()).await.unwrap();
     let page = "GET /api/v1/repos/acme/shop/pulls?page=2";
     let update = r#"PATCH /api/v1/repos/acme/shop/pulls/7 {"body":"Body"}"#;
     assert_eq!(asked.await.unwrap(), [LIST, page, update, READ]);
@@ -108,7 +111,7 @@ async fn labels_are_added_by_number_and_unknown_ones_are_warnings() {
         reviewers: vec!["stranger".into()],
         ..draft()
     };
-    let kept = open_or_keep(&gitea, &wanted, pushed()).await.unwrap();
+    let kept = open_pull_request(&gitea, &wanted, Existing::Keep, pushed()).await.unwrap();
     assert!(kept.warnings[0].contains("\"typo\""), "{:?}", kept.warnings);
     assert!(kept.warnings[1].contains("user does not exist"), "{:?}", kept.warnings);
     let asked = asked.await.unwrap();

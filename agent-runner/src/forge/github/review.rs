@@ -60,25 +60,22 @@ impl From<Comment> for ReviewComment {
 
 impl Review for GitHub {
     async fn comment(&self, number: u64, body: &str) -> Result<(), ForgeError> {
-        let url = self.url(&["issues", &number.to_string(), "comments"]);
-        let body = json!({ "body": body });
-        self.api.send("commenting", Method::POST, url, &body, Repeat::Harmful).await?;
-        Ok(())
+        self.repository.comment(number, body).await
     }
 
     async fn review_comments(&self, number: u64) -> Result<Vec<ReviewComment>, ForgeError> {
         let attempted = "reading the review's comments";
-        let mut url = self.pull(number, &["comments"]);
+        let mut url = self.repository.pull(number, &["comments"]);
         url.query_pairs_mut().append_pair("per_page", "100");
-        let found = self.api.get_all(attempted, url).await?;
+        let found = self.repository.api.get_all(attempted, url).await?;
         let comments: Vec<Comment> = parse_each(attempted, found)?;
         Ok(comments.into_iter().map(ReviewComment::from).collect())
     }
 
     async fn reply(&self, number: u64, to: &ReviewComment, body: &str) -> Result<(), ForgeError> {
-        let url = self.pull(number, &["comments", &to.thread, "replies"]);
+        let url = self.repository.pull(number, &["comments", &to.thread, "replies"]);
         let body = json!({ "body": body });
-        self.api.send("replying", Method::POST, url, &body, Repeat::Harmful).await?;
+        self.repository.api.send("replying", Method::POST, url, &body, Repeat::Harmful).await?;
         Ok(())
     }
 
@@ -87,18 +84,19 @@ impl Review for GitHub {
         let attempted = "reading the checks of the commit";
         let commit = commit.to_string();
         let url = |kind: &str| {
-            let mut url = self.url(&["commits", &commit, kind]);
+            let mut url = self.repository.url(&["commits", &commit, kind]);
             url.query_pairs_mut().append_pair("per_page", "100");
             url
         };
-        let statuses = self.api.get_all_in(attempted, url("status"), "statuses").await?;
+        let statuses = self.repository.api.get_all_in(attempted, url("status"), "statuses").await?;
         let statuses: Vec<Status> = parse_each(attempted, statuses)?;
         let statuses = statuses.into_iter().map(|status| Check {
             name: status.context,
             state: CheckState::of_word(&status.state),
             url: status.target_url,
         });
-        let runs = self.api.get_all_in(attempted, url("check-runs"), "check_runs").await?;
+        let runs =
+            self.repository.api.get_all_in(attempted, url("check-runs"), "check_runs").await?;
         let runs: Vec<CheckRun> = parse_each(attempted, runs)?;
         let runs = runs.into_iter().map(|run| Check {
             name: run.name,

@@ -3,12 +3,13 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::forge::testing::{Answer, SHA, client, draft, pushed, server};
-use crate::forge::{open_or_keep, open_or_update};
+use crate::forge::{Existing, open_pull_request};
 
 pub(super) async fn github(answers: Vec<Answer>) -> (GitHub, JoinHandle<Vec<String>>) {
     let (url, asked) = server(answers).await;
     let api = client(&url, "api/v3");
-    (GitHub { api, owner: "acme".into(), name: "shop".into() }, asked)
+    let repository = Repository { api, owner: "acme".into(), name: "shop".into() };
+    (GitHub { repository }, asked)
 }
 
 fn pull(state: &str, sha: &str) -> Value {
@@ -29,7 +30,7 @@ async fn a_pull_request_is_opened_against_the_default_branch_and_read_back() {
     let answers =
         vec![(200, "", json!([])), (201, "", pull("open", SHA)), (200, "", pull("open", SHA))];
     let (github, asked) = github(answers).await;
-    let opened = open_or_update(&github, &draft(), pushed()).await.unwrap();
+    let opened = open_pull_request(&github, &draft(), Existing::Update, pushed()).await.unwrap();
     assert_eq!(opened.request.number, 7);
     assert_eq!(asked.await.unwrap(), [LIST, CREATE, READ]);
 }
@@ -43,7 +44,7 @@ async fn an_open_pull_request_gets_a_new_body_and_keeps_its_title() {
         (200, "", pull("open", SHA)),
     ];
     let (github, asked) = github(answers).await;
-    let updated = open_or_update(&github, &draft(), pushed()).await.unwrap();
+    let updated = open_pull_request(&github, &draft(), Existing::Update, pushed()).await.unwrap();
     assert_eq!(updated.request.head_sha, SHA);
     let update = r#"PATCH /api/v3/repos/acme/shop/pulls/7 {"body":"Body"}"#;
     assert_eq!(asked.await.unwrap(), [LIST, update, READ]);
@@ -69,7 +70,7 @@ async fn a_pull_request_that_is_closed_meanwhile_is_not_delivered() {
     let answers =
         vec![(200, "", json!([])), (201, "", pull("open", SHA)), (200, "", pull("closed", SHA))];
     let (github, asked) = github(answers).await;
-    let error = open_or_update(&github, &draft(), pushed()).await.unwrap_err();
+    let error = open_pull_request(&github, &draft(), Existing::Update, pushed()).await.unwrap_err();
     assert!(matches!(error, ForgeError::NotVerified { .. }), "{error}");
     assert!(error.to_string().contains("closed"), "{error}");
     asked.await.unwrap();
@@ -79,7 +80,7 @@ async fn a_pull_request_that_is_closed_meanwhile_is_not_delivered() {
 async fn a_pull_request_of_work_that_was_pushed_before_is_confirmed_and_left_alone() {
     let answers = vec![(200, "", json!([pull("open", SHA)])), (200, "", pull("open", SHA))];
     let (github, asked) = github(answers).await;
-    let kept = open_or_keep(&github, &draft(), pushed()).await.unwrap();
+    let kept = open_pull_request(&github, &draft(), Existing::Keep, pushed()).await.unwrap();
     assert_eq!(kept.request.number, 7);
     assert_eq!(asked.await.unwrap(), [LIST, READ]);
 }
@@ -95,7 +96,7 @@ async fn where_there_are_no_drafts_the_pull_request_is_opened_all_the_same() {
     ];
     let (github, asked) = github(answers).await;
     let wanted = PullRequestDraft { readiness: Readiness::Draft, ..draft() };
-    let opened = open_or_update(&github, &wanted, pushed()).await.unwrap();
+    let opened = open_pull_request(&github, &wanted, Existing::Update, pushed()).await.unwrap();
     assert!(opened.warnings[0].contains("not supported"), "{:?}", opened.warnings);
     let asked = asked.await.unwrap();
     assert!(asked[1].contains(r#""draft":true"#), "{asked:?}");
@@ -145,7 +146,7 @@ async fn a_draft_of_ours_loses_its_mark_only_once_it_is_none() {
         (200, "", pull("open", SHA)),
     ];
     let (github, asked) = github(answers).await;
-    let opened = open_or_update(&github, &draft(), pushed()).await.unwrap();
+    let opened = open_pull_request(&github, &draft(), Existing::Update, pushed()).await.unwrap();
     assert_eq!(opened.warnings, Vec::<String>::new());
     let asked = asked.await.unwrap();
     assert!(asked[2].contains("markPullRequestReadyForReview"), "{asked:?}");
@@ -163,7 +164,7 @@ async fn a_draft_of_ours_that_cannot_be_made_ready_keeps_its_mark_and_that_is_to
         (200, "", draft_of_ours()),
     ];
     let (github, asked) = github(answers).await;
-    let opened = open_or_update(&github, &draft(), pushed()).await.unwrap();
+    let opened = open_pull_request(&github, &draft(), Existing::Update, pushed()).await.unwrap();
     assert_eq!(opened.request.readiness, Readiness::DraftUntilChecksPass);
     assert!(opened.warnings[0].contains("not yours"), "{:?}", opened.warnings);
     assert!(opened.warnings[1].contains("still shown as a draft"), "{:?}", opened.warnings);
@@ -186,7 +187,7 @@ async fn work_that_fails_its_checks_and_is_shown_as_ready_is_told_as_such() {
     ];
     let (github, asked) = github(answers).await;
     let failing = PullRequestDraft { readiness: Readiness::DraftUntilChecksPass, ..draft() };
-    let opened = open_or_update(&github, &failing, pushed()).await.unwrap();
+    let opened = open_pull_request(&github, &failing, Existing::Update, pushed()).await.unwrap();
     let told = opened.warnings.last().unwrap();
     assert!(told.contains("ready for review, not as a draft"), "{told}");
     // The mark is there before it is a draft.
@@ -205,7 +206,7 @@ async fn a_pull_request_that_a_person_points_elsewhere_is_not_delivered() {
         (200, "", elsewhere),
     ];
     let (github, asked) = github(answers).await;
-    let error = open_or_update(&github, &draft(), pushed()).await.unwrap_err();
+    let error = open_pull_request(&github, &draft(), Existing::Update, pushed()).await.unwrap_err();
     assert!(error.to_string().contains("open to release at"), "{error}");
     assert_eq!(asked.await.unwrap(), [LIST, CREATE, READ]);
 }
@@ -228,7 +229,7 @@ async fn labels_and_reviewers_that_cannot_be_had_are_warnings() {
         reviewers: vec!["stranger".into(), "@acme/core".into()],
         ..draft()
     };
-    let kept = open_or_keep(&github, &wanted, pushed()).await.unwrap();
+    let kept = open_pull_request(&github, &wanted, Existing::Keep, pushed()).await.unwrap();
     assert_eq!(kept.warnings.len(), 2, "{:?}", kept.warnings);
     assert!(kept.warnings[0].contains("\"typo\""), "{:?}", kept.warnings);
     assert!(
@@ -256,7 +257,7 @@ async fn labels_that_the_token_may_not_set_fail_no_delivery() {
     ];
     let (github, asked) = github(answers).await;
     let wanted = PullRequestDraft { labels: vec!["x".into()], ..draft() };
-    let kept = open_or_keep(&github, &wanted, pushed()).await.unwrap();
+    let kept = open_pull_request(&github, &wanted, Existing::Keep, pushed()).await.unwrap();
     assert!(kept.warnings[0].starts_with("no labels were added: "), "{:?}", kept.warnings);
     assert_eq!(asked.await.unwrap().len(), 3);
 }
@@ -267,7 +268,7 @@ fn the_api_of_a_repository_is_where_its_forge_has_it() {
         let api = api.map(|api| Url::parse(api).unwrap());
         let token = TokenSource::fixed("t");
         GitHub::new(&repo.parse().unwrap(), api.as_ref(), token, CancellationToken::new())
-            .map(|g| (g.url(&["pulls"]).to_string(), g.graphql().to_string()))
+            .map(|g| (g.repository.url(&["pulls"]).to_string(), g.graphql().to_string()))
     };
     for (repo, api, pulls, graphql) in [
         (

@@ -3,7 +3,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::forge::testing::{Answer, SHA, client, draft, pushed, server};
-use crate::forge::{PullRequestState, open_or_keep, open_or_update};
+use crate::forge::{Existing, PullRequestState, open_pull_request};
 
 pub(super) async fn gitlab(answers: Vec<Answer>) -> (GitLab, JoinHandle<Vec<String>>) {
     let (url, asked) = server(answers).await;
@@ -49,7 +49,8 @@ async fn a_merge_request_is_opened_in_a_subgroup_and_read_back() {
         (200, "", opened()),
     ];
     let (gitlab, asked) = gitlab(answers).await;
-    let opened = open_or_update(&gitlab, &draft(), pushed()).await.unwrap().request;
+    let opened =
+        open_pull_request(&gitlab, &draft(), Existing::Update, pushed()).await.unwrap().request;
     assert_eq!((opened.number, opened.head_sha.as_str()), (7, SHA));
     assert_eq!((opened.state, opened.readiness), (PullRequestState::Open, Readiness::Draft));
     assert_eq!(asked.await.unwrap(), [LIST, create().as_str(), READ]);
@@ -60,7 +61,7 @@ async fn an_open_merge_request_gets_a_new_description_and_nothing_in_it_is_carri
     let answers = vec![(200, "", json!([opened()])), (200, "", opened()), (200, "", opened())];
     let (gitlab, asked) = gitlab(answers).await;
     let wanted = PullRequestDraft { body: "Done\n/merge".into(), ..draft() };
-    open_or_update(&gitlab, &wanted, pushed()).await.unwrap();
+    open_pull_request(&gitlab, &wanted, Existing::Update, pushed()).await.unwrap();
     let update = format!(r#"{PUT} {{"description":"Done\n\\/merge"}}"#);
     assert_eq!(asked.await.unwrap(), [LIST, update.as_str(), READ]);
 }
@@ -80,7 +81,8 @@ async fn a_merge_request_that_is_merged_meanwhile_is_not_delivered() {
     for state in ["merged", "closed", "locked"] {
         let answers = vec![(200, "", json!([opened()])), (200, "", request(state, &json!(SHA)))];
         let (gitlab, _asked) = gitlab(answers).await;
-        let error = open_or_keep(&gitlab, &draft(), pushed()).await.unwrap_err();
+        let error =
+            open_pull_request(&gitlab, &draft(), Existing::Keep, pushed()).await.unwrap_err();
         assert!(matches!(error, ForgeError::NotVerified { .. }), "{error}");
     }
 }
@@ -119,7 +121,7 @@ async fn labels_and_reviewers_that_cannot_be_had_are_warnings() {
         reviewers: ["@bob", "stranger", "cleo"].map(str::to_owned).to_vec(),
         ..draft()
     };
-    let kept = open_or_keep(&gitlab, &wanted, pushed()).await.unwrap();
+    let kept = open_pull_request(&gitlab, &wanted, Existing::Keep, pushed()).await.unwrap();
     let parts = ["ty/po", "a,b", "stranger", "cleo", "is a draft, which only a person changes"];
     for (warning, part) in kept.warnings.iter().zip(parts) {
         assert!(warning.contains(part), "{:?}", kept.warnings);
