@@ -2,7 +2,9 @@
 //! and when to try again is the caller's decision (see [`ApiError::is_transient`] and
 //! [`retry`](crate::retry())).
 
-use std::time::Duration;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
@@ -15,8 +17,8 @@ use url::Url;
 use crate::error::{ApiError, Call, ClientError};
 use crate::http::{describe, http_client};
 use crate::wire::{
-    AppSettings, ClaimRequest, HeldBy, Job, JobFailure, LogEntry, MemoryAnswer, TicketCompletion,
-    WorkerContext, clean_text,
+    AppSettings, ClaimRequest, HeldBy, Job, JobFailure, LogEntry, MemoryAnswer, QueueFacts,
+    TicketCompletion, WorkerContext, clean_text,
 };
 use crate::{ClaimId, JobId, ProjectId, Redactor, Secret, TicketId};
 
@@ -40,6 +42,13 @@ pub struct WorkerApi {
     /// Of the key: an app may quote it when it refuses it.
     redactor: Redactor,
     http: reqwest::Client,
+    observer: Option<Arc<dyn CallObserver>>,
+}
+
+/// Is told of each call when it has ended.
+pub trait CallObserver: fmt::Debug + Send + Sync {
+    /// `call` took this long, until its whole answer was there or none was to be had any more.
+    fn called(&self, call: &Call, took: Duration, error: Option<&ApiError>);
 }
 
 /// What a claim brought.
@@ -80,7 +89,13 @@ impl WorkerApi {
             base.set_path(&format!("{}/", base.path()));
         }
         let http = http_client(user_agent).build().map_err(ClientError::Http)?;
-        Ok(Self { base, redactor: Redactor::new(&key), key, http })
+        Ok(Self { base, redactor: Redactor::new(&key), key, http, observer: None })
+    }
+
+    /// The same, whose calls are told to `observer`.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn CallObserver>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// Asks for a job, of one project or of any. An app that knows claim ids answers the same id
@@ -211,6 +226,19 @@ impl WorkerApi {
         self.get(&call, POLL_TIMEOUT).await
     }
 
+    /// What waits in the app's queue; none where the app does not tell, as the original one.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn queue(&self) -> Result<Option<QueueFacts>, ApiError> {
+        let call = self.call("GET", "api/worker/queue");
+        match self.get(&call, POLL_TIMEOUT).await {
+            Ok(facts) => Ok(Some(facts)),
+            Err(ApiError::Gone { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Looks up the project's memory: up to `limit` passages for each question.
     ///
     /// # Errors
@@ -253,8 +281,24 @@ impl WorkerApi {
         parse(call, &answer.body)
     }
 
-    /// Sends one request; anything but a 2xx is an error.
+    /// Sends one request, and tells the observer of it.
     async fn send(
+        &self,
+        call: &Call,
+        method: Method,
+        body: Option<&impl Serialize>,
+        limit: Duration,
+    ) -> Result<Answer, ApiError> {
+        let begun = Instant::now();
+        let answer = self.exchange(call, method, body, limit).await;
+        if let Some(observer) = &self.observer {
+            observer.called(call, begun.elapsed(), answer.as_ref().err());
+        }
+        answer
+    }
+
+    /// Sends one request; anything but a 2xx is an error.
+    async fn exchange(
         &self,
         call: &Call,
         method: Method,

@@ -14,6 +14,15 @@ pub struct Call {
     pub path: String,
 }
 
+impl Call {
+    /// What is asked for, in one word that is the same for every job and ticket: the last part of the
+    /// path (`start`, `heartbeat`, `settings`, …).
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)

@@ -12,7 +12,7 @@ mod id;
 mod retry;
 mod secret;
 
-pub use client::{Claim, WorkerApi};
+pub use client::{CallObserver, Claim, WorkerApi};
 pub use error::{ApiError, Call, ClientError, error_chain};
 pub use id::{ClaimId, InvalidId, JobId, ProjectId, TicketId};
 pub use retry::{delays, retry};

@@ -5,11 +5,14 @@
 
 mod job;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+
+use crate::ProjectId;
 
 pub use job::{AgentEnv, ClaimRequest, ExecutionMode, HeldBy, Job, JobFailure, JobKind, Lease};
 
@@ -152,6 +155,24 @@ pub struct AppSettings {
     /// How many jobs may run at once; absent when not set or not a number above zero.
     #[serde(rename = "MAX_CONCURRENT_AGENTS", deserialize_with = "count")]
     pub max_concurrent_agents: Option<NonZeroUsize>,
+}
+
+/// What waits in the app's queue, by project. (Not of the original app.)
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueFacts {
+    /// Projects without a job that waits may be left out.
+    #[serde(default)]
+    pub projects: BTreeMap<ProjectId, Waiting>,
+}
+
+/// Jobs that wait to be claimed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// How many.
+    pub jobs: u64,
+    /// For how long the oldest of them has waited, in seconds.
+    #[serde(default)]
+    pub oldest_sec: u64,
 }
 
 /// Passages of the project's memory that answer one question.

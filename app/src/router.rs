@@ -35,6 +35,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/api/settings", get(setting::show).put(setting::change))
         //
         .route("/api/worker/jobs/{job}/heartbeat", post(worker::heartbeat))
+        .route("/api/worker/queue", get(worker::queue))
         .route("/api/health", get(health::show))
         .route("/api/projects", get(project::list).post(project::create))
         .route(

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use api_client::wire::JobKind;
+use api_client::wire::{JobKind, QueueFacts};
 use api_client::{ClaimId, JobId, ProjectId, TicketId};
 use axum::Json;
 use axum::extract::State;
@@ -71,6 +71,13 @@ pub(crate) async fn heartbeat(
         Hold::Over(status) => Err(ApiError::ClaimOver(Some(status))),
         Hold::Missing => Err(JOB),
     }
+}
+
+/// What waits, by project. (Ours.)
+pub(crate) async fn queue(State(app): State<App>) -> Result<Json<QueueFacts>, ApiError> {
+    // The app that is stood in for has no such thing.
+    app.leases().ok_or(URL)?;
+    Ok(Json(QueueFacts { projects: app.store.waiting(Timestamp::now()).await? }))
 }
 
 /// Records that a job is done. (Ours: `claim_id`.)

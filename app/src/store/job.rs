@@ -1,7 +1,9 @@
 //! Jobs on their way into the queue and as they are looked at. The rules are in [`queue`]; how they
 //! are handed out and come back is in [`claim`](super::claim).
 
-use api_client::wire::JobKind;
+use std::collections::BTreeMap;
+
+use api_client::wire::{JobKind, Waiting};
 use api_client::{JobId, ProjectId, TicketId};
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
@@ -59,6 +61,27 @@ impl Store {
                 },
                 read_job,
             )?;
+            rows.collect()
+        })
+        .await
+    }
+
+    /// What waits in the queue, by project.
+    pub(crate) async fn waiting(
+        &self,
+        now: Timestamp,
+    ) -> Result<BTreeMap<ProjectId, Waiting>, StoreError> {
+        self.read(move |tx| {
+            let sql = "SELECT project_id, COUNT(*) AS jobs, MIN(created_at) AS oldest FROM jobs
+                WHERE status = 'pending' GROUP BY project_id";
+            let mut statement = tx.prepare_cached(sql)?;
+            let rows = statement.query_map([], |row| {
+                let oldest: i64 = row.get("oldest")?;
+                let millis = u64::try_from(now.millis().saturating_sub(oldest)).unwrap_or(0);
+                let jobs = unsigned(row, "jobs")?.unwrap_or_default();
+                let waiting = Waiting { jobs, oldest_sec: millis / 1_000 };
+                Ok((typed(row, "project_id")?, waiting))
+            })?;
             rows.collect()
         })
         .await
