@@ -1,16 +1,22 @@
-//! What the coordinator is doing, for `coordinator status`: written by the stages, read by the
-//! control socket. It decides nothing, but for how many outcomes wait.
+//! What the coordinator is doing, for `coordinator status` and for [`metrics`](crate::metrics): written by
+//! the stages, read by the control socket and the health server. It decides nothing, but for how many
+//! outcomes wait.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use api_client::outcome::OutcomeDocument;
 use api_client::{JobId, ProjectId, TicketId};
 use serde::{Deserialize, Serialize};
 
 use crate::breaker::{BreakerState, Dependency};
+use crate::clock::Moment;
 use crate::engine::ImageDigest;
-use crate::ledger::Record;
+use crate::ledger::{Record, Stage};
+use crate::metrics::{Claimed, Phase, Retry, Tally};
+use crate::outcome::Outcome;
 
 /// Version of [`StatusView`].
 const VERSION: u32 = 1;
@@ -33,6 +39,53 @@ pub(crate) enum JobStage {
     Reporting,
 }
 
+impl JobStage {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Held,
+        Self::Launching,
+        Self::InContainer,
+        Self::OnHost,
+        Self::Stopping,
+        Self::Reporting,
+    ];
+
+    /// In one word.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Launching => "launching",
+            Self::InContainer => "in_container",
+            Self::OnHost => "on_host",
+            Self::Stopping => "stopping",
+            Self::Reporting => "reporting",
+        }
+    }
+}
+
+/// How much is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// Nothing is claimed.
+    All,
+    /// Some projects are not asked for.
+    Some,
+}
+
+/// Jobs that wait in the app for the projects of this coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Queue {
+    pub(crate) jobs: u64,
+    /// For how long the oldest has waited.
+    pub(crate) oldest_sec: u64,
+}
+
+/// What was measured last, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Measures {
+    pub(crate) caches: Option<u64>,
+    pub(crate) logs: Option<u64>,
+}
+
 /// Why an outcome waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -49,10 +102,18 @@ pub(crate) struct Board(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     held: Option<(String, Instant)>,
+    holds: Option<Holds>,
     jobs: BTreeMap<JobId, JobEntry>,
     outbox: BTreeMap<JobId, Waiting>,
     breakers: BTreeMap<Dependency, BreakerState>,
     slots: usize,
+    tally: Tally,
+    /// When the last round of questions for a job ended.
+    round: Option<Instant>,
+    queue: Option<Queue>,
+    measures: Measures,
+    /// The engine's folder, where that is on this host.
+    engine_folder: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -61,6 +122,12 @@ struct JobEntry {
     digest: Option<ImageDigest>,
     stage: JobStage,
     since: Instant,
+    /// When we took it up.
+    begun: Instant,
+    /// When its agent was begun with; none where an earlier coordinator did so.
+    launching: Option<Instant>,
+    /// When its agent began.
+    running: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -122,22 +189,52 @@ pub(crate) struct OutboxView {
 impl Board {
     /// Why nothing is claimed, if that is so.
     pub(crate) fn hold(&self, reason: Option<String>) {
-        let held = &mut self.inner().held;
-        match reason {
-            None => *held = None,
-            Some(reason) => {
-                let since = held.take().map_or_else(Instant::now, |(_, since)| since);
-                *held = Some((reason, since));
-            }
-        }
+        self.hold_back(reason, Holds::All);
+    }
+
+    /// Why some projects are not asked for.
+    pub(crate) fn hold_some(&self, reason: String) {
+        self.hold_back(Some(reason), Holds::Some);
+    }
+
+    fn hold_back(&self, reason: Option<String>, holds: Holds) {
+        let mut inner = self.inner();
+        inner.holds = reason.is_some().then_some(holds);
+        let since = inner.held.take().map_or_else(Instant::now, |(_, since)| since);
+        inner.held = reason.map(|reason| (reason, since));
+    }
+
+    /// How much is held back, if anything is.
+    pub(crate) fn holds(&self) -> Option<Holds> {
+        self.inner().holds
+    }
+
+    /// A round of questions for a job has ended.
+    pub(crate) fn round_ended(&self, brought: Claimed) {
+        let mut inner = self.inner();
+        inner.round = Some(Instant::now());
+        inner.tally.claimed(brought);
+    }
+
+    /// How long ago that was.
+    pub(crate) fn since_round(&self) -> Option<Duration> {
+        self.inner().round.map(|at| at.elapsed())
     }
 
     /// A job is held from now on.
     pub(crate) fn job_began(&self, record: &Record) {
         let Record { job, digest, .. } = record;
         let ticket = job.ticket.map(|ticket| (ticket.ticket_id, ticket.project_id));
-        let (digest, stage) = (digest.clone(), JobStage::Held);
-        let entry = JobEntry { ticket, digest, stage, since: Instant::now() };
+        let (digest, stage, now) = (digest.clone(), JobStage::Held, Instant::now());
+        let running = match &record.stage {
+            Stage::Claimed | Stage::Ended { .. } => None,
+            Stage::InContainer { .. } | Stage::OnHost { .. } => {
+                let ago = record.began().and_then(Moment::elapsed).unwrap_or_default();
+                Some(now.checked_sub(ago).unwrap_or(now))
+            }
+        };
+        let entry =
+            JobEntry { ticket, digest, stage, since: now, begun: now, launching: None, running };
         self.inner().jobs.insert(job.job_id, entry);
     }
 
@@ -150,9 +247,28 @@ impl Board {
 
     /// A job has come to a stage.
     pub(crate) fn job_stage(&self, job: JobId, stage: JobStage) {
-        if let Some(entry) = self.inner().jobs.get_mut(&job) {
-            (entry.stage, entry.since) = (stage, Instant::now());
+        let mut inner = self.inner();
+        let Inner { jobs, tally, .. } = &mut *inner;
+        if let Some(entry) = jobs.get_mut(&job) {
+            entry.come_to(stage, tally);
         }
+    }
+
+    /// A job has ended so, and its agent says this about it, where that is believed.
+    pub(crate) fn job_ended(&self, outcome: &Outcome, document: Option<&OutcomeDocument>) {
+        self.inner().tally.ended(outcome, document);
+    }
+
+    /// Something is tried again.
+    pub(crate) fn retried(&self, what: Retry) {
+        self.inner().tally.retried(what);
+    }
+
+    /// For how long the agent that began first has run.
+    pub(crate) fn oldest_run(&self) -> Option<Duration> {
+        let inner = self.inner();
+        let running = inner.jobs.values().filter(|job| job.stage != JobStage::Reporting);
+        running.filter_map(|job| job.running).min().map(|begun| begun.elapsed())
     }
 
     /// Whether a job is held.
@@ -163,7 +279,11 @@ impl Board {
     /// A job is held no more.
     pub(crate) fn job_done(&self, job: JobId) {
         let mut inner = self.inner();
-        inner.jobs.remove(&job);
+        if let Some(entry) = inner.jobs.remove(&job)
+            && entry.stage == JobStage::Reporting
+        {
+            inner.tally.took(Phase::Report, entry.since.elapsed());
+        }
         inner.outbox.remove(&job);
     }
 
@@ -194,6 +314,46 @@ impl Board {
         self.inner().slots = limit;
     }
 
+    /// What waits in the app, where it tells.
+    pub(crate) fn queue(&self, queue: Option<Queue>) {
+        self.inner().queue = queue;
+    }
+
+    /// What was told of that last.
+    pub(crate) fn queued(&self) -> Option<Queue> {
+        self.inner().queue
+    }
+
+    /// The caches that no job uses take this much.
+    pub(crate) fn caches_measured(&self, bytes: u64) {
+        self.inner().measures.caches = Some(bytes);
+    }
+
+    /// The logs of jobs take this much.
+    pub(crate) fn logs_measured(&self, bytes: u64) {
+        self.inner().measures.logs = Some(bytes);
+    }
+
+    /// What was measured last.
+    pub(crate) fn measures(&self) -> Measures {
+        self.inner().measures
+    }
+
+    /// The engine keeps its data in this folder of this host.
+    pub(crate) fn engine_in(&self, folder: &Path) {
+        self.inner().engine_folder = Some(folder.to_owned());
+    }
+
+    /// Where the engine keeps its data, where that is on this host.
+    pub(crate) fn engine_folder(&self) -> Option<PathBuf> {
+        self.inner().engine_folder.clone()
+    }
+
+    /// What was counted since the start.
+    pub(crate) fn tally(&self) -> Tally {
+        self.inner().tally.clone()
+    }
+
     /// All of it.
     pub(crate) fn snapshot(&self) -> StatusView {
         let inner = self.inner();
@@ -202,17 +362,11 @@ impl Board {
             inner.outbox.values().filter(alarm).map(|waiting| waiting.problem.clone()).collect();
         alarms.sort_unstable();
         alarms.dedup();
-        let mut breakers: BTreeMap<String, String> =
-            [("app", "closed"), ("engine", "closed"), ("launch", "closed")]
-                .map(|(a, b)| (a.into(), b.into()))
-                .into();
+        let mut breakers: BTreeMap<String, String> = Dependency::ALL
+            .map(|of| (of.name().to_owned(), BreakerState::Closed.to_string()))
+            .into();
         for (dependency, state) in &inner.breakers {
-            let name = match dependency {
-                Dependency::Engine => "engine",
-                Dependency::App => "app",
-                Dependency::Launch => "launch",
-            };
-            breakers.insert(name.to_owned(), state.to_string());
+            breakers.insert(dependency.name().to_owned(), state.to_string());
         }
         StatusView {
             version: VERSION,
@@ -236,6 +390,33 @@ impl Board {
 }
 
 impl JobEntry {
+    /// Comes to another stage, and has the phase counted that ends with it.
+    fn come_to(&mut self, stage: JobStage, tally: &mut Tally) {
+        let now = Instant::now();
+        match stage {
+            JobStage::Launching if self.launching.is_none() => {
+                (self.launching, self.running) = (Some(now), None);
+            }
+            JobStage::InContainer | JobStage::OnHost if self.running.is_none() => {
+                let launching = self.launching.unwrap_or(self.begun);
+                tally.took(Phase::Launch, now.duration_since(launching));
+                tally.took(Phase::Start, now.duration_since(self.begun));
+                self.running = Some(now);
+            }
+            JobStage::Reporting => {
+                if let Some(running) = self.running {
+                    tally.took(Phase::Run, now.duration_since(running));
+                }
+            }
+            JobStage::Held
+            | JobStage::Launching
+            | JobStage::InContainer
+            | JobStage::OnHost
+            | JobStage::Stopping => {}
+        }
+        (self.stage, self.since) = (stage, now);
+    }
+
     fn view(&self, job: JobId) -> JobView {
         let (ticket, project) = self.ticket.unzip();
         let digest = self.digest.clone();
@@ -256,6 +437,7 @@ fn age(since: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::JobRef;
 
     #[test]
     fn a_refused_key_is_an_alarm_and_an_outage_is_not() {
@@ -268,6 +450,36 @@ mod tests {
         assert_eq!(board.outcomes_waiting(), 2);
         board.outcome_settled(job);
         assert!(board.snapshot().alarms.is_empty());
+    }
+
+    #[test]
+    fn each_phase_of_a_job_is_timed_once_and_of_an_adopted_one_only_what_is_left() {
+        let board = Board::default();
+        let claimed = Record::claimed(JobRef::unreadable(JobId::random()), None, 0);
+        let image = "i".to_owned();
+        let adopted = claimed.at(Stage::InContainer { image, began: Moment::now() });
+        let stages = [JobStage::Launching, JobStage::Launching, JobStage::InContainer];
+        let ends = [JobStage::Stopping, JobStage::Reporting];
+        let counts = |board: &Board| {
+            let page = crate::metrics::page(&crate::metrics::Sights::of(board));
+            let count = |phase| {
+                let begins =
+                    format!("terarchitect_job_phase_duration_seconds_count{{phase=\"{phase}\"}} ");
+                let line = page.lines().find_map(|line| line.strip_prefix(&begins)).unwrap();
+                line.parse::<u32>().unwrap()
+            };
+            ["start", "launch", "run", "report"].map(count)
+        };
+        for (record, stages, expected) in
+            [(&claimed, stages.as_slice(), [1, 1, 1, 1]), (&adopted, &stages[2..], [1, 1, 2, 2])]
+        {
+            board.job_began(record);
+            for stage in stages.iter().chain(&ends) {
+                board.job_stage(record.job.job_id, *stage);
+            }
+            board.job_done(record.job.job_id);
+            assert_eq!(counts(&board), expected);
+        }
     }
 
     #[test]

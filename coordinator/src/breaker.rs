@@ -18,6 +18,19 @@ pub(crate) enum Dependency {
     Launch,
 }
 
+impl Dependency {
+    pub(crate) const ALL: [Self; 3] = [Self::Engine, Self::App, Self::Launch];
+
+    /// In one word.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Engine => "engine",
+            Self::App => "app",
+            Self::Launch => "launch",
+        }
+    }
+}
+
 /// Whether a dependency is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +41,10 @@ pub(crate) enum BreakerState {
     Open,
     /// It is tried.
     HalfOpen,
+}
+
+impl BreakerState {
+    pub(crate) const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
 }
 
 /// The breaker of one dependency.

@@ -88,6 +88,7 @@ impl Claimer {
         };
         let (mut held, mut trouble, mut asked) = (None, None, false);
         for project in self.rotation.order() {
+            ctx.pulse.beats();
             let container = self.check_container(ctx, project).await;
             if stop.is_cancelled() {
                 return Round::Stopped;

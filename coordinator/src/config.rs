@@ -8,6 +8,7 @@ mod agent_env;
 mod environment;
 mod error;
 mod file;
+mod health;
 mod host_user;
 mod limits;
 mod load;
@@ -42,6 +43,7 @@ pub(crate) use agent::{
 };
 pub(crate) use environment::Environment;
 pub(crate) use error::ConfigErrors;
+pub(crate) use health::HealthListen;
 pub(crate) use host_user::HostUser;
 pub(crate) use limits::{BreakerConfig, KeepConfig, LimitsConfig, OnStop, ShutdownConfig};
 pub(crate) use load::{USUAL_FILE, load, load_state_dir};
@@ -83,6 +85,8 @@ pub(crate) struct Config {
     pub(crate) state_dir: PathBuf,
     /// The log.
     pub(crate) log: LogConfig,
+    /// Where the coordinator is asked how it is, where it can be.
+    pub(crate) health: Option<HealthListen>,
 }
 
 impl Config {

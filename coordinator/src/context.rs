@@ -6,13 +6,14 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use api_client::wire::AgentEnv;
-use api_client::{JobId, Redactor, WorkerApi};
+use api_client::{CallObserver, JobId, Redactor, WorkerApi};
 use tokio::sync::Notify;
 
 use crate::alias::AliasHere;
 use crate::board::{Board, JobStage};
 use crate::breakers::Breakers;
-use crate::config::Config;
+use crate::calls::Calls;
+use crate::config::{Config, HostFallback};
 use crate::engine::{ContainerRef, Engine, EngineError};
 use crate::gate::Gate;
 use crate::home_engine::{Containers, EngineSeen, HomeEngine};
@@ -23,6 +24,7 @@ use crate::launch::{gateway_name, label};
 use crate::lease::Leases;
 use crate::ledger::Ledger;
 use crate::pulls::Pulls;
+use crate::pulse::Pulse;
 use crate::shutdown::Shutdown;
 use crate::supervise::DiskSeen;
 
@@ -52,6 +54,7 @@ pub(crate) struct Context {
     pub(crate) gate: Gate,
     pub(crate) board: Board,
     pub(crate) breakers: Breakers,
+    pub(crate) pulse: Pulse,
     pub(crate) first_seen: FirstSeen,
     pub(crate) measured: Measured,
     pub(crate) disk_seen: DiskSeen,
@@ -60,6 +63,8 @@ pub(crate) struct Context {
     /// How often the GitHub App that the forge had confirmed gave a job no token all the same.
     pub(crate) app_doubts: AtomicUsize,
     pub(crate) shutdown: Shutdown,
+    /// When this process began, in seconds since 1970.
+    pub(crate) started: u64,
 }
 
 /// What an operator may change while the coordinator runs.
@@ -67,18 +72,27 @@ pub(crate) struct Context {
 pub(crate) struct Live {
     now: RwLock<(Arc<Config>, WorkerApi)>,
     changed: Notify,
+    app_calls: Arc<Calls>,
 }
 
 impl Live {
     /// These settings, and the client that follows from them.
     pub(crate) fn new(api: WorkerApi, config: Config) -> Self {
-        Self { now: RwLock::new((Arc::new(config), api)), changed: Notify::new() }
+        let app_calls = Arc::new(Calls::new());
+        let api = api.observed_by(Arc::clone(&app_calls) as Arc<dyn CallObserver>);
+        Self { now: RwLock::new((Arc::new(config), api)), changed: Notify::new(), app_calls }
     }
 
     /// Puts others in their place, and wakes those who wait for a mended key.
     pub(crate) fn replace(&self, config: Config, api: WorkerApi) {
+        let api = api.observed_by(Arc::clone(&self.app_calls) as Arc<dyn CallObserver>);
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(config), api);
         self.changed.notify_waiters();
+    }
+
+    /// What the calls to the app came to.
+    pub(crate) fn app_calls(&self) -> &Calls {
+        &self.app_calls
     }
 
     /// Waits until the settings change.
@@ -96,6 +110,12 @@ impl Context {
     /// The app's API, with the key as it is now.
     pub(crate) fn api(&self) -> WorkerApi {
         self.live.now.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
+    /// What the calls to the engine came to; none where every job runs on this host, so that there need
+    /// not be one.
+    pub(crate) fn engine_calls(&self) -> Option<&Calls> {
+        (self.config().host.fallback != HostFallback::Always).then(|| self.engine.calls())
     }
 
     /// Whether the jobs that are held have their containers on the engine that answers.

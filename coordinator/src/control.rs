@@ -150,12 +150,7 @@ async fn answer(ctx: &Context, request: Request) -> Answer {
 }
 
 fn status(ctx: &Context) -> StatusView {
-    let gate = match ctx.gate.current() {
-        GateState::Open => "open",
-        GateState::Paused => "paused",
-        GateState::Draining => "draining",
-    };
-    StatusView { gate: gate.to_owned(), ..ctx.board.snapshot() }
+    StatusView { gate: ctx.gate.current().name().to_owned(), ..ctx.board.snapshot() }
 }
 
 #[cfg(test)]

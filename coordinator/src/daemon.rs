@@ -20,11 +20,13 @@ use crate::alias::AliasHere;
 use crate::board::Board;
 use crate::breakers::Breakers;
 use crate::claim::Claimer;
+use crate::clock;
 use crate::config::{AppConfig, Config};
 use crate::context::{Context, Live, Mode};
 use crate::control;
 use crate::engine::Engine;
 use crate::gate::Gate;
+use crate::health;
 use crate::home_engine::HomeEngine;
 use crate::housekeeping::{self, FirstSeen, Measured};
 use crate::identity::CoordinatorId;
@@ -37,12 +39,15 @@ use crate::ledger::{
 use crate::notify::Status;
 use crate::outcome::{Cause, Outcome};
 use crate::output::tail_of_file;
+use crate::probe;
 use crate::pulls::Pulls;
+use crate::pulse::Pulse;
 use crate::report::report;
 use crate::resume::resume;
 use crate::shutdown::Shutdown;
 use crate::slot::Slots;
 use crate::supervise::DiskSeen;
+use crate::watchdog;
 use crate::work::{carry_on, carry_out};
 
 /// Name of this program and its version, for the app's log.
@@ -108,6 +113,7 @@ impl Daemon {
             gate: Gate::open(&state_dir)?,
             board: Board::default(),
             breakers: Breakers::new(&config.breaker),
+            pulse: Pulse::default(),
             first_seen: FirstSeen::default(),
             measured: Measured::default(),
             disk_seen: DiskSeen::default(),
@@ -115,6 +121,7 @@ impl Daemon {
             app_doubts: AtomicUsize::new(0),
             mode,
             shutdown: Shutdown::default(),
+            started: clock::now(),
             live: Live::new(api_of(&config.app, alias)?, config),
             state_dir,
         };
@@ -195,6 +202,10 @@ impl Daemon {
             }
             Step::Report(outcome) => {
                 tracing::info!(job.id = %job, "job taken up to be reported: {outcome}");
+                // What had ended before was counted by the process that saw it.
+                if !matches!(record.stage, Stage::Ended { .. }) {
+                    ctx.board.job_ended(&outcome, None);
+                }
                 let tail = tail_of_file(&self.ctx.log_path(job)).await;
                 let record = record.at(Stage::Ended { outcome: outcome.clone() });
                 self.spawn_report(Finished { record, outcome, tail }, None);
@@ -206,6 +217,14 @@ impl Daemon {
         let (tasks, end) = &self.background;
         let (ctx, token) = (Arc::clone(&self.ctx), end.clone());
         tasks.spawn(async move { housekeeping::run(&ctx, &token).await });
+        let (ctx, token) = (Arc::clone(&self.ctx), end.clone());
+        tasks.spawn(async move { probe::run(&ctx, &token).await });
+        let (ctx, token) = (Arc::clone(&self.ctx), end.clone());
+        tasks.spawn(async move { watchdog::run(&ctx, &token).await });
+        if let Some(listen) = self.ctx.config().health.clone() {
+            let (ctx, token) = (Arc::clone(&self.ctx), end.clone());
+            tasks.spawn(async move { health::run(ctx, &listen, token).await });
+        }
         match control::listen(&self.ctx.state_dir) {
             Ok(listener) => {
                 let (ctx, token) = (Arc::clone(&self.ctx), end.clone());
@@ -277,5 +296,6 @@ pub(crate) fn api_of(app: &AppConfig, alias: AliasHere) -> Result<WorkerApi, Cli
 async fn panicked(ctx: &Context, record: &Record) -> Finished {
     let problem = "a task panicked; the log has the place".to_owned();
     let outcome = Outcome::Failed(Cause::Internal { problem });
+    ctx.board.job_ended(&outcome, None);
     Finished::without_words(&ctx.ledger, record, outcome).await
 }

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use bollard::models::ContainerInspectResponse;
@@ -32,6 +32,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
 use api_client::{JobId, Secret};
+
+use crate::calls::Calls;
 
 pub(crate) use disk::DiskUse;
 pub(crate) use error::EngineError;
@@ -116,6 +118,7 @@ pub(crate) struct Engine {
     docker: Mutex<Option<Docker>>,
     /// Whether its storage was seen to give containers no limit.
     no_disk_limits: AtomicBool,
+    calls: Calls,
 }
 
 /// The writing end of a container's standard input.
@@ -126,13 +129,19 @@ impl Engine {
     /// socket.
     pub(crate) fn new(host: Option<&str>) -> Self {
         let host = host.map_or_else(|| format!("unix://{DEFAULT_SOCKET}"), str::to_owned);
-        Self { host, docker: Mutex::new(None), no_disk_limits: AtomicBool::new(false) }
+        let (docker, no_disk_limits) = (Mutex::new(None), AtomicBool::new(false));
+        Self { host, docker, no_disk_limits, calls: Calls::new() }
+    }
+
+    /// What the calls to it came to.
+    pub(crate) const fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// Whether the engine answers.
     pub(crate) async fn ping(&self) -> Result<(), EngineError> {
         let docker = self.docker().await?;
-        let answer = limited(PING_TIMEOUT, "ping", "the engine", docker.ping()).await;
+        let answer = self.call(PING_TIMEOUT, "ping", "the engine", docker.ping()).await;
         self.forget_if_failed(answer).map(drop)
     }
 
@@ -140,7 +149,7 @@ impl Engine {
     pub(crate) async fn has_image(&self, image: &str) -> Result<bool, EngineError> {
         let docker = self.docker().await?;
         let inspect = docker.inspect_image(image);
-        found(limited(CALL_TIMEOUT, "inspect image", image, inspect).await).map(|i| i.is_some())
+        found(self.call(CALL_TIMEOUT, "inspect image", image, inspect).await).map(|i| i.is_some())
     }
 
     /// Creates a container, and tells its id. One of that name from an earlier try is an error.
@@ -171,7 +180,7 @@ impl Engine {
         let docker = self.docker().await?;
         self.make_volumes(&spec.mounts).await?;
         let create = docker.create_container(Some(options), spec.into());
-        let created = limited(CALL_TIMEOUT, "create container", &name.0, create).await?;
+        let created = self.call(CALL_TIMEOUT, "create container", &name.0, create).await?;
         Ok(ContainerRef(created.id))
     }
 
@@ -183,7 +192,7 @@ impl Engine {
         let options = AttachContainerOptionsBuilder::default().stdin(true).stream(true).build();
         let docker = self.docker().await?;
         let attach = docker.attach_container(&name.0, Some(options));
-        let attached = limited(CALL_TIMEOUT, "attach to container", &name.0, attach).await?;
+        let attached = self.call(CALL_TIMEOUT, "attach to container", &name.0, attach).await?;
         Ok(ContainerInput(attached.input))
     }
 
@@ -191,14 +200,14 @@ impl Engine {
     pub(crate) async fn start(&self, name: &ContainerRef) -> Result<(), EngineError> {
         let docker = self.docker().await?;
         let start = docker.start_container(&name.0, None::<StartContainerOptions>);
-        limited(START_TIMEOUT, "start container", &name.0, start).await
+        self.call(START_TIMEOUT, "start container", &name.0, start).await
     }
 
     /// What became of a container.
     pub(crate) async fn state(&self, name: &ContainerRef) -> Result<ContainerState, EngineError> {
         let docker = self.docker().await?;
         let inspect = docker.inspect_container(&name.0, None::<InspectContainerOptions>);
-        let answer = found(limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await);
+        let answer = found(self.call(CALL_TIMEOUT, "inspect container", &name.0, inspect).await);
         Ok(self.forget_if_failed(answer)?.map_or(ContainerState::Absent, |found| state_of(&found)))
     }
 
@@ -214,7 +223,7 @@ impl Engine {
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let docker = self.docker().await?;
         let list = docker.list_containers(Some(options));
-        let containers = limited(CALL_TIMEOUT, "list containers", label, list).await?;
+        let containers = self.call(CALL_TIMEOUT, "list containers", label, list).await?;
         let labels = containers.into_iter().filter_map(|container| container.labels);
         Ok(labels.filter_map(|mut labels| labels.remove(job_label)).collect())
     }
@@ -226,12 +235,36 @@ impl Engine {
             return Ok(docker);
         }
         let docker = Docker::connect_with_host(&self.host)
-            .map_err(|error| EngineError::new("connect", &self.host, error))?;
-        let agreed =
-            limited(PING_TIMEOUT, "ask for its version", "the engine", docker.negotiate_version());
+            .map_err(|error| EngineError::new("connect", &self.host, error))
+            .inspect_err(|error| self.note("connect", Duration::ZERO, Some(error)))?;
+        let agreed = self.call(
+            PING_TIMEOUT,
+            "ask for its version",
+            "the engine",
+            docker.negotiate_version(),
+        );
         let docker = agreed.await?.with_request_modifier(with_readable_login);
         *self.docker.lock().unwrap_or_else(PoisonError::into_inner) = Some(docker.clone());
         Ok(docker)
+    }
+
+    /// One call under a time limit, which is noted when it has ended.
+    async fn call<T>(
+        &self,
+        limit: Duration,
+        action: &'static str,
+        object: &str,
+        call: impl Future<Output = Result<T, bollard::errors::Error>>,
+    ) -> Result<T, EngineError> {
+        let begun = Instant::now();
+        let answer = limited(limit, action, object, Box::pin(call)).await;
+        self.note(action, begun.elapsed(), answer.as_ref().err());
+        answer
+    }
+
+    fn note(&self, action: &'static str, took: Duration, error: Option<&EngineError>) {
+        let unanswered = error.filter(|error| error.is_unreachable());
+        self.calls.note(action, took, unanswered.map(ToString::to_string));
     }
 
     fn known(&self) -> Option<Docker> {

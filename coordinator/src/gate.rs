@@ -23,6 +23,19 @@ pub(crate) enum GateState {
     Draining,
 }
 
+impl GateState {
+    pub(crate) const ALL: [Self; 3] = [Self::Open, Self::Paused, Self::Draining];
+
+    /// In one word.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+        }
+    }
+}
+
 /// The operator's wish.
 #[derive(Debug)]
 pub(crate) struct Gate {

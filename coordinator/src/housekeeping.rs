@@ -124,6 +124,7 @@ pub(crate) async fn sweep(
         },
         files: job_files(&ctx.state_dir),
     };
+    ctx.board.logs_measured(survey.files.iter().map(|file| file.bytes).sum());
     let mut plan = plan(&survey, &held, &keep, SystemTime::now());
     match cache {
         Ok(cache) => plan.leftovers.extend(cache),

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::ledger::Record;
+use crate::metrics::Retry;
 
 /// A lease is renewed this often while it holds.
 const RENEWALS: u32 = 3;
@@ -136,6 +137,7 @@ impl HeldLease {
                         return pending().await;
                     }
                     tracing::debug!(job.id = %self.job, %error, "lease not renewed");
+                    ctx.board.retried(Retry::Lease);
                     wait = RETRY.min(period);
                 }
             }

@@ -131,6 +131,17 @@ impl Status {
     }
 }
 
+/// Within which time the service manager's watchdog wants to be fed, where there is one.
+pub(crate) fn watchdog_time() -> Option<Duration> {
+    sd_notify::watchdog_enabled().filter(|time| !time.is_zero())
+}
+
+/// Feeds it.
+pub(crate) fn feed_watchdog() {
+    // Without a service manager there is no one to tell.
+    let _unheard = sd_notify::notify(&[NotifyState::Watchdog]);
+}
+
 fn tell(state: NotifyState<'_>, status: &str) {
     // Without a service manager there is no one to tell.
     let _unheard = sd_notify::notify(&[state, NotifyState::Status(status)]);

@@ -203,7 +203,8 @@ impl Readiness {
         ctx: &Context,
         project: Option<ProjectId>,
     ) -> Result<(), NotReady> {
-        let images = check_images(ctx, project);
+        // A pull takes as long as it makes progress.
+        let images = ctx.pulse.while_waiting(Box::pin(check_images(ctx, project)));
         match ctx.shutdown.claims.run_until_cancelled(images).await {
             None => return Ok(()),
             Some(images) => images?,
@@ -246,6 +247,7 @@ impl Readiness {
         }
         let Some(facts) = &self.facts else { return Ok(()) };
         if let Some(folder) = facts.folder.as_deref().filter(|folder| folder.is_dir()) {
+            ctx.board.engine_in(folder);
             check_disk(folder, floor)?;
         }
         self.running = room::running(ctx, config).await;

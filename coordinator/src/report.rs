@@ -19,6 +19,7 @@ use crate::history::{ended_job, keep, kept, told};
 use crate::job::Finished;
 use crate::keeper::remove_notes;
 use crate::ledger::{JobRef, Record, Runs};
+use crate::metrics::Retry;
 use crate::outcome::Outcome;
 use crate::unknown::Unknown;
 
@@ -113,6 +114,7 @@ async fn deliver(ctx: &Context, finished: &Finished) {
                 LONGEST_DELAY
             }
         };
+        ctx.board.retried(Retry::Report);
         // The settings may bring another key.
         tokio::select! {
             () = sleep(wait) => {}
@@ -230,6 +232,7 @@ async fn remove_container(ctx: &Context, job: &JobRef) -> ControlFlow<()> {
             tracing::warn!(job.id = %job.job_id, %error, "container left to the next start");
             return ControlFlow::Break(());
         }
+        ctx.board.retried(Retry::Removal);
         tries += 1;
         if tries == TOLD_AFTER {
             tracing::warn!(job.id = %job.job_id, %error, "its container cannot be removed; trying on");

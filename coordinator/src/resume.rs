@@ -13,6 +13,7 @@ use crate::clock::now;
 use crate::context::Context;
 use crate::job::{Claimed, Finished};
 use crate::ledger::{JobRef, Record, Runs, Stage};
+use crate::metrics::Retry;
 use crate::outcome::{Cause, Outcome};
 use crate::report::report;
 use crate::slot::Slot;
@@ -26,9 +27,13 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 pub(crate) async fn resume(ctx: &Context, record: Record, slot: Slot) -> Option<Finished> {
     let detach = ctx.shutdown.detach.clone();
     let record = record.at(Stage::Claimed);
+    ctx.board.retried(Retry::Job);
     match detach.run_until_cancelled(ask_again(ctx, &record)).await? {
         Again::Job(job) => Box::pin(carry_out(ctx, Claimed { job: *job, record, slot })).await,
-        Again::Ended(outcome) => Some(Finished::without_words(&ctx.ledger, &record, outcome).await),
+        Again::Ended(outcome) => {
+            ctx.board.job_ended(&outcome, None);
+            Some(Finished::without_words(&ctx.ledger, &record, outcome).await)
+        }
     }
 }
 

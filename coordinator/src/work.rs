@@ -153,6 +153,7 @@ async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished>
         let error = error_chain(&error);
         tracing::warn!(error, "the image of the project was not recorded");
     }
+    ctx.board.job_ended(&outcome, collected.believed());
     let said = collected.believed().map(told);
     // Before the record, which says that nothing is to be had of the container any more.
     keep(ctx, ended_job(ctx, &record, &outcome, collected)).await;

@@ -9,6 +9,7 @@ use super::agent::read_agent;
 use super::environment::Environment;
 use super::error::{ConfigErrors, Problem};
 use super::file::ConfigFile;
+use super::health::health_listen;
 use super::limits::{count, read_breaker, read_keep, read_limits, read_shutdown};
 use super::read::Reader;
 use super::report::Report;
@@ -115,6 +116,8 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
     let shutdown = read_shutdown(reader);
     let keep = read_keep(reader);
     let log = read_log(reader, environment);
+    let health =
+        reader.optional(&service::HEALTH_LISTEN, |text| health_listen(text, environment.home()));
     let github_app = read_github_app(reader);
     let secret_command =
         reader.optional(&service::SECRET_COMMAND, |text| parse::line(text).map(str::to_owned));
@@ -138,6 +141,7 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
         github_app: github_app?,
         secret_command: secret_command?,
         log: log?,
+        health: health?,
     })
 }
 

@@ -50,6 +50,7 @@ static FIXED: &[(&Setting, Differs)] = differ! {
     service::ON_STOP: shutdown.on_stop;
     service::DRAIN_TIMEOUT: shutdown.drain_timeout;
     service::LOG_FORMAT: log.format;
+    service::HEALTH_LISTEN: health;
 };
 
 /// What is read whenever it is used.
@@ -120,6 +121,7 @@ pub(crate) fn reloaded(now: &Config, new: Config) -> Reloaded {
     config.breaker.clone_from(&now.breaker);
     config.shutdown.clone_from(&now.shutdown);
     config.log.format = now.log.format;
+    config.health.clone_from(&now.health);
     Reloaded { config, taken_up, at_restart }
 }
 

@@ -14,6 +14,7 @@ use crate::claim::Round;
 use crate::config::Config;
 use crate::context::Mode;
 use crate::gate::GateState;
+use crate::metrics::Claimed;
 use crate::notify::Load;
 use crate::slot::Slot;
 
@@ -39,8 +40,14 @@ enum Next {
 impl Daemon {
     /// Claims until there is to be no more.
     pub(super) async fn claim_jobs(&mut self) {
+        self.claim_until_told().await;
+        self.ctx.pulse.rests();
+    }
+
+    async fn claim_until_told(&mut self) {
         let stop = self.ctx.shutdown.claims.clone();
         loop {
+            self.ctx.pulse.beats();
             let Some(Some(slot)) = stop.run_until_cancelled(self.next_slot()).await else { return };
             let next = match self.round(slot).await {
                 Some(round) => self.act_on(round),
@@ -55,7 +62,7 @@ impl Daemon {
                         () = stop.cancelled() => return,
                         () = self.ctx.gate.changed() => {}
                         () = self.ctx.live.changed() => self.settings_read = None,
-                        () = sleep(pause) => {}
+                        () = self.ctx.pulse.while_waiting(sleep(pause)) => {}
                     }
                 }
             }
@@ -80,6 +87,9 @@ impl Daemon {
     fn act_on(&mut self, round: Round) -> Next {
         let once = self.ctx.mode == Mode::Once;
         self.note_app(&round);
+        if let Some(claimed) = claimed(&round) {
+            self.ctx.board.round_ended(claimed);
+        }
         match round {
             Round::Job(claimed) => {
                 self.status.working(self.load());
@@ -89,6 +99,7 @@ impl Daemon {
             }
             Round::Lost(finished) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
+                self.ctx.board.job_ended(&finished.outcome, None);
                 self.spawn_report(*finished, Some(Instant::now()));
                 if once { Next::End } else { Next::Pause }
             }
@@ -103,7 +114,7 @@ impl Daemon {
             }
             Round::Partly(reason) => {
                 self.status.left_out(self.load(), &reason);
-                self.ctx.board.hold(Some(reason.to_string()));
+                self.ctx.board.hold_some(reason.to_string());
                 if once { Next::End } else { Next::Pause }
             }
             Round::Held(reason) => {
@@ -140,18 +151,19 @@ impl Daemon {
     /// None when the last job of a drain has ended.
     async fn next_slot(&mut self) -> Option<Slot> {
         loop {
+            self.ctx.pulse.beats();
             match self.ctx.gate.current() {
                 GateState::Open => {}
                 GateState::Paused => {
                     self.status.closed("paused by the operator");
                     self.ctx.board.hold(Some("paused: `coordinator resume` goes on".to_owned()));
-                    self.ctx.gate.changed().await;
+                    self.ctx.pulse.while_waiting(self.ctx.gate.changed()).await;
                     continue;
                 }
                 GateState::Draining => {
                     self.status.closed("draining: the jobs that run are finished first");
                     self.ctx.board.hold(Some("draining".to_owned()));
-                    if self.drained().await {
+                    if self.ctx.pulse.while_waiting(self.drained()).await {
                         return None;
                     }
                     continue;
@@ -215,6 +227,19 @@ impl Daemon {
         let poll = self.ctx.config().schedule.poll_interval;
         if self.status.in_trouble() { poll * TROUBLE_FACTOR } else { poll }
     }
+}
+
+/// What a round that was not broken off brought, as it is counted.
+const fn claimed(round: &Round) -> Option<Claimed> {
+    Some(match round {
+        Round::Job(_) => Claimed::Job,
+        Round::Lost(_) => Claimed::Lost,
+        Round::Nothing => Claimed::Nothing,
+        Round::Partly(_) => Claimed::Partly,
+        Round::Held(_) => Claimed::Held,
+        Round::Trouble(_) => Claimed::Trouble,
+        Round::Closed | Round::Stopped => return None,
+    })
 }
 
 /// How many jobs may run at once: as the app has said, where it has, and no more than the settings allow.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bollard::query_parameters::InspectContainerOptionsBuilder;
 
-use super::{ContainerRef, Engine, EngineError, limited};
+use super::{ContainerRef, Engine, EngineError};
 
 /// The engine counts the files of the container, which can be very many.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(300);
@@ -27,7 +27,7 @@ impl Engine {
         let docker = self.docker().await?;
         let options = InspectContainerOptionsBuilder::default().size(true).build();
         let inspect = docker.inspect_container(&name.0, Some(options));
-        let found = limited(COUNT_TIMEOUT, "measure container", &name.0, inspect).await?;
+        let found = self.call(COUNT_TIMEOUT, "measure container", &name.0, inspect).await?;
         let mounts = found.mounts.unwrap_or_default().into_iter();
         let (mut own, mut shared) = (Vec::new(), Vec::new());
         for volume in mounts.filter(|mount| mount.typ.as_deref() == Some("volume")) {

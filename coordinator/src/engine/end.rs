@@ -7,7 +7,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use nix::sys::signal::Signal;
 
-use super::{CALL_TIMEOUT, ContainerRef, ContainerState, Engine, EngineError, found, limited};
+use super::{CALL_TIMEOUT, ContainerRef, ContainerState, Engine, EngineError, found};
 
 impl Engine {
     /// Returns when a running container has ended, or when the engine can no longer tell. Either
@@ -27,7 +27,7 @@ impl Engine {
         let options = KillContainerOptionsBuilder::default().signal(signal.as_str()).build();
         let docker = self.docker().await?;
         let kill = docker.kill_container(&name.0, Some(options));
-        match limited(CALL_TIMEOUT, "signal container", &name.0, kill).await {
+        match self.call(CALL_TIMEOUT, "signal container", &name.0, kill).await {
             // Docker says 409 when it does not run, Podman as well.
             Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
             done => done,
@@ -40,7 +40,7 @@ impl Engine {
         let options = RemoveContainerOptionsBuilder::default().v(true).force(true).build();
         let docker = self.docker().await?;
         let remove = docker.remove_container(&name.0, Some(options));
-        found(limited(CALL_TIMEOUT, "remove container", &name.0, remove).await)?;
+        found(self.call(CALL_TIMEOUT, "remove container", &name.0, remove).await)?;
         match self.state(name).await? {
             ContainerState::Absent => Ok(()),
             _ => Err(EngineError::still_there("remove container", &name.0)),
@@ -69,7 +69,7 @@ impl Engine {
     ) -> Result<Option<ContainerRef>, EngineError> {
         let docker = self.docker().await?;
         let inspect = docker.inspect_container(&name.0, None::<InspectContainerOptions>);
-        let found = found(limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await)?;
+        let found = found(self.call(CALL_TIMEOUT, "inspect container", &name.0, inspect).await)?;
         let Some(container) = found else { return Ok(None) };
         let labels = container.config.and_then(|config| config.labels).unwrap_or_default();
         let carries = labels.get(label).is_some_and(|found| found == value);

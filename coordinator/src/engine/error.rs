@@ -100,6 +100,11 @@ impl EngineError {
         }
     }
 
+    /// Whether there was no answer.
+    pub(super) const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+
     pub(super) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
     }

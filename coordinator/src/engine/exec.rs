@@ -8,7 +8,7 @@ use bollard::models::ExecConfig;
 use futures_util::TryStreamExt;
 use tokio::io::AsyncWriteExt;
 
-use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, limited};
+use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError};
 
 /// How long the command may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -44,7 +44,7 @@ impl Engine {
             ..ExecConfig::default()
         };
         let create = docker.create_exec(&name.0, config);
-        let id = limited(CALL_TIMEOUT, "create a command in", &name.0, create).await?.id;
+        let id = self.call(CALL_TIMEOUT, "create a command in", &name.0, create).await?.id;
         let run = async {
             let started = docker.start_exec(&id, None::<StartExecOptions>).await?;
             let StartExecResults::Attached { output, input: mut stdin } = started else {
@@ -61,9 +61,9 @@ impl Engine {
             });
             collect.await
         };
-        let said = limited(LIMIT, "run a command in", &name.0, run).await?;
+        let said = self.call(LIMIT, "run a command in", &name.0, run).await?;
         let inspect = docker.inspect_exec(&id);
-        let ended = limited(CALL_TIMEOUT, "ask for the end of a command in", &name.0, inspect);
+        let ended = self.call(CALL_TIMEOUT, "ask for the end of a command in", &name.0, inspect);
         let code = ended.await?.exit_code;
         Ok(Executed { code, said: String::from_utf8_lossy(&said).trim().to_owned() })
     }

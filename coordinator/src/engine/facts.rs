@@ -7,7 +7,7 @@ use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum};
 use bollard::query_parameters::{InspectContainerOptions, StatsOptionsBuilder};
 use futures_util::TryStreamExt;
 
-use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, limited};
+use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError};
 
 /// The part of the engine's information that decides what it can give.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Engine {
         let docker = self.docker().await?;
         let version = docker.client_version();
         let api = format!("{}.{}", version.major_version, version.minor_version);
-        let info = limited(CALL_TIMEOUT, "ask for the facts of", "the engine", docker.info());
+        let info = self.call(CALL_TIMEOUT, "ask for the facts of", "the engine", docker.info());
         Ok(EngineFacts { api, ..facts(info.await?) })
     }
 
@@ -64,7 +64,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let docker = self.docker().await?;
         let inspect = docker.inspect_container(&name.0, None::<InspectContainerOptions>);
-        let found = limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await?;
+        let found = self.call(CALL_TIMEOUT, "inspect container", &name.0, inspect).await?;
         let given = found.host_config.and_then(|host| host.runtime).unwrap_or_default();
         if given == asked {
             return Ok(());
@@ -78,7 +78,7 @@ impl Engine {
         let docker = self.docker().await?;
         let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
         let mut stats = Box::pin(docker.stats(&name.0, Some(options)));
-        let next = limited(CALL_TIMEOUT, "measure container", &name.0, stats.try_next()).await?;
+        let next = self.call(CALL_TIMEOUT, "measure container", &name.0, stats.try_next()).await?;
         let memory = next.and_then(|stats| stats.memory_stats);
         Ok(memory.and_then(|memory| {
             let detail = memory.stats.unwrap_or_default();

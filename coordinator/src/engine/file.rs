@@ -8,7 +8,7 @@ use std::time::Duration;
 use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
 use futures_util::TryStreamExt;
 
-use super::{ContainerRef, Engine, EngineError, found, limited};
+use super::{ContainerRef, Engine, EngineError, found};
 
 /// How long the engine may take for a file.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -59,7 +59,7 @@ impl Engine {
             }
             Ok(archive)
         };
-        let archive = found(limited(LIMIT, "fetch a file of container", &name.0, read).await)?;
+        let archive = found(self.call(LIMIT, "fetch a file of container", &name.0, read).await)?;
         Ok(archive.map_or(Fetched::Absent, |archive| first_entry(&archive, most)))
     }
 }

@@ -10,7 +10,7 @@ use bollard::query_parameters::{
     ListVolumesOptionsBuilder, RemoveVolumeOptions,
 };
 
-use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, found, limited};
+use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, found};
 use crate::identity::CoordinatorId;
 use crate::launch::label;
 
@@ -56,7 +56,8 @@ impl Engine {
         let docker = self.docker().await?;
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let list = docker.list_containers(Some(options));
-        let containers = limited(CALL_TIMEOUT, "list containers", label::COORDINATOR, list).await?;
+        let containers =
+            self.call(CALL_TIMEOUT, "list containers", label::COORDINATOR, list).await?;
         let containers = containers.into_iter().filter_map(|container| {
             let job = job_of(&container.labels.unwrap_or_default())?;
             let id = container.id?;
@@ -66,7 +67,7 @@ impl Engine {
         });
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
         let list = docker.list_networks(Some(options));
-        let networks = limited(CALL_TIMEOUT, "list networks", label::COORDINATOR, list).await?;
+        let networks = self.call(CALL_TIMEOUT, "list networks", label::COORDINATOR, list).await?;
         let networks = networks.into_iter().filter_map(|network| {
             let (id, job) = (network.id?, job_of(&network.labels.unwrap_or_default()));
             let name = network.name.unwrap_or_else(|| id.clone());
@@ -75,7 +76,7 @@ impl Engine {
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
         let list = docker.list_volumes(Some(options));
         let volumes: VolumeListResponse =
-            limited(CALL_TIMEOUT, "list volumes", label::COORDINATOR, list).await?;
+            self.call(CALL_TIMEOUT, "list volumes", label::COORDINATOR, list).await?;
         let volumes = volumes.volumes.unwrap_or_default().into_iter();
         let volumes =
             volumes.filter(|volume| !volume.labels.contains_key(label::CACHE)).map(|volume| {
@@ -96,7 +97,7 @@ impl Engine {
     ) -> Result<HashMap<String, String>, EngineError> {
         let docker = self.docker().await?;
         let inspect = docker.inspect_container(&name.0, None::<InspectContainerOptions>);
-        let about = found(limited(CALL_TIMEOUT, "inspect container", &name.0, inspect).await)?;
+        let about = found(self.call(CALL_TIMEOUT, "inspect container", &name.0, inspect).await)?;
         Ok(about.and_then(|about| about.config?.labels).unwrap_or_default())
     }
 
@@ -107,11 +108,11 @@ impl Engine {
         let removed = match leftover.kind {
             LeftoverKind::Container => return self.remove(&ContainerRef(id.clone())).await,
             LeftoverKind::Network => {
-                limited(CALL_TIMEOUT, "remove network", id, docker.remove_network(id)).await
+                self.call(CALL_TIMEOUT, "remove network", id, docker.remove_network(id)).await
             }
             LeftoverKind::Volume => {
                 let remove = docker.remove_volume(id, None::<RemoveVolumeOptions>);
-                limited(CALL_TIMEOUT, "remove volume", id, remove).await
+                self.call(CALL_TIMEOUT, "remove volume", id, remove).await
             }
         };
         found(removed).map(drop)

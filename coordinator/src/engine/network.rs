@@ -8,7 +8,7 @@ use bollard::query_parameters::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, found, limited};
+use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, found};
 
 /// The engine's network that has a way out.
 const WAY_OUT: &str = "bridge";
@@ -58,7 +58,7 @@ impl Engine {
         };
         let docker = self.docker().await?;
         let create = docker.create_network(request);
-        let created = limited(CALL_TIMEOUT, "create network", name, create).await;
+        let created = self.call(CALL_TIMEOUT, "create network", name, create).await;
         created.map(|made| NetworkId(made.id)).map_err(EngineError::of_network)
     }
 
@@ -68,7 +68,7 @@ impl Engine {
         let request =
             NetworkConnectRequest { container: container.0.clone(), endpoint_config: None };
         let connect = docker.connect_network(WAY_OUT, request);
-        limited(CALL_TIMEOUT, "connect to its bridge container", &container.0, connect).await
+        self.call(CALL_TIMEOUT, "connect to its bridge container", &container.0, connect).await
     }
 
     /// The address of a running container in a network; none while it has none there.
@@ -79,7 +79,7 @@ impl Engine {
     ) -> Result<Option<String>, EngineError> {
         let docker = self.docker().await?;
         let inspect = docker.inspect_container(&container.0, None::<InspectContainerOptions>);
-        let inspect = limited(CALL_TIMEOUT, "inspect container", &container.0, inspect).await?;
+        let inspect = self.call(CALL_TIMEOUT, "inspect container", &container.0, inspect).await?;
         let networks = inspect.network_settings.and_then(|settings| settings.networks);
         let endpoint = networks
             .unwrap_or_default()
@@ -95,7 +95,7 @@ impl Engine {
         let filters = HashMap::from([("label", labels.to_vec())]);
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
         let list = docker.list_networks(Some(options));
-        let networks = limited(CALL_TIMEOUT, "list networks", "of a job", list).await?;
+        let networks = self.call(CALL_TIMEOUT, "list networks", "of a job", list).await?;
         for id in networks.into_iter().filter_map(|network| network.id) {
             if self.remove_network(&id).await.is_err() {
                 // An agent with the engine's socket can have put others on it.
@@ -109,19 +109,19 @@ impl Engine {
     async fn remove_network(&self, id: &str) -> Result<(), EngineError> {
         let docker = self.docker().await?;
         let remove = docker.remove_network(id);
-        found(limited(CALL_TIMEOUT, "remove network", id, remove).await).map(|_| ())
+        found(self.call(CALL_TIMEOUT, "remove network", id, remove).await).map(|_| ())
     }
 
     async fn disconnect_all(&self, id: &str) -> Result<(), EngineError> {
         let docker = self.docker().await?;
         let inspect = docker.inspect_network(id, None::<InspectNetworkOptions>);
-        let network = found(limited(CALL_TIMEOUT, "inspect network", id, inspect).await)?;
+        let network = found(self.call(CALL_TIMEOUT, "inspect network", id, inspect).await)?;
         let containers = network.and_then(|network| network.containers).unwrap_or_default();
         for container in containers.into_keys() {
             tracing::warn!(container.id = container, "taken off the network of a job that is over");
             let request = NetworkDisconnectRequest { container, force: Some(true) };
             let disconnect = docker.disconnect_network(id, request);
-            found(limited(CALL_TIMEOUT, "empty network", id, disconnect).await)?;
+            found(self.call(CALL_TIMEOUT, "empty network", id, disconnect).await)?;
         }
         Ok(())
     }

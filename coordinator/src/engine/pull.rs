@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 
-use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, limited};
+use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError};
 use crate::registry_login::Login;
 
 /// A pull says how far it is no more often than this.
@@ -89,9 +89,10 @@ impl Engine {
     ) -> Result<ImageDigest, EngineError> {
         let docker = self.docker().await?;
         let inspect = docker.inspect_container(&container.0, None::<InspectContainerOptions>);
-        let found = limited(CALL_TIMEOUT, "inspect container", &container.0, inspect).await?;
+        let found = self.call(CALL_TIMEOUT, "inspect container", &container.0, inspect).await?;
         let id = found.image.unwrap_or_default();
-        let image = limited(CALL_TIMEOUT, "inspect image", &id, docker.inspect_image(&id)).await?;
+        let image =
+            self.call(CALL_TIMEOUT, "inspect image", &id, docker.inspect_image(&id)).await?;
         let digests = image.repo_digests.unwrap_or_default();
         Ok(ImageDigest(digest_of(name, digests).unwrap_or(id)))
     }

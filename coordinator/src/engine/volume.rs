@@ -7,7 +7,7 @@ use bollard::models::{ContainerSummaryStateEnum as State, VolumeCreateRequest};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder};
 
 use super::spec::MountSpec;
-use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, found, limited};
+use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, found};
 
 /// A container that has a volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Engine {
                 ..VolumeCreateRequest::default()
             };
             let docker = self.docker().await?;
-            limited(CALL_TIMEOUT, "make volume", name, docker.create_volume(request)).await?;
+            self.call(CALL_TIMEOUT, "make volume", name, docker.create_volume(request)).await?;
         }
         Ok(())
     }
@@ -54,7 +54,7 @@ impl Engine {
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let docker = self.docker().await?;
         let list = docker.list_containers(Some(options));
-        let containers = limited(CALL_TIMEOUT, "list containers with", volume, list).await?;
+        let containers = self.call(CALL_TIMEOUT, "list containers with", volume, list).await?;
         let user = |container: bollard::models::ContainerSummary| {
             let life = match container.state {
                 Some(State::EXITED | State::DEAD | State::REMOVING) => Life::Ended,
@@ -71,7 +71,7 @@ impl Engine {
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
         let docker = self.docker().await?;
         let list = docker.list_volumes(Some(options));
-        let volumes = limited(CALL_TIMEOUT, "list volumes", "of caches", list).await?;
+        let volumes = self.call(CALL_TIMEOUT, "list volumes", "of caches", list).await?;
         let volumes = volumes.volumes.unwrap_or_default().into_iter();
         Ok(volumes.map(|volume| volume.name).collect())
     }
@@ -80,7 +80,7 @@ impl Engine {
     pub(crate) async fn volume_path(&self, name: &str) -> Result<Option<PathBuf>, EngineError> {
         let inspect = self.docker().await?;
         let inspect = inspect.inspect_volume(name);
-        let volume = found(limited(CALL_TIMEOUT, "inspect volume", name, inspect).await)?;
+        let volume = found(self.call(CALL_TIMEOUT, "inspect volume", name, inspect).await)?;
         Ok(volume.map(|volume| volume.mountpoint.into()))
     }
 }

@@ -41,18 +41,20 @@ pub(super) async fn too_large(
     if bytes == 0 || (occasion == Occasion::Round && !ctx.measured.is_due()) {
         return Ok(Vec::new());
     }
-    let mut large = Vec::new();
+    let (mut large, mut together) = (Vec::new(), 0);
     for volume in caches(ctx).await? {
         if !ctx.engine.users_of_volume(&volume).await?.is_empty() {
             continue;
         }
         let Some(path) = ctx.engine.volume_path(&volume).await? else { continue };
         let size = tokio::task::spawn_blocking(move || size_of(&path)).await.unwrap_or_default();
+        together += size.bytes;
         if size.bytes > bytes {
             let (kind, name) = (LeftoverKind::Volume, volume.clone());
             large.push(Leftover { kind, id: volume, name, job: None });
         }
     }
+    ctx.board.caches_measured(together);
     Ok(large)
 }
 

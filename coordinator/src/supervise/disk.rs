@@ -33,6 +33,11 @@ impl DiskSeen {
         self.all().get(&job).copied().unwrap_or(0)
     }
 
+    /// What all of them took.
+    pub(crate) fn together(&self) -> u64 {
+        self.all().values().fold(0, |sum, taken| sum.saturating_add(*taken))
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<JobId, u64>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,6 +19,7 @@ use crate::forge_token::{ForgeToken, NoToken, mint, repository_of};
 use crate::job::Place;
 use crate::launch::{LaunchError, start_container, start_on_host};
 use crate::ledger::{Record, Runs};
+use crate::metrics::Retry;
 use crate::outcome::{Cause, Outcome};
 use crate::output::{Output, tail_of_file};
 use crate::readiness::{self, NotReady};
@@ -207,6 +208,7 @@ async fn start_in_time(
         }
         tracing::warn!(job.id = %job.job_id, "waiting for a network: {}", error_chain(&error));
         ctx.breakers.note(Dependency::Launch, &ctx.board, false);
+        ctx.board.retried(Retry::Launch);
         tokio::select! {
             () = sleep(ADDRESS_RETRY) => {}
             () = ctx.shutdown.detach.cancelled() => return Err(error),

@@ -167,6 +167,12 @@ settings! {
         "Form of the log: auto, pretty, json or journald.",
     ).flag("log-format", "FORMAT");
 
+    HEALTH_LISTEN = Setting::new(
+        "HEALTH_LISTEN", "health.listen", Kind::Text, Preset::Unset("nobody is answered"),
+        "Where health and metrics are told over HTTP: an address of this host alone, as \
+         127.0.0.1:9464 or [::1]:9464, or unix:/path.",
+    ).flag("health-listen", "ADDRESS");
+
     GITHUB_APP_ID = Setting::new(
         "GITHUB_APP_ID", "github_app.id", Kind::Number, Preset::Unset("no GitHub App"),
         "Id of the GitHub App whose one-hour tokens the agents get in place of GITHUB_TOKEN.",

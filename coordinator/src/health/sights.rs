@@ -1,0 +1,98 @@
+//! Collecting what is known, when someone asks. Nothing is measured for it but what takes no time.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::assess::{Facts, Health, Ready, health, ready};
+use crate::clock;
+use crate::context::Context;
+use crate::headroom::{Supply, disk_here};
+use crate::metrics::{Process, Room, Sights};
+
+/// A disk that does not answer in this time is told of as not known.
+const DISK: Duration = Duration::from_secs(2);
+
+/// Whether jobs are claimed.
+pub(super) fn readiness(ctx: &Context) -> Ready {
+    let facts = Facts {
+        gate: ctx.gate.current(),
+        stopping: ctx.shutdown.has_begun(),
+        asked: ctx.board.since_round().is_some(),
+        holds: ctx.board.holds(),
+    };
+    ready(facts, &ctx.board.snapshot())
+}
+
+/// How it is.
+pub(super) async fn health_of(ctx: &Context) -> Health {
+    let engine = ctx.engine_calls().map(|calls| calls.seen());
+    let (room, most) = (room(ctx).await, ctx.config().limits.outbox_max.get());
+    let app = ctx.live.app_calls().seen();
+    health(&ctx.board.snapshot(), &app, engine.as_ref(), room, most)
+}
+
+/// All that the page of metrics shows.
+pub(super) async fn sights(ctx: &Context) -> Sights {
+    let room = room(ctx).await;
+    let process = process(ctx.started);
+    let uptime = Duration::from_secs(clock::now().saturating_sub(process.started));
+    Sights {
+        status: ctx.board.snapshot(),
+        tally: ctx.board.tally(),
+        gate: ctx.gate.current(),
+        ready: readiness(ctx).ready,
+        oldest_run: ctx.board.oldest_run(),
+        since_round: ctx.board.since_round().unwrap_or(uptime),
+        queue: ctx.board.queued(),
+        engine: ctx.engine_calls().map(|calls| calls.seen()),
+        app: ctx.live.app_calls().seen(),
+        room,
+        process,
+    }
+}
+
+async fn room(ctx: &Context) -> Room {
+    let (state, engine) = (ctx.state_dir.clone(), ctx.board.engine_folder());
+    let look = spawn_blocking(move || (free(&state), engine.as_deref().and_then(free)));
+    let looked = timeout(DISK, look).await.ok().and_then(Result::ok);
+    let (state_free, engine_free) = looked.unwrap_or((None, None));
+    let measures = ctx.board.measures();
+    Room {
+        state_free,
+        engine_free,
+        floor: ctx.config().limits.disk_floor,
+        workspaces: ctx.disk_seen.together(),
+        caches: measures.caches,
+        logs: measures.logs,
+    }
+}
+
+fn free(folder: &Path) -> Option<u64> {
+    match disk_here(folder)? {
+        Supply::Free(bytes) | Supply::Total(bytes) => Some(bytes),
+    }
+}
+
+/// What the kernel tells of this process (`proc(5)`).
+fn process(started: u64) -> Process {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| {
+        let kibibytes = line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?;
+        kibibytes.trim().parse::<u64>().ok()?.checked_mul(1 << 10)
+    });
+    Process { resident, started }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_tells_of_this_process() {
+        assert!(process(0).resident.unwrap() > 1 << 20);
+    }
+}
