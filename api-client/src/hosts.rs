@@ -2,7 +2,7 @@
 
 /// Where the package managers of the agent's image fetch from: what an allow-list of hosts holds by
 /// default. `.name` stands for every host below it.
-pub const DEFAULT_REGISTRIES: [&str; 26] = [
+pub const DEFAULT_REGISTRIES: [&str; 28] = [
     // npm and what it redirects to.
     "registry.npmjs.org",
     "registry.yarnpkg.com",
@@ -31,6 +31,9 @@ pub const DEFAULT_REGISTRIES: [&str; 26] = [
     "raw.githubusercontent.com",
     "objects.githubusercontent.com",
     "release-assets.githubusercontent.com",
+    // The content of files in Git LFS on GitHub: fetched from the first, sent to the second.
+    "github-cloud.githubusercontent.com",
+    "github-cloud.s3.amazonaws.com",
     // Docker Hub, for an agent with a Docker daemon of its own.
     "registry-1.docker.io",
     "auth.docker.io",
