@@ -10,6 +10,9 @@ pub(crate) struct ShowConfig {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print the reference of all settings, in Markdown, whatever the configuration is.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) reference: bool,
     /// The settings.
     #[command(flatten)]
     pub(crate) settings: Flags,

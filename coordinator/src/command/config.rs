@@ -7,6 +7,10 @@ use crate::cli::ShowConfig;
 use crate::config::{self, Form};
 
 pub(crate) fn config(arguments: &ShowConfig) -> Result<ExitCode, Failure> {
+    if arguments.reference {
+        say(&config::reference());
+        return Ok(ExitCode::SUCCESS);
+    }
     let loaded = load(&arguments.settings)?;
     let form = if arguments.json { Form::Json } else { Form::Text };
     say(&config::print(&loaded.report, form));

@@ -8,10 +8,22 @@ use super::parse;
 use super::read::Reader;
 use super::setting::{Kind, Setting};
 
+/// Of settings that the agent of this version has no use for.
+const NOT_USED: &str = "Handed on, so that a configuration of the original works unchanged; \
+    `agent-runner` has neither Director nor memory, and does not use it.";
+
+/// Of times that the agent itself reads.
+const SECONDS: &str = "The agent wants a whole number from 1 to 604800 (a week).";
+
+/// Of proxies.
+const PROXY: &str = "Becomes part of the agent's environment, where its own has no proxy of that name; \
+    git and the coding CLIs use it too.";
+
 macro_rules! agent_env {
-    ($($kind:ident $name:literal $doc:literal,)*) => {
+    ($($kind:ident $name:literal $doc:literal $(more $more:ident)?,)*) => {
         /// All of them.
-        pub(super) static ALL: &[Setting] = &[$(agent_env!(@one $kind $name $doc)),*];
+        pub(super) static ALL: &[Setting] =
+            &[$(agent_env!(@one $kind $name $doc)$(.more($more))?),*];
     };
     (@one Token $name:literal $doc:literal) => {
         Setting::for_agent(
@@ -49,33 +61,36 @@ agent_env! {
     Url "WORKER_FALLBACK_URL" "Base URL of the endpoint that stands in while the worker's gives no answer.",
     Secret "WORKER_FALLBACK_API_KEY" "Key of that endpoint.",
     Text "WORKER_FALLBACK_MODEL" "Model that is asked for there, where it has another name.",
-    Number "WORKER_TIMEOUT_SEC" "Longest time for one turn of the worker, in seconds.",
-    Number "WORKER_STALL_SEC" "Longest silence of the worker within a turn, in seconds.",
+    Number "WORKER_TIMEOUT_SEC" "Longest time for one turn of the worker, in seconds." more SECONDS,
+    Number "WORKER_STALL_SEC" "Longest silence of the worker within a turn, in seconds." more SECONDS,
     Text "WORKER_MODELS" "Further models that may be asked, separated by commas; all where not set.",
     Number "WORKER_TOKEN_BUDGET" "Most tokens, in and out together, that the model may take in one job.",
     Number "WORKER_MONEY_BUDGET" "Most money that the model may cost in one job, in US dollars.",
     Number "WORKER_PRICE_INPUT" "Price of a million tokens that the model reads, in US dollars.",
     Number "WORKER_PRICE_OUTPUT" "Price of a million tokens that the model writes, in US dollars.",
-    Text "AGENT_PROVIDER" "Provider of the Director's model.",
-    Url "AGENT_LLM_URL" "Base URL of the Director's model endpoint.",
-    Text "AGENT_MODEL" "Model of the Director.",
-    Secret "AGENT_API_KEY" "Key of the Director's model endpoint.",
-    Secret "OPENAI_API_KEY" "Key of OpenAI, for workers that use it.",
-    Secret "ANTHROPIC_API_KEY" "Key of Anthropic, for workers that use it.",
-    Text "EMBEDDING_PROVIDER" "Provider of embeddings.",
-    Url "EMBEDDING_SERVICE_URL" "Base URL of the embedding service.",
-    Secret "EMBEDDING_API_KEY" "Key of the embedding service.",
-    Url "MEMORY_EMBEDDING_BASE_URL" "Base URL of the memory's embedding service.",
-    Text "MEMORY_EMBEDDING_MODEL" "Embedding model of the memory.",
-    Url "MEMORY_LLM_BASE_URL" "Base URL of the memory's model endpoint.",
-    Text "MEMORY_LLM_MODEL" "Model of the memory.",
-    Secret "MEMORY_LLM_API_KEY" "Key of the memory's model endpoint.",
-    Text "HTTP_PROXY" "Proxy for http:// URLs.",
-    Text "http_proxy" "Proxy for http:// URLs, for programs that read the lower-case name.",
-    Text "HTTPS_PROXY" "Proxy for https:// URLs.",
-    Text "https_proxy" "Proxy for https:// URLs, for programs that read the lower-case name.",
-    Text "NO_PROXY" "Hosts that are reached without a proxy.",
-    Text "no_proxy" "Hosts reached without a proxy, for programs that read the lower-case name.",
+    Text "AGENT_PROVIDER" "Provider of the Director's model." more NOT_USED,
+    Url "AGENT_LLM_URL" "Base URL of the Director's model endpoint." more NOT_USED,
+    Text "AGENT_MODEL" "Model of the Director." more NOT_USED,
+    Secret "AGENT_API_KEY" "Key of the Director's model endpoint." more NOT_USED,
+    Secret "OPENAI_API_KEY" "Key of OpenAI, for workers that use it." more NOT_USED,
+    Secret "ANTHROPIC_API_KEY" "Key of Anthropic, for workers that use it." more NOT_USED,
+    Text "EMBEDDING_PROVIDER" "Provider of embeddings." more NOT_USED,
+    Url "EMBEDDING_SERVICE_URL" "Base URL of the embedding service." more NOT_USED,
+    Secret "EMBEDDING_API_KEY" "Key of the embedding service." more NOT_USED,
+    Url "MEMORY_EMBEDDING_BASE_URL" "Base URL of the memory's embedding service." more NOT_USED,
+    Text "MEMORY_EMBEDDING_MODEL" "Embedding model of the memory." more NOT_USED,
+    Url "MEMORY_LLM_BASE_URL" "Base URL of the memory's model endpoint." more NOT_USED,
+    Text "MEMORY_LLM_MODEL" "Model of the memory." more NOT_USED,
+    Secret "MEMORY_LLM_API_KEY" "Key of the memory's model endpoint." more NOT_USED,
+    Text "HTTP_PROXY" "Proxy for http:// URLs." more PROXY,
+    Text "http_proxy" "Proxy for http:// URLs, for programs that read the lower-case name."
+        more PROXY,
+    Text "HTTPS_PROXY" "Proxy for https:// URLs." more PROXY,
+    Text "https_proxy" "Proxy for https:// URLs, for programs that read the lower-case name."
+        more PROXY,
+    Text "NO_PROXY" "Hosts that are reached without a proxy." more PROXY,
+    Text "no_proxy" "Hosts reached without a proxy, for programs that read the lower-case name."
+        more PROXY,
 }
 
 /// The setting that stands in for this one: the forge's token has two names.

@@ -101,6 +101,11 @@ static LIVE: &[(&Setting, Differs)] = differ! {
     service::LOG_LEVEL: log.filter;
 };
 
+/// What a running coordinator does not take up.
+pub(super) fn at_restart() -> impl Iterator<Item = &'static Setting> {
+    FIXED.iter().map(|(setting, _)| *setting)
+}
+
 /// Puts a new configuration in the place of the present one, as far as that is possible.
 pub(crate) fn reloaded(now: &Config, new: Config) -> Reloaded {
     let changed = |settings: &[(&'static Setting, Differs)]| -> Vec<&'static str> {

@@ -26,7 +26,21 @@ pub(crate) struct Setting {
     pub(crate) blank: Option<&'static str>,
     /// One sentence for people.
     pub(crate) doc: &'static str,
+    /// What the reference says beside it, in Markdown.
+    pub(crate) more: &'static str,
+    /// What its values may be, in Markdown, where its [`Kind`] does not say it.
+    pub(crate) allowed: Option<&'static str>,
 }
+
+/// What several settings allow, in Markdown.
+const A_PATH: &str = "a path; `~/` at its begin is the home directory";
+const COUNT: &str = "a whole number above 0";
+const MEBIBYTES: &str = "a whole number of MiB, or 0";
+const NAME: &str = "letters, digits, `.`, `_` and `-`";
+const SIZE_OR_NONE: &str =
+    "a number of bytes, or a whole number with `k`, `m`, `g` or `t` (of 1024); also 0";
+const TIME_ABOVE_ZERO: &str = "a number of seconds, or a number with `ms`, `s`, `m`, `h` or `d`, \
+     above 0 and of at most 10000 days";
 
 /// A long flag.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +97,18 @@ impl Setting {
         preset: Preset,
         doc: &'static str,
     ) -> Self {
-        Self { name, also: None, toml: Some(toml), flag: None, kind, preset, blank: None, doc }
+        Self {
+            name,
+            also: None,
+            toml: Some(toml),
+            flag: None,
+            kind,
+            preset,
+            blank: None,
+            doc,
+            more: "",
+            allowed: None,
+        }
     }
 
     /// A setting that is handed on to the agent under its own name.
@@ -109,6 +134,36 @@ impl Setting {
     const fn blank(mut self, meaning: &'static str) -> Self {
         self.blank = Some(meaning);
         self
+    }
+
+    /// Further sentences for the reference, in Markdown.
+    pub(super) const fn more(mut self, sentences: &'static str) -> Self {
+        self.more = sentences;
+        self
+    }
+
+    const fn allowed(mut self, values: &'static str) -> Self {
+        self.allowed = Some(values);
+        self
+    }
+
+    /// What its values may be, in Markdown.
+    pub(crate) const fn values(&self) -> &'static str {
+        if let Some(values) = self.allowed {
+            return values;
+        }
+        match self.kind {
+            Kind::Text | Kind::List | Kind::Secret { .. } => "one line without control characters",
+            Kind::Url => "`http://` or `https://`, without user name and password",
+            Kind::Number => "a number above 0",
+            Kind::Duration => {
+                "a number of seconds, or a number with `ms`, `s`, `m`, `h` or `d`, of at most 10000 days"
+            }
+            Kind::Size => {
+                "a number of bytes, or a whole number with `k`, `m`, `g` or `t` (of 1024), above 0"
+            }
+            Kind::Switch => "`1`, `0`, `true`, `false`, `yes`, `no`, `on`, `off`",
+        }
     }
 
     /// The environment variables that hold it, the first to be read first.
