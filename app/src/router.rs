@@ -6,51 +6,68 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, patch, post, put};
 
 use crate::auth;
 use crate::error::ApiError;
-use crate::routes::{URL, health, job, log, memory, project, setting, ticket, worker};
+use crate::routes::{URL, health, job, log, memory, openapi, project, setting, ticket, worker};
 use crate::state::App;
 
 /// Longest time for one request, its body included.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
-/// All routes. The first part is the API of the original app, the second is ours.
+macro_rules! routes {
+    ($($method:ident $path:literal $handler:path;)*) => {
+        /// Method and path of every route.
+        #[cfg(test)]
+        const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),*];
+
+        fn routes() -> Router<App> {
+            Router::new()$(.route($path, $method($handler)))*
+        }
+    };
+}
+
+// The first part is the API of the original app, the second is ours. What each takes and answers is in
+// docs/worker-api.openapi.json.
+routes! {
+    post "/api/worker/jobs/start" worker::start;
+    post "/api/worker/jobs/{job}/complete" worker::complete;
+    post "/api/worker/jobs/{job}/fail" worker::fail;
+    get "/api/projects/{project}/tickets/{ticket}/worker-context" worker::context;
+    post "/api/projects/{project}/tickets/{ticket}/logs" log::add;
+    get "/api/projects/{project}/tickets/{ticket}/logs" log::list;
+    post "/api/projects/{project}/tickets/{ticket}/complete" ticket::complete;
+    post "/api/projects/{project}/tickets/{ticket}/cancel" ticket::cancel;
+    get "/api/projects/{project}/tickets/{ticket}/cancel-requested" ticket::cancel_requested;
+    post "/api/projects/{project}/memory/retrieve" memory::retrieve;
+    post "/api/projects/{project}/memory/index" memory::index;
+    get "/api/settings" setting::show;
+    put "/api/settings" setting::change;
+
+    post "/api/worker/jobs/{job}/heartbeat" worker::heartbeat;
+    get "/api/worker/queue" worker::queue;
+    get "/api/health" health::show;
+    get "/api/openapi.json" openapi::show;
+    get "/api/projects" project::list;
+    post "/api/projects" project::create;
+    get "/api/projects/{project}" project::show;
+    patch "/api/projects/{project}" project::edit;
+    delete "/api/projects/{project}" project::delete;
+    get "/api/projects/{project}/tickets" ticket::list;
+    post "/api/projects/{project}/tickets" ticket::create;
+    get "/api/projects/{project}/tickets/{ticket}" ticket::show;
+    patch "/api/projects/{project}/tickets/{ticket}" ticket::edit;
+    delete "/api/projects/{project}/tickets/{ticket}" ticket::delete;
+    post "/api/projects/{project}/tickets/{ticket}/reviews" job::enqueue_review;
+    get "/api/tickets/{ticket}" ticket::find;
+    get "/api/jobs" job::list;
+    get "/api/jobs/{job}" job::show;
+}
+
+/// All routes, and what every request goes through.
 pub(crate) fn router(app: App) -> Router {
-    Router::new()
-        .route("/api/worker/jobs/start", post(worker::start))
-        .route("/api/worker/jobs/{job}/complete", post(worker::complete))
-        .route("/api/worker/jobs/{job}/fail", post(worker::fail))
-        .route("/api/projects/{project}/tickets/{ticket}/worker-context", get(worker::context))
-        .route("/api/projects/{project}/tickets/{ticket}/logs", post(log::add).get(log::list))
-        .route("/api/projects/{project}/tickets/{ticket}/complete", post(ticket::complete))
-        .route("/api/projects/{project}/tickets/{ticket}/cancel", post(ticket::cancel))
-        .route(
-            "/api/projects/{project}/tickets/{ticket}/cancel-requested",
-            get(ticket::cancel_requested),
-        )
-        .route("/api/projects/{project}/memory/retrieve", post(memory::retrieve))
-        .route("/api/projects/{project}/memory/index", post(memory::index))
-        .route("/api/settings", get(setting::show).put(setting::change))
-        //
-        .route("/api/worker/jobs/{job}/heartbeat", post(worker::heartbeat))
-        .route("/api/worker/queue", get(worker::queue))
-        .route("/api/health", get(health::show))
-        .route("/api/projects", get(project::list).post(project::create))
-        .route(
-            "/api/projects/{project}",
-            get(project::show).patch(project::edit).delete(project::delete),
-        )
-        .route("/api/projects/{project}/tickets", get(ticket::list).post(ticket::create))
-        .route(
-            "/api/projects/{project}/tickets/{ticket}",
-            get(ticket::show).patch(ticket::edit).delete(ticket::delete),
-        )
-        .route("/api/projects/{project}/tickets/{ticket}/reviews", post(job::enqueue_review))
-        .route("/api/tickets/{ticket}", get(ticket::find))
-        .route("/api/jobs", get(job::list))
-        .route("/api/jobs/{job}", get(job::show))
+    routes()
         .fallback(async || URL)
         .layer(from_fn_with_state(app.clone(), auth::require_key))
         .layer(from_fn(limit_time))
@@ -78,4 +95,28 @@ async fn log_access(request: Request, next: Next) -> Response {
         "request"
     );
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_published_description_has_the_routes_that_there_are_and_no_others() {
+        let document: Value = serde_json::from_str(openapi::DOCUMENT).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let described: BTreeSet<_> = paths
+            .iter()
+            .flat_map(|(path, item)| {
+                let methods = item.as_object().unwrap().keys().filter(|key| *key != "parameters");
+                methods.map(move |method| (method.as_str(), path.as_str()))
+            })
+            .collect();
+        assert_eq!(described, ROUTES.iter().copied().collect());
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    }
 }

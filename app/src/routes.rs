@@ -5,6 +5,7 @@ pub(crate) mod health;
 pub(crate) mod job;
 pub(crate) mod log;
 pub(crate) mod memory;
+pub(crate) mod openapi;
 pub(crate) mod project;
 pub(crate) mod setting;
 pub(crate) mod ticket;

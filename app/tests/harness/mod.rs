@@ -1,6 +1,7 @@
 //! Starts the real binary on a free port and talks to it.
 
 mod claims;
+pub(crate) mod description;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -270,13 +271,15 @@ pub(crate) fn file(text: &str) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// The status and the JSON body; null for an empty body.
+/// The status and the JSON body; null for an empty body. The answer is as the server describes it.
 async fn read(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
-    let response = request.send().await.unwrap();
+    let (http, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = http.execute(request).await.unwrap();
     let status = response.status();
     let body = response.bytes().await.unwrap();
-    if body.is_empty() {
-        return (status, Value::Null);
-    }
-    (status, serde_json::from_slice(&body).unwrap())
+    let value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+    description::check_answer(method.as_str(), &path, status.as_u16(), &value);
+    (status, value)
 }
