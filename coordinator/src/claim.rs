@@ -11,7 +11,7 @@ use crate::config::{HostFallback, ProjectFilter};
 use crate::context::Context;
 use crate::gate::GateState;
 use crate::job::{Claimed, Finished};
-use crate::ledger::{ClaimIntent, Held, JobRef, Record, Runs};
+use crate::ledger::{ClaimIntent, Happened, Held, JobRef, Record, Runs};
 use crate::outcome::{Cause, Outcome};
 use crate::readiness::{NotReady, Readiness, leases_confirmed};
 use crate::rotation::Rotation;
@@ -192,6 +192,7 @@ impl Claimer {
             self.met.insert(job.project_id);
         }
         let record = Record::claimed(JobRef::of(&job, runs), job.lease, now());
+        let record = record.noted(Happened::Claimed);
         tracing::info!(
             job.id = %job.job_id, ticket.id = %job.ticket_id, project.id = %job.project_id,
             kind = job.kind.name(), "job claimed"
@@ -247,6 +248,7 @@ impl Claimer {
         }
         let lease = Some(Lease { claim_id, lease_sec: SHORT_LEASE_SEC });
         let record = Record::claimed(JobRef::unreadable(job), lease, now());
+        let record = record.noted(Happened::Claimed);
         let lost = Self::lost(ctx, &record, Cause::Unreadable { problem }).await;
         self.intent.spent();
         lost

@@ -11,6 +11,12 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// Milliseconds since 1970; 0 on a clock before that.
+pub(crate) fn now_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A moment that another process of this machine can measure from, as long as it is not booted
 /// anew: unlike the time of day it never jumps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,7 +34,8 @@ use crate::images::ProjectImages;
 use crate::job::{Adopted, Claimed, Finished};
 use crate::lease::Leases;
 use crate::ledger::{
-    ClaimIntent, Ledger, LedgerError, LockError, Record, Stage, StateLock, make_private_dir,
+    ClaimIntent, Happened, Ledger, LedgerError, LockError, Record, Stage, StateLock,
+    make_private_dir,
 };
 use crate::notify::Status;
 use crate::outcome::{Cause, Outcome};
@@ -208,6 +209,7 @@ impl Daemon {
                 }
                 let tail = tail_of_file(&self.ctx.log_path(job)).await;
                 let record = record.at(Stage::Ended { outcome: outcome.clone() });
+                let record = record.noted(Happened::Adopted).noted_ended();
                 self.spawn_report(Finished { record, outcome, tail }, None);
             }
         }

@@ -16,8 +16,8 @@ use crate::clock;
 use crate::collect::{Collected, on_one_line};
 use crate::context::Context;
 use crate::engine::ImageDigest;
-use crate::ledger::{Record, write_json};
-use crate::outcome::Outcome;
+use crate::ledger::{Happened, Record, Stage, Timeline, write_json};
+use crate::outcome::{Cause, Outcome};
 
 /// Version of the format.
 const VERSION: u32 = 1;
@@ -49,6 +49,18 @@ pub(crate) struct EndedJob {
     /// The same for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// The exit code, where the agent ended by itself or was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) exit_code: Option<i64>,
+    /// Where its agent ran, if one was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ran: Option<Ran>,
+    /// When what happened to it; nothing in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Timeline::is_empty")]
+    pub(crate) timeline: Timeline,
+    /// What the app made of the report, once it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) report: Option<ReportEnd>,
     /// The image of its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) image: Option<ImageDigest>,
@@ -67,6 +79,28 @@ pub(crate) enum JobResult {
     Completed,
     Failed,
     Superseded,
+}
+
+/// Where an agent ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ran {
+    InContainer,
+    OnHost,
+}
+
+/// How the report of an outcome ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReportEnd {
+    /// The app has taken it.
+    Acknowledged,
+    /// The app had settled the job otherwise before.
+    SettledBefore,
+    /// The app does not know the job any more.
+    UnknownToApp,
+    /// The job is another's by now: nothing was reported.
+    NotOurs,
 }
 
 impl EndedJob {
@@ -93,6 +127,10 @@ impl EndedJob {
             result,
             cause: cause.map(|cause| cause.name().to_owned()),
             reason: cause.map(|cause| redact(&cause.to_string())),
+            exit_code: exit_code(outcome),
+            ran: Ran::of(record),
+            timeline: record.clone().noted_ended().timeline,
+            report: None,
             image: record.digest.clone(),
             doubt,
             document,
@@ -102,6 +140,28 @@ impl EndedJob {
     /// The document, where it says the same as the exit code.
     pub(crate) fn believed(&self) -> Option<&OutcomeDocument> {
         self.document.as_deref().filter(|_| self.doubt.is_none())
+    }
+}
+
+impl Ran {
+    /// Where the agent of a job with this record runs or ran.
+    pub(crate) fn of(record: &Record) -> Option<Self> {
+        match &record.stage {
+            Stage::InContainer { .. } => Some(Self::InContainer),
+            Stage::OnHost { .. } => Some(Self::OnHost),
+            Stage::Ended { .. } if record.container.is_some() => Some(Self::InContainer),
+            Stage::Claimed | Stage::Ended { .. } => None,
+        }
+    }
+}
+
+const fn exit_code(outcome: &Outcome) -> Option<i64> {
+    match outcome {
+        Outcome::Completed => Some(0),
+        Outcome::Failed(Cause::Agent { exit }) => Some(exit.code() as i64),
+        Outcome::Failed(Cause::AgentCrashed { code } | Cause::EngineLost { code }) => Some(*code),
+        Outcome::Failed(Cause::AgentKilled { signal }) => Some(128 + *signal),
+        Outcome::Failed(_) | Outcome::Superseded => None,
     }
 }
 
@@ -143,6 +203,17 @@ pub(crate) async fn keep(ctx: &Context, ended: EndedJob) {
         Err(panicked) => panicked.to_string(),
     };
     tracing::warn!(job.id = %job, "what the job came to is not kept: {problem}");
+}
+
+/// Notes that the report of a job is over, and how.
+pub(crate) async fn reported(ctx: &Context, record: &Record, end: ReportEnd) {
+    if let Some(ended) = kept(ctx, record).await {
+        let timeline = match end {
+            ReportEnd::NotOurs => record.timeline.clone(),
+            _ => record.clone().noted(Happened::Reported).timeline,
+        };
+        keep(ctx, EndedJob { timeline, report: Some(end), ..ended }).await;
+    }
 }
 
 /// What is kept of this claim of a job.
@@ -188,7 +259,6 @@ mod tests {
 
     use super::*;
     use crate::ledger::{JobRef, make_private_dir};
-    use crate::outcome::Cause;
 
     fn ended(claimed_at: u64) -> EndedJob {
         let record = Record::claimed(JobRef::unreadable(JobId::random()), None, claimed_at);
@@ -217,6 +287,14 @@ mod tests {
     #[test]
     fn what_is_kept_holds_no_secret() {
         assert_eq!(ended(1).reason.as_deref(), Some("could not be started: no [redacted]"));
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_version_is_read() {
+        let text = r#"{"version":1,"job":"93863a0a-985e-474b-a6b2-40a89654e6bf","claimed_at":1,
+            "ended_at":9,"result":"completed"}"#;
+        let ended: EndedJob = serde_json::from_str(text).unwrap();
+        assert!(ended.timeline.is_empty() && ended.report.is_none() && ended.exit_code.is_none());
     }
 
     #[test]

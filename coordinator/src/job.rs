@@ -59,7 +59,7 @@ impl Finished {
         outcome: Outcome,
         tail: String,
     ) -> Self {
-        let record = record.at(Stage::Ended { outcome: outcome.clone() });
+        let record = record.at(Stage::Ended { outcome: outcome.clone() }).noted_ended();
         if let Err(error) = ledger.write(&record).await {
             let error = error_chain(&error);
             tracing::error!(job.id = %record.job.job_id, error, "the outcome is kept in memory only");

@@ -10,6 +10,7 @@ mod durable;
 mod intent;
 mod lock;
 mod record;
+mod timeline;
 
 use std::collections::HashSet;
 use std::fs;
@@ -26,6 +27,7 @@ use durable::{remove_unfinished, sync_dir};
 pub(crate) use intent::ClaimIntent;
 pub(crate) use lock::{LockError, StateLock};
 pub(crate) use record::{CancelFlag, HostProcess, JobRef, Record, Runs, Stage, TicketRef};
+pub(crate) use timeline::{Event, Happened, Timeline};
 
 /// The records of one state directory. Clones share it.
 #[derive(Clone, Debug)]
@@ -79,6 +81,16 @@ impl Ledger {
     pub(crate) async fn write(&self, record: &Record) -> Result<(), LedgerError> {
         let (path, text) = self.file_of(record)?;
         self.blocking(move |dir| write_durably(dir, &path, &text, Existing::Replace)).await
+    }
+
+    /// Notes that something happened to a job just now. A disk that does not take it costs no job.
+    pub(crate) async fn note(&self, record: Record, what: Happened) -> Record {
+        let record = record.noted(what);
+        if let Err(error) = self.write(&record).await {
+            let error = error_chain(&error);
+            tracing::debug!(job.id = %record.job.job_id, error, "{what:?} is not noted on disk");
+        }
+        record
     }
 
     /// Forgets a job that is settled. Forgetting it again is harmless.
@@ -204,6 +216,7 @@ fn stand_in(path: &Path, text: &[u8]) -> Option<Record> {
         gateway: part(&left, "gateway"),
         digest: part(&left, "digest"),
         token_for: part(&left, "token_for"),
+        timeline: part(&left, "timeline").unwrap_or_default(),
         ..record
     };
     Some(record.at(stage))

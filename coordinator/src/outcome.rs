@@ -1,11 +1,15 @@
 //! From exit facts to an outcome. Pure: no clock, no I/O.
 
+mod kind;
+
 use std::fmt;
 
 use api_client::contract::AgentExit;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ExitFacts;
+
+pub(crate) use self::kind::CauseKind;
 
 /// How a job ended, as the app is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,29 +180,34 @@ impl Cause {
 
     /// The cause in one word, for programs. It never changes its meaning.
     pub(crate) const fn name(&self) -> &'static str {
+        self.kind().name()
+    }
+
+    /// The same as a value.
+    pub(crate) const fn kind(&self) -> CauseKind {
         match self {
-            Self::Agent { .. } => "agent",
-            Self::AgentCrashed { .. } => "agent_crashed",
-            Self::AgentKilled { .. } => "agent_killed",
-            Self::OutOfMemory => "out_of_memory",
-            Self::NotStarted { .. } => "not_started",
-            Self::ForgeToken { .. } => "forge_token",
-            Self::ImageMissing { .. } => "image_missing",
-            Self::NoSpace { .. } => "no_space",
-            Self::DiskLimit { .. } => "disk_limit",
-            Self::PidsLimit { .. } => "pids_limit",
-            Self::EngineLost { .. } => "engine_lost",
-            Self::ContainerGone => "container_gone",
-            Self::KeeperGone => "keeper_gone",
-            Self::AdoptedGone => "adopted_gone",
-            Self::Deadline { .. } => "deadline",
-            Self::Stalled { .. } => "stalled",
-            Self::GatewayLost => "gateway_lost",
-            Self::Cancelled => "cancelled",
-            Self::Interrupted => "interrupted",
-            Self::Unreadable { .. } => "unreadable",
-            Self::NotRecorded { .. } => "not_recorded",
-            Self::Internal { .. } => "internal",
+            Self::Agent { .. } => CauseKind::Agent,
+            Self::AgentCrashed { .. } => CauseKind::AgentCrashed,
+            Self::AgentKilled { .. } => CauseKind::AgentKilled,
+            Self::OutOfMemory => CauseKind::OutOfMemory,
+            Self::NotStarted { .. } => CauseKind::NotStarted,
+            Self::ForgeToken { .. } => CauseKind::ForgeToken,
+            Self::ImageMissing { .. } => CauseKind::ImageMissing,
+            Self::NoSpace { .. } => CauseKind::NoSpace,
+            Self::DiskLimit { .. } => CauseKind::DiskLimit,
+            Self::PidsLimit { .. } => CauseKind::PidsLimit,
+            Self::EngineLost { .. } => CauseKind::EngineLost,
+            Self::ContainerGone => CauseKind::ContainerGone,
+            Self::KeeperGone => CauseKind::KeeperGone,
+            Self::AdoptedGone => CauseKind::AdoptedGone,
+            Self::Deadline { .. } => CauseKind::Deadline,
+            Self::Stalled { .. } => CauseKind::Stalled,
+            Self::GatewayLost => CauseKind::GatewayLost,
+            Self::Cancelled => CauseKind::Cancelled,
+            Self::Interrupted => CauseKind::Interrupted,
+            Self::Unreadable { .. } => CauseKind::Unreadable,
+            Self::NotRecorded { .. } => CauseKind::NotRecorded,
+            Self::Internal { .. } => CauseKind::Internal,
         }
     }
 }

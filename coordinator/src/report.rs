@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::board::{JobStage, Trouble};
 use crate::collect::Collected;
 use crate::context::{Context, Mode};
-use crate::history::{ended_job, keep, kept, told};
+use crate::history::{ReportEnd, ended_job, keep, kept, reported, told};
 use crate::job::Finished;
 use crate::keeper::remove_notes;
 use crate::ledger::{JobRef, Record, Runs};
@@ -45,16 +45,22 @@ pub(crate) async fn report(ctx: &Context, finished: Finished) {
     ctx.board.job_stage(job, JobStage::Reporting);
     let superseded = ctx.leases.superseded(job);
     let done = async {
-        if finished.outcome == Outcome::Superseded {
+        let end = if finished.outcome == Outcome::Superseded {
             tracing::warn!(job.id = %job, "not reported: the app gave the job to someone else");
+            ReportEnd::NotOurs
         } else if is_over(ctx, &finished.record).await {
             let outcome = &finished.outcome;
             tracing::warn!(job.id = %job, "our claim is over by now; not reported: {outcome}");
-        } else if superseded.run_until_cancelled(deliver(ctx, &finished)).await.is_none() {
+            ReportEnd::NotOurs
+        } else if let Some(end) = superseded.run_until_cancelled(deliver(ctx, &finished)).await {
+            end
+        } else {
             let outcome = &finished.outcome;
             tracing::warn!(job.id = %job, "the job is another's by now; not reported: {outcome}");
-        }
+            ReportEnd::NotOurs
+        };
         ctx.board.outcome_settled(job);
+        reported(ctx, &finished.record, end).await;
         clean_up(ctx, &finished.record.job).await;
     };
     tokio::select! {
@@ -76,7 +82,7 @@ async fn is_over(ctx: &Context, record: &Record) -> bool {
     }
 }
 
-async fn deliver(ctx: &Context, finished: &Finished) {
+async fn deliver(ctx: &Context, finished: &Finished) -> ReportEnd {
     let job = &finished.record.job;
     let reason = reason(ctx, finished).await;
     if finished.outcome.is_failure() {
@@ -87,15 +93,15 @@ async fn deliver(ctx: &Context, finished: &Finished) {
     loop {
         let answer = tell(ctx, finished, &reason).await;
         let wait = match verdict(&answer) {
-            Verdict::Settled => return,
+            Verdict::Settled => return ReportEnd::Acknowledged,
             Verdict::SettledOtherwise(error) => {
                 tracing::warn!(job.id = %job.job_id, %error, "the app had settled the job before");
-                return;
+                return ReportEnd::SettledBefore;
             }
             Verdict::NotFound(error) => {
                 if unknown.again(error, Instant::now()).is_break() {
                     tracing::warn!(job.id = %job.job_id, %error, "the app does not know the job");
-                    return;
+                    return ReportEnd::UnknownToApp;
                 }
                 ctx.board.outcome_waits(job.job_id, &error.to_string(), Trouble::Passing);
                 waits.next().unwrap_or(LONGEST_DELAY)

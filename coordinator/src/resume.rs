@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::clock::now;
 use crate::context::Context;
 use crate::job::{Claimed, Finished};
-use crate::ledger::{JobRef, Record, Runs, Stage};
+use crate::ledger::{Happened, JobRef, Record, Runs, Stage};
 use crate::metrics::Retry;
 use crate::outcome::{Cause, Outcome};
 use crate::report::report;
@@ -26,7 +26,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// leaves first.
 pub(crate) async fn resume(ctx: &Context, record: Record, slot: Slot) -> Option<Finished> {
     let detach = ctx.shutdown.detach.clone();
-    let record = record.at(Stage::Claimed);
+    let record = record.at(Stage::Claimed).noted(Happened::AskedAgain);
     ctx.board.retried(Retry::Job);
     match detach.run_until_cancelled(ask_again(ctx, &record)).await? {
         Again::Job(job) => Box::pin(carry_out(ctx, Claimed { job: *job, record, slot })).await,

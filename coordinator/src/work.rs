@@ -19,7 +19,7 @@ use crate::forge_token::{ForgeToken, keep_fresh};
 use crate::history::{ended_job, keep, told};
 use crate::job::{Adopted, Claimed, Finished, Keeper, Place};
 use crate::keeper::{latest, read_keeper};
-use crate::ledger::{Record, Stage};
+use crate::ledger::{Happened, Record, Stage};
 use crate::outcome::{Cause, Outcome};
 use crate::output::{Output, tail_of_file};
 use crate::resume::resume;
@@ -70,6 +70,7 @@ pub(crate) async fn carry_out(ctx: &Context, claimed: Claimed) -> Option<Finishe
 /// Goes on with a job whose agent an earlier coordinator started, from wherever it stands.
 pub(crate) async fn carry_on(ctx: &Context, adopted: Adopted) -> Option<Finished> {
     let Adopted { record, slot } = adopted;
+    let record = ctx.ledger.note(record, Happened::Adopted).await;
     let place = match &record.stage {
         Stage::OnHost { keeper, notes, .. } => {
             let dir = notes.clone().unwrap_or_else(|| latest(&ctx.host_dir(record.job.job_id)));
@@ -145,7 +146,7 @@ async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished>
         }
         After::Detached => return None,
     };
-    let outcome = outcome.explained_by(&tail);
+    let (record, outcome) = (record.noted_ended(), outcome.explained_by(&tail));
     if let (Outcome::Completed, Stage::InContainer { image, .. }, Some(ticket)) =
         (&outcome, &record.stage, &record.job.ticket)
         && let Err(error) = ctx.images.remember(ticket.project_id, image)

@@ -14,7 +14,7 @@ use crate::clock::Moment;
 use crate::context::Context;
 use crate::engine::{ContainerRef, ContainerSpec, ContainerState, Life};
 use crate::forge_token::ForgeToken;
-use crate::ledger::{Record, Stage};
+use crate::ledger::{Happened, Record, Stage};
 
 /// Creates and starts the container of a job, and delivers the job document to it. The input is attached
 /// before the start, so that the agent finds its document whenever it looks.
@@ -36,6 +36,7 @@ pub(crate) async fn start_container(
     let spec = container_spec(job, &config, ctx.id, image.clone(), &document, surroundings);
     let name = ContainerRef::of(job.job_id);
     let container = create_alone(ctx, &name, spec, record.lease).await?;
+    let record = record.clone().noted(Happened::Created);
     if let Some(runtime) = &agent.runtime {
         ctx.engine.check_runtime(&container, runtime).await?;
     }
@@ -44,13 +45,13 @@ pub(crate) async fn start_container(
     let input = ctx.engine.attach_input(&container).await?;
     ctx.engine.start(&container).await?;
     let began = Moment::now();
-    let mut started = record.at(Stage::InContainer { image, began });
+    let mut started = record.noted(Happened::Started).at(Stage::InContainer { image, began });
     started.container = Some(container.clone());
     started.gateway = gateway;
     started.digest = Some(digest);
     ctx.ledger.write(&started).await?;
     input.deliver(&document.to_stdin()).await?;
-    Ok((started, container))
+    Ok((ctx.ledger.note(started, Happened::Delivered).await, container))
 }
 
 /// Creates the container. Where it would keep the images of its Docker daemon in a volume that another

@@ -29,7 +29,7 @@ use crate::context::Context;
 use crate::forge_token::{ForgeToken, SOCKET_IN_TEMPORARY};
 use crate::job::Keeper;
 use crate::keeper::{TEMPORARY, remove_notes, unit_of};
-use crate::ledger::{HostProcess, Record, Stage, make_private_dir};
+use crate::ledger::{Happened, HostProcess, Record, Stage, make_private_dir};
 pub(crate) use scope::not_bounded;
 use scope::{NoScope, Scope};
 
@@ -59,7 +59,7 @@ pub(crate) async fn start_on_host(
     let mut child = keeper(ctx, job, &notes, &place)?;
     let pid = child.id().unwrap_or_default().cast_signed();
     let process = HostProcess::of(pid).ok_or(LaunchError::KeeperGone)?;
-    let started = record.at(Stage::OnHost {
+    let started = record.clone().noted(Happened::OnHost).at(Stage::OnHost {
         keeper: Some(process.clone()),
         notes: Some(notes.clone()),
         began: Moment::now(),
@@ -77,6 +77,7 @@ pub(crate) async fn start_on_host(
             tracing::warn!(job.id = %job.job_id, "the keeper did not take the job document");
         }
     }
+    let started = ctx.ledger.note(started, Happened::Delivered).await;
     Ok((started, Keeper { dir: notes, process: Some(process) }))
 }
 

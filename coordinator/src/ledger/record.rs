@@ -6,7 +6,8 @@ use api_client::wire::{Job, Lease};
 use api_client::{ClaimId, JobId, ProjectId, TicketId};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Moment;
+use super::timeline::{Happened, Timeline};
+use crate::clock::{Moment, now_millis};
 use crate::engine::{ContainerRef, ImageDigest};
 use crate::github_app::Repository;
 use crate::outcome::Outcome;
@@ -42,6 +43,9 @@ pub(crate) struct Record {
     /// runs, that token is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token_for: Option<Repository>,
+    /// When what happened to it.
+    #[serde(default, skip_serializing_if = "Timeline::is_empty")]
+    pub(crate) timeline: Timeline,
     /// How far it is.
     pub(crate) stage: Stage,
 }
@@ -149,6 +153,7 @@ impl Record {
             gateway: None,
             digest: None,
             token_for: None,
+            timeline: Timeline::default(),
             stage,
         }
     }
@@ -166,6 +171,20 @@ impl Record {
     /// The same job at another stage.
     pub(crate) fn at(&self, stage: Stage) -> Self {
         Self { stage, ..self.clone() }
+    }
+
+    /// The same job, to which something happened just now.
+    pub(crate) fn noted(mut self, what: Happened) -> Self {
+        self.timeline.note(what, now_millis());
+        self
+    }
+
+    /// The same job, whose end is noted once.
+    pub(crate) fn noted_ended(self) -> Self {
+        if self.timeline.last(Happened::Ended).is_some() {
+            return self;
+        }
+        self.noted(Happened::Ended)
     }
 
     /// The claim by which the job is held, where the app knows such.
