@@ -155,6 +155,22 @@ impl WorkerApi {
         self.send(&call, Method::POST, Some(&failure), REPORT_TIMEOUT).await.map(drop)
     }
 
+    /// Puts a job that has ended in the queue once more, as a new job with the same ticket and kind; tells
+    /// its id. Only an app that adds this to the original's calls knows it.
+    ///
+    /// # Errors
+    /// [`ApiError::Refused`] with 409: a job of that ticket waits or runs. [`ApiError::Gone`]: the app does
+    /// not know the job, or not the call.
+    pub async fn retry_job(&self, job: JobId) -> Result<JobId, ApiError> {
+        #[derive(Deserialize)]
+        struct Queued {
+            job_id: JobId,
+        }
+        let call = self.call("POST", format!("api/worker/jobs/{job}/retry"));
+        let answer = self.send(&call, Method::POST, Some(&json!({})), REPORT_TIMEOUT).await?;
+        parse::<Queued>(&call, &answer.body).map(|queued| queued.job_id)
+    }
+
     /// Everything the agent needs to know about a ticket.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::breaker::{BreakerState, Dependency};
 use crate::clock::Moment;
 use crate::engine::ImageDigest;
+use crate::idle::{Condition, Hold};
 use crate::ledger::{Record, Stage};
 use crate::metrics::{Claimed, Phase, Retry, Tally};
 use crate::outcome::Outcome;
@@ -101,8 +102,9 @@ pub(crate) struct Board(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    held: Option<(String, Instant)>,
+    held: Option<(Hold, Instant)>,
     holds: Option<Holds>,
+    asked: Option<(Answer, Instant)>,
     jobs: BTreeMap<JobId, JobEntry>,
     outbox: BTreeMap<JobId, Waiting>,
     breakers: BTreeMap<Dependency, BreakerState>,
@@ -144,8 +146,14 @@ pub(crate) struct StatusView {
     /// `open`, `paused` or `draining`: filled in by whoever knows the gate.
     #[serde(default)]
     pub(crate) gate: String,
+    /// Address of its Docker Engine: filled in as the gate is.
+    #[serde(default)]
+    pub(crate) engine: Option<String>,
     /// Why nothing is claimed.
-    pub(crate) held: Option<Aged>,
+    pub(crate) held: Option<HeldView>,
+    /// When the app was last asked for a job, and what it had.
+    #[serde(default)]
+    pub(crate) asked: Option<AskedView>,
     pub(crate) slots_used: usize,
     pub(crate) slots: usize,
     pub(crate) jobs: Vec<JobView>,
@@ -157,10 +165,28 @@ pub(crate) struct StatusView {
     pub(crate) breakers: BTreeMap<String, String>,
 }
 
-/// A text that has been true for some time.
+/// What the app had when it was asked for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Answer {
+    NoJob,
+    Job,
+}
+
+/// Why nothing is claimed.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Aged {
+pub(crate) struct HeldView {
     pub(crate) text: String,
+    /// For how long it is that condition.
+    pub(crate) age: u64,
+    #[serde(default)]
+    pub(crate) condition: Condition,
+}
+
+/// What the app had when it was asked last.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AskedView {
+    pub(crate) answer: Answer,
     pub(crate) age: u64,
 }
 
@@ -176,6 +202,9 @@ pub(crate) struct JobView {
     pub(crate) stage: JobStage,
     /// How long it is at this stage.
     pub(crate) age: u64,
+    /// How long this coordinator holds it, since its last start.
+    #[serde(default)]
+    pub(crate) held: u64,
 }
 
 /// An outcome that waits.
@@ -188,20 +217,29 @@ pub(crate) struct OutboxView {
 
 impl Board {
     /// Why nothing is claimed, if that is so.
-    pub(crate) fn hold(&self, reason: Option<String>) {
+    pub(crate) fn hold(&self, reason: Option<Hold>) {
         self.hold_back(reason, Holds::All);
     }
 
     /// Why some projects are not asked for.
-    pub(crate) fn hold_some(&self, reason: String) {
+    pub(crate) fn hold_some(&self, reason: Hold) {
         self.hold_back(Some(reason), Holds::Some);
     }
 
-    fn hold_back(&self, reason: Option<String>, holds: Holds) {
+    fn hold_back(&self, reason: Option<Hold>, holds: Holds) {
         let mut inner = self.inner();
         inner.holds = reason.is_some().then_some(holds);
-        let since = inner.held.take().map_or_else(Instant::now, |(_, since)| since);
-        inner.held = reason.map(|reason| (reason, since));
+        let before = inner.held.take();
+        inner.held = reason.map(|reason| {
+            // The same condition in other words is as old as it was.
+            let before = before.filter(|(before, _)| before.condition == reason.condition);
+            (reason, before.map_or_else(Instant::now, |(_, since)| since))
+        });
+    }
+
+    /// The app was asked for a job.
+    pub(crate) fn asked(&self, answer: Answer) {
+        self.inner().asked = Some((answer, Instant::now()));
     }
 
     /// How much is held back, if anything is.
@@ -371,10 +409,13 @@ impl Board {
         StatusView {
             version: VERSION,
             gate: String::new(),
-            held: inner
-                .held
-                .as_ref()
-                .map(|(text, since)| Aged { text: text.clone(), age: age(*since) }),
+            engine: None,
+            held: inner.held.as_ref().map(|(hold, since)| HeldView {
+                text: hold.text.clone(),
+                age: age(*since),
+                condition: hold.condition,
+            }),
+            asked: inner.asked.map(|(answer, since)| AskedView { answer, age: age(since) }),
             slots_used: inner.jobs.values().filter(|job| job.stage != JobStage::Reporting).count(),
             slots: inner.slots,
             jobs: inner.jobs.iter().map(|(job, entry)| entry.view(*job)).collect(),
@@ -420,7 +461,8 @@ impl JobEntry {
     fn view(&self, job: JobId) -> JobView {
         let (ticket, project) = self.ticket.unzip();
         let digest = self.digest.clone();
-        JobView { job, ticket, project, digest, stage: self.stage, age: age(self.since) }
+        let (stage, held) = (self.stage, age(self.begun));
+        JobView { job, ticket, project, digest, stage, age: age(self.since), held }
     }
 }
 

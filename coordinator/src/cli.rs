@@ -1,28 +1,36 @@
 //! The command line: arguments only, one file for each command. What a command does is in
 //! `command/`, in a file of the same name.
 
+mod attach;
 mod check;
 mod config;
 mod confine;
 mod drain;
+mod explain;
 mod flags;
 mod gc;
 mod jobs;
 mod keep;
+mod logs;
 mod plain;
+mod retry;
 mod run;
 mod status;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::attach::Attach;
 pub(crate) use self::check::Check;
 pub(crate) use self::config::ShowConfig;
 pub(crate) use self::confine::ConfineArguments;
 pub(crate) use self::drain::Drain;
+pub(crate) use self::explain::Explain;
 pub(crate) use self::gc::Gc;
 pub(crate) use self::jobs::Jobs;
 pub(crate) use self::keep::KeepArguments;
+pub(crate) use self::logs::Logs;
 pub(crate) use self::plain::Plain;
+pub(crate) use self::retry::Retry;
 pub(crate) use self::run::Run;
 pub(crate) use self::status::Show;
 
@@ -42,8 +50,18 @@ pub(crate) enum Action {
     Run(Run),
     /// Show what the running coordinator does: jobs, outcomes that wait, why nothing is claimed.
     Status(Show),
-    /// List jobs that have ended, the latest first: what they came to, and where the work is.
+    /// List jobs: those that run, and those that have ended, the latest first, with where the work is.
     Jobs(Jobs),
+    /// Tell everything about one job on one page: its course, why it ended so, what to do next.
+    Explain(Explain),
+    /// Tell what keeps jobs from being claimed, since when, and what mends it.
+    WhyIdle(Show),
+    /// Print what the agent of a job printed, and follow it.
+    Logs(Logs),
+    /// Open a shell in the container of a running job.
+    Attach(Attach),
+    /// Have the app queue the ticket of a job again.
+    Retry(Retry),
     /// Have the running coordinator claim nothing until `resume`; a restart changes nothing about it.
     Pause(Plain),
     /// Have it claim again after `pause` or `drain`.

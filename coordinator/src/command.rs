@@ -2,16 +2,21 @@
 //! something. A command that only a running coordinator can answer asks it by `control.rs`; all others
 //! work on files.
 
+mod attach;
 mod check;
 mod config;
 mod confine;
 mod drain;
+mod explain;
 mod gc;
 mod jobs;
 mod keep;
+mod logs;
+mod retry;
 mod run;
 mod status;
 mod tell;
+mod why_idle;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -21,9 +26,10 @@ use std::time::Duration;
 use api_client::error_chain;
 
 use crate::cli::Action;
-use crate::config::{self as settings, Environment, Flags, Loaded};
+use crate::config::{self as settings, Environment, Flags, Loaded, Screen};
 use crate::control::{ControlError, Request};
 use crate::operate::{self, OperateError};
+use crate::paper::{self, Paper};
 
 /// The coordinator could not do what it was asked for.
 const FAILURE: u8 = 1;
@@ -45,7 +51,12 @@ pub(crate) fn carry_out(action: Action) -> Result<ExitCode, Failure> {
     match action {
         Action::Run(arguments) => run::run(&arguments),
         Action::Status(arguments) => block_on(status::status(&arguments)),
-        Action::Jobs(arguments) => jobs::jobs(&arguments),
+        Action::Jobs(arguments) => block_on(jobs::jobs(&arguments)),
+        Action::Explain(arguments) => block_on(explain::explain(&arguments)),
+        Action::WhyIdle(arguments) => block_on(why_idle::why_idle(&arguments)),
+        Action::Logs(arguments) => block_on(logs::logs(&arguments)),
+        Action::Attach(arguments) => block_on(attach::attach(&arguments)),
+        Action::Retry(arguments) => block_on(retry::retry(&arguments)),
         Action::Pause(arguments) => block_on(tell::tell(&arguments, Request::Pause)),
         Action::Resume(arguments) => block_on(tell::tell(&arguments, Request::Resume)),
         Action::Drain(arguments) => block_on(drain::drain(&arguments)),
@@ -94,6 +105,17 @@ fn load(flags: &Flags) -> Result<Loaded, Failure> {
 
 fn failure(error: &dyn std::error::Error) -> Failure {
     Failure { code: FAILURE, message: error_chain(error) }
+}
+
+/// What the people's screen is like.
+fn screen() -> Screen {
+    Environment::from_process().screen()
+}
+
+/// Prints a text for people, which may be long.
+fn show(text: impl FnOnce(Paper) -> String) {
+    let screen = screen();
+    paper::show(&text(Paper::of_stdout(&screen)), &screen);
 }
 
 fn say(text: &str) {

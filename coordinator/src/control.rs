@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_client::error_chain;
+use api_client::{JobId, error_chain};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -23,6 +23,7 @@ use crate::check::{Finding, check};
 use crate::context::Context;
 use crate::gate::GateState;
 use crate::housekeeping::{Deed, Occasion, Swept, sweep};
+use crate::retry::retry;
 
 pub(crate) use client::{ControlError, ask};
 
@@ -48,6 +49,8 @@ pub(crate) enum Request {
     Check,
     /// Remove what belongs to no job.
     Gc { deed: Deed },
+    /// Have the app queue a job's ticket again.
+    Retry { job: JobId },
 }
 
 /// What the daemon answers.
@@ -57,8 +60,16 @@ pub(crate) enum Answer {
     Status(StatusView),
     Done,
     Swept(Swept),
-    Checked { findings: Vec<Finding> },
-    Refused { problem: String },
+    Checked {
+        findings: Vec<Finding>,
+    },
+    /// A job waits in the app now.
+    Queued {
+        job: JobId,
+    },
+    Refused {
+        problem: String,
+    },
 }
 
 /// Where the socket is.
@@ -138,6 +149,12 @@ async fn answer(ctx: &Context, request: Request) -> Answer {
                 Err(error) => Answer::Refused { problem: error_chain(&error) },
             };
         }
+        Request::Retry { job } => {
+            return match retry(ctx, job).await {
+                Ok(job) => Answer::Queued { job },
+                Err(error) => Answer::Refused { problem: error_chain(&error) },
+            };
+        }
         Request::Pause => GateState::Paused,
         Request::Resume => GateState::Open,
         Request::Drain => GateState::Draining,
@@ -150,7 +167,8 @@ async fn answer(ctx: &Context, request: Request) -> Answer {
 }
 
 fn status(ctx: &Context) -> StatusView {
-    StatusView { gate: ctx.gate.current().name().to_owned(), ..ctx.board.snapshot() }
+    let gate = ctx.gate.current().name().to_owned();
+    StatusView { gate, engine: ctx.config().engine.host.clone(), ..ctx.board.snapshot() }
 }
 
 #[cfg(test)]

@@ -244,6 +244,11 @@ pub(crate) fn all(state_dir: &Path) -> io::Result<Vec<EndedJob>> {
     Ok(all)
 }
 
+/// What is kept of a job, if it can be read.
+pub(crate) fn of(state_dir: &Path, job: JobId) -> Option<EndedJob> {
+    read(&path(state_dir, job)).ok()
+}
+
 fn read(path: &Path) -> io::Result<EndedJob> {
     Ok(serde_json::from_slice(&fs::read(path)?)?)
 }

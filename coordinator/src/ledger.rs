@@ -193,6 +193,32 @@ impl Ledger {
     }
 }
 
+/// The record of one job, if it is there and can be read. Nothing is changed.
+pub(crate) fn readable_record(state_dir: &Path, job: JobId) -> Option<Record> {
+    let text = fs::read(state_dir.join("jobs").join(format!("{job}.json"))).ok()?;
+    Record::parse(&text).ok()
+}
+
+/// The records of a state directory, whoever works in it: those that can be read. Nothing is changed.
+pub(crate) fn readable_records(state_dir: &Path) -> io::Result<Vec<Record>> {
+    let entries = match fs::read_dir(state_dir.join("jobs")) {
+        // No coordinator has run there yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut records = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json")
+            && let Ok(text) = fs::read(&path)
+            && let Ok(record) = Record::parse(&text)
+        {
+            records.push(record);
+        }
+    }
+    Ok(records)
+}
+
 /// The record of a job whose own record cannot be read: what can be had of it, as a newer version's may
 /// be in good order otherwise. A keeper's notes tell that it runs on the host.
 fn stand_in(path: &Path, text: &[u8]) -> Option<Record> {

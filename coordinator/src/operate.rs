@@ -1,25 +1,35 @@
 //! The commands of an operator to the running coordinator, and what they print.
 
+mod attach;
 mod ended;
+mod logs;
 mod show;
+mod why_idle;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use api_client::{JobId, error_chain};
 use tokio::time::sleep;
 
 use crate::check::{self, Finding};
+use crate::clock;
 use crate::config::{self, ConfigErrors, Environment, Flags};
 use crate::context::Mode;
 use crate::control::{Answer, ControlError, Request, ask};
 use crate::daemon::{Daemon, StartError};
-use crate::history::{self, EndedJob};
+use crate::explain::find::{FindError, Found, find};
+use crate::explain::{Explained, JobFiles, Live, explain};
 use crate::housekeeping::{Deed, Occasion, Swept, sweep};
 use crate::ledger::LedgerError;
+use crate::retry::{RetryError, retry};
 
-pub(crate) use ended::{jobs_json, jobs_text};
+pub(crate) use attach::{AttachError, Attachable, Whose, attach, attachable};
+pub(crate) use ended::{JobFilter, jobs, jobs_json, jobs_text};
+pub(crate) use logs::{follow, print};
 pub(crate) use show::{status_json, status_text, swept_json, swept_text};
+pub(crate) use why_idle::{why_idle, why_idle_json, why_idle_text};
 
 /// Between two looks at a coordinator that drains.
 const LOOK: Duration = Duration::from_secs(1);
@@ -43,6 +53,18 @@ pub(crate) enum OperateError {
         #[source]
         source: io::Error,
     },
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error(transparent)]
+    Attach(AttachError),
+    #[error("nothing was queued")]
+    Retry(#[from] RetryError),
+    #[error("cannot read the log of job {job}")]
+    Log {
+        job: JobId,
+        #[source]
+        source: io::Error,
+    },
     #[error("nothing was removed")]
     Sweep(#[from] LedgerError),
 }
@@ -50,6 +72,11 @@ pub(crate) enum OperateError {
 /// The state directory that these flags and the environment name.
 pub(crate) fn state_dir(flags: &Flags) -> Result<PathBuf, OperateError> {
     Ok(config::load_state_dir(flags, &Environment::from_process())?)
+}
+
+/// The address of the engine that these flags and the environment name.
+pub(crate) fn engine_host(flags: &Flags) -> Result<Option<String>, OperateError> {
+    Ok(config::load_engine_host(flags, &Environment::from_process())?)
 }
 
 /// Has the running coordinator do something that has no answer of its own.
@@ -68,14 +95,39 @@ pub(crate) async fn status(state_dir: &Path) -> Result<crate::board::StatusView,
     }
 }
 
-/// The jobs that ended last, whether a coordinator runs or not.
-pub(crate) fn ended_jobs(state_dir: &Path, most: usize) -> Result<Vec<EndedJob>, OperateError> {
-    let mut jobs = history::all(state_dir).map_err(|source| {
-        let state_dir = state_dir.to_owned();
-        OperateError::History { state_dir, source }
-    })?;
-    jobs.truncate(most);
-    Ok(jobs)
+/// What the coordinator of a state directory says now, if one runs.
+pub(crate) async fn live(state_dir: &Path) -> Live {
+    match status(state_dir).await {
+        Ok(status) => Live::Answered(status),
+        Err(OperateError::Control(ControlError::NotRunning { .. })) => Live::NotRunning,
+        Err(error) => Live::NoAnswer(error_chain(&error)),
+    }
+}
+
+/// The page about a job, whether a coordinator runs or not.
+pub(crate) async fn explain_job(state_dir: &Path, name: &str) -> Result<Explained, OperateError> {
+    let found = find(state_dir, name)?;
+    let live = live(state_dir).await;
+    let files = JobFiles::look(state_dir, found.job);
+    Ok(explain(&found, &files, &live, clock::now_millis()))
+}
+
+/// Has the app queue a job's ticket again: through the running coordinator, or from here where none runs.
+pub(crate) async fn retry_job(flags: &Flags, name: &str) -> Result<(Found, JobId), OperateError> {
+    let state_dir = state_dir(flags)?;
+    let found = find(&state_dir, name)?;
+    let job = found.job;
+    match ask(&state_dir, Request::Retry { job }).await {
+        Ok(Answer::Queued { job }) => Ok((found, job)),
+        Ok(_) => Err(OperateError::Confused),
+        Err(ControlError::NotRunning { .. }) => {
+            let loaded = config::load(flags, &Environment::from_process())?;
+            let daemon = Daemon::new(loaded.config, Mode::Once)?;
+            let queued = retry(&daemon.context(), job).await?;
+            Ok((found, queued))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Waits until a coordinator that drains has ended, telling how many jobs are left.

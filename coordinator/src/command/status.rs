@@ -2,15 +2,17 @@
 
 use std::process::ExitCode;
 
-use super::{Failure, operated, say, state_dir};
+use super::{Failure, operated, say, show, state_dir};
 use crate::cli::Show;
 use crate::operate;
 
 pub(crate) async fn status(arguments: &Show) -> Result<ExitCode, Failure> {
-    let status = operate::status(&state_dir(&arguments.settings)?)
-        .await
-        .map_err(|error| operated(&error))?;
-    let json = arguments.json;
-    say(&if json { operate::status_json(&status) } else { operate::status_text(&status) });
+    let state_dir = state_dir(&arguments.settings)?;
+    let status = operate::status(&state_dir).await.map_err(|error| operated(&error))?;
+    if arguments.json {
+        say(&operate::status_json(&status));
+    } else {
+        show(|paper| operate::status_text(&status, paper));
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,6 +13,17 @@ pub(crate) struct Environment {
     executable: Option<PathBuf>,
 }
 
+/// What the environment says about the screen that people read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Screen {
+    /// No colours: `NO_COLOR` is set to something, or `TERM` is `dumb`.
+    pub(crate) no_colour: bool,
+    /// `PAGER`, where it is set to something.
+    pub(crate) pager: Option<String>,
+    /// `TERM`, where it is set to something.
+    pub(crate) terminal: Option<String>,
+}
+
 impl Environment {
     /// That of this process.
     pub(crate) fn from_process() -> Self {
@@ -26,6 +37,17 @@ impl Environment {
     /// The value of a variable, blank or not.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// The screen that people read.
+    pub(crate) fn screen(&self) -> Screen {
+        let text = |name| {
+            let value = self.get(name)?.to_str()?;
+            (!value.trim().is_empty()).then(|| value.to_owned())
+        };
+        let terminal = text("TERM");
+        let no_colour = text("NO_COLOR").is_some() || terminal.as_deref() == Some("dumb");
+        Screen { no_colour, pager: text("PAGER"), terminal }
     }
 
     /// The home directory of the user, where there is one.
@@ -64,5 +86,20 @@ impl Environment {
     pub(super) fn without_home(mut self) -> Self {
         self.home = None;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_left_out_where_the_environment_asks_for_it() {
+        let screen =
+            |variables: &[(&str, &str)]| Environment::of(variables.iter().copied()).screen();
+        assert!(screen(&[("NO_COLOR", "1")]).no_colour && screen(&[("TERM", "dumb")]).no_colour);
+        let usual = screen(&[("NO_COLOR", ""), ("TERM", "xterm"), ("PAGER", "less -S")]);
+        assert!(!usual.no_colour);
+        assert_eq!(usual.pager.as_deref(), Some("less -S"));
     }
 }

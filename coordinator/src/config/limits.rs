@@ -107,7 +107,11 @@ pub(super) fn read_keep(reader: &mut Reader<'_>) -> Option<KeepConfig> {
     })
 }
 
-/// A number of seconds, or a number with its unit.
+/// A number of seconds, or a number with its unit, as settings have them.
+pub(crate) fn parse_time(text: &str) -> Result<Duration, Allowed> {
+    time(text)
+}
+
 fn time(text: &str) -> Result<Duration, Allowed> {
     const UNITS: [(&str, f64); 5] =
         [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];

@@ -100,6 +100,22 @@ pub(crate) fn load_state_dir(
     dir.ok_or(ConfigErrors(reader.problems))
 }
 
+/// The address of the engine alone, with the sources that [`load`] reads.
+///
+/// # Errors
+/// What is wrong with it, or with the file.
+pub(crate) fn load_engine_host(
+    flags: &Flags,
+    environment: &Environment,
+) -> Result<Option<String>, ConfigErrors> {
+    let file = ConfigFile::read(flags.config.as_deref(), Path::new(USUAL_FILE))
+        .map_err(|problem| ConfigErrors(vec![problem]))?;
+    let sources = Sources { flags, environment, file: &file, project: None, command: None };
+    let mut reader = Reader::new(sources);
+    let host = reader.optional(&service::ENGINE_HOST, parse::engine_host);
+    host.ok_or(ConfigErrors(reader.problems))
+}
+
 /// Every section is read before the first `?`, so that all mistakes are found. The order is that
 /// of the table of settings.
 fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config> {

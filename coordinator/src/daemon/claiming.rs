@@ -9,11 +9,13 @@ use api_client::ApiError;
 use tokio::time::{sleep, timeout};
 
 use super::Daemon;
+use crate::board::Answer;
 use crate::breaker::Dependency;
 use crate::claim::Round;
 use crate::config::Config;
 use crate::context::Mode;
 use crate::gate::GateState;
+use crate::idle::Hold;
 use crate::metrics::Claimed;
 use crate::notify::Load;
 use crate::slot::Slot;
@@ -94,6 +96,7 @@ impl Daemon {
             Round::Job(claimed) => {
                 self.status.working(self.load());
                 self.ctx.board.hold(None);
+                self.ctx.board.asked(Answer::Job);
                 self.spawn_job(*claimed);
                 if once { Next::End } else { Next::Again }
             }
@@ -106,6 +109,7 @@ impl Daemon {
             Round::Nothing => {
                 self.status.idle(self.load());
                 self.ctx.board.hold(None);
+                self.ctx.board.asked(Answer::NoJob);
                 if once {
                     tracing::info!("no job waits");
                     return Next::End;
@@ -114,17 +118,18 @@ impl Daemon {
             }
             Round::Partly(reason) => {
                 self.status.left_out(self.load(), &reason);
-                self.ctx.board.hold_some(reason.to_string());
+                self.ctx.board.hold_some(Hold::from(&reason));
+                self.ctx.board.asked(Answer::NoJob);
                 if once { Next::End } else { Next::Pause }
             }
             Round::Held(reason) => {
                 self.status.held(&reason);
-                self.ctx.board.hold(Some(reason.to_string()));
+                self.ctx.board.hold(Some(Hold::from(&reason)));
                 Next::Pause
             }
             Round::Trouble(error) => {
                 self.status.trouble(&error);
-                self.ctx.board.hold(Some(error.to_string()));
+                self.ctx.board.hold(Some(Hold::from(&error)));
                 Next::Pause
             }
             Round::Closed => Next::Again,
@@ -156,13 +161,13 @@ impl Daemon {
                 GateState::Open => {}
                 GateState::Paused => {
                     self.status.closed("paused by the operator");
-                    self.ctx.board.hold(Some("paused: `coordinator resume` goes on".to_owned()));
+                    self.ctx.board.hold(Some(Hold::paused()));
                     self.ctx.pulse.while_waiting(self.ctx.gate.changed()).await;
                     continue;
                 }
                 GateState::Draining => {
                     self.status.closed("draining: the jobs that run are finished first");
-                    self.ctx.board.hold(Some("draining".to_owned()));
+                    self.ctx.board.hold(Some(Hold::draining()));
                     if self.ctx.pulse.while_waiting(self.drained()).await {
                         return None;
                     }

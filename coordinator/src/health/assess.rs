@@ -215,6 +215,7 @@ mod tests {
     use api_client::JobId;
 
     use super::*;
+    use crate::idle::{Condition, Hold};
     use crate::board::{Board, Trouble};
     use crate::calls::Calls;
 
@@ -295,7 +296,7 @@ mod tests {
         board.hold_some("an image is missing".to_owned());
         let partly = Facts { holds: board.holds(), ..all };
         assert_eq!(state(partly), (true, Standing::Partly));
-        board.hold(Some("the Docker Engine does not answer".to_owned()));
+        board.hold(Some(Hold { condition: Condition::Engine, text: "no answer".to_owned() }));
         let held = Facts { holds: board.holds(), ..all };
         assert_eq!(state(held), (false, Standing::Held));
         let paused = Facts { gate: GateState::Paused, ..held };

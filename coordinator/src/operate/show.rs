@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use crate::board::{JobStage, StatusView};
 use crate::housekeeping::{Deed, Swept};
+use crate::paper::{Paper, seconds as age};
 
 /// The state of a coordinator, for people.
-pub(crate) fn status_text(status: &StatusView) -> String {
+pub(crate) fn status_text(status: &StatusView, paper: Paper) -> String {
     let mut text = String::new();
     let mut line = |line: String| {
         text.push_str(&line);
@@ -14,14 +15,14 @@ pub(crate) fn status_text(status: &StatusView) -> String {
     };
     line(format!("claims     {}", status.gate));
     if let Some(held) = &status.held {
-        line(format!("held       {} (for {})", held.text, age(held.age)));
+        line(paper.yellow(&format!("held       {} (for {})", held.text, age(held.age))));
     }
     line(format!("slots      {} of {} in use", status.slots_used, status.slots));
     for (dependency, state) in &status.breakers {
         line(format!("breaker    {dependency}: {state}"));
     }
     for alarm in &status.alarms {
-        line(format!("ALARM      {alarm}"));
+        line(paper.red(&format!("ALARM      {alarm}")));
     }
     for job in &status.jobs {
         let ticket = job.ticket.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
@@ -68,7 +69,7 @@ pub(crate) fn swept_json(swept: &Swept) -> String {
     serde_json::to_string_pretty(swept).unwrap_or_default()
 }
 
-const fn stage(stage: JobStage) -> &'static str {
+pub(super) const fn stage(stage: JobStage) -> &'static str {
     match stage {
         JobStage::Held => "held",
         JobStage::Launching => "launching",
@@ -79,14 +80,6 @@ const fn stage(stage: JobStage) -> &'static str {
     }
 }
 
-pub(super) fn age(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m {}s", seconds / 60, seconds % 60),
-        _ => format!("{}h {}m", seconds / 3_600, seconds / 60 % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -94,7 +87,8 @@ mod tests {
     use api_client::JobId;
 
     use super::*;
-    use crate::board::{Aged, OutboxView};
+    use crate::board::{HeldView, OutboxView};
+    use crate::idle::Condition;
 
     #[test]
     fn people_see_what_is_wrong_and_since_when() {
@@ -103,7 +97,13 @@ mod tests {
         let status = StatusView {
             version: 1,
             gate: "open".to_owned(),
-            held: Some(Aged { text: "the Docker Engine does not answer".to_owned(), age: 75 }),
+            engine: None,
+            held: Some(HeldView {
+                text: "the Docker Engine does not answer".to_owned(),
+                age: 75,
+                condition: Condition::Engine,
+            }),
+            asked: None,
             slots_used: 1,
             slots: 4,
             jobs: Vec::new(),
@@ -111,7 +111,7 @@ mod tests {
             alarms: vec![problem],
             breakers: BTreeMap::from([("engine".to_owned(), "open".to_owned())]),
         };
-        let text = status_text(&status);
+        let text = status_text(&status, Paper::Plain);
         assert!(
             text.contains("held       the Docker Engine does not answer (for 1m 15s)"),
             "{text}"

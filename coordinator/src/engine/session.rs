@@ -1,0 +1,103 @@
+//! An interactive command in a container that runs, with a terminal of its own.
+
+use std::io;
+use std::pin::Pin;
+
+use bollard::Docker;
+use bollard::container::LogOutput;
+use bollard::errors::Error as BollardError;
+use bollard::exec::{ResizeExecOptions, StartExecOptions, StartExecResults};
+use bollard::models::ExecConfig;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use super::{CALL_TIMEOUT, ContainerRef, Engine, EngineError, limited};
+
+/// What is run, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionSpec<'a> {
+    pub(crate) command: &'a [&'a str],
+    /// Name or number of the user in the container.
+    pub(crate) user: &'a str,
+    /// Kind of the terminal: the value of `TERM`.
+    pub(crate) terminal: &'a str,
+}
+
+/// A terminal's size, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) rows: u16,
+    pub(crate) columns: u16,
+}
+
+/// A command that runs.
+pub(crate) struct Session {
+    docker: Docker,
+    id: String,
+    output: Pin<Box<dyn Stream<Item = Result<LogOutput, BollardError>> + Send>>,
+    input: Pin<Box<dyn AsyncWrite + Send>>,
+}
+
+impl Engine {
+    /// Begins a command with a terminal in a container.
+    pub(crate) async fn session(
+        &self,
+        name: &ContainerRef,
+        spec: SessionSpec<'_>,
+    ) -> Result<Session, EngineError> {
+        let docker = self.docker().await?;
+        let config = ExecConfig {
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            tty: Some(true),
+            user: Some(spec.user.to_owned()),
+            env: Some(vec![format!("TERM={}", spec.terminal)]),
+            cmd: Some(spec.command.iter().map(|&word| word.to_owned()).collect()),
+            ..ExecConfig::default()
+        };
+        let create = docker.create_exec(&name.0, config);
+        let id = self.call(CALL_TIMEOUT, "create a command in", &name.0, create).await?.id;
+        let options = StartExecOptions { tty: true, ..StartExecOptions::default() };
+        let start = docker.start_exec(&id, Some(options));
+        match self.call(CALL_TIMEOUT, "run a command in", &name.0, start).await? {
+            StartExecResults::Attached { output, input } => {
+                Ok(Session { docker: docker.clone(), id, output, input })
+            }
+            StartExecResults::Detached => {
+                let error = io::Error::other("the engine ran it without us").into();
+                Err(EngineError::new("run a command in", &name.0, error))
+            }
+        }
+    }
+}
+
+impl Session {
+    /// The next piece of what it prints; none at its end, or when the connection is gone.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        self.output.next().await?.ok().map(LogOutput::into_bytes)
+    }
+
+    /// Hands on what was typed.
+    pub(crate) async fn write(&mut self, typed: &[u8]) -> io::Result<()> {
+        self.input.write_all(typed).await?;
+        self.input.flush().await
+    }
+
+    /// Tells it the size of the terminal. An engine that does not take it costs the size alone.
+    pub(crate) async fn resize(&self, size: Size) {
+        let options = ResizeExecOptions { height: size.rows, width: size.columns };
+        let resize = self.docker.resize_exec(&self.id, options);
+        if let Err(error) = limited(CALL_TIMEOUT, "resize", "the terminal", resize).await {
+            tracing::debug!(%error, "the terminal keeps its size");
+        }
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) async fn code(&self) -> Option<i64> {
+        let inspect = self.docker.inspect_exec(&self.id);
+        let ended = limited(CALL_TIMEOUT, "ask for the end of", "the command", inspect).await;
+        ended.ok()?.exit_code
+    }
+}

@@ -1,0 +1,173 @@
+//! A shell in the container of a running job. What the agent got as its job document is neither in the
+//! container's environment nor in the shell's.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::OperateError;
+use crate::config::Screen;
+use crate::engine::{ContainerRef, ContainerState, Engine, EngineError, Session, SessionSpec};
+use crate::explain::find::{FindError, Found, find};
+use crate::keeper::{read_keeper, read_runner, unit_of};
+use crate::ledger::{Record, Stage};
+use crate::terminal::RawTerminal;
+
+/// Whose shell it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// That of the user as whom the coding CLI runs.
+    Worker,
+    Root,
+}
+
+/// The user of the agent's image as whom the coding CLI runs.
+const WORKER: &str = "agent";
+
+/// The best shell that an image has.
+const SHELL: [&str; 3] = ["sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash; exec sh"];
+
+/// What a shell says that could not be begun, for want of its user or of itself.
+const NOT_BEGUN: [i64; 2] = [126, 127];
+
+/// Where a job can be looked into.
+#[derive(Debug)]
+pub(crate) enum Attachable {
+    Container(ContainerRef),
+    /// On this host there is nothing to enter: what to look at.
+    Host(String),
+}
+
+/// No shell was had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttachError {
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error("job {job} has ended, and its container with it: coordinator explain {job}")]
+    Ended { job: api_client::JobId },
+    #[error("the agent of job {job} is not started yet: try again")]
+    NotStarted { job: api_client::JobId },
+    #[error(
+        "standard input is no terminal; at one, run this command, or: docker exec -it --user {user} \
+         {container} sh"
+    )]
+    NoTerminal { user: &'static str, container: ContainerRef },
+    #[error("the terminal cannot be used")]
+    Terminal(#[source] io::Error),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(
+        "no shell could be begun in {container} as {user} (exit {code}); another image may lack that \
+         user: --root"
+    )]
+    NoShell { container: ContainerRef, user: &'static str, code: i64 },
+}
+
+impl Whose {
+    const fn user(self) -> &'static str {
+        match self {
+            Self::Worker => WORKER,
+            Self::Root => "root",
+        }
+    }
+}
+
+/// Where the running job with this name is.
+pub(crate) fn attachable(state_dir: &Path, name: &str) -> Result<Attachable, AttachError> {
+    let Found { job, record, .. } = find(state_dir, name)?;
+    let Some(Record { stage, container, .. }) = record else {
+        return Err(AttachError::Ended { job });
+    };
+    match stage {
+        Stage::InContainer { .. } => {
+            Ok(Attachable::Container(container.unwrap_or_else(|| ContainerRef::of(job))))
+        }
+        Stage::OnHost { notes: Some(notes), .. } => Ok(Attachable::Host(on_host(&notes))),
+        Stage::OnHost { notes: None, .. } | Stage::Claimed => Err(AttachError::NotStarted { job }),
+        Stage::Ended { .. } => Err(AttachError::Ended { job }),
+    }
+}
+
+/// What to look at of an agent on this host.
+fn on_host(notes: &Path) -> String {
+    let pid = |process: Option<crate::ledger::HostProcess>| {
+        process.map_or_else(|| "not known".to_owned(), |process| process.pid.to_string())
+    };
+    format!(
+        "it runs on this host, without a container\n\
+         keeper     pid {}\n\
+         agent      pid {} (ls -l /proc/PID/cwd shows where it works)\n\
+         scope      {}.scope, where systemd gives scopes (systemctl status)\n\
+         folder     {}",
+        pid(read_keeper(notes)),
+        pid(read_runner(notes)),
+        unit_of(notes),
+        notes.display()
+    )
+}
+
+/// Gives the operator a shell in a container, until it ends or the operator's side does.
+pub(crate) async fn attach(
+    engine: &Engine,
+    container: &ContainerRef,
+    whose: Whose,
+    screen: &Screen,
+) -> Result<(), AttachError> {
+    let user = whose.user();
+    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return Err(AttachError::NoTerminal { user, container: container.clone() });
+    }
+    // What is wrong with the container is better said before the terminal is taken.
+    if engine.state(container).await? != ContainerState::Running {
+        let problem = io::Error::other("its container does not run any more");
+        return Err(AttachError::Terminal(problem));
+    }
+    let terminal = screen.terminal.as_deref().unwrap_or("xterm");
+    let spec = SessionSpec { command: &SHELL, user, terminal };
+    let mut session = engine.session(container, spec).await?;
+    converse(&mut session).await.map_err(AttachError::Terminal)?;
+    match session.code().await {
+        Some(code) if NOT_BEGUN.contains(&code) => {
+            Err(AttachError::NoShell { container: container.clone(), user, code })
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn converse(session: &mut Session) -> io::Result<()> {
+    let mut resized = signal(SignalKind::window_change())?;
+    let mut ended = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let terminal = RawTerminal::take()?;
+    if let Some(size) = terminal.size() {
+        session.resize(size).await;
+    }
+    let mut typed = [0; 4_096];
+    loop {
+        tokio::select! {
+            piece = session.next() => match piece {
+                Some(piece) => {
+                    let mut stdout = io::stdout().lock();
+                    stdout.write_all(&piece)?;
+                    stdout.flush()?;
+                }
+                None => return Ok(()),
+            },
+            read = terminal.read(&mut typed) => match read? {
+                0 => return Ok(()),
+                length => session.write(&typed[..length]).await?,
+            },
+            _ = resized.recv() => if let Some(size) = terminal.size() {
+                session.resize(size).await;
+            },
+            _ = ended.0.recv() => return Ok(()),
+            _ = ended.1.recv() => return Ok(()),
+        }
+    }
+}
+
+impl From<AttachError> for OperateError {
+    fn from(error: AttachError) -> Self {
+        Self::Attach(error)
+    }
+}
