@@ -47,6 +47,7 @@ routes! {
 
     post "/api/worker/jobs/{job}/heartbeat" worker::heartbeat;
     get "/api/worker/queue" worker::queue;
+    post "/api/worker/jobs/{job}/retry" job::retry;
     get "/api/health" health::show;
     get "/api/openapi.json" openapi::show;
     get "/api/projects" project::list;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use api_client::wire::{HeldBy, JobFailure, LogEntry, TicketCompletion};
-use api_client::{Claim, ClaimId, Secret, WorkerApi};
+use api_client::{ApiError, Claim, ClaimId, Secret, WorkerApi};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -113,6 +113,11 @@ async fn work(app: &App, api: &WorkerApi, claim: Option<ClaimId>) {
     };
     api.fail_job(job.job_id, &failure).await.unwrap();
     assert!(matches!(api.claim(None, None).await.unwrap(), Claim::Empty));
+    match api.retry_job(job.job_id).await {
+        // The original has no such call.
+        Ok(_) | Err(ApiError::Gone { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
     api.index_memory(project, &["a passage".to_owned()]).await.unwrap();
     api.retrieve_memory(project, &["passage".to_owned()], 3).await.unwrap();
 }

@@ -166,6 +166,28 @@ async fn a_ticket_has_one_job_at_a_time_and_gets_another_after_a_failure() {
 }
 
 #[tokio::test]
+async fn a_job_that_has_ended_is_queued_again_and_one_that_has_not_is_not() {
+    let app = App::start();
+    let (api, project) = (app.worker_api(), app.add_project().await);
+    let ticket = app.add_ticket(project, "Add login").await;
+    app.start_ticket(project, ticket).await;
+    let first = claim(&api, None).await.unwrap().job_id;
+    let refused = api.retry_job(first).await.unwrap_err();
+    assert!(matches!(refused, ApiError::Refused { status: 409, .. }), "{refused}");
+    api.fail_job(first, &failure("no")).await.unwrap();
+    let second = api.retry_job(first).await.unwrap();
+    assert_ne!(second, first);
+    let refused = api.retry_job(first).await.unwrap_err();
+    assert!(matches!(refused, ApiError::Refused { status: 409, .. }), "{refused}");
+    assert_eq!(claim(&api, None).await.unwrap().job_id, second);
+    let unknown = api.retry_job(JobId::random()).await.unwrap_err();
+    assert!(
+        matches!(&unknown, ApiError::Gone { message, .. } if message == "Job not found"),
+        "{unknown}"
+    );
+}
+
+#[tokio::test]
 async fn a_request_to_cancel_ends_with_its_job() {
     let mut app = App::start();
     let job = app.claimed().await;

@@ -33,7 +33,9 @@ const END_OF_DATES: u64 = 253_402_300_799;
 pub(crate) fn utc(millis: u64) -> Utc {
     let seconds = (millis / 1_000).min(END_OF_DATES);
     let (mut days, of_day) = (seconds / 86_400, seconds % 86_400);
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     let mut year = 1970;
     while days >= 365 + u64::from(is_leap(year)) {
         days -= 365 + u64::from(is_leap(year));

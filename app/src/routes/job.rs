@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::{JOB, TICKET, active_job};
+use super::{JOB, TICKET, URL, active_job};
 use crate::body::{Fields, Ids, invalid};
 use crate::clock::Timestamp;
 use crate::error::ApiError;
@@ -50,6 +50,25 @@ pub(crate) async fn show(
     Ids(id): Ids<JobId>,
 ) -> Result<Json<Job>, ApiError> {
     app.store.job(id).await?.map(Json).ok_or(JOB)
+}
+
+/// Puts a job like one that has ended in the queue: 201 with the new one, or 409 while the ticket has a job
+/// that waits or runs.
+pub(crate) async fn retry(
+    State(app): State<App>,
+    Ids(job): Ids<JobId>,
+) -> Result<(StatusCode, Json<Job>), ApiError> {
+    if app.leases().is_none() {
+        return Err(URL);
+    }
+    match app.store.retry(job, Timestamp::now()).await? {
+        Queued::Job(job) => {
+            tracing::info!(job.id = %job.job_id, ticket.id = %job.ticket_id, "job queued again");
+            Ok((StatusCode::CREATED, Json(*job)))
+        }
+        Queued::Refused(newest) => Err(active_job(newest.status)),
+        Queued::NoSuchTicket => Err(JOB),
+    }
 }
 
 /// Puts a review job in the queue: 201, or 409 while the ticket has a job that waits or runs.

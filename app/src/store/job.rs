@@ -116,6 +116,29 @@ impl Store {
         .await
     }
 
+    /// Puts a job of the same ticket and kind in the queue, whose ticket is in progress again. There is no
+    /// such ticket where there is no such job.
+    pub(crate) async fn retry(&self, id: JobId, now: Timestamp) -> Result<Queued, StoreError> {
+        self.write(move |tx| {
+            let Some(job) = find(tx, id)? else { return Ok(Queued::NoSuchTicket) };
+            let Some(ticket) = ticket::find_in(tx, job.project_id, job.ticket_id)? else {
+                return Ok(Queued::NoSuchTicket);
+            };
+            if let Some(newest) = ticket.job
+                && !queue::may_enqueue(Some(newest.status))
+            {
+                return Ok(Queued::Refused(newest));
+            }
+            let new = enqueue(tx, &ticket, &job.kind, now)?;
+            if matches!(job.kind, JobKind::Ticket) {
+                ticket::reopen(tx, ticket, now)?;
+            }
+            let new = find(tx, new)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            Ok(Queued::Job(Box::new(new)))
+        })
+        .await
+    }
+
     /// Cancels the newest job of a ticket. `None` when there is no such ticket.
     pub(crate) async fn cancel(
         &self,

@@ -261,6 +261,18 @@ fn apply(
     Ok(ticket)
 }
 
+/// Puts a ticket back to work, inside a transaction that has given it a job.
+pub(super) fn reopen(
+    tx: &Connection,
+    mut ticket: Ticket,
+    now: Timestamp,
+) -> rusqlite::Result<usize> {
+    ticket.status = TicketStatus::Todo;
+    ticket.column_id = Column::InProgress;
+    ticket.updated_at = now;
+    save(tx, &ticket)
+}
+
 fn save(tx: &Connection, ticket: &Ticket) -> rusqlite::Result<usize> {
     let sql = "INSERT INTO tickets
             (id, project_id, title, description, priority, column_id, status, summary, pr_url,

@@ -96,7 +96,7 @@ fn document(exit: AgentExit) -> Value {
 }
 
 /// A job that ended, as its file has it.
-fn ended(more: Value) -> EndedJob {
+fn ended(more: &Value) -> EndedJob {
     let mut ended = json!({
         "version": 1, "job": JOB, "ticket": TICKET, "project": PROJECT,
         "claimed_at": CLAIMED / 1_000, "ended_at": CLAIMED / 1_000 + 131,
@@ -110,7 +110,7 @@ fn ended(more: Value) -> EndedJob {
 }
 
 fn failed(cause: &Cause, exit: Option<i64>) -> EndedJob {
-    ended(json!({
+    ended(&json!({
         "result": "failed", "cause": cause.name(), "reason": cause.to_string(), "exit_code": exit,
     }))
 }
@@ -178,9 +178,9 @@ fn every_exit_of_an_agent_has_its_page() {
 #[test]
 fn a_job_that_delivered_and_one_that_is_anothers_have_theirs() {
     let document = document(AgentExit::Delivered);
-    let delivered = ended(json!({"result": "completed", "exit_code": 0, "document": document}));
+    let delivered = ended(&json!({"result": "completed", "exit_code": 0, "document": document}));
     assert_page("delivered", &page_of(delivered));
-    let superseded = ended(json!({"result": "superseded", "report": "not_ours"}));
+    let superseded = ended(&json!({"result": "superseded", "report": "not_ours"}));
     assert_page("superseded", &page_of(superseded));
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::histogram::Histogram;
 use crate::collect::on_one_line;
-use crate::outcome::{Cause, Outcome};
+use crate::outcome::{Cause, CauseKind, Outcome};
 
 /// Upper bounds of the phases of a job, in seconds.
 const PHASE_BOUNDS: &[f64] =

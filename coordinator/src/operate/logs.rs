@@ -91,11 +91,11 @@ impl Followed {
     /// Prints what has come since. A log that was rotated is read to its end first; one that is written
     /// again from its beginning, as after a restart of the coordinator, goes on where it was.
     fn print_more(&mut self, sink: &mut Sink) -> io::Result<()> {
-        if let Some(file) = &mut self.file {
-            if file.metadata()?.len() > self.at {
-                file.seek(SeekFrom::Start(self.at))?;
-                self.at += sink.take_all(file)?;
-            }
+        if let Some(file) = &mut self.file
+            && file.metadata()?.len() > self.at
+        {
+            file.seek(SeekFrom::Start(self.at))?;
+            self.at += sink.take_all(file)?;
         }
         let newest = there(fs::metadata(&self.path))?.map(|now| now.ino());
         if newest.is_some_and(|inode| self.file.is_none() || inode != self.inode)

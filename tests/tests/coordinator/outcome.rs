@@ -58,7 +58,7 @@ async fn what_an_agent_came_to_is_fetched_from_its_container_and_told() {
     is_told(&mut scene, &job).await;
     let (_, text) = scene.home.command(&["jobs", "--json", "--limit", "1"]).await;
     let listed: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(listed[0]["document"]["rescue"]["branch"], RESCUE);
+    assert_eq!(listed["jobs"][0]["document"]["rescue"]["branch"], RESCUE);
     coordinator.terminate().await;
 }
 
