@@ -215,9 +215,9 @@ mod tests {
     use api_client::JobId;
 
     use super::*;
-    use crate::idle::{Condition, Hold};
     use crate::board::{Board, Trouble};
     use crate::calls::Calls;
+    use crate::idle::{Condition, Hold};
 
     const ROOM: Room = Room {
         state_free: Some(8 << 30),
@@ -293,7 +293,10 @@ mod tests {
         };
         assert_eq!(state(all), (true, Standing::Ready));
         assert_eq!(state(Facts { asked: false, ..all }), (false, Standing::Starting));
-        board.hold_some(Hold { condition: Condition::Image, text: "an image is missing".to_owned() });
+        board.hold_some(Hold {
+            condition: Condition::Image,
+            text: "an image is missing".to_owned(),
+        });
         let partly = Facts { holds: board.holds(), ..all };
         assert_eq!(state(partly), (true, Standing::Partly));
         board.hold(Some(Hold { condition: Condition::Engine, text: "no answer".to_owned() }));

@@ -157,7 +157,8 @@ impl Retry {
 /// Everything that can be known beforehand begins at 0, so that the first time is seen as a change.
 impl Default for Tally {
     fn default() -> Self {
-        let failed = CauseKind::ALL.map(CauseKind::name).into_iter().filter(|name| *name != "agent");
+        let failed =
+            CauseKind::ALL.map(CauseKind::name).into_iter().filter(|name| *name != "agent");
         let causes = failed.map(|cause| ("failed", cause, String::new()));
         let exits = AgentExit::ALL.into_iter().skip(1).map(|exit| ("failed", "agent", word(exit)));
         let others = ["completed", "superseded"].map(|outcome| (outcome, "", String::new()));
