@@ -19,6 +19,7 @@ pub const AGENT_IMAGE: &str = "terarchitect-test-agent";
 
 const DOCKERFILE: &str = "FROM debian:bookworm-slim\n\
     RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates git git-lfs procps \
+    && git lfs uninstall --skip-repo --system \
     && rm -rf /var/lib/apt/lists/* && useradd --uid 1000 --create-home agent\n\
     COPY claude /usr/local/bin/claude\n\
     COPY agent-runner /usr/local/bin/agent-runner\n\
