@@ -129,14 +129,9 @@ impl Checkout {
 
     /// Publishes files in Git LFS as such, of which the remote has these.
     #[cfg(test)]
-    pub(crate) fn heed_lfs(&mut self, on_remote: &[crate::lfs::ObjectId]) {
-        let ids = on_remote.iter().cloned().collect();
-        self.lfs = Some(LfsStore::create(self.shadow.path(), ids).unwrap());
-    }
-
-    /// The git directory that the worker may change.
-    pub(crate) fn workers_git_dir(&self) -> &Path {
-        &self.git_dir
+    pub(crate) fn heed_lfs(&mut self, on_remote: &[crate::lfs::Pointer]) {
+        let there = on_remote.iter().cloned().collect();
+        self.lfs = Some(LfsStore::create(self.shadow.path(), there).unwrap());
     }
 
     /// The commit that the worker left HEAD at, if that can be told.

@@ -22,7 +22,7 @@ use api_client::outcome::{Finding, FindingKind};
 use api_client::{REDACTED, Redactor};
 use git2::{Oid, Repository};
 
-pub(crate) use self::stored::new_files;
+pub(crate) use self::outgoing::new_files;
 
 use self::outgoing::{Blob, CommitChanges};
 use crate::git::CommitId;

@@ -28,6 +28,7 @@ mod processes;
 mod project_file;
 mod prompt;
 mod publish;
+mod pulse;
 mod redaction;
 mod refresh;
 mod removal;

@@ -11,7 +11,9 @@ use api_client::{ApiError, ClientError};
 
 pub(crate) use self::published::Published;
 
-use self::text::{findings_text, paths_text, shown_text, words_text};
+pub(crate) use self::text::paths_text;
+
+use self::text::{findings_text, shown_text, words_text};
 use crate::checkout::CheckoutError;
 use crate::forge::ForgeError;
 use crate::inner_docker::InnerDockerError;
@@ -134,6 +136,12 @@ pub(crate) enum RunError {
     /// The work could not be committed.
     #[error("the work could not be committed")]
     Commit(#[source] PublishError),
+    /// Content of files in Git LFS cannot be had, so that their pointers would lead nowhere.
+    #[error("the content of the work's files in Git LFS could not be gathered")]
+    LfsNotGathered(#[source] PublishError),
+    /// The content of files in Git LFS could not be sent.
+    #[error("the files in Git LFS could not be sent, so the work is not pushed")]
+    LfsNotSent(#[source] PublishError),
     /// The work could not be pushed.
     #[error("the work could not be pushed")]
     Push {
@@ -219,6 +227,8 @@ impl RunError {
             | Self::SetUp { .. }
             | Self::Commit(_)
             | Self::Freshness { .. }
+            | Self::LfsNotGathered(_)
+            | Self::LfsNotSent(_)
             | Self::Push { .. }
             | Self::NotConfirmed { .. }
             | Self::LeaseUnknown { published: Published::Nothing, .. }
@@ -304,6 +314,8 @@ impl RunError {
             Self::ChecksFailed { .. } => AgentExit::ChecksFailed,
             Self::Commit(_)
             | Self::Freshness { .. }
+            | Self::LfsNotGathered(_)
+            | Self::LfsNotSent(_)
             | Self::Push { .. }
             | Self::NotConfirmed { .. }
             | Self::PullRequest { .. } => AgentExit::PublishFailed,

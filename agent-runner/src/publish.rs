@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::freshness::{Updated, fetch_base, is_all_ours, moved_base, reverted, update};
 pub(crate) use self::history::{commits, inspected, message};
-pub(crate) use self::lfs::{gather_lfs, upload_lfs};
+pub(crate) use self::lfs::{LfsContent, gather_lfs, lfs_at_hand, send_lfs};
 pub(crate) use self::rescue::{confirm, forget_rescue, rescue, squashed};
 pub(crate) use self::stage::{ByProducts, Snapshot, commit_all, snapshot};
 
@@ -90,15 +90,9 @@ pub(crate) enum PublishError {
     LfsMissing {
         /// The file.
         path: PathBuf,
-    },
-    /// Content of the worker's own git cannot be copied.
-    #[error("the content of {} in Git LFS could not be read", path.display())]
-    Lfs {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
+        /// Why the remote gave nothing, where it said so.
         #[source]
-        source: std::io::Error,
+        source: Option<Box<GitError>>,
     },
     /// Something in the work tree, such as a pipe, keeps it from being read.
     #[error(

@@ -158,7 +158,8 @@ impl Run {
             source,
         })?;
         let layers = &mut self.layers;
-        let done = carry_out(job, layers, &start, folder.path(), reporter, late).await;
+        let done = carry_out(job, layers, &start, folder.path(), reporter, late);
+        let done = Box::pin(done).await;
         let _phase = self.course.phase(Phase::CleanUp);
         // What is done stays done, whatever becomes of the files.
         late.run_until_cancelled(folder.remove()).await;
@@ -215,7 +216,6 @@ async fn carry_out(
     let branch = branch_of(start);
     let phase = job.course().phase(Phase::Clone);
     let checkout = late.run_until_cancelled(job.check_out(folder, &branch, reporter)).await;
-    drop(phase);
     let mut checkout = checkout.unwrap_or(Err(RunError::CutShort))?;
     let heeded = job.heed_project_file(&checkout, layers);
     let prepared = match heeded {
@@ -228,6 +228,7 @@ async fn carry_out(
         }
         Err(error) => Err(error),
     };
+    drop(phase);
     let done = match prepared {
         Ok(()) => deliver_or_rescue(&job, &checkout, folder, start.docker, reporter, late).await,
         Err(error) => Err(error),

@@ -4,15 +4,13 @@
 //! files that they replace are those that git made for their pointers. Nobody has worked in the tree yet.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use git2::{
-    ConfigLevel, Index, ObjectType, Repository, RepositoryOpenFlags, TreeWalkMode, TreeWalkResult,
-};
+use git2::{ConfigLevel, FileMode, Index, Repository, RepositoryOpenFlags};
 use tokio::task::spawn_blocking;
 
 use super::{Checkout, CheckoutError};
@@ -52,8 +50,8 @@ pub(crate) async fn fetch_lfs(git: &Git, checkout: &mut Checkout) -> Result<usiz
     if count > FILES_MAX || bytes > BYTES_MAX {
         return Err(CheckoutError::LfsTooMuch { count, mib: bytes >> 20 });
     }
-    let ids: BTreeSet<_> = places.keys().map(|pointer| pointer.id.clone()).collect();
-    let store = LfsStore::create(checkout.shadow().path(), ids).map_err(unusable)?;
+    let there: BTreeSet<Pointer> = places.keys().cloned().collect();
+    let store = LfsStore::create(checkout.shadow().path(), there).map_err(unusable)?;
     if count > 0 {
         let pointers: Vec<Pointer> = places.keys().cloned().collect();
         git.lfs_fetch(checkout.source(), store.git_dir(), &pointers).await?;
@@ -65,6 +63,8 @@ pub(crate) async fn fetch_lfs(git: &Git, checkout: &mut Checkout) -> Result<usiz
             refreshed.map_err(|source| CheckoutError::LfsTree { source })
         };
         spawn_blocking(put).await.map_err(broken)??;
+        // What came was hashed on its way, and need not be read again to see it unchanged.
+        checkout.shadow().adopt_index(&checkout.git_dir.join("index"))?;
     }
     // A worktree has the configuration of its user's repository, which is not ours to write.
     if checkout.held.is_none() {
@@ -78,30 +78,24 @@ pub(crate) async fn fetch_lfs(git: &Git, checkout: &mut Checkout) -> Result<usiz
 fn find(repository: &Repository, commit: git2::Oid) -> Result<Places, git2::Error> {
     let (tree, odb) = (repository.find_commit(commit)?.tree()?, repository.odb()?);
     let mut places = Places::new();
-    let mut look = |folder: &[u8], entry: &git2::TreeEntry<'_>| {
-        let regular = matches!(entry.filemode(), 0o100_644 | 0o100_755 | 0o100_664);
-        if entry.kind() != Some(ObjectType::Blob)
-            || !regular
-            || odb.read_header(entry.id())?.0 >= POINTER_MAX
-        {
-            return Ok(());
+    for delta in repository.diff_tree_to_tree(None, Some(&tree), None)?.deltas() {
+        let file = delta.new_file();
+        let regular = matches!(
+            file.mode(),
+            FileMode::Blob | FileMode::BlobExecutable | FileMode::BlobGroupWritable
+        );
+        if !regular || odb.read_header(file.id())?.0 >= POINTER_MAX {
+            continue;
         }
-        let Some(pointer) = Pointer::parse(repository.find_blob(entry.id())?.content()) else {
-            return Ok(());
-        };
-        let path = [folder, entry.name_bytes()].concat();
-        let path = PathBuf::from(OsString::from_vec(path));
-        if is_in_lfs(repository, &path)? {
-            places.entry(pointer).or_default().push(path);
+        let pointer = Pointer::parse(repository.find_blob(file.id())?.content());
+        if let (Some(pointer), Some(path)) = (pointer, file.path_bytes()) {
+            let path = Path::new(OsStr::from_bytes(path));
+            if is_in_lfs(repository, path)? {
+                places.entry(pointer).or_default().push(path.to_owned());
+            }
         }
-        Ok(())
-    };
-    let mut failed: Result<(), git2::Error> = Ok(());
-    let walked = tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
-        failed = look(folder.as_bytes(), entry);
-        if failed.is_ok() { TreeWalkResult::Ok } else { TreeWalkResult::Abort }
-    });
-    failed.and(walked).map(|()| places)
+    }
+    Ok(places)
 }
 
 fn total(places: &Places) -> (usize, u64) {

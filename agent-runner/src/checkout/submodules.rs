@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use git2::{ObjectType, Oid, Repository, RepositoryInitOptions, RepositoryOpenFlags, TreeWalkMode};
+use git2::{FileMode, Oid, Repository, RepositoryInitOptions, RepositoryOpenFlags};
 
 use super::{Checkout, CheckoutError};
 use crate::git::{CommitId, FetchInto, Git, RepoUrl, Source};
@@ -86,14 +86,13 @@ fn read(level: &Level) -> Result<(Vec<Link>, Option<Oid>), CheckoutError> {
         let repository = Repository::open_ext(&level.git_dir, flags, nowhere)?;
         let tree = repository.find_commit(level.commit)?.tree()?;
         let mut links = Vec::new();
-        tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
-            if entry.kind() == Some(ObjectType::Commit)
-                && let Ok(name) = entry.name()
-            {
-                links.push(Link { path: format!("{folder}{name}"), commit: entry.id() });
+        for delta in repository.diff_tree_to_tree(None, Some(&tree), None)?.deltas() {
+            let file = delta.new_file();
+            let path = file.path_bytes().and_then(|path| str::from_utf8(path).ok());
+            if let (FileMode::Commit, Some(path)) = (file.mode(), path) {
+                links.push(Link { path: path.to_owned(), commit: file.id() });
             }
-            0
-        })?;
+        }
         let file = tree.get_name(".gitmodules").filter(|entry| entry.filemode() == 0o100_644);
         let file = file.map(|entry| entry.id());
         let size = file.map(|id| repository.odb()?.read_header(id)).transpose()?;

@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use git2::{FileMode, Repository, Signature};
+use tokio::task::spawn_blocking;
 
 use super::{Call, CommitId, Git, GitError, Operation, Source, shadow};
 use crate::lfs::{ObjectId, Pointer};
@@ -40,11 +41,15 @@ impl Git {
         git_dir: &Path,
         pointers: &[Pointer],
     ) -> Result<(), GitError> {
-        let list = list(git_dir, pointers).map_err(|error| GitError::Failed {
+        let failed = |detail: String| GitError::Failed {
             operation: Operation::LfsFetch,
             on: source.url.to_string(),
-            detail: error.message().to_owned(),
-        })?;
+            detail,
+        };
+        let (folder, pointers) = (git_dir.to_owned(), pointers.to_vec());
+        let list = spawn_blocking(move || list(&folder, &pointers)).await;
+        let list = list.map_err(|error| failed(error.to_string()))?;
+        let list = list.map_err(|error| failed(error.message().to_owned()))?;
         let call = lfs(Operation::LfsFetch, source, git_dir)
             .args(["fetch", "origin"])
             .arg(list.to_string());

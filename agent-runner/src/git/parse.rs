@@ -103,7 +103,7 @@ pub(super) fn failure(stderr: &str) -> Failure {
     ];
     const NOT_FOUND: [&str; 3] =
         ["' not found", "returned error: 404", "Repository or object not found"];
-    const UNREACHABLE: [&str; 23] = [
+    const UNREACHABLE: [&str; 29] = [
         "Could not resolve host",
         "Could not resolve proxy",
         "Couldn't connect",
@@ -128,6 +128,12 @@ pub(super) fn failure(stderr: &str) -> Failure {
         "connection reset",
         "i/o timeout",
         "Server error: ",
+        "TLS handshake timeout",
+        "unexpected EOF",
+        "network is unreachable",
+        "no route to host",
+        "Client.Timeout exceeded",
+        "Rate limit exceeded",
     ];
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| stderr.contains(phrase));
     if says(&UNAUTHORISED) {
@@ -267,6 +273,12 @@ mod tests {
             ("Repository or object not found: http://h/o/r.git/x", Failure::NotFound),
             ("dial tcp 127.0.0.1:9: connect: connection refused", Failure::Unreachable),
             ("Fatal error: Server error: http://h/o/r.git/x", Failure::Unreachable),
+            ("Post \"https://h/o/r.git/x\": net/http: TLS handshake timeout", Failure::Unreachable),
+            ("LFS: Get \"https://h/x\": unexpected EOF", Failure::Unreachable),
+            ("dial tcp 192.0.2.1:443: connect: network is unreachable", Failure::Unreachable),
+            ("dial tcp 192.0.2.1:443: connect: no route to host", Failure::Unreachable),
+            ("net/http: request canceled (Client.Timeout exceeded)", Failure::Unreachable),
+            ("batch response: Rate limit exceeded: https://h/o/r.git/x", Failure::Unreachable),
             ("fatal: not a git repository", Failure::Other),
             ("server certificate verification failed. CAfile: none", Failure::Other),
         ];

@@ -12,6 +12,7 @@ use super::credential::CredentialServer;
 use super::parse::{self, Advertised};
 use super::process::Ended;
 use super::{BranchName, Call, CommitId, Git, GitError, Operation, PushAnswer, Source};
+use crate::pulse::with_pulse;
 use crate::token::TokenSource;
 
 /// Where a fetch puts what it gets.
@@ -194,7 +195,9 @@ impl Git {
         let socket = server.as_ref().map(CredentialServer::socket);
         let token = source.token.as_ref().map(TokenSource::current);
         let redactor = Redactor::new(token.as_ref());
-        let ended = self.end(call, socket.as_deref(), &redactor).await;
+        // It ends by its own limit, and its output is not shown.
+        let running = self.end(call, socket.as_deref(), &redactor);
+        let ended = with_pulse(call.operation, running).await;
         if let Some(server) = server {
             server.stop().await;
         }

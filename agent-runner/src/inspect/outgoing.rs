@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::Outgoing;
 use super::secret::AnyOf;
 use git2::{Delta, DiffFile, DiffFindOptions, FileMode, Oid, Repository, Sort};
 
@@ -84,6 +85,23 @@ pub(super) fn commits(
     walk.push(tip)?;
     published.iter().try_for_each(|commit| walk.hide(*commit))?;
     walk.collect()
+}
+
+/// The files that the commits which would be published have and their parents have not: content and path.
+///
+/// # Errors
+/// When the commits cannot be read.
+pub(crate) fn new_files(
+    repository: &Repository,
+    outgoing: &Outgoing,
+) -> Result<Vec<(Oid, PathBuf)>, git2::Error> {
+    let published = [outgoing.base.oid(), outgoing.start.oid()];
+    let mut files = Vec::new();
+    for commit in commits(repository, outgoing.tip.oid(), &published)? {
+        let changes = changes(repository, commit)?;
+        files.extend(changes.files.into_iter().map(|file| (file.id, file.path)));
+    }
+    Ok(files)
 }
 
 /// What a commit changes. A merge changes what is as in none of its parents.

@@ -5,10 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use git2::{Oid, Repository};
-
-use super::outgoing::{self, Blob};
-use super::{Inspection, Outgoing, Suspect, secret};
+use super::outgoing::Blob;
+use super::{Inspection, Suspect, secret};
 use crate::lfs::Pointer;
 
 /// How much is looked through at a time, in bytes.
@@ -45,23 +43,6 @@ impl Inspection<'_> {
         let suspect = |(what, value)| Suspect { path: file.path.clone(), line: None, what, value };
         Ok(found.into_iter().map(suspect).collect())
     }
-}
-
-/// The files that the commits which would be published have and their parents have not: content and path.
-///
-/// # Errors
-/// When the commits cannot be read.
-pub(crate) fn new_files(
-    repository: &Repository,
-    outgoing: &Outgoing,
-) -> Result<Vec<(Oid, PathBuf)>, git2::Error> {
-    let published = [outgoing.base.oid(), outgoing.start.oid()];
-    let mut files = Vec::new();
-    for commit in outgoing::commits(repository, outgoing.tip.oid(), &published)? {
-        let changes = outgoing::changes(repository, commit)?;
-        files.extend(changes.files.into_iter().map(|file| (file.id, file.path)));
-    }
-    Ok(files)
 }
 
 /// Shows a file piece by piece, each with the end of the one before it.

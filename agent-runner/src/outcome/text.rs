@@ -26,7 +26,7 @@ pub(super) fn shown_text(url: Option<&str>) -> String {
 }
 
 /// Some of the files, and how many more there are.
-pub(super) fn paths_text(paths: &[PathBuf]) -> String {
+pub(crate) fn paths_text(paths: &[PathBuf]) -> String {
     let shown = paths.iter().take(SHOWN_MAX).map(|path| path.display().to_string());
     let more = paths.len().saturating_sub(SHOWN_MAX);
     let more = (more > 0).then(|| format!("{more} more"));

@@ -11,7 +11,8 @@ use crate::inspect::{self, Inspected, Outgoing, Policy};
 /// Most commits that are told of.
 const COMMITS_MAX: usize = 100;
 
-/// The commits that lead to this one beyond the base, newest first; at most a hundred.
+/// The commits that lead to this one beyond the base, as it was at the start and as it was fetched last,
+/// newest first; at most a hundred.
 ///
 /// # Errors
 /// When they cannot be read.
@@ -19,9 +20,10 @@ pub(crate) async fn commits(
     git: &Git,
     checkout: &Checkout,
     commit: CommitId,
+    base_now: CommitId,
 ) -> Result<Vec<CommitFacts>, PublishError> {
-    let base = checkout.base_commit();
-    on_thread(checkout.shadow(), git.cancel(), move |repository| walk(&repository, commit, base))
+    let bases = [checkout.base_commit(), base_now];
+    on_thread(checkout.shadow(), git.cancel(), move |repository| walk(&repository, commit, &bases))
         .await
 }
 
@@ -60,12 +62,12 @@ pub(crate) async fn inspected(
 fn walk(
     repository: &Repository,
     commit: CommitId,
-    base: CommitId,
+    bases: &[CommitId],
 ) -> Result<Vec<CommitFacts>, git2::Error> {
     let mut walk = repository.revwalk()?;
     walk.set_sorting(Sort::TOPOLOGICAL)?;
     walk.push(commit.oid())?;
-    walk.hide(base.oid())?;
+    bases.iter().try_for_each(|base| walk.hide(base.oid()))?;
     let mut commits = Vec::new();
     for id in walk.take(COMMITS_MAX) {
         // History beyond what was fetched has no end that could be seen.

@@ -1,22 +1,22 @@
 //! Files in Git LFS on their way out: their pointers in the commit, their content on the remote.
 //!
-//! Invariants: which files these are is told by the attributes of the work tree, for they are published
-//! with it and every reader of the commit goes by them; a commit is not pushed before the content of its
-//! pointers is on the remote.
+//! Invariant: which files these are is told by the attributes of the work tree, for they are published
+//! with it and every reader of the commit goes by them.
 
-use std::collections::BTreeMap;
-use std::io;
+mod content;
+
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::io::{self, Read, Seek};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use git2::{Index, Oid, Repository};
-use tokio::task::spawn_blocking;
+use git2::{Delta, DiffFile, Index, IndexEntry, Oid, Repository, Tree};
 
-use super::{PublishError, on_thread};
-use crate::checkout::Checkout;
-use crate::git::Git;
-use crate::inspect::{self, Outgoing};
+pub(crate) use self::content::{LfsContent, gather_lfs, lfs_at_hand, send_lfs};
+
 use crate::lfs::{
-    LfsStore, ObjectId, POINTER_MAX, Pointer, index_entry, is_in_lfs, open, pointer_to,
+    InTree, LfsStore, POINTER_MAX, Pointer, index_entry, is_in_lfs, open_in, pointer_to,
 };
 
 /// Brings one path of the index to the state of the work tree. A file whose content is what the pointer
@@ -27,123 +27,82 @@ pub(super) fn stage(
     store: &LfsStore,
     path: &Path,
 ) -> Result<(), git2::Error> {
-    let file = repository.workdir().map(|tree| tree.join(path)).unwrap_or_default();
-    let about = match file.symlink_metadata() {
-        Ok(about) if about.is_file() => about,
-        Ok(about) if about.is_symlink() => return index.add_path(path),
-        Ok(_) => return remove(index, path),
-        Err(error) if is_absent(&error) => return remove(index, path),
-        Err(error) => return Err(failed(path, &error)),
+    let failed = |error: io::Error| failed(path, &error);
+    let file = match open_in(repository.workdir().unwrap_or(Path::new("")), path) {
+        Ok(InTree::File(file)) => file,
+        Ok(InTree::Link) => return index.add_path(path),
+        Ok(InTree::Nothing) => return remove(index, path),
+        Err(error) => return Err(failed(error)),
     };
-    if is_pointer(&file).map_err(|error| failed(path, &error))? {
+    let about = file.metadata().map_err(failed)?;
+    let rewound = || (&file).rewind().map(|()| &file);
+    if is_pointer(&file).map_err(failed)? {
         return index.add_path(path);
     }
     let earlier = index.get_path(path, 0).map(|entry| entry.id);
     let known = earlier.and_then(|id| Some((id, pointer_of(repository, id)?)));
-    let now = pointer_to(&file).map_err(|error| failed(path, &error))?;
-    let id = match known {
-        Some((id, known)) if known == now => id,
-        _ => {
-            let kept = store.add(&file).map_err(|error| failed(path, &error))?;
+    let same_size = known.filter(|(_, known)| known.size == about.len());
+    let unchanged = match same_size {
+        Some((id, known)) if rewound().and_then(pointer_to).map_err(failed)? == known => Some(id),
+        Some(_) | None => None,
+    };
+    let id = match unchanged {
+        Some(id) => id,
+        None => {
+            let kept = rewound().and_then(|file| store.add(file)).map_err(failed)?;
             repository.blob(kept.to_string().as_bytes())?
         }
     };
     index.add(&index_entry(path, id, &about))
 }
 
-/// Has the content at hand that outgoing commits name, and the remote did not have when the work began:
-/// it is the work tree's, or the worker's own git has it, or somebody else has sent it to the remote.
-///
-/// # Errors
-/// When there is content that nobody has.
-pub(crate) async fn gather_lfs(
-    git: &Git,
-    checkout: &Checkout,
-    outgoing: Outgoing,
-) -> Result<(), PublishError> {
-    let Some(store) = checkout.lfs() else { return Ok(()) };
-    let mut missing = named(git, checkout, outgoing).await?;
-    missing.retain(|pointer, _| !store.has(pointer) && !store.is_on_remote(&pointer.id));
-    let theirs = checkout.workers_git_dir().to_owned();
-    let (into, wanted) = (store.clone(), missing.clone());
-    spawn_blocking(move || take_from(&theirs, &into, &wanted))
-        .await
-        .map_err(PublishError::Broken)??;
-    missing.retain(|pointer, _| !store.has(pointer));
-    let Some(path) = missing.values().next() else { return Ok(()) };
-    let pointers: Vec<Pointer> = missing.keys().cloned().collect();
-    if let Err(error) = git.lfs_fetch(checkout.source(), store.git_dir(), &pointers).await {
-        tracing::warn!(%error, "the remote does not have what pointers of the worker's name");
-        return Err(PublishError::LfsMissing { path: path.clone() });
-    }
-    match missing.iter().find(|(pointer, _)| !store.has(pointer)) {
-        None => Ok(()),
-        Some((_, path)) => Err(PublishError::LfsMissing { path: path.clone() }),
-    }
-}
-
-/// Sends the content that outgoing commits name. The remote says whether it has it.
-///
-/// # Errors
-/// When there is content that nobody has, or the remote does not take it.
-pub(crate) async fn upload_lfs(
-    git: &Git,
-    checkout: &Checkout,
-    outgoing: Outgoing,
-) -> Result<(), PublishError> {
-    let Some(store) = checkout.lfs() else { return Ok(()) };
-    gather_lfs(git, checkout, outgoing).await?;
-    let named = named(git, checkout, outgoing).await?;
-    let ours: Vec<ObjectId> =
-        named.into_keys().filter(|one| store.has(one)).map(|one| one.id).collect();
-    if ours.is_empty() {
-        return Ok(());
-    }
-    tracing::info!(objects = ours.len(), "sending files in Git LFS");
-    Ok(git.lfs_push(checkout.source(), store.git_dir(), &ours).await?)
-}
-
-/// The pointers that outgoing commits have and their parents have not, each with one of its paths.
-async fn named(
-    git: &Git,
-    checkout: &Checkout,
-    outgoing: Outgoing,
-) -> Result<BTreeMap<Pointer, PathBuf>, PublishError> {
-    on_thread(checkout.shadow(), git.cancel(), move |repository| {
-        let mut named = BTreeMap::new();
-        for (id, path) in inspect::new_files(&repository, &outgoing)? {
-            if let Some(pointer) = pointer_of(&repository, id)
-                && is_in_lfs(&repository, &path)?
-            {
-                named.insert(pointer, path);
-            }
-        }
-        Ok(named)
-    })
-    .await
-}
-
-/// Takes from a git directory of the worker's what it has. What is not what it should be stays out of the
-/// way: it lies under its own hash.
-fn take_from(
-    git_dir: &Path,
-    store: &LfsStore,
-    wanted: &BTreeMap<Pointer, PathBuf>,
-) -> Result<(), PublishError> {
-    let git_dir = git_dir.canonicalize();
-    for (pointer, path) in wanted {
-        let Ok(object) = git_dir.as_ref().map(|git_dir| git_dir.join(pointer.id.place())) else {
+/// Has the index know files by what they are now whose inode, length and time of change are those of
+/// before, such as ones that only changed hands: libgit2 would read all content in Git LFS for that, and
+/// again in vain, for its hash is never the pointer's.
+pub(super) fn keep_known(repository: &Repository, index: &mut Index) -> Result<(), git2::Error> {
+    let (tree, odb) = (repository.workdir().unwrap_or(Path::new("")), repository.odb()?);
+    let mut known = Vec::new();
+    for entry in index.iter() {
+        let is_file = entry.mode & 0o170_000 == 0o100_000;
+        // A pointer is where the length is not the object's.
+        if !is_file || odb.read_header(entry.id)?.0 == entry.file_size as usize {
             continue;
-        };
-        // No link may lead to another's files.
-        let there = object.canonicalize().is_ok_and(|real| real == object)
-            && object.metadata().is_ok_and(|data| data.is_file() && data.len() == pointer.size);
-        if there {
-            let add = store.add(&object);
-            add.map_err(|source| PublishError::Lfs { path: path.clone(), source })?;
+        }
+        let path = Path::new(OsStr::from_bytes(&entry.path));
+        let about = tree.join(path).symlink_metadata();
+        let Some(about) = about.ok().filter(Metadata::is_file) else { continue };
+        let now = index_entry(path, entry.id, &about);
+        let key = |one: &IndexEntry| (one.ino, one.mtime, one.file_size, one.mode);
+        if key(&now) == key(&entry) {
+            known.push(now);
         }
     }
-    Ok(())
+    known.iter().try_for_each(|entry| index.add(entry))
+}
+
+/// Stages the files again that the worker's own commits have as pointers and the index has not, or the
+/// other way round: it converted them, and their content is what it was.
+pub(super) fn stage_converted(
+    repository: &Repository,
+    index: &mut Index,
+    store: &LfsStore,
+    committed: &Tree<'_>,
+) -> Result<(), git2::Error> {
+    let mut converted = Vec::new();
+    for delta in repository.diff_tree_to_index(Some(committed), Some(index), None)?.deltas() {
+        let (old, new) = (delta.old_file(), delta.new_file());
+        let is_pointer = |file: &DiffFile<'_>| pointer_of(repository, file.id()).is_some();
+        if delta.status() == Delta::Modified
+            && is_pointer(&old) != is_pointer(&new)
+            && let Some(path) = new.path_bytes()
+        {
+            converted.push(PathBuf::from(OsStr::from_bytes(path)));
+        }
+    }
+    converted.iter().try_for_each(|path| match is_in_lfs(repository, path)? {
+        true => stage(repository, index, store, path),
+        false => index.add_path(path),
+    })
 }
 
 /// The pointer that a blob is.
@@ -153,9 +112,9 @@ fn pointer_of(repository: &Repository, id: Oid) -> Option<Pointer> {
     Pointer::parse(blob.content())
 }
 
-fn is_pointer(file: &Path) -> io::Result<bool> {
+fn is_pointer(file: impl Read) -> io::Result<bool> {
     let mut text = Vec::new();
-    io::Read::read_to_end(&mut io::Read::take(open(file)?, POINTER_MAX as u64), &mut text)?;
+    file.take(POINTER_MAX as u64).read_to_end(&mut text)?;
     // An empty file is its own pointer, by the specification.
     Ok(text.is_empty() || Pointer::parse(&text).is_some())
 }
@@ -165,10 +124,6 @@ fn remove(index: &mut Index, path: &Path) -> Result<(), git2::Error> {
         Some(_) => index.remove_path(path),
         None => Ok(()),
     }
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn failed(path: &Path, error: &io::Error) -> git2::Error {

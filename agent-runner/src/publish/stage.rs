@@ -153,6 +153,9 @@ fn stage_all(
     committed: Option<&git2::Tree<'_>>,
 ) -> Result<Oid, git2::Error> {
     let mut index = repository.index()?;
+    if lfs.is_some() {
+        super::lfs::keep_known(repository, &mut index)?;
+    }
     let (mut in_lfs, mut failed) = (Vec::new(), None);
     let mut choose = |path: &Path, _: &[u8]| {
         // libgit2 shows a repository within the tree as one path with a slash at its end. A link to
@@ -178,6 +181,9 @@ fn stage_all(
         in_lfs
             .iter()
             .try_for_each(|path| super::lfs::stage(repository, &mut index, store, path))?;
+        if let Some(committed) = committed {
+            super::lfs::stage_converted(repository, &mut index, store, committed)?;
+        }
     }
     index.write()?;
     by_products.take_back(&mut index, committed)?;

@@ -72,9 +72,11 @@ async fn deliver(
     job.freshen(checkout, &mut work).await?;
     progress.base = Some(work.base);
     progress.published = Some(work.commit);
-    job.inspect(checkout, &work).await?;
+    let lfs = job.inspect(checkout, &work).await?;
     let publishing = format!("Publishing {}: {}", work.commit, work.stat);
     reporter.step(Step::Finalize, &publishing, None).await;
+    // It may take long, so the lease is looked at after it.
+    job.send_lfs(checkout, &lfs).await?;
     job.keep_lease(Published::Nothing, reporter).await?;
     job.push(checkout, &work).await?;
     job.keep_lease(Published::Branch(checkout.branch().to_string()), reporter).await?;

@@ -16,7 +16,7 @@ use crate::inspect::{self, Inspected, Outgoing, Policy};
 use crate::outcome::{Published, RunError};
 use crate::project_file::{BaseUpdate, OnCheckFailure};
 use crate::prompt;
-use crate::publish::{self, ByProducts, CommitMessage, DiffStat, Snapshot, Updated};
+use crate::publish::{self, ByProducts, CommitMessage, DiffStat, LfsContent, Snapshot, Updated};
 use crate::report::Reporter;
 use crate::worker::Ending;
 
@@ -236,14 +236,22 @@ impl Job {
         self.course.remark(format!("Not brought up to date with {}: {why}", code(base)));
     }
 
-    /// Looks through what would be published. What must not be, goes no further.
-    pub(super) async fn inspect(&self, checkout: &Checkout, work: &Work) -> Result<(), RunError> {
+    /// Looks through what would be published. What must not be, goes no further. The content in Git LFS
+    /// that belongs to it.
+    pub(super) async fn inspect(
+        &self,
+        checkout: &Checkout,
+        work: &Work,
+    ) -> Result<LfsContent, RunError> {
         let _phase = self.course.phase(Phase::Inspect);
-        let found = self.inspected(&self.git, checkout, work.commit, work.base).await?;
+        let outgoing = outgoing(checkout, work.commit, work.base);
+        let lfs = publish::gather_lfs(&self.git, checkout, outgoing).await;
+        let lfs = lfs.map_err(RunError::LfsNotGathered)?;
+        let found = self.inspected(&self.git, checkout, outgoing).await?;
         let blocking = found.blocking();
         self.course.findings(found.findings);
         match blocking.is_empty() {
-            true => Ok(()),
+            true => Ok(lfs),
             false => Err(RunError::Blocked { findings: blocking }),
         }
     }
@@ -253,12 +261,8 @@ impl Job {
         &self,
         git: &Git,
         checkout: &Checkout,
-        tip: CommitId,
-        base: CommitId,
+        outgoing: Outgoing,
     ) -> Result<Inspected, RunError> {
-        // Where the work begins is on the remote already.
-        let outgoing = Outgoing { base, start: checkout.start_commit(), tip };
-        publish::gather_lfs(git, checkout, outgoing).await.map_err(RunError::Commit)?;
         let policy = Policy {
             lfs: checkout.lfs().cloned(),
             forbidden: self.project.forbidden.clone(),
@@ -269,31 +273,27 @@ impl Job {
         found.map_err(RunError::Commit)
     }
 
+    /// Sends what is in Git LFS, before the commit that names it: one without it is broken. Nobody sees
+    /// it before that.
+    pub(super) async fn send_lfs(
+        &self,
+        checkout: &Checkout,
+        lfs: &LfsContent,
+    ) -> Result<(), RunError> {
+        let _phase = self.course.phase(Phase::Push);
+        publish::send_lfs(&self.git, checkout, lfs).await.map_err(RunError::LfsNotSent)
+    }
+
     /// Pushes, and makes sure that the remote has it.
     pub(super) async fn push(&self, checkout: &Checkout, work: &Work) -> Result<(), RunError> {
         let _phase = self.course.phase(Phase::Push);
         let branch = || checkout.branch().to_string();
-        self.upload_lfs(&self.git, checkout, branch(), work.commit, work.base).await?;
         let pushed = publish::push(&self.git, checkout, work.commit).await;
         pushed.map_err(|source| RunError::Push { branch: branch(), source })?;
         let verified = publish::verify(&self.git, checkout, work.commit).await;
         verified.map_err(|source| RunError::NotConfirmed { branch: branch(), source })?;
         self.course.saved(checkout.branch().as_str(), work.commit);
         Ok(())
-    }
-
-    /// Sends the files in Git LFS that a commit names, before it: a commit without them is broken.
-    pub(super) async fn upload_lfs(
-        &self,
-        git: &Git,
-        checkout: &Checkout,
-        branch: String,
-        tip: CommitId,
-        base: CommitId,
-    ) -> Result<(), RunError> {
-        let outgoing = Outgoing { base, start: checkout.start_commit(), tip };
-        let sent = publish::upload_lfs(git, checkout, outgoing).await;
-        sent.map_err(|source| RunError::Push { branch, source })
     }
 
     /// Opens or refreshes the pull request, and makes sure that it is open at our commit.
@@ -364,7 +364,7 @@ impl Job {
 
     /// Notes the commits and their size.
     async fn told_of(&self, checkout: &Checkout, work: Work) -> Result<Work, RunError> {
-        let commits = publish::commits(&self.git, checkout, work.commit).await;
+        let commits = publish::commits(&self.git, checkout, work.commit, work.base).await;
         let commits = commits.map_err(RunError::Commit)?;
         self.course.note(|record| {
             record.commits = commits;
@@ -372,6 +372,11 @@ impl Job {
         });
         Ok(work)
     }
+}
+
+/// The commits that would be published. Where the work begins is on the remote already.
+pub(super) fn outgoing(checkout: &Checkout, tip: CommitId, base: CommitId) -> Outgoing {
+    Outgoing { base, start: checkout.start_commit(), tip }
 }
 
 fn conflict(files: &[PathBuf]) -> String {

@@ -1,25 +1,43 @@
 //! What is done with the work of a run that does not come to its end.
 //!
 //! Invariant: nothing with a secret in it is pushed, and nothing that the repository's owners forbid:
-//! what runs where somebody pushes must not be the agent's to write.
+//! what runs where somebody pushes must not be the agent's to write. A file in Git LFS whose content is not
+//! on the remote is left out, and the rest saved.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use api_client::error_chain;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::job::Job;
+use super::publication::outgoing;
 use super::session::Progress;
 use crate::checkout::Checkout;
 use crate::git::{CommitId, Git};
-use crate::outcome::{Published, RunError};
-use crate::publish::{self, PublishError};
+use crate::outcome::{Published, RunError, paths_text};
+use crate::publish::{self, LfsContent, PublishError};
 use crate::report::Reporter;
+
+/// How long content in Git LFS may take to be sent once the run is cancelled, of the few seconds that it
+/// has left: the rest is to be saved as well.
+const SEND_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long the app is asked whether the job is another's by now. One that does not answer is no reason
 /// to lose the work.
 const LEASE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Work that is not finished.
+struct Unfinished {
+    /// Its newest commit.
+    tip: CommitId,
+    /// One commit with all of it that may be seen.
+    commit: CommitId,
+    /// The files whose changes are not in that.
+    without: BTreeSet<PathBuf>,
+}
 
 impl Job {
     /// Saves what there is on a branch of its own, if anything is different.
@@ -37,18 +55,19 @@ impl Job {
         // The token is in use from here on.
         self.end_leftovers(checkout).await?;
         let git = self.git_until(late.clone())?;
-        let words = why.to_string();
         let (ours, made) = tokio::join!(
             still_ours(why, reporter),
-            self.what_may_be_saved(&git, checkout, progress, why, &words)
+            self.what_may_be_saved(&git, checkout, progress, why)
         );
         ours?;
-        let Some((tip, commit)) = made? else { return Ok(()) };
-        let whole: Vec<CommitId> = progress.published.into_iter().chain([tip]).collect();
-        let branch = || checkout.branch().rescue().to_string();
-        let failed = |source| RunError::Push { branch: branch(), source };
-        self.upload_lfs(&git, checkout, branch(), commit, progress.base(checkout)).await?;
-        let rescued = publish::rescue(&git, checkout, &whole, commit).await.map_err(failed)?;
+        let Some(mut work) = made? else { return Ok(()) };
+        if !self.send_or_leave_out(&git, checkout, progress, why, &mut work).await? {
+            return Ok(());
+        }
+        let whole: Vec<CommitId> = progress.published.into_iter().chain([work.tip]).collect();
+        let failed =
+            |source| RunError::Push { branch: checkout.branch().rescue().to_string(), source };
+        let rescued = publish::rescue(&git, checkout, &whole, work.commit).await.map_err(failed)?;
         // The remote took it, should there be no time to ask.
         self.course.saved(rescued.branch.as_str(), rescued.commit);
         if let Err(error) = publish::confirm(&git, checkout, &rescued).await {
@@ -73,43 +92,125 @@ impl Job {
         }
     }
 
-    /// The newest commit of the work, and one commit with all of it that may be seen.
+    /// All of the work that may be seen, if there is any.
     async fn what_may_be_saved(
         &self,
         git: &Git,
         checkout: &Checkout,
         progress: &mut Progress,
         why: &RunError,
-        words: &str,
-    ) -> Result<Option<(CommitId, CommitId)>, RunError> {
+    ) -> Result<Option<Unfinished>, RunError> {
         self.forget_broken_command(git, checkout, progress).await?;
-        let tip = self.commit_with(git, checkout, progress, Some(words)).await?;
+        let tip = self.commit_with(git, checkout, progress, Some(&why.to_string())).await?;
         if tip == checkout.start_commit() {
             return Ok(None);
         }
-        let message = self.message(progress, Some(words));
-        let squashed = async |without| {
-            let made = publish::squashed(git, checkout, &self.author, &message, tip, without);
-            made.await.map_err(RunError::Commit)
-        };
-        let Some(all) = squashed(Default::default()).await? else { return Ok(None) };
-        let found = self.inspected(git, checkout, all, progress.base(checkout)).await?;
+        let mut work = Unfinished { tip, commit: tip, without: BTreeSet::new() };
+        if !self.squash(git, checkout, progress, why, &mut work).await? {
+            return Ok(None);
+        }
+        let base = progress.base(checkout);
+        let lfs = publish::lfs_at_hand(git, checkout, outgoing(checkout, work.commit, base)).await;
+        let missing = lfs.map_err(RunError::LfsNotGathered)?.missing_files();
+        if !missing.is_empty() {
+            self.not_saved(&missing, "whose content nobody here has");
+            work.without.extend(missing);
+            if !self.squash(git, checkout, progress, why, &mut work).await? {
+                return Ok(None);
+            }
+        }
+        let found = self.inspected(git, checkout, outgoing(checkout, work.commit, base)).await?;
         if !matches!(why, RunError::Blocked { .. }) {
             self.course.findings(found.findings.clone());
         }
         if found.blocking().is_empty() {
-            return Ok(Some((tip, all)));
+            return Ok(Some(work));
         }
         tracing::warn!(
             files = found.barred.len(),
             "files that must not be published are not saved"
         );
-        let Some(rest) = squashed(found.barred).await? else { return Ok(None) };
-        let found = self.inspected(git, checkout, rest, progress.base(checkout)).await?;
+        work.without.extend(found.barred);
+        if !self.squash(git, checkout, progress, why, &mut work).await? {
+            return Ok(None);
+        }
+        let found = self.inspected(git, checkout, outgoing(checkout, work.commit, base)).await?;
         match found.blocking() {
-            none if none.is_empty() => Ok(Some((tip, rest))),
+            none if none.is_empty() => Ok(Some(work)),
             findings => Err(RunError::Blocked { findings }),
         }
+    }
+
+    /// Makes the one commit of the work; whether there is any.
+    async fn squash(
+        &self,
+        git: &Git,
+        checkout: &Checkout,
+        progress: &Progress,
+        why: &RunError,
+        work: &mut Unfinished,
+    ) -> Result<bool, RunError> {
+        let message = self.message(progress, Some(&why.to_string()));
+        let without = work.without.clone();
+        let made =
+            publish::squashed(git, checkout, &self.author, &message, work.tip, without).await;
+        let made = made.map_err(RunError::Commit)?;
+        work.commit = made.unwrap_or(work.commit);
+        Ok(made.is_some())
+    }
+
+    /// Sends the work's content in Git LFS. Where that cannot be done, the rest is saved without those
+    /// files; whether there is any.
+    async fn send_or_leave_out(
+        &self,
+        git: &Git,
+        checkout: &Checkout,
+        progress: &Progress,
+        why: &RunError,
+        work: &mut Unfinished,
+    ) -> Result<bool, RunError> {
+        let outgoing = outgoing(checkout, work.commit, progress.base(checkout));
+        let lfs = publish::lfs_at_hand(git, checkout, outgoing).await;
+        let lfs = lfs.map_err(RunError::LfsNotGathered)?;
+        let files = lfs.files();
+        if files.is_empty() {
+            return Ok(true);
+        }
+        // What was just tried is not tried again.
+        let reason = match why {
+            RunError::LfsNotSent(_) => String::new(),
+            _ => match self.sent_in_time(git, checkout, &lfs).await {
+                Ok(()) => return Ok(true),
+                Err(reason) => format!(": {reason}"),
+            },
+        };
+        self.not_saved(&files, &format!("whose content could not be sent{reason}"));
+        work.without.extend(files);
+        self.squash(git, checkout, progress, why, work).await
+    }
+
+    /// Sends content in Git LFS; why that could not be done.
+    async fn sent_in_time(
+        &self,
+        git: &Git,
+        checkout: &Checkout,
+        lfs: &LfsContent,
+    ) -> Result<(), String> {
+        let hurried = async {
+            self.cancel.cancelled().await;
+            sleep(SEND_LIMIT).await;
+        };
+        tokio::select! {
+            sent = publish::send_lfs(git, checkout, lfs) => sent.map_err(|error| error_chain(&error)),
+            () = hurried => Err("there was no time for it".to_owned()),
+        }
+    }
+
+    /// Says which files in Git LFS are left out.
+    fn not_saved(&self, files: &BTreeSet<PathBuf>, why: &str) {
+        let files: Vec<PathBuf> = files.iter().cloned().collect();
+        let files = paths_text(&files);
+        self.course.warn(format!("not saved are these files in Git LFS, {why}: {files}"));
     }
 }
 

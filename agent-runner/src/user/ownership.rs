@@ -69,7 +69,8 @@ pub(crate) fn folder_within(parent: impl AsFd, name: &str) -> io::Result<OwnedFd
     Ok(openat(&parent, name, folder_flags(), Mode::empty())?)
 }
 
-fn folder_flags() -> OFlag {
+/// How a folder is opened, so that no link is followed in its place.
+pub(crate) fn folder_flags() -> OFlag {
     OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
 }
 

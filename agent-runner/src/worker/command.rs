@@ -6,21 +6,18 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, interval_at};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::process::{self, Invocation, Limits, Next, Stop};
 use super::{LOGGED_MAX, Worker, WorkerError};
 use crate::bounded::{HeadTail, bounded};
-use crate::logging::PROGRESS;
+use crate::pulse::with_pulse;
 
 /// The target of what commands write, in the log.
 const TARGET: &str = "command";
 /// How much of a command's output is kept, in bytes: half of it from its end.
 const OUTPUT_MAX: usize = 32 << 10;
-/// How often the log says that a command runs. It ends by its own limit, so that a silent one need not
-/// look stalled.
-const PULSE: Duration = Duration::from_secs(60);
 
 /// A command that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,10 +94,8 @@ impl Worker {
         };
         let began = Instant::now();
         let limits = Limits { turn: limit, stall: limit };
-        let finished = tokio::select! {
-            finished = process::run(invocation, limits, cancel, &mut on_line) => finished,
-            never = pulse(began) => match never {},
-        };
+        let running = process::run(invocation, limits, cancel, &mut on_line);
+        let finished = with_pulse("a command of the repository", running).await;
         let finished = finished.map_err(|source| WorkerError::Run { program: "sh", source })?;
         let end = match finished.stop {
             Stop::Exited(status) => status.code().map_or(CommandEnd::Killed, CommandEnd::Exited),
@@ -109,14 +104,5 @@ impl Worker {
             Stop::HungAfterEnd | Stop::Hopeless(_) => CommandEnd::Killed,
         };
         Ok(CommandReport { end, output: output.into_text(), took: began.elapsed() })
-    }
-}
-
-async fn pulse(began: Instant) -> std::convert::Infallible {
-    let mut ticks = interval_at(began + PULSE, PULSE);
-    loop {
-        ticks.tick().await;
-        let secs = began.elapsed().as_secs();
-        tracing::info!(target: PROGRESS, secs, "a command of the repository runs");
     }
 }

@@ -9,6 +9,7 @@ mod inspection;
 mod job;
 mod killed;
 mod lease;
+mod lfs;
 mod outcome;
 mod publishing;
 mod refreshing;

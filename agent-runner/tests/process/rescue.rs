@@ -13,7 +13,7 @@ fn code(exit: AgentExit) -> Option<i32> {
 }
 
 /// The outcome of a run whose work is on the rescue branch and nowhere else.
-fn saved(scene: &Scene, file: &str) -> OutcomeDocument {
+pub(crate) fn saved(scene: &Scene, file: &str) -> OutcomeDocument {
     let outcome = scene.outcome();
     assert_eq!(scene.branches(), ["ticket-rescue"], "{outcome:?}");
     let rescue = outcome.rescue.clone().unwrap();

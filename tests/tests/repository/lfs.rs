@@ -112,3 +112,47 @@ async fn a_file_that_the_remote_does_not_have_ends_the_run_before_the_worker() {
     assert!(ended.stderr.contains("git lfs fetch"), "{}", ended.stderr);
     assert!(scene.marks().is_empty(), "{:?}", scene.marks());
 }
+
+#[tokio::test]
+async fn content_that_cannot_be_sent_is_left_out_and_the_rest_is_saved() {
+    let worker = "echo changed > README; echo new > new.bin; echo changed > old.bin";
+    let Some(scene) = scene(worker, &[]).await else { return };
+    scene.refuse_lfs();
+    let ended = scene.run_saving().await;
+    assert_eq!(ended.code, 8, "{}", ended.stderr);
+    assert_eq!(scene.ticket_s_head(), None);
+    assert_eq!(scene.saved("README").as_deref(), Some("changed\n"), "{}", ended.stderr);
+    assert_eq!(scene.saved("new.bin"), None);
+    assert_eq!(scene.saved("old.bin"), Some(pointer("old content\n")), "as it was");
+    let told =
+        "not saved are these files in Git LFS, whose content could not be sent: new.bin, old.bin";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_pointer_to_content_that_nobody_has_is_left_out_and_the_rest_is_saved() {
+    let lost = pointer("nobody has it\n").replace('\n', "\\n");
+    let worker = format!("echo changed > README; echo new > new.bin; printf '{lost}' > lost.bin");
+    let Some(scene) = scene(&worker, &[]).await else { return };
+    let ended = scene.run_saving().await;
+    assert_eq!(ended.code, 8, "{}", ended.stderr);
+    let told =
+        "lost.bin in Git LFS has no content in the work tree, and none was had from the remote";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    assert_eq!(scene.saved("README").as_deref(), Some("changed\n"), "{}", ended.stderr);
+    assert_eq!(scene.saved("lost.bin"), None);
+    assert_eq!(scene.saved("new.bin"), Some(pointer("new\n")), "{}", ended.stderr);
+    assert_eq!(scene.stored_lfs(&id("new\n")).as_deref(), Some("new\n"));
+    assert!(ended.stderr.contains("whose content nobody here has: lost.bin"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_project_that_does_not_ask_for_it_has_no_filter_in_the_image() {
+    let worker = "echo mine > own.bin; git add -A
+        git -c user.name=W -c user.email=w@e.org commit -q -m mine || touch /out/not-committed";
+    let Some(scene) = Scene::start(worker, &[ATTRIBUTES]).await else { return };
+    let ended = scene.run().await;
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(scene.marks().is_empty(), "{:?}", scene.marks());
+    assert_eq!(scene.pushed("own.bin"), "mine\n", "no pointer to what is nowhere");
+}

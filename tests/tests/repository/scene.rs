@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use integration_tests::forge::{ForgeOptions, RepoName, RepoSource, TestForge, Token};
+use integration_tests::forge::{Fault, ForgeOptions, RepoName, RepoSource, TestForge, Token};
 use integration_tests::harness::{AGENT_IMAGE, Ended, Engine, Once, build_agent_image, repo_name};
 
 use crate::lfs::id;
@@ -64,6 +64,15 @@ impl Scene {
 
     /// The same, with more files of this host in its container.
     pub(crate) async fn run_with(&self, binds: &[&str]) -> Ended {
+        self.run_as(binds, "0").await
+    }
+
+    /// The same, where unfinished work is saved.
+    pub(crate) async fn run_saving(&self) -> Ended {
+        self.run_as(&[], "1").await
+    }
+
+    async fn run_as(&self, binds: &[&str], rescue: &str) -> Ended {
         let variable = |name: &str, value: &str| format!("{name}={value}");
         let once = Once {
             image: AGENT_IMAGE.to_owned(),
@@ -76,7 +85,7 @@ impl Scene {
                 variable("GITHUB_TOKEN", TOKEN),
                 variable("WORKER_MODE", "claude-code"),
                 variable("WORKER_API_KEY", KEY),
-                variable("AGENT_RESCUE", "0"),
+                variable("AGENT_RESCUE", rescue),
             ],
             binds: binds
                 .iter()
@@ -140,6 +149,19 @@ impl Scene {
     /// What the forge has of files in Git LFS under this hash.
     pub(crate) fn stored_lfs(&self, id: &str) -> Option<String> {
         fs::read_to_string(self.repository().join("lfs").join(id)).ok()
+    }
+
+    /// Has the forge take no more files in Git LFS, as one whose quota is used up.
+    pub(crate) fn refuse_lfs(&self) {
+        self.forge.fail(Fault::new("/info/lfs/objects/", 507).method("PUT"));
+    }
+
+    /// The text of a file that was saved, if it was.
+    pub(crate) fn saved(&self, path: &str) -> Option<String> {
+        let place = format!("{BRANCH}-rescue:{path}");
+        let mut show = Command::new("git");
+        let output = show.current_dir(self.repository()).args(["show", &place]).output().unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
     }
 
     /// Method and path of what was asked of the forge, in order.

@@ -14,6 +14,18 @@ async fn clone(origin: &Remote) -> Checkout {
         .unwrap()
 }
 
+/// Commits a file whose folder's name is no text.
+fn commit_at(origin: &Remote, path: &OsStr, text: &str) {
+    let clone = tempfile::tempdir().unwrap();
+    run(clone.path(), &["clone", "-q", origin.path().to_str().unwrap(), "."]);
+    let path = clone.path().join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+    run(clone.path(), &["add", "-A"]);
+    run(clone.path(), &["commit", "-q", "-m", "by a person"]);
+    run(clone.path(), &["push", "-q", "origin", "HEAD"]);
+}
+
 fn found(checkout: &Checkout) -> Places {
     find(&checkout.shadow().open().unwrap(), checkout.start_commit().oid()).unwrap()
 }
@@ -26,11 +38,13 @@ async fn pointers_in_places_that_the_attributes_name_are_found() {
         origin.commit("main", path, &pointer("6"));
     }
     origin.commit("main", "content.bin", "content\n");
+    let odd = OsStr::from_bytes(b"b\xffd/c.bin");
+    commit_at(&origin, odd, &pointer("6"));
     let checkout = clone(&origin).await;
     let places = found(&checkout);
-    let paths: Vec<_> = places.values().flatten().map(|path| path.to_str().unwrap()).collect();
-    assert_eq!(paths, ["a.bin", "deep/b.bin"]);
-    assert_eq!(total(&places), (2, 12));
+    let paths: Vec<_> = places.values().flatten().map(|path| path.as_os_str()).collect();
+    assert_eq!(paths, ["a.bin".as_ref(), odd, "deep/b.bin".as_ref()]);
+    assert_eq!(total(&places), (3, 18));
 }
 
 #[tokio::test]
@@ -54,7 +68,7 @@ async fn what_came_takes_the_pointers_places_and_is_not_kept() {
     assert!(matches!(missing, CheckoutError::LfsMissing { .. }), "{missing}");
     let content = origin.place("content");
     fs::write(&content, "hello\n").unwrap();
-    let kept = store.add(&content).unwrap();
+    let kept = store.add(fs::File::open(&content).unwrap()).unwrap();
     put(&store, checkout.path(), &places).unwrap();
     assert_eq!(fs::read_to_string(checkout.path().join("a.bin")).unwrap(), "hello\n");
     assert!(!store.has(&kept));
@@ -64,7 +78,7 @@ async fn what_came_takes_the_pointers_places_and_is_not_kept() {
 async fn the_worker_s_own_git_is_told_of_pointers() {
     let origin = Remote::new("main");
     let checkout = clone(&origin).await;
-    tell_the_worker(checkout.workers_git_dir()).unwrap();
+    tell_the_worker(&checkout.git_dir).unwrap();
     let told = run(checkout.path(), &["config", "--local", "filter.lfs.clean"]);
     assert_eq!(told, "git-lfs clean -- %f");
 }

@@ -158,3 +158,17 @@ async fn a_merge_of_an_old_branch_brings_no_more_history_than_is_needed() {
     assert!(fetched.parse::<usize>().unwrap() <= 110, "{fetched}");
     crate::publish::push(&scene.git, &scene.checkout, tip).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_others_landed_meanwhile_is_not_told_of_as_the_branch_s_own() {
+    let scene = Scene::new().await;
+    scene.write("mine", "x\n");
+    let commit = commit(&scene).await;
+    scene.origin.commit("main", "theirs", "x\n");
+    scene.origin.commit("main", "more", "x\n");
+    let now = fetch_base(&scene.git, &scene.checkout).await.unwrap();
+    let Updated::Done(merged) = updated(&scene, commit, BaseUpdate::Merge).await else { panic!() };
+    let told = crate::publish::commits(&scene.git, &scene.checkout, merged, now).await.unwrap();
+    let told: Vec<String> = told.into_iter().map(|one| one.id).collect();
+    assert_eq!(told, [merged.to_string(), commit.to_string()]);
+}
