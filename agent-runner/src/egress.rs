@@ -14,6 +14,7 @@ mod journal;
 mod policy;
 mod proxy;
 mod tasks;
+mod upstream;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,6 +25,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::policy::{InvalidRule, Others, Policy, Rules};
+pub(crate) use self::upstream::Upstream;
 
 use self::dns::Names;
 use self::filter::Filter;
@@ -74,6 +76,7 @@ impl EgressFilter {
     pub(crate) async fn listen(
         places: Places,
         policy: Policy,
+        upstream: Upstream,
         cancel: &CancellationToken,
     ) -> Result<Self, EgressError> {
         let failed = |what, address| move |source| EgressError { what, address, source };
@@ -86,7 +89,7 @@ impl EgressFilter {
         #[cfg(test)]
         let places =
             Places { proxy: http.local_addr().map_err(failed("HTTP proxy", proxy))?, names };
-        let filter = Arc::new(Filter::new(policy));
+        let filter = Arc::new(Filter::new(policy, upstream));
         let tasks = Tasks::until(cancel.child_token());
         let server = Names::new(Arc::clone(&filter), tasks.clone());
         tasks.own(server.clone().serve_udp(udp));

@@ -9,14 +9,15 @@ use std::process::ExitCode;
 
 use api_client::contract::{AgentExit, GATEWAY_READY_LINE, env, gateway_port};
 use api_client::error_chain;
+use api_client::http::ProxySettings;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::cancel::StopSignals;
-use crate::egress::{EgressError, EgressFilter, Places, Policy};
+use crate::egress::{EgressError, EgressFilter, Places, Policy, Upstream};
 use crate::init;
 use crate::model_gateway::{ModelGateway, ModelGatewayConfig, ModelGatewayError};
-use crate::settings::{Layers, SettingsError};
+use crate::settings::{self, Layers, SettingsError};
 
 /// Threads for what blocks, which is looking up names.
 const BLOCKING_THREADS: usize = 24;
@@ -38,7 +39,7 @@ pub(crate) enum GatewayError {
 /// What a gateway is to do.
 #[derive(Debug)]
 struct Plan {
-    egress: Option<Policy>,
+    egress: Option<(Policy, ProxySettings)>,
     model: Option<ModelGatewayConfig>,
 }
 
@@ -72,7 +73,7 @@ pub(crate) fn run(layers: &Layers) -> Result<ExitCode, GatewayError> {
 
 impl Plan {
     fn read(layers: &Layers) -> Result<Self, SettingsError> {
-        let egress = Policy::read(layers)?;
+        let egress = Policy::read(layers)?.map(|policy| (policy, settings::proxies(layers)));
         let model = layers.handed_over(env::MODEL_GATEWAY_KEY);
         let model = model.map(|_| ModelGatewayConfig::read(layers)).transpose()?;
         if egress.is_none() && model.is_none() {
@@ -100,7 +101,10 @@ async fn serve(plan: Plan) -> Result<(), GatewayError> {
 impl Running {
     async fn start(plan: Plan, cancel: &CancellationToken) -> Result<Self, GatewayError> {
         let egress = match plan.egress {
-            Some(policy) => Some(EgressFilter::listen(Places::GATEWAY, policy, cancel).await?),
+            Some((policy, proxies)) => {
+                let upstream = Upstream::new(&proxies);
+                Some(EgressFilter::listen(Places::GATEWAY, policy, upstream, cancel).await?)
+            }
             None => None,
         };
         let model = match plan.model {

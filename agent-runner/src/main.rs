@@ -101,13 +101,14 @@ fn first(kind: Option<Kind>) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Ok(handover) => drop(log_from(handover)),
         Err(_) => logging::init(None, &Redaction::default()),
     }
-    let handover = match handover {
+    let mut handover = match handover {
         Err(stopped @ DocumentError::Stopped) => {
             tracing::warn!("{stopped}");
             return Ok(ExitCode::from(AgentExit::Cancelled.code()));
         }
         handover => handover?,
     };
+    handover.trust_extra_certificates();
     match init::become_outer(&handover, kind)? {}
 }
 
@@ -155,6 +156,7 @@ fn outer(kind: Option<Kind>) -> Result<ExitCode, Box<dyn std::error::Error>> {
 fn inner(kind: Option<Kind>) -> io::Result<ExitCode> {
     let outer = init::follow_outer()?;
     let handover = Handover::take_over()?;
+    let _bundle = handover.bundle_guard();
     let redaction = log_from(&handover);
     let course = Course::new(redaction.clone());
     course.write_to(settings::outcome_file_of(&handover));

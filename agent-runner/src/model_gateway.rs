@@ -27,7 +27,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_client::{Redactor, Secret, http};
+use api_client::http::Network;
+use api_client::{Redactor, Secret};
 use hyper::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -82,6 +83,8 @@ pub(crate) struct ModelGatewayConfig {
     pub(crate) models: Option<Vec<String>>,
     /// What may be used.
     pub(crate) budget: Budget,
+    /// How the provider is reached.
+    pub(crate) network: Network,
 }
 
 /// A provider that stands in while the job's own gives no answer. It speaks the same protocol.
@@ -217,7 +220,8 @@ impl ModelGateway {
 
 impl Gate {
     fn new(config: ModelGatewayConfig) -> Result<Self, ModelGatewayError> {
-        let client = http::http_client(USER_AGENT).build().map_err(ModelGatewayError::Client)?;
+        let client = config.network.client(USER_AGENT).and_then(|builder| builder.build());
+        let client = client.map_err(ModelGatewayError::Client)?;
         let keys = [Some(&config.key), config.fallback.as_ref().map(|fallback| &fallback.key)];
         let redactor = Redactor::new(keys.into_iter().flatten());
         Ok(Self {

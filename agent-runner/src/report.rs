@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use api_client::http::Network;
 use api_client::wire::{LogEntry, TicketCompletion, WorkerContext};
 use api_client::{ApiError, ClientError, WorkerApi, retry};
 use tokio::time::sleep;
@@ -180,7 +181,8 @@ impl AppReporter {
         redaction: Redaction,
         cancel: CancellationToken,
     ) -> Result<Self, ClientError> {
-        let api = WorkerApi::new(&at.url, at.key.clone(), USER_AGENT)?;
+        let network = Network { identity: at.identity.clone(), ..Network::default() };
+        let api = WorkerApi::on(&network, &at.url, at.key.clone(), USER_AGENT)?;
         Ok(Self { api, at, session: Uuid::new_v4(), redaction, cancel })
     }
 

@@ -10,8 +10,10 @@ mod egress;
 mod handover;
 mod layers;
 mod model;
+mod network;
 mod origin;
 mod project;
+mod trust;
 mod worker;
 
 use std::path::PathBuf;
@@ -24,6 +26,7 @@ use url::Url;
 pub(crate) use self::document::DocumentError;
 pub(crate) use self::handover::{Handover, PLAIN_NAMES};
 pub(crate) use self::layers::{Layer, Layers};
+pub(crate) use self::network::proxies;
 pub(crate) use self::origin::{AppTicket, Hold, Origin};
 pub(crate) use self::worker::{
     ChatModel, OwnModel, Provider, WORKER_STALL_SEC, WorkerCli, WorkerKind, WorkerSettings,
@@ -198,6 +201,7 @@ impl Start {
     /// # Errors
     /// Of the first setting that cannot be used.
     pub(crate) fn read(layers: &Layers, kind: Option<Kind>) -> Result<Self, SettingsError> {
+        network::judge_roots(layers)?;
         let named = layers.find(env::JOB_KIND).map(|found| found.parse());
         let limit = DOCKER_RUN_ERROR_MAX_CHARS;
         Ok(Self {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::error::{ApiError, Call, ClientError};
-use crate::http::{describe, http_client};
+use crate::http::{Network, describe};
 use crate::wire::{
     AppSettings, ClaimRequest, HeldBy, Job, JobFailure, LogEntry, MemoryAnswer, QueueFacts,
     TicketCompletion, WorkerContext, clean_text,
@@ -69,6 +69,19 @@ impl WorkerApi {
     /// When `base` is not an HTTP(S) URL without credentials (which would take the place of the
     /// key), the key cannot be sent, or no HTTP client can be set up.
     pub fn new(base: &Url, key: Option<Secret>, user_agent: &str) -> Result<Self, ClientError> {
+        Self::on(&Network::default(), base, key, user_agent)
+    }
+
+    /// The same by way of a network with certificates or proxies of its own.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn on(
+        network: &Network,
+        base: &Url,
+        key: Option<Secret>,
+        user_agent: &str,
+    ) -> Result<Self, ClientError> {
         let mut base = base.clone();
         let credentials = !base.username().is_empty() || base.password().is_some();
         if !matches!(base.scheme(), "http" | "https") || base.host().is_none() || credentials {
@@ -88,7 +101,8 @@ impl WorkerApi {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let http = http_client(user_agent).build().map_err(ClientError::Http)?;
+        let http = network.client(user_agent).and_then(|builder| builder.build());
+        let http = http.map_err(ClientError::Http)?;
         Ok(Self { base, redactor: Redactor::new(&key), key, http, observer: None })
     }
 

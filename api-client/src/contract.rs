@@ -118,6 +118,20 @@ pub mod env {
     /// The image that a run in a container was started from, for its outcome: `name@sha256:…`, or
     /// `name (sha256:…)` where the engine built it.
     pub const AGENT_IMAGE: &str = "AGENT_IMAGE";
+    /// Certificates (PEM) that are trusted beside the system's, by the runner and by what it starts. Not
+    /// the app's to set.
+    pub const EXTRA_CA: &str = "EXTRA_CA_PEM";
+    /// The certificate (PEM, with its chain) that is shown to an app that asks for one. Not the app's to
+    /// set.
+    pub const APP_CLIENT_CERT: &str = "APP_CLIENT_CERT";
+    /// Its private key (PEM, secret).
+    pub const APP_CLIENT_KEY: &str = "APP_CLIENT_KEY";
+    /// Proxy for `http` URLs. Programs differ in which spelling they read; see [`PROXIES`](super::PROXIES).
+    pub const HTTP_PROXY: &str = "HTTP_PROXY";
+    /// Proxy for `https` URLs.
+    pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
+    /// Hosts that are reached without a proxy.
+    pub const NO_PROXY: &str = "NO_PROXY";
     /// `stdin` when a [`JobDocument`](super::JobDocument) is to be read from standard input.
     pub const JOB_DOCUMENT: &str = "TERARCHITECT_JOB_DOCUMENT";
 }
@@ -135,6 +149,13 @@ pub const URL_SETTINGS: [&str; 9] = [
     "MEMORY_EMBEDDING_BASE_URL",
     "MEMORY_LLM_BASE_URL",
 ];
+
+/// The variables of proxies, and their other spelling.
+pub const PROXIES: [(&str, &str); 2] =
+    [(env::HTTP_PROXY, "http_proxy"), (env::HTTPS_PROXY, "https_proxy")];
+
+/// The variable of what is reached without a proxy, in both spellings.
+pub const NO_PROXIES: [&str; 2] = [env::NO_PROXY, "no_proxy"];
 
 /// Longest `TERARCHITECT_DOCKER_RUN_ERROR`, in characters (the original's limit).
 pub const DOCKER_RUN_ERROR_MAX_CHARS: usize = 8_000;

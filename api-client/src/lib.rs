@@ -3,6 +3,7 @@
 pub mod contract;
 pub mod http;
 pub mod outcome;
+pub mod tls;
 pub mod wire;
 
 mod client;

@@ -12,6 +12,7 @@ mod health;
 mod host_user;
 mod limits;
 mod load;
+mod network;
 mod overlay;
 mod parse;
 mod read;
@@ -33,6 +34,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api_client::http::Network;
 use api_client::wire::ExecutionMode;
 use api_client::{ProjectId, Secret};
 use url::Url;
@@ -49,6 +51,7 @@ pub(crate) use host_user::HostUser;
 pub(crate) use limits::parse_time;
 pub(crate) use limits::{BreakerConfig, KeepConfig, LimitsConfig, OnStop, ShutdownConfig};
 pub(crate) use load::{USUAL_FILE, load, load_engine_host, load_state_dir};
+pub(crate) use network::{AgentProxies, proxy_url};
 pub(crate) use reference::whole as reference;
 pub(crate) use reload::{Reloaded, reloaded};
 pub(crate) use report::{Form, Report, print};
@@ -141,6 +144,9 @@ pub(crate) struct AppConfig {
     pub(crate) url: Url,
     /// Key of the worker API, where the app asks for one.
     pub(crate) key: Option<Secret>,
+    /// How it is reached: certificates beside the system's, and the client's own. Others are reached in
+    /// the same way, without the latter.
+    pub(crate) network: Network,
 }
 
 /// Whose jobs are claimed.

@@ -291,7 +291,7 @@ impl Daemon {
 /// The client of the app, as this host sees it.
 pub(crate) fn api_of(app: &AppConfig, alias: AliasHere) -> Result<WorkerApi, ClientError> {
     let url = alias.rewrite(&app.url).unwrap_or_else(|| app.url.clone());
-    WorkerApi::new(&url, app.key.clone(), USER_AGENT)
+    WorkerApi::on(&app.network, &url, app.key.clone(), USER_AGENT)
 }
 
 /// A job whose task panicked ends as failed; its container goes with the clean-up.

@@ -197,7 +197,7 @@ fn app(ctx: &Context, config: &Config, project: Option<ProjectId>) -> Result<Git
     let of_app = config.github_app.as_ref().ok_or(AppError::NoApp)?;
     let api = forge_api(config, project);
     let here = api.as_ref().and_then(|api| ctx.alias.rewrite(api));
-    GitHubApp::new(of_app, here.or(api))
+    GitHubApp::new(of_app, &config.app.network, here.or(api))
 }
 
 /// Where the operator says that the forge's API is.

@@ -12,7 +12,7 @@ mod repository;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use api_client::http::{describe, http_client};
+use api_client::http::{Network, describe};
 use api_client::{Secret, delays};
 use backon::{BackoffBuilder, Retryable};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
@@ -72,14 +72,17 @@ pub(crate) struct Minted {
 impl GitHubApp {
     /// The App of these settings; `api` is the base URL of the forge's REST API, where it is not the
     /// public one.
-    pub(crate) fn new(config: &GithubAppConfig, api: Option<Url>) -> Result<Self, AppError> {
+    pub(crate) fn new(
+        config: &GithubAppConfig,
+        network: &Network,
+        api: Option<Url>,
+    ) -> Result<Self, AppError> {
         let public = || Url::parse(PUBLIC_API).map_err(|e| AppError::Address(e.to_string()));
-        let http = http_client(USER_AGENT)
-            .timeout(TIMEOUT)
+        let http = network.anonymous().client(USER_AGENT).and_then(|builder| {
             // Repositories are renamed: GitHub then answers with their new address.
-            .redirect(redirect::Policy::limited(3))
-            .build()
-            .map_err(|error| AppError::Address(describe(error)))?;
+            builder.timeout(TIMEOUT).redirect(redirect::Policy::limited(3)).build()
+        });
+        let http = http.map_err(|error| AppError::Address(describe(error)))?;
         Ok(Self {
             id: config.id,
             installation: config.installation,

@@ -14,6 +14,7 @@ pub(crate) mod label;
 mod rehearsal;
 mod spec;
 mod surroundings;
+mod way_out;
 
 use crate::engine::EngineError;
 use crate::images::ImagesError;

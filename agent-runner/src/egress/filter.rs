@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use api_client::error_chain;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -14,9 +15,12 @@ use super::host::{Host, HostName, Target};
 use super::idle::IdleLimited;
 use super::journal::Journal;
 use super::policy::{Policy, Verdict};
+use super::upstream::{Hop, Upstream, UpstreamError, Way};
 
 /// How long a name may take to be looked up.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
+/// The same for a name that the proxy before this one looks up.
+const KNOWN_LIMIT: Duration = Duration::from_secs(2);
 /// How many names are looked up at once: each takes a thread.
 const LOOKUPS_MAX: usize = 16;
 /// How long one address may take to be connected to.
@@ -36,6 +40,9 @@ pub(crate) enum Denial {
         /// One of them.
         address: IpAddr,
     },
+    /// The proxy before this one makes no connection.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     /// The name has no address.
     #[error("its address cannot be found")]
     Lookup(#[source] io::Error),
@@ -55,8 +62,13 @@ impl Denial {
     pub(crate) fn is_policy(&self) -> bool {
         match self {
             Self::NotListed | Self::NotPublic { .. } => true,
-            Self::Lookup(_) | Self::Connect { .. } => false,
+            Self::Upstream(_) | Self::Lookup(_) | Self::Connect { .. } => false,
         }
+    }
+
+    /// Whether the job's log is told: of the policy, and of a proxy that wants something else from us.
+    fn is_told(&self) -> bool {
+        self.is_policy() || matches!(self, Self::Upstream(_))
     }
 }
 
@@ -64,28 +76,34 @@ impl Denial {
 #[derive(Debug)]
 pub(crate) struct Filter {
     policy: Policy,
+    upstream: Upstream,
     journal: Journal,
     lookups: Semaphore,
 }
 
+/// A connection on the way to a target.
+#[derive(Debug)]
+pub(super) struct Connected {
+    /// The connection.
+    pub(super) stream: IdleLimited<TcpStream>,
+    /// The proxy that it ends at, where a plain request goes through one.
+    pub(super) hop: Option<Hop>,
+}
+
 impl Filter {
-    /// A filter by this policy.
-    pub(crate) fn new(policy: Policy) -> Self {
-        Self { policy, journal: Journal::new(), lookups: Semaphore::new(LOOKUPS_MAX) }
+    /// A filter by this policy, which goes out by this way.
+    pub(crate) fn new(policy: Policy, upstream: Upstream) -> Self {
+        Self { policy, upstream, journal: Journal::new(), lookups: Semaphore::new(LOOKUPS_MAX) }
     }
 
-    /// Connects to a target, if it is allowed, at an address that was looked at. `how` is the word for
-    /// it in the job's log.
-    pub(crate) async fn connect(
-        &self,
-        how: &str,
-        target: &Target,
-    ) -> Result<IdleLimited<TcpStream>, Denial> {
-        let connected = self.checked(target).await;
+    /// Connects to a target, if it is allowed, at an address that was looked at, or by way of the proxy
+    /// before this one.
+    pub(super) async fn connect(&self, way: Way, target: &Target) -> Result<Connected, Denial> {
+        let connected = self.checked(way, target).await;
         if let Err(denial) = &connected
-            && denial.is_policy()
+            && denial.is_told()
         {
-            self.refused(&format!("{how} {target}"), denial);
+            self.refused(&format!("{} {target}", way.word()), &error_chain(denial));
         }
         connected
     }
@@ -114,14 +132,36 @@ impl Filter {
         self.journal.close();
     }
 
-    async fn checked(&self, target: &Target) -> Result<IdleLimited<TcpStream>, Denial> {
+    async fn checked(&self, way: Way, target: &Target) -> Result<Connected, Denial> {
         let verdict = self.policy.decide(target);
         let reach = verdict.reach().ok_or(Denial::NotListed)?;
-        let addresses = self.addresses(&target.host, reach).await?;
+        let hop = self.upstream.hop(way, target);
+        let addresses = match &hop {
+            None => self.addresses(&target.host, reach).await?,
+            Some(_) => {
+                self.known_addresses(&target.host, reach).await?;
+                Vec::new()
+            }
+        };
         if verdict == Verdict::Learned {
             self.journal.learned(target);
         }
-        connect_any(&addresses, target.port).await
+        let (stream, hop) = match (hop, way) {
+            (None, _) => (connect_any(&addresses, target.port).await?, None),
+            (Some(hop), Way::Connect) => (IdleLimited::new(hop.tunnel(target).await?), None),
+            (Some(hop), Way::Http) => (IdleLimited::new(hop.connect().await?), Some(hop)),
+        };
+        Ok(Connected { stream, hop })
+    }
+
+    /// Looks at the addresses of a host that the proxy before this one is asked for. A name that is not
+    /// known here may be known there.
+    async fn known_addresses(&self, host: &Host, reach: Reach) -> Result<(), Denial> {
+        let addresses = timeout(KNOWN_LIMIT, self.addresses(host, reach));
+        match addresses.await {
+            Ok(Err(denial)) if denial.is_policy() => Err(denial),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// The addresses of a host that are within reach. Nothing is asked for a host that is not allowed.

@@ -8,8 +8,10 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 
+use super::filter::Connected;
 use super::host::Target;
 use super::proxy::{Body, Proxy, Refusal};
+use super::upstream::{Hop, Way};
 
 /// The port of plain HTTP.
 const HTTP: u16 = 80;
@@ -38,9 +40,10 @@ pub(super) async fn forward(
         let asked = request.uri().authority().map_or("-", |authority| authority.host());
         proxy.filter.refused(&format!("HTTP {asked}"), &refusal.message);
     })?;
-    let connected = proxy.filter.connect("HTTP", &target).await;
-    let stream = connected.map_err(|denial| Refusal::denied(&target, &denial))?;
-    rewrite(&mut request, &target)?;
+    let connected = proxy.filter.connect(Way::Http, &target).await;
+    let Connected { stream, hop } =
+        connected.map_err(|denial| Refusal::denied(&target, &denial))?;
+    rewrite(&mut request, &target, hop.as_ref())?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&target, &error))?;
     proxy.tasks.own(async move {
@@ -76,12 +79,19 @@ fn target(request: &Request<Incoming>) -> Result<Target, Refusal> {
     Ok(target)
 }
 
-/// Makes of a request to a proxy one to the server itself.
-fn rewrite(request: &mut Request<Incoming>, target: &Target) -> Result<(), Refusal> {
+/// Makes of a request to this proxy one to the server itself, or to the proxy before this one.
+fn rewrite(
+    request: &mut Request<Incoming>,
+    target: &Target,
+    hop: Option<&Hop>,
+) -> Result<(), Refusal> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    *request.uri_mut() = path
-        .parse::<Uri>()
-        .map_err(|_| Refusal::malformed("the URL's path cannot be passed on"))?;
+    let uri = match hop {
+        None => path.to_owned(),
+        Some(_) => format!("http://{target}{path}"),
+    };
+    *request.uri_mut() =
+        uri.parse::<Uri>().map_err(|_| Refusal::malformed("the URL's path cannot be passed on"))?;
     *request.version_mut() = Version::HTTP_11;
     strip(request.headers_mut());
     // How long the body is was found out when it was read, and is said anew when it is written.
@@ -90,6 +100,9 @@ fn rewrite(request: &mut Request<Incoming>, target: &Target) -> Result<(), Refus
     let host = HeaderValue::try_from(host)
         .map_err(|_| Refusal::malformed("the URL's host cannot be passed on"))?;
     request.headers_mut().insert(header::HOST, host);
+    if let Some(authorization) = hop.and_then(Hop::authorization) {
+        request.headers_mut().insert(header::PROXY_AUTHORIZATION, authorization.clone());
+    }
     Ok(())
 }
 

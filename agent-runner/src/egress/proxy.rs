@@ -23,11 +23,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
-use super::filter::{Denial, Filter};
+use super::filter::{Connected, Denial, Filter};
 use super::forward;
 use super::host::Target;
 use super::idle::IdleLimited;
 use super::tasks::Tasks;
+use super::upstream::Way;
 
 /// How many connections there are at once; further ones wait.
 const CONNECTIONS_MAX: usize = 512;
@@ -138,8 +139,9 @@ impl Proxy {
             self.filter.refused(&format!("CONNECT {asked}"), &error);
             Refusal::malformed(&format!("CONNECT needs host:port: {error}"))
         })?;
-        let connected = self.filter.connect("CONNECT", &target).await;
-        let stream = connected.map_err(|denial| Refusal::denied(&target, &denial))?;
+        let connected = self.filter.connect(Way::Connect, &target).await;
+        let Connected { stream, .. } =
+            connected.map_err(|denial| Refusal::denied(&target, &denial))?;
         let upgrade = hyper::upgrade::on(&mut request);
         self.tasks.own(async move {
             tunnel(upgrade, stream).await;
@@ -186,7 +188,9 @@ impl Refusal {
                      (agent.egress_allow)"
                 ),
             ),
-            Denial::Lookup(_) | Denial::Connect { .. } => (StatusCode::BAD_GATEWAY, String::new()),
+            Denial::Upstream(_) | Denial::Lookup(_) | Denial::Connect { .. } => {
+                (StatusCode::BAD_GATEWAY, String::new())
+            }
         };
         Self { status, message: format!("{target}: {}{cure}", error_chain(denial)) }
     }

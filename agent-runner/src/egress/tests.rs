@@ -1,9 +1,11 @@
 //! The filter over real sockets, with servers on the loopback address as targets.
 
+mod behind;
 mod hostile;
 
 use std::net::Ipv4Addr;
 
+use api_client::http::ProxySettings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -16,12 +18,23 @@ const FREE: Places = Places {
 };
 
 async fn filter(allow: &str, trusted: &str) -> EgressFilter {
+    filter_behind("", allow, trusted).await
+}
+
+/// The proxy before this one, at this URL.
+fn upstream(url: &str) -> Upstream {
+    let url = (!url.is_empty()).then(|| url.into());
+    let except = Some("127.0.0.1".to_owned());
+    Upstream::new(&ProxySettings { http: url.clone(), https: url, except })
+}
+
+async fn filter_behind(url: &str, allow: &str, trusted: &str) -> EgressFilter {
     let policy = Policy {
         allow: allow.parse().unwrap(),
         trusted: trusted.parse().unwrap(),
         others: Others::Refused,
     };
-    EgressFilter::listen(FREE, policy, &CancellationToken::new()).await.unwrap()
+    EgressFilter::listen(FREE, policy, upstream(url), &CancellationToken::new()).await.unwrap()
 }
 
 /// A server that reads until `until`, answers and closes; what it read.

@@ -117,6 +117,7 @@ pub(super) async fn gateway(upstream: Url, budget: Budget) -> ModelGateway {
         models: None,
         placeholder,
         budget,
+        network: Default::default(),
     })
     .await
 }

@@ -11,17 +11,20 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::path::PathBuf;
 use std::process;
 
 use api_client::Secret;
 use api_client::contract::{JobDocument, env, is_secret, is_secret_name};
+use api_client::tls::ExtraRoots;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::ftruncate;
 use serde::{Deserialize, Serialize};
 
-use super::SettingsError;
 use super::document::{self, DOCUMENT_MAX, DocumentError};
+use super::trust::{self, BUNDLE_NAMES, BundleGuard};
+use super::{SettingsError, network};
 
 /// The value of `TERARCHITECT_JOB_DOCUMENT` that stands for standard input.
 const FROM_STDIN: &str = "stdin";
@@ -58,7 +61,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 52] = [
+pub(super) const SETTING_NAMES: [&str; 55] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -106,6 +109,9 @@ pub(super) const SETTING_NAMES: [&str; 52] = [
     env::AGENT_EGRESS_ALLOW,
     env::AGENT_EGRESS_TRUSTED,
     env::AGENT_EGRESS_LEARN,
+    env::EXTRA_CA,
+    env::APP_CLIENT_CERT,
+    env::APP_CLIENT_KEY,
     env::JOB_DOCUMENT,
     super::WORKER_STALL_SEC,
     super::DOCKER_HOST,
@@ -114,7 +120,7 @@ pub(super) const SETTING_NAMES: [&str; 52] = [
 ];
 
 /// The plain names that may come with the job document as well.
-const PROXY_NAMES: [&str; 9] = [
+pub(super) const PROXY_NAMES: [&str; 9] = [
     "ALL_PROXY",
     "HTTPS_PROXY",
     "HTTP_PROXY",
@@ -132,6 +138,9 @@ pub(crate) struct Handover {
     environment: BTreeMap<String, Text>,
     /// The job document as it was read: judged by the inner process, which can report.
     document: Option<Text>,
+    /// The file with all certificates that are trusted, where we made one.
+    #[serde(default)]
+    bundle: Option<PathBuf>,
     /// Whether the outer process is pid 1, the first of a container.
     pub(super) outer_is_pid_1: bool,
 }
@@ -139,7 +148,7 @@ pub(crate) struct Handover {
 /// A secret that may be written to the memory between our processes, and nowhere else.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
-struct Text(Secret);
+pub(super) struct Text(pub(super) Secret);
 
 impl Serialize for Text {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -166,22 +175,53 @@ impl Handover {
         let announced =
             environment.get(env::JOB_DOCUMENT).is_some_and(|value| value.0.expose() == FROM_STDIN);
         let document = announced.then(|| document::read(stop)).transpose()?.map(Text);
-        let mut handover = Self { environment, document, outer_is_pid_1: process::id() == 1 };
+        let outer_is_pid_1 = process::id() == 1;
+        let mut handover = Self { environment, document, bundle: None, outer_is_pid_1 };
         handover.take_proxies();
         Ok(handover)
     }
 
-    /// Proxies of the job document become environment, where the environment has none: HTTP
-    /// libraries, git and the coding CLIs look for them there.
+    /// Proxies become environment.
     fn take_proxies(&mut self) {
-        let Some(document) = &self.document else { return };
-        // A document that cannot be read is judged by the inner process.
-        let Ok(document) = serde_json::from_str::<JobDocument>(document.0.expose()) else { return };
-        for name in PROXY_NAMES {
-            if let Some(proxy) = document.get(name).filter(|proxy| !proxy.is_blank()) {
-                self.environment.entry(name.to_owned()).or_insert_with(|| Text(proxy.clone()));
+        let document = self.given();
+        network::take_proxies(&mut self.environment, document.as_ref());
+    }
+
+    /// Has our own later processes, and all that they start, trust the certificates that are given beside
+    /// the system's. Those that cannot be read are judged by the inner process.
+    pub(crate) fn trust_extra_certificates(&mut self) {
+        let document = self.given();
+        let of_document = document.as_ref().and_then(|document| document.get(env::EXTRA_CA));
+        let extra = self.environment(env::EXTRA_CA).filter(|pem| !pem.is_blank()).or(of_document);
+        let Some(roots) = extra.and_then(|pem| ExtraRoots::from_pem(pem.expose()).ok()) else {
+            return;
+        };
+        let given = BUNDLE_NAMES.iter().filter_map(|name| self.environment(name));
+        match trust::write_bundle(roots.pem(), given.map(Secret::expose)) {
+            Ok(path) => {
+                for name in BUNDLE_NAMES {
+                    let path = path.to_string_lossy().into_owned();
+                    self.environment.insert(name.to_owned(), text(path));
+                }
+                self.bundle = Some(path);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the certificates of {} cannot be kept", env::EXTRA_CA);
             }
         }
+        if self.outer_is_pid_1 {
+            trust::add_to_system(roots.pem());
+        }
+    }
+
+    /// Removes the file with certificates when it is dropped.
+    pub(crate) fn bundle_guard(&self) -> Option<BundleGuard> {
+        self.bundle.clone().map(BundleGuard::of)
+    }
+
+    /// The job document, where it can be read; if not, the inner process says so.
+    fn given(&self) -> Option<JobDocument> {
+        serde_json::from_str(self.document.as_ref()?.0.expose()).ok()
     }
 
     /// Takes over what the first process left on standard input, and empties it.
@@ -251,12 +291,13 @@ impl Handover {
         Self {
             environment,
             document: document.map(|document| text(document.to_owned())),
+            bundle: None,
             outer_is_pid_1: false,
         }
     }
 }
 
-fn text(value: String) -> Text {
+pub(super) fn text(value: String) -> Text {
     Text(Secret::from(value))
 }
 
@@ -293,7 +334,14 @@ mod tests {
         let mut handover = Handover::of(&[("PATH", "/bin"), ("NO_PROXY", "local")], Some(document));
         handover.take_proxies();
         let plain: Vec<_> = handover.plain().collect();
-        let expected = [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", "local"), ("PATH", "/bin")];
+        let expected = [
+            ("HTTPS_PROXY", "http://p:1"),
+            ("NODE_USE_ENV_PROXY", "1"),
+            ("NO_PROXY", "local"),
+            ("PATH", "/bin"),
+            ("https_proxy", "http://p:1"),
+            ("no_proxy", "local"),
+        ];
         assert_eq!(plain, expected);
     }
 

@@ -2,9 +2,10 @@
 
 use api_client::Secret;
 use api_client::contract::env;
+use api_client::http::Network;
 
 use super::worker::WorkerKind;
-use super::{Layers, SettingsError, WorkerSettings};
+use super::{Layers, SettingsError, WorkerSettings, network};
 use crate::model_gateway::{Budget, Fallback, ModelGatewayConfig, Pricing, Usd};
 
 /// Most tokens that a budget can have.
@@ -20,6 +21,8 @@ impl ModelGatewayConfig {
             models: settings.models.clone(),
             placeholder,
             budget: settings.budget,
+            // Proxies and certificates are in the environment of a run.
+            network: Network::default(),
         }
     }
 
@@ -37,6 +40,7 @@ impl ModelGatewayConfig {
             models: models(layers),
             placeholder: layers.required(env::MODEL_GATEWAY_KEY, placeholder)?.secret(),
             budget: budget(layers)?,
+            network: network::of_gateway(layers)?,
         })
     }
 }

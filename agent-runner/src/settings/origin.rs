@@ -1,10 +1,11 @@
 //! Where the work is described, and by what right it is published.
 
 use api_client::contract::env;
+use api_client::tls::ClientIdentity;
 use api_client::{ClaimId, JobId, ProjectId, Secret, TicketId};
 use url::Url;
 
-use super::{Layers, SettingsError};
+use super::{Layers, SettingsError, network};
 
 /// Where the work is described, and the end of it reported.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct AppTicket {
     pub(crate) url: Url,
     /// Key of the worker API; an app on its own machine may do without.
     pub(crate) key: Option<Secret>,
+    /// What is shown to an app that asks for a certificate of its caller.
+    pub(crate) identity: Option<ClientIdentity>,
     /// The project.
     pub(crate) project: ProjectId,
     /// The ticket.
@@ -55,6 +58,7 @@ impl Origin {
             (None, Some(ticket)) => Ok(Self::App(AppTicket {
                 url: layers.required(env::API_URL, "the base URL of the app")?.url()?,
                 key: layers.find(env::WORKER_API_KEY).map(|key| key.secret()),
+                identity: network::identity(layers)?,
                 project: layers.required(env::PROJECT_ID, "the project of the ticket")?.parse()?,
                 ticket: ticket.parse()?,
                 hold: Hold::read(layers)?,

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use api_client::contract::JobDocument;
 
+use super::AgentProxies;
+
 pub(super) use self::read::read_agent;
 
 /// The agent's container, for all projects or for one.
@@ -42,6 +44,8 @@ pub(crate) struct AgentConfig {
     pub(crate) cache_scope: CacheScope,
     /// What becomes of the images of its own Docker daemon.
     pub(crate) inner_layers: InnerLayers,
+    /// Its proxies, where they are others than the coordinator's; what comes of both is in `settings`.
+    pub(crate) proxies: AgentProxies,
     /// Settings that are handed on to every agent under their own names.
     pub(crate) settings: JobDocument,
 }

@@ -2,8 +2,9 @@
 //! given to it. They are explicit settings for the agent: they win over what the app sends.
 
 use api_client::Secret;
-use api_client::contract::{JobDocument, env};
+use api_client::contract::{JobDocument, PROXIES, env};
 
+use super::network::proxy;
 use super::parse;
 use super::read::Reader;
 use super::setting::{Kind, Setting};
@@ -16,8 +17,9 @@ const NOT_USED: &str = "Handed on, so that a configuration of the original works
 const SECONDS: &str = "The agent wants a whole number from 1 to 604800 (a week).";
 
 /// Of proxies.
-const PROXY: &str = "Becomes part of the agent's environment, where its own has no proxy of that name; \
-    git and the coding CLIs use it too.";
+const PROXY: &str = "Becomes part of the agent's environment, in both spellings, where its own has no \
+    proxy of that name; git and the coding CLIs use it too. In the environment it is the coordinator's \
+    as well, in the file the agents' alone. See [networks](networks.md#proxies).";
 
 macro_rules! agent_env {
     ($($kind:ident $name:literal $doc:literal $(more $more:ident)?,)*) => {
@@ -125,6 +127,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<JobDocument> {
 fn value(reader: &mut Reader<'_>, setting: &'static Setting) -> Option<Option<Secret>> {
     match setting.kind {
         Kind::Secret { .. } => reader.secret(setting),
+        Kind::Text if is_proxy(setting.name) => reader.optional(setting, proxy),
         // The agent gets the operator's own spelling, not a normalised one.
         Kind::Url => {
             reader.optional(setting, |text| parse::http_url(text).map(|_url| Secret::from(text)))
@@ -136,6 +139,11 @@ fn value(reader: &mut Reader<'_>, setting: &'static Setting) -> Option<Option<Se
             reader.optional(setting, |text| parse::line(text).map(Secret::from))
         }
     }
+}
+
+/// Whether a setting is the address of a proxy.
+fn is_proxy(name: &str) -> bool {
+    PROXIES.iter().any(|(one, other)| [*one, *other].contains(&name))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use api_client::contract::env;
+use api_client::contract::{PROXIES, env};
 
 use super::agent::read_agent;
 use super::environment::Environment;
@@ -11,6 +11,7 @@ use super::error::{ConfigErrors, Problem};
 use super::file::ConfigFile;
 use super::health::health_listen;
 use super::limits::{count, read_breaker, read_keep, read_limits, read_shutdown};
+use super::network::{proxy_url, read_network};
 use super::read::Reader;
 use super::report::Report;
 use super::secret_command::SecretCommand;
@@ -119,7 +120,7 @@ pub(crate) fn load_engine_host(
 /// Every section is read before the first `?`, so that all mistakes are found. The order is that
 /// of the table of settings.
 fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config> {
-    let app = read_app(reader);
+    let app = read_app(reader, environment.home());
     let projects = reader.optional(&service::PROJECTS, parse::projects);
     let schedule = read_schedule(reader);
     let host = reader.optional(&service::ENGINE_HOST, parse::engine_host);
@@ -169,10 +170,11 @@ fn read_state_dir(reader: &mut Reader<'_>, environment: &Environment) -> Option<
     )
 }
 
-fn read_app(reader: &mut Reader<'_>) -> Option<AppConfig> {
+fn read_app(reader: &mut Reader<'_>, home: Option<&Path>) -> Option<AppConfig> {
     let url = reader.value(&service::API_URL, parse::base_url);
     let key = reader.secret(&service::API_KEY);
-    Some(AppConfig { url: url?, key: key? })
+    let network = read_network(reader, home);
+    Some(AppConfig { url: url?, key: key?, network: network? })
 }
 
 fn read_schedule(reader: &mut Reader<'_>) -> Option<ScheduleConfig> {
@@ -262,11 +264,13 @@ fn contradictions(config: &Config) -> Vec<Problem> {
             let why = "the gateway needs a network of the job's own: leave DOCKER_NETWORK unset";
             contradict("AGENT_EGRESS or AGENT_MODEL_GATEWAY", why.to_owned());
         }
-        let proxy = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"]
-            .into_iter()
-            .find(|name| agent.settings.get(name).is_some());
+        let by_tls = |name: &&str| {
+            let url = agent.settings.get(name).and_then(|url| proxy_url(url.expose()));
+            url.is_some_and(|url| url.scheme() != "http")
+        };
+        let proxy = PROXIES.iter().flat_map(|(name, other)| [*name, *other]).find(by_tls);
         if let Some(name) = proxy.filter(|_| agent.egress.policy != EgressPolicy::Open) {
-            let why = format!("the gateway is the proxy of the agent: leave {name} unset");
+            let why = format!("the gateway asks a proxy by http:// alone: {name} says https://");
             contradict("AGENT_EGRESS", why);
         }
     }
@@ -297,6 +301,12 @@ fn advice(config: &Config, environment: &Environment) -> Vec<String> {
         notices.push(
             "GITHUB_TOKEN is given beside GITHUB_APP_ID: agents get it for repositories of other \
              forges alone"
+                .to_owned(),
+        );
+    }
+    if config.app.network.identity.is_some() && config.app.url.scheme() == "http" {
+        notices.push(
+            "APP_CLIENT_CERT_FILE is not shown to anybody: TERARCHITECT_API_URL is http://"
                 .to_owned(),
         );
     }

@@ -1,13 +1,14 @@
 //! The settings of an agent: those of the app, overridden by those of the operator. Pure.
 
 use api_client::contract::{JobDocument, env, is_secret};
+use api_client::tls::ClientIdentity;
 use api_client::wire::AgentEnv;
 use api_client::{ProjectId, Secret};
 
 use super::Config;
 
 /// What the coordinator alone says about a job: names that are not the app's to set.
-const FACTS: [&str; 20] = [
+const FACTS: [&str; 23] = [
     env::API_URL,
     env::JOB_ID,
     env::JOB_KIND,
@@ -28,6 +29,9 @@ const FACTS: [&str; 20] = [
     env::AGENT_IMAGE,
     env::AGENT_CACHE_DOCKER,
     env::AGENT_CACHE_GIT,
+    env::EXTRA_CA,
+    env::APP_CLIENT_CERT,
+    env::APP_CLIENT_KEY,
 ];
 
 impl Config {
@@ -52,6 +56,7 @@ impl Config {
         let of_app = of_app.iter().filter(secret).map(|(_, value)| value);
         let app = self.github_app.as_ref().map(|app| &app.key);
         let of_agents = self.agents().flat_map(|agent| agent.settings.secrets());
-        of_agents.chain(of_app).chain(&self.app.key).chain(app)
+        let client = self.app.network.identity.as_ref().map(ClientIdentity::key);
+        of_agents.chain(of_app).chain(&self.app.key).chain(app).chain(client)
     }
 }

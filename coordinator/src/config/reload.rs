@@ -30,6 +30,19 @@ static APP: &[(&Setting, Differs)] = &[
     }),
 ];
 
+/// The client's certificate and its key, which are of one value, in the same way.
+static IDENTITY: &[(&Setting, Differs)] = &[
+    (&service::APP_CLIENT_CERT, |now, new| {
+        let of =
+            |config: &Config| Some(config.app.network.identity.as_ref()?.certificate().to_owned());
+        of(now) != of(new)
+    }),
+    (&service::APP_CLIENT_KEY, |now, new| {
+        let of = |config: &Config| Some(config.app.network.identity.as_ref()?.key().clone());
+        of(now) != of(new)
+    }),
+];
+
 /// What the tables of projects are called together.
 const PROJECT_TABLES: &str = "[project]";
 
@@ -56,6 +69,7 @@ static FIXED: &[(&Setting, Differs)] = differ! {
 /// What is read whenever it is used.
 static LIVE: &[(&Setting, Differs)] = differ! {
     service::API_KEY: app.key;
+    service::EXTRA_CA: app.network.roots;
     service::PROJECTS: projects;
     service::MAX_CONCURRENT: schedule.max_concurrent;
     service::POLL_INTERVAL: schedule.poll_interval;
@@ -80,6 +94,9 @@ static LIVE: &[(&Setting, Differs)] = differ! {
     container::EGRESS: agent.egress.policy;
     container::EGRESS_ALLOW: agent.egress.allow;
     container::EGRESS_LEARN: agent.egress.others;
+    container::HTTP_PROXY: agent.proxies.http;
+    container::HTTPS_PROXY: agent.proxies.https;
+    container::NO_PROXY: agent.proxies.except;
     container::MODEL_GATEWAY: agent.model_gateway;
     container::CACHE_SCOPE: agent.cache_scope;
     container::CACHE_DOCKER: agent.inner_layers;
@@ -114,6 +131,7 @@ pub(crate) fn reloaded(now: &Config, new: Config) -> Reloaded {
     };
     let (mut taken_up, at_restart) = (changed(LIVE), changed(FIXED));
     taken_up.extend(changed(APP));
+    taken_up.extend(changed(IDENTITY));
     taken_up.extend((now.of_projects != new.of_projects).then_some(PROJECT_TABLES));
     let of_agent = agent_env::ALL.iter().map(|setting| setting.name);
     taken_up.extend(
@@ -145,7 +163,8 @@ mod tests {
 
     #[test]
     fn every_setting_is_known_as_one_that_changes_now_or_at_a_restart() {
-        let own = FIXED.iter().chain(LIVE).chain(APP).map(|(setting, _)| setting.name);
+        let own =
+            FIXED.iter().chain(LIVE).chain(APP).chain(IDENTITY).map(|(setting, _)| setting.name);
         let known: Vec<_> = own.chain(agent_env::ALL.iter().map(|setting| setting.name)).collect();
         let unique: HashSet<_> = known.iter().copied().collect();
         assert_eq!(unique.len(), known.len());

@@ -3,6 +3,7 @@
 mod documentation;
 mod examples;
 mod mistakes;
+mod network;
 mod precedence;
 mod printing;
 mod secrets;

@@ -51,6 +51,8 @@ impl Engine {
         let request = NetworkCreateRequest {
             name: name.to_owned(),
             driver: Some("bridge".to_owned()),
+            // An engine may be set up to give new networks IPv6; nothing here looks at it.
+            enable_ipv6: Some(false),
             internal: Some(reach == Reach::Within),
             options: (reach == Reach::Within).then(|| HashMap::from(options)),
             labels: Some(labels.into_iter().collect()),

@@ -7,6 +7,7 @@ use api_client::contract::{DOCKER_RUN_ERROR_MAX_CHARS, JobDocument, URL_SETTINGS
 use api_client::wire::{ExecutionMode, Job, JobKind};
 use url::{Host, Url};
 
+use super::way_out;
 use crate::alias::{AliasHere, HOST_ALIAS};
 use crate::config::Config;
 use crate::ledger::Record;
@@ -61,6 +62,7 @@ pub(crate) fn job_document(
         View::Host(alias) => rewrite_urls(&mut document, |url| alias.rewrite(&url)),
         View::HostNetwork => {}
     }
+    way_out::tell(&mut document, &config.app.network, view);
     document
 }
 
@@ -78,7 +80,7 @@ fn rewrite_urls(document: &mut JobDocument, seen: impl Fn(Url) -> Option<Url>) {
 }
 
 /// A URL whose host is this machine's loopback, with the alias for it; nothing for all others.
-fn to_alias(mut url: Url) -> Option<Url> {
+pub(super) fn to_alias(mut url: Url) -> Option<Url> {
     let loopback = match url.host()? {
         Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
         Host::Ipv4(address) => IpAddr::V4(address).is_loopback(),

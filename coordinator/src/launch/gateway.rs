@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use api_client::contract::{
-    DEFAULT_REGISTRIES, JobDocument, URL_SETTINGS, default_model_hosts, env, gateway_port,
+    DEFAULT_REGISTRIES, JobDocument, NO_PROXIES, PROXIES, URL_SETTINGS, default_model_hosts, env,
+    gateway_port,
 };
 use api_client::wire::Job;
 use api_client::{JobId, Secret};
@@ -13,7 +14,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::document::DOCUMENT_ON_STDIN;
-use super::label;
+use super::{label, way_out};
 use crate::alias::HOST_ALIAS;
 use crate::config::{
     AgentConfig, ContainerLimits, Egress, EgressPolicy, ModelGateway, OtherHosts, RootFolder,
@@ -54,10 +55,6 @@ const OF_MODEL: [&str; 9] = [
 /// What they say of the one that stands in for it.
 const OF_FALLBACK: [&str; 3] =
     [env::WORKER_FALLBACK_URL, env::WORKER_FALLBACK_KEY, env::WORKER_FALLBACK_MODEL];
-
-/// The proxy variables, in both spellings: programs differ in which they read.
-const PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"];
-const NO_PROXIES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// What an agent needs a gateway for.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +122,8 @@ impl<'a> Gateway<'a> {
     /// shows in the place of the model's key.
     pub(super) fn document(self, of_agent: &JobDocument, placeholder: &Secret) -> JobDocument {
         let mut document = JobDocument::default();
+        // It goes out by the way that the agent would have without it.
+        document.extend(way_out::proxies(of_agent));
         let Egress { policy, allow, others } = &self.agent.egress;
         document.set(env::AGENT_EGRESS, policy.name());
         if *policy != EgressPolicy::Open {
@@ -145,6 +144,8 @@ impl<'a> Gateway<'a> {
                 document.extend(of_agent.get(name).map(|value| (name, value.clone())));
             }
             document.set(env::MODEL_GATEWAY_KEY, placeholder.clone());
+            let roots = of_agent.get(env::EXTRA_CA);
+            document.extend(roots.map(|pem| (env::EXTRA_CA, pem.clone())));
         }
         document
     }
@@ -153,7 +154,7 @@ impl<'a> Gateway<'a> {
     pub(super) fn tell(self, agent: &mut JobDocument, address: &str, placeholder: &Secret) {
         if self.reach() == Reach::Within {
             let proxy = format!("http://{address}:{}", gateway_port::PROXY);
-            for name in PROXIES {
+            for name in PROXIES.iter().flat_map(|(name, other)| [*name, *other]) {
                 agent.set(name, proxy.as_str());
             }
             // Without it, programs on Node look for no proxy.
@@ -163,6 +164,7 @@ impl<'a> Gateway<'a> {
             }
         }
         if self.agent.model_gateway == ModelGateway::Outside {
+            way_out::except(agent, address);
             let path = agent
                 .get(env::WORKER_LLM_URL)
                 .and_then(|url| Url::parse(url.expose()).ok())

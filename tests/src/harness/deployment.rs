@@ -222,7 +222,7 @@ pub(crate) fn source_repository(path: &Path, files: &[SourceFile<'_>]) -> PathBu
     path.to_owned()
 }
 
-fn write_private(path: &Path, text: &str) {
+pub(super) fn write_private(path: &Path, text: &str) {
     fs::write(path, text).expect("a file in a folder of ours");
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("a file of ours");
 }

@@ -119,7 +119,8 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     let listener = TcpListener::bind(FREE.proxy).await.unwrap();
     let address = listener.local_addr().unwrap();
     let places = Arc::new(tokio::sync::Semaphore::new(2));
-    let proxy = Proxy::with_places(Arc::new(Filter::new(policy)), tasks.clone(), places);
+    let proxy =
+        Proxy::with_places(Arc::new(Filter::new(policy, upstream(""))), tasks.clone(), places);
     tasks.own(proxy.serve(listener));
     let ask = async |stream: &mut TcpStream| {
         stream.write_all(b"GET http://a.example/ HTTP/1.1\r\n\r\n").await.unwrap();

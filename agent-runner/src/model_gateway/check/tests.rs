@@ -113,6 +113,7 @@ async fn an_endpoint_that_cannot_be_reached_is_told_after_some_tries() {
         placeholder: "p".into(),
         models: None,
         budget: Budget::default(),
+        network: Default::default(),
     };
     let with_fallback = gateway_of(config).await;
     assert_eq!(with_fallback.check(Wire::Chat, None).await, Ok(()));

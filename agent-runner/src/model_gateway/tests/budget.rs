@@ -156,6 +156,7 @@ async fn a_gateway_understands_the_end_that_another_one_says() {
             models: None,
             placeholder: Secret::from("another-placeholder"),
             budget: Budget::default(),
+            network: Default::default(),
         })
         .await;
         let request = ask_with(&near, path, header, "another-placeholder");

@@ -17,6 +17,7 @@ async fn gateway_between(main: &Upstream, other: &Upstream, budget: Budget) -> M
         models: None,
         placeholder: Secret::from(PLACEHOLDER),
         budget,
+        network: Default::default(),
     })
     .await
 }

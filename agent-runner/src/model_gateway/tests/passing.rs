@@ -213,6 +213,7 @@ async fn a_provider_that_is_silent_is_not_waited_for_for_ever() {
         models: None,
         placeholder: Secret::from(PLACEHOLDER),
         budget: Budget::default(),
+        network: Default::default(),
     };
     let soon = Duration::from_millis(50);
     let silence = Silence { before: soon, within: soon };
@@ -285,6 +286,7 @@ async fn a_model_that_is_not_listed_is_refused_by_its_name() {
         models: Some(vec!["small".to_owned()]),
         placeholder: Secret::from(PLACEHOLDER),
         budget: Budget::default(),
+        network: Default::default(),
     })
     .await;
     let twice = r#"{"model":"small","model":"dear"}"#;
@@ -317,9 +319,10 @@ async fn a_list_of_models_is_had_where_only_some_may_be_asked() {
         models: Some(vec!["small".to_owned()]),
         placeholder: Secret::from(PLACEHOLDER),
         budget: Budget::default(),
+        network: Default::default(),
     })
     .await;
-    let client = http::http_client("test").no_proxy().build().unwrap();
+    let client = api_client::http::http_client("test").no_proxy().build().unwrap();
     let url = format!("http://{}/v1/models", gateway.address());
     let list = client.get(url).bearer_auth(PLACEHOLDER).send();
     let asked = async { provider.next().await.answer(200, "{}").await };

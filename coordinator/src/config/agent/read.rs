@@ -8,6 +8,7 @@ use super::{
     ImageChoice, InnerLayers, JobNetwork, ModelGateway, OtherHosts, PullPolicy, RootFolder,
     SocketMount,
 };
+use crate::config::network::read_agent_proxies;
 use crate::config::parse::{self, Allowed};
 use crate::config::read::Reader;
 use crate::config::setting::container as table;
@@ -35,7 +36,11 @@ pub(in crate::config) fn read_agent(reader: &mut Reader<'_>) -> Option<AgentConf
     let cache_scope = reader.value(&table::CACHE_SCOPE, cache_scope);
     let inner_layers =
         reader.value(&table::CACHE_DOCKER, switch(InnerLayers::Fresh, InnerLayers::Kept));
-    let settings = agent_env::read(reader);
+    let proxies = read_agent_proxies(reader);
+    let settings = agent_env::read(reader).zip(proxies.as_ref()).map(|(mut settings, proxies)| {
+        proxies.replace_in(&mut settings);
+        settings
+    });
     Some(AgentConfig {
         image: image?,
         pull: pull?,
@@ -52,6 +57,7 @@ pub(in crate::config) fn read_agent(reader: &mut Reader<'_>) -> Option<AgentConf
         cache_volume: cache_volume?,
         cache_scope: cache_scope?,
         inner_layers: inner_layers?,
+        proxies: proxies?,
         settings: settings?,
     })
 }

@@ -2,6 +2,10 @@
 
 use super::{COUNT, Kind, NAME, Preset, SIZE_OR_NONE, Setting, TIME_ABOVE_ZERO, settings};
 
+/// Of proxies.
+const PROXY: &str = "`host:port`, `http://host:port` or `https://host:port`, with `user:password@` before the host \
+    where the proxy wants them, in their URL-encoded form; `direct` for none";
+
 settings! {
     IMAGE = Setting::new(
         "AGENT_IMAGE", "agent.image", Kind::Text, Preset::Value("terarchitect-agent"),
@@ -151,5 +155,20 @@ settings! {
     ).more(
         "At most one job at a time uses them; another begins without. See \
          [caches](runbook.md#caches).",
+    );
+
+    HTTP_PROXY = Setting::new(
+        "AGENT_HTTP_PROXY", "agent.http_proxy", Kind::Text, Preset::Unset("HTTP_PROXY"),
+        "Proxy of the agents for http:// URLs, where it is not the coordinator's; direct for none.",
+    ).allowed(PROXY).more("See [networks](networks.md#proxies).");
+
+    HTTPS_PROXY = Setting::new(
+        "AGENT_HTTPS_PROXY", "agent.https_proxy", Kind::Text, Preset::Unset("HTTPS_PROXY"),
+        "Proxy of the agents for https:// URLs, where it is not the coordinator's; direct for none.",
+    ).allowed(PROXY).more("See [networks](networks.md#proxies).");
+
+    NO_PROXY = Setting::new(
+        "AGENT_NO_PROXY", "agent.no_proxy", Kind::Text, Preset::Unset("NO_PROXY"),
+        "Hosts that the agents reach without a proxy, where they are not the coordinator's.",
     );
 }

@@ -2,6 +2,9 @@
 
 use super::{A_PATH, COUNT, Kind, MEBIBYTES, Preset, Setting, TIME_ABOVE_ZERO, settings};
 
+/// Of files with certificates.
+const PEM_FILE: &str = "the path of a file with PEM certificates, of at most 2 MiB, which are read at the start";
+
 settings! {
     API_URL = Setting::new(
         "TERARCHITECT_API_URL", "app.url", Kind::Url, Preset::Required,
@@ -20,6 +23,29 @@ settings! {
             Kind::Secret { file: "app.worker_api_key_file" },
             Preset::Unset("no key is sent"),
             "Key of the app's worker API.",
+        )
+    };
+
+    EXTRA_CA = Setting::new(
+        "EXTRA_CA_FILE", "network.extra_ca_file", Kind::Text,
+        Preset::Unset("the system's certificates alone"),
+        "File with CA certificates (PEM) that coordinator and agents trust beside the system's.",
+    ).allowed(PEM_FILE).more("See [networks](networks.md#certificates-of-your-own-ca).");
+
+    APP_CLIENT_CERT = Setting::new(
+        "APP_CLIENT_CERT_FILE", "app.client_cert_file", Kind::Text,
+        Preset::Unset("no certificate is shown"),
+        "File with the certificate (PEM, with its chain) that coordinator and agents show to an app \
+         that asks for one.",
+    ).allowed(PEM_FILE).more("See [networks](networks.md#a-client-certificate-for-the-app).");
+
+    APP_CLIENT_KEY = Setting {
+        toml: None,
+        ..Setting::new(
+            "APP_CLIENT_KEY", "",
+            Kind::Secret { file: "app.client_key_file" },
+            Preset::Unset("no certificate is shown"),
+            "Private key of that certificate, as PEM without a password.",
         )
     };
 

@@ -148,9 +148,9 @@ fn settings_that_cannot_hold_together_are_named_with_the_way_out() {
     let network = [APP, ("AGENT_EGRESS", "allowlist"), ("DOCKER_NETWORK", "agents")];
     let error = Sandbox::new(network).error();
     assert!(error.contains("leave DOCKER_NETWORK unset"), "{error}");
-    let proxy = [APP, ("AGENT_EGRESS", "none"), ("HTTPS_PROXY", "http://proxy.example:3128")];
+    let proxy = [APP, ("AGENT_EGRESS", "none"), ("HTTPS_PROXY", "https://proxy.example:3128")];
     let error = Sandbox::new(proxy).error();
-    assert!(error.contains("leave HTTPS_PROXY unset"), "{error}");
+    assert!(error.contains("HTTPS_PROXY says https://"), "{error}");
 }
 
 #[test]

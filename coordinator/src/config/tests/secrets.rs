@@ -9,6 +9,11 @@ use crate::config::{Form, Setting, settings};
 /// The private key of an App.
 const KEY_OF_APP: &str = include_str!("../../../../tests/testdata/github-app.pem");
 
+/// A client's certificate, and its private key.
+const CERTIFICATE_OF_CLIENT: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/testdata/client.crt");
+const KEY_OF_CLIENT: &str = include_str!("../../../../tests/testdata/client.key");
+
 #[test]
 fn credentials_in_the_url_of_the_app_are_refused_and_not_repeated() {
     let error = Sandbox::new([("TERARCHITECT_API_URL", "http://me:hunter2@app")]).error();
@@ -110,15 +115,18 @@ fn no_secret_is_printed_in_any_form() {
     let secrets = settings().filter(|setting| setting.is_secret());
     let value = |setting: &Setting| match setting.name {
         "GITHUB_APP_PRIVATE_KEY" => KEY_OF_APP,
+        "APP_CLIENT_KEY" => KEY_OF_CLIENT,
         _ => "hunter2-secret",
     };
     let given: Vec<_> = secrets.map(|setting| (setting.name, value(setting))).collect();
     let proxy = ("HTTP_PROXY", "http://me:hunter2-secret@proxy:3128");
     let app = ("GITHUB_APP_ID", "1");
-    let loaded = Sandbox::new(given.iter().copied().chain([APP, proxy, app])).load();
+    let client = ("APP_CLIENT_CERT_FILE", CERTIFICATE_OF_CLIENT);
+    let loaded = Sandbox::new(given.iter().copied().chain([APP, proxy, app, client])).load();
     let texts = [printed(&loaded, Form::Text), printed(&loaded, Form::Json), format!("{loaded:?}")];
     for text in &texts {
         assert!(!text.contains("hunter2") && !text.contains(&KEY_OF_APP[100..130]), "{text}");
+        assert!(!text.contains(&KEY_OF_CLIENT[100..130]), "{text}");
     }
     for (name, _) in given {
         let mut lines = texts[0].lines().filter(|line| line.starts_with(&format!("{name} ")));

@@ -1,0 +1,125 @@
+//! What an agent is told of the network between it and others: what it trusts, what it shows to the app,
+//! and the proxies as they are seen from where it runs. Pure.
+
+use api_client::Secret;
+use api_client::contract::{JobDocument, NO_PROXIES, PROXIES, env};
+use api_client::http::Network;
+use url::Url;
+
+use super::document::{View, to_alias};
+use crate::alias::HOST_ALIAS;
+use crate::config::proxy_url;
+
+/// Adds all of it.
+pub(super) fn tell(document: &mut JobDocument, network: &Network, view: View) {
+    if let Some(roots) = &network.roots {
+        document.set(env::EXTRA_CA, roots.pem());
+    }
+    if let Some(identity) = &network.identity {
+        document.set(env::APP_CLIENT_CERT, identity.certificate());
+        document.set(env::APP_CLIENT_KEY, identity.key().clone());
+    }
+    match view {
+        View::Container => {
+            rewrite_proxies(document, to_alias);
+            // No proxy knows this name for it.
+            except(document, HOST_ALIAS);
+        }
+        View::Host(alias) => rewrite_proxies(document, |url| alias.rewrite(&url)),
+        View::HostNetwork => {}
+    }
+}
+
+/// Lets a host be reached without the proxies, where there are any.
+pub(super) fn except(document: &mut JobDocument, host: &str) {
+    if !has_proxy(document) {
+        return;
+    }
+    let of = |name: &str| document.get(name).filter(|value| !value.is_blank());
+    let given = NO_PROXIES.iter().find_map(|name| of(name));
+    let all = given.map(|given| format!("{},", given.expose().trim())).unwrap_or_default();
+    for name in NO_PROXIES {
+        document.set(name, format!("{all}{host}"));
+    }
+}
+
+/// The proxies and exceptions of a document, under the names in upper case.
+pub(super) fn proxies(document: &JobDocument) -> Vec<(&'static str, Secret)> {
+    let [no_proxy, other] = NO_PROXIES;
+    let pairs = PROXIES.into_iter().chain([(no_proxy, other)]);
+    let of = |name: &str| document.get(name).filter(|value| !value.is_blank()).cloned();
+    pairs.filter_map(|(name, other)| Some((name, of(name).or_else(|| of(other))?))).collect()
+}
+
+fn has_proxy(document: &JobDocument) -> bool {
+    PROXIES.iter().any(|(name, other)| {
+        [name, other].into_iter().any(|name| document.get(name).is_some_and(|url| !url.is_blank()))
+    })
+}
+
+fn rewrite_proxies(document: &mut JobDocument, seen: impl Fn(Url) -> Option<Url>) {
+    for name in PROXIES.iter().flat_map(|(name, other)| [name, other]) {
+        let url = document.get(name).and_then(|url| proxy_url(url.expose()));
+        if let Some(rewritten) = url.and_then(&seen) {
+            document.set(*name, String::from(rewritten));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alias::AliasHere;
+
+    fn document(pairs: &[(&str, &str)]) -> JobDocument {
+        let mut document = JobDocument::default();
+        document.extend(pairs.iter().copied());
+        document
+    }
+
+    fn told(pairs: &[(&str, &str)], view: View) -> Vec<(String, String)> {
+        let mut document = document(pairs);
+        tell(&mut document, &Network::default(), view);
+        let all = document.iter().map(|(name, value)| (name.to_owned(), value.expose().to_owned()));
+        all.collect()
+    }
+
+    fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_proxy_on_this_host_is_seen_from_a_container_by_the_hosts_name_there() {
+        let given = [("HTTPS_PROXY", "http://me:pw@localhost:3128"), ("NO_PROXY", ".corp.example")];
+        let expected = [
+            ("HTTPS_PROXY", "http://me:pw@host.docker.internal:3128/"),
+            ("NO_PROXY", ".corp.example,host.docker.internal"),
+            ("no_proxy", ".corp.example,host.docker.internal"),
+        ];
+        assert_eq!(told(&given, View::Container), owned(&expected));
+        assert_eq!(told(&given, View::HostNetwork), owned(&given));
+        let alias = [("http_proxy", "host.docker.internal:3128")];
+        let here = told(&alias, View::Host(AliasHere::ThisHost));
+        assert_eq!(here, owned(&[("http_proxy", "http://localhost:3128/")]));
+    }
+
+    #[test]
+    fn without_a_proxy_there_are_no_exceptions() {
+        assert_eq!(told(&[], View::Container), []);
+    }
+
+    #[test]
+    fn another_proxy_is_left_as_it_was_written() {
+        let given = [("HTTP_PROXY", "proxy.corp.example:3128")];
+        let told = told(&given, View::Container);
+        assert!(told.contains(&owned(&given)[0]), "{told:?}");
+    }
+
+    #[test]
+    fn a_gateway_gets_the_proxies_in_one_spelling() {
+        let pairs = [("https_proxy", "http://p:1"), ("HTTP_PROXY", " "), ("no_proxy", "x")];
+        let proxies = proxies(&document(&pairs));
+        let shown: Vec<_> = proxies.iter().map(|(name, value)| (*name, value.expose())).collect();
+        assert_eq!(shown, [("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", "x")]);
+    }
+}
