@@ -3,7 +3,8 @@
 use super::{A_PATH, COUNT, Kind, MEBIBYTES, Preset, Setting, TIME_ABOVE_ZERO, settings};
 
 /// Of files with certificates.
-const PEM_FILE: &str = "the path of a file with PEM certificates, of at most 2 MiB, which are read at the start";
+const PEM_FILE: &str =
+    "the path of a file with PEM certificates, of at most 2 MiB, which are read at the start";
 
 settings! {
     API_URL = Setting::new(
