@@ -33,5 +33,7 @@ pub mod matrix;
     reason = "what is not as it has to be ends the test"
 )]
 pub mod modes;
+#[expect(clippy::expect_used, clippy::unwrap_used, reason = "what goes wrong here ends the run")]
+pub mod monitoring;
 pub mod samples;
 pub mod server;

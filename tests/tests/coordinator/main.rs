@@ -10,6 +10,7 @@ mod document;
 mod ending;
 mod fallback;
 mod github_app;
+mod health;
 mod host;
 mod images;
 mod lease;
