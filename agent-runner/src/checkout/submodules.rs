@@ -204,13 +204,43 @@ fn refused(path: &str, reason: String) -> CheckoutError {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
+    use crate::git::testing::run;
     use crate::token::TokenSource;
 
     const BASE: &str = "https://forge.example:8443/acme/shop.git";
 
     fn resolved(text: &str) -> Result<String, String> {
         resolve(&BASE.parse().unwrap(), text).map(|url| url.to_string())
+    }
+
+    #[test]
+    fn a_folder_whose_name_is_no_text_is_no_hindrance() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path();
+        let odd = tree.join(OsStr::from_bytes(b"b\xffd"));
+        std::fs::create_dir(&odd).unwrap();
+        std::fs::write(odd.join("file"), "x").unwrap();
+        run(tree, &["init", "-q"]);
+        run(tree, &["add", "-A"]);
+        let commit = "1111111111111111111111111111111111111111";
+        let link = format!("160000,{commit},libs/lib");
+        run(tree, &["update-index", "--add", "--cacheinfo", &link]);
+        run(tree, &["commit", "-q", "-m", "first"]);
+        let level = Level {
+            git_dir: tree.join(".git"),
+            work_tree: tree.to_owned(),
+            url: BASE.parse().unwrap(),
+            commit: run(tree, &["rev-parse", "HEAD"]).parse().unwrap(),
+            depth: 0,
+        };
+        let (links, _) = read(&level).unwrap();
+        let links: Vec<_> =
+            links.iter().map(|link| (link.path.as_str(), link.commit.to_string())).collect();
+        assert_eq!(links, [("libs/lib", commit.to_owned())]);
     }
 
     #[test]

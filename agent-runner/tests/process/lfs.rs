@@ -66,3 +66,13 @@ fn content_that_takes_long_does_not_use_up_the_time_of_a_cancelled_run() {
     let outcome = saved(&scene, "half");
     assert!(outcome.summary.contains("there was no time for it: a.bin"), "{}", outcome.summary);
 }
+
+#[test]
+fn the_time_that_fetching_takes_is_that_of_the_clone() {
+    let mut scene = Scene::of(plan("sleep 1; exit 0"), |_, _| Answer::Usual);
+    let (ended, log) = scene.job.end();
+    assert_eq!(ended, code(AgentExit::Delivered), "{log}");
+    let outcome = scene.outcome();
+    let clone = outcome.phases.iter().find(|phase| phase.name == "clone").unwrap();
+    assert!(clone.millis >= 1000, "{:?}", outcome.phases);
+}
