@@ -3,6 +3,7 @@
 
 mod attach;
 mod check;
+mod completions;
 mod config;
 mod confine;
 mod drain;
@@ -12,6 +13,7 @@ mod gc;
 mod jobs;
 mod keep;
 mod logs;
+mod man;
 mod plain;
 mod retry;
 mod run;
@@ -21,6 +23,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use self::attach::Attach;
 pub(crate) use self::check::Check;
+pub(crate) use self::completions::Completions;
 pub(crate) use self::config::ShowConfig;
 pub(crate) use self::confine::ConfineArguments;
 pub(crate) use self::drain::Drain;
@@ -29,6 +32,7 @@ pub(crate) use self::gc::Gc;
 pub(crate) use self::jobs::Jobs;
 pub(crate) use self::keep::KeepArguments;
 pub(crate) use self::logs::Logs;
+pub(crate) use self::man::Manual;
 pub(crate) use self::plain::Plain;
 pub(crate) use self::retry::Retry;
 pub(crate) use self::run::Run;
@@ -80,6 +84,10 @@ pub(crate) enum Action {
     Confine(ConfineArguments),
     /// Print the effective settings and where each comes from; secrets are not shown.
     Config(ShowConfig),
+    /// Print completions for a shell: `source <(coordinator completions bash)`.
+    Completions(Completions),
+    /// Print the manual page, or write the pages of all commands.
+    Man(Manual),
     /// Print the version.
     Version,
 }

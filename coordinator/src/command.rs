@@ -12,6 +12,7 @@ mod gc;
 mod jobs;
 mod keep;
 mod logs;
+mod man;
 mod retry;
 mod run;
 mod status;
@@ -65,6 +66,8 @@ pub(crate) fn carry_out(action: Action) -> Result<ExitCode, Failure> {
         Action::Keep(arguments) => block_on(keep::keep(arguments)),
         Action::Confine(arguments) => Err(confine::confine(arguments)),
         Action::Config(arguments) => config::config(&arguments),
+        Action::Completions(arguments) => Ok(man::completions(&arguments)),
+        Action::Man(arguments) => man::man(&arguments),
         Action::Version => {
             say(concat!("coordinator ", env!("CARGO_PKG_VERSION")));
             Ok(ExitCode::SUCCESS)

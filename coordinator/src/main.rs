@@ -38,6 +38,7 @@ mod launch;
 mod lease;
 mod ledger;
 mod logging;
+mod manual;
 mod metrics;
 mod notify;
 mod operate;

@@ -22,6 +22,8 @@ pub mod history;
 pub mod hostile;
 #[expect(clippy::expect_used, clippy::panic, reason = "what goes wrong in the hunt itself ends it")]
 pub mod hunt;
+#[expect(clippy::expect_used, clippy::panic, reason = "what is not as it has to be ends its step")]
+pub mod install;
 pub mod llm;
 #[expect(clippy::expect_used, clippy::panic, reason = "what goes wrong here ends the run")]
 pub mod matrix;

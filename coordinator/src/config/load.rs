@@ -27,6 +27,9 @@ use crate::github_app::AppKey;
 /// The file that is read where none is named.
 pub(crate) const USUAL_FILE: &str = "/etc/terarchitect/coordinator.toml";
 
+/// The state directory of the packaged unit.
+const PACKAGED_STATE_DIR: &str = "/var/lib/terarchitect";
+
 /// Reads the configuration from all its sources.
 ///
 /// # Errors
@@ -98,7 +101,15 @@ pub(crate) fn load_state_dir(
     let sources = Sources { flags, environment, file: &file, project: None, command: None };
     let mut reader = Reader::new(sources);
     let dir = read_state_dir(&mut reader, environment);
-    dir.ok_or(ConfigErrors(reader.problems))
+    let dir = dir.ok_or(ConfigErrors(reader.problems))?;
+    Ok(asked_about(dir, usual_state_dir(environment).as_deref(), Path::new(PACKAGED_STATE_DIR)))
+}
+
+/// The directory of the packaged coordinator, for a command that names none, where its user has none: so
+/// `sudo coordinator status` finds the one that is meant.
+fn asked_about(named: PathBuf, usual: Option<&Path>, packaged: &Path) -> PathBuf {
+    let nothing_said = usual == Some(named.as_path());
+    if nothing_said && !named.exists() && packaged.exists() { packaged.to_owned() } else { named }
 }
 
 /// The address of the engine alone, with the sources that [`load`] reads.
@@ -325,4 +336,22 @@ fn advice(config: &Config, environment: &Environment) -> Vec<String> {
         );
     }
     notices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_names_no_state_directory_finds_the_packages_where_its_user_has_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (packaged, own) = (folder.path().join("packaged"), folder.path().join("own"));
+        let asked = |named: &PathBuf| asked_about(named.clone(), Some(&own), &packaged);
+        assert_eq!(asked(&own), own);
+        std::fs::create_dir(&packaged).unwrap();
+        assert_eq!(asked(&own), packaged);
+        assert_eq!(asked(&"/elsewhere".into()), Path::new("/elsewhere"));
+        std::fs::create_dir(&own).unwrap();
+        assert_eq!(asked(&own), own);
+    }
 }

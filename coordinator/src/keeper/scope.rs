@@ -8,7 +8,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, getuid};
 
 /// The slice of all scopes.
-pub(crate) const SLICE: &str = "terarchitect.slice";
+pub(crate) const SLICE: &str = "terarchitect-agents.slice";
+
+/// Where systemd puts it: a name with a dash is below that of what is before the dash.
+const SLICE_PATH: &str = "terarchitect.slice/terarchitect-agents.slice";
 
 /// Where hierarchies of control groups are mounted: the only one, and those of version 1 and of both
 /// side by side.
@@ -52,7 +55,7 @@ fn read(notes: &Path, file: &str) -> Option<String> {
 fn folders(unit: &str) -> impl Iterator<Item = PathBuf> {
     let user = getuid();
     let of_user = format!("user.slice/user-{user}.slice/user@{user}.service");
-    let scope = format!("{SLICE}/{unit}.scope");
+    let scope = format!("{SLICE_PATH}/{unit}.scope");
     HIERARCHIES.into_iter().flat_map(move |hierarchy| {
         let root = Path::new("/sys/fs/cgroup").join(hierarchy);
         [root.join(&scope), root.join(&of_user).join(&scope)]

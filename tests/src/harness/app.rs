@@ -104,6 +104,14 @@ impl App {
         .await;
     }
 
+    /// Starts it again with another key: the one before is worth nothing any more.
+    pub async fn change_key(&mut self, key: &str) {
+        self.stop().await;
+        std::fs::write(self.folder.path().join(KEY_FILE), key).expect("a file of ours");
+        key.clone_into(&mut self.key);
+        self.restart().await;
+    }
+
     /// Stops it.
     pub async fn stop(&mut self) {
         self.running.take().expect("it runs").terminate().await;
