@@ -8,7 +8,7 @@ mod harness;
 
 use std::collections::HashSet;
 
-use api_client::wire::{HeldBy, JobFailure, JobKind, LogEntry, TicketCompletion};
+use api_client::wire::{HeldBy, JobFailure, JobKind, LogEntry, QueueFacts, TicketCompletion};
 use api_client::{ApiError, JobId};
 use harness::{App, claim, ticket_path};
 use reqwest::{Method, StatusCode};
@@ -294,4 +294,27 @@ async fn nothing_is_deleted_under_a_job() {
     }
     let (status, _) = app.call(Method::GET, &format!("/api/jobs/{}", job.job_id), None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_waits_is_told_by_project_and_what_runs_is_not_counted() {
+    let app = App::start();
+    let api = app.worker_api();
+    assert_eq!(api.queue().await.unwrap().unwrap(), QueueFacts::default());
+    let projects = [app.add_project().await, app.add_project().await];
+    for (project, jobs) in projects.into_iter().zip([3, 1]) {
+        for _ in 0..jobs {
+            let ticket = app.add_ticket(project, "t").await;
+            app.start_ticket(project, ticket).await;
+        }
+    }
+    claim(&api, Some(projects[0])).await.unwrap();
+    let told = api.queue().await.unwrap().unwrap().projects;
+    assert_eq!(projects.map(|project| told[&project].jobs), [2, 1]);
+    assert!(told.values().all(|waiting| waiting.oldest_sec < 60), "{told:?}");
+    claim(&api, Some(projects[1])).await.unwrap();
+    assert!(!api.queue().await.unwrap().unwrap().projects.contains_key(&projects[1]));
+
+    let original = App::start_with(&["--original"]);
+    assert_eq!(original.worker_api().queue().await.unwrap(), None);
 }
