@@ -9,7 +9,7 @@ mod file;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use api_client::contract::AgentExit;
 use api_client::outcome::{
@@ -34,6 +34,7 @@ pub(crate) struct Course(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     began: Instant,
+    began_at: SystemTime,
     redaction: Redaction,
     file: Mutex<Option<PathBuf>>,
     record: Mutex<OutcomeDocument>,
@@ -130,6 +131,7 @@ impl Course {
         };
         Self(Arc::new(Inner {
             began: Instant::now(),
+            began_at: SystemTime::now(),
             redaction,
             file: Mutex::default(),
             record: Mutex::new(record),
@@ -143,6 +145,11 @@ impl Course {
         if file.is_some() {
             *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
         }
+    }
+
+    /// When the run began.
+    pub(crate) fn began_at(&self) -> SystemTime {
+        self.0.began_at
     }
 
     /// Changes the record.

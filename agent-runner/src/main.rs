@@ -36,6 +36,7 @@ mod report;
 mod run;
 mod settings;
 mod token;
+mod trace;
 mod user;
 mod worker;
 
@@ -160,10 +161,14 @@ fn inner(kind: Option<Kind>) -> io::Result<ExitCode> {
     let redaction = log_from(&handover);
     let course = Course::new(redaction.clone());
     course.write_to(settings::outcome_file_of(&handover));
+    let form = settings::log_form(&handover);
     let layers = Layers::new(handover);
     announce(layers.as_ref().ok())?;
     let exit = match layers {
-        Ok(layers) => do_job(layers, kind, redaction, outer, course)?,
+        Ok(layers) => {
+            let _in_run = logging::run_span(form, settings::log_ids(&layers)).entered();
+            do_job(layers, kind, redaction, outer, course)?
+        }
         Err(error) => run::unreadable(error, &course),
     };
     tracing::info!(code = exit.code(), "{}", exit.describe());
@@ -196,7 +201,8 @@ fn do_job(
 fn log_from(handover: &Handover) -> Redaction {
     let redaction = Redaction::default();
     redaction.register(handover.secrets());
-    logging::init(settings::log_filter(handover), &redaction);
+    let form = settings::log_form(handover);
+    logging::init_as(form, settings::log_filter(handover), &redaction);
     redaction
 }
 

@@ -32,6 +32,7 @@ use crate::prompt::Assignment;
 use crate::redaction::Redaction;
 use crate::report::{AppReporter, Reporter, Step};
 use crate::settings::{self, Layers, Origin, Settings, SettingsError, Start};
+use crate::trace;
 
 /// A run that has its settings' sources and nothing else yet.
 pub(crate) struct Run {
@@ -54,7 +55,7 @@ impl Run {
     /// what is returned. The last line of standard output is the pull request's address, if there is one.
     pub(crate) async fn finish(mut self) -> AgentExit {
         let ended = match self.start() {
-            Ok((start, reporter)) => self.reported(start, &reporter).await,
+            Ok((start, reporter)) => Box::pin(self.reported(start, &reporter)).await,
             Err(error) => {
                 let summary = error_chain(&error);
                 tracing::error!("{summary}");
@@ -126,7 +127,10 @@ impl Run {
         let summary = self.course.with_warnings(summary);
         // First the file: a run that was told to stop may not come to the end of its log entry.
         let outcome = self.course.end(exit, &summary);
-        reporter.step(step, &summary, Some(&outcome)).await;
+        tokio::join!(
+            reporter.step(step, &summary, Some(&outcome)),
+            Box::pin(trace::export(&self.layers, &self.course, exit)),
+        );
         ended
     }
 

@@ -13,6 +13,7 @@ mod model;
 mod network;
 mod origin;
 mod project;
+mod trace;
 mod trust;
 mod worker;
 
@@ -28,6 +29,7 @@ pub(crate) use self::handover::{Handover, PLAIN_NAMES};
 pub(crate) use self::layers::{Layer, Layers};
 pub(crate) use self::network::proxies;
 pub(crate) use self::origin::{AppTicket, Hold, Origin};
+pub(crate) use self::trace::{collector, trace_parent};
 pub(crate) use self::worker::{
     ChatModel, OwnModel, Provider, WORKER_STALL_SEC, WorkerCli, WorkerKind, WorkerSettings,
 };
@@ -35,6 +37,7 @@ pub(crate) use self::worker::{
 use crate::cli::Kind;
 use crate::forge::ForgeKind;
 use crate::git::{InvalidRepoUrl, RepoUrl};
+use crate::logging::LogForm;
 
 /// The Docker engine for the worker, where `AGENT_DOCKER_MODE` is `dood`.
 pub(crate) const DOCKER_HOST: &str = "DOCKER_HOST";
@@ -240,6 +243,20 @@ impl Settings {
             worker: WorkerSettings::read(layers)?,
         })
     }
+}
+
+/// The form of the log, from the environment alone as well; pretty where it is something else.
+pub(crate) fn log_form(handover: &Handover) -> LogForm {
+    match handover.environment(env::LOG_FORMAT).map(|form| form.expose().trim()) {
+        Some("json") => LogForm::Json,
+        Some(_) | None => LogForm::Pretty,
+    }
+}
+
+/// The ids of the job, the ticket and the project, as they were given.
+pub(crate) fn log_ids(layers: &Layers) -> [Option<String>; 3] {
+    let text = |name| layers.find(name).map(|id| id.text());
+    [text(env::JOB_ID), text(env::TICKET_ID), text(env::PROJECT_ID)]
 }
 
 /// The filter of the log; read from the environment alone, since it is wanted before all else.

@@ -132,19 +132,32 @@ pub mod env {
     pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
     /// Hosts that are reached without a proxy.
     pub const NO_PROXY: &str = "NO_PROXY";
+    /// The span that a run's own spans are parts of, as W3C's Trace Context writes it. Not the app's to set.
+    pub const TRACEPARENT: &str = "TRACEPARENT";
+    /// Base URL of the collector that an agent sends its spans to (OTLP over HTTP, JSON).
+    pub const AGENT_OTLP_ENDPOINT: &str = "AGENT_OTLP_ENDPOINT";
+    /// The same by its usual name: what the coordinator uses for itself, and a run without one.
+    pub const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    /// Headers for that collector (secret).
+    pub const OTLP_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+    /// The filter of a run's log, in the form of `RUST_LOG`.
+    pub const LOG_LEVEL: &str = "LOG_LEVEL";
+    /// `pretty` or `json`: the form of a run's log.
+    pub const LOG_FORMAT: &str = "LOG_FORMAT";
     /// `stdin` when a [`JobDocument`](super::JobDocument) is to be read from standard input.
     pub const JOB_DOCUMENT: &str = "TERARCHITECT_JOB_DOCUMENT";
 }
 
 /// The settings that hold a URL which the agent opens. Where the agent runs in a container, a
 /// loopback host in one of these (and in nothing else) is rewritten to reach the Docker host.
-pub const URL_SETTINGS: [&str; 9] = [
+pub const URL_SETTINGS: [&str; 10] = [
     env::API_URL,
     env::REPO_URL,
     env::FORGE_API_URL,
     env::WORKER_LLM_URL,
     env::WORKER_FALLBACK_URL,
     env::AGENT_LLM_URL,
+    env::AGENT_OTLP_ENDPOINT,
     "EMBEDDING_SERVICE_URL",
     "MEMORY_EMBEDDING_BASE_URL",
     "MEMORY_LLM_BASE_URL",
@@ -252,6 +265,9 @@ pub fn is_secret(name: &str, value: &Secret) -> bool {
 /// Names that sound like one of a secret, and are of a number and of a program.
 const NOT_SECRET: [&str; 2] = ["WORKER_TOKEN_BUDGET", "SECRET_COMMAND"];
 
+/// Names that do not sound like one of a secret, and are: a webhook's URL is its key, and headers carry one.
+const SECRET: [&str; 2] = ["NOTIFY_WEBHOOK_URL", env::OTLP_HEADERS];
+
 /// Whether the value of an environment name is to be treated as a secret.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
@@ -262,6 +278,7 @@ pub fn is_secret_name(name: &str) -> bool {
     ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|part| name.contains(part))
         || name.ends_with("KEY")
         || name.ends_with("KEYS")
+        || SECRET.contains(&name.as_str())
 }
 
 /// Whether a text is a URL with a user name or password in it, as that of a proxy may be.

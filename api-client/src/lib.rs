@@ -2,8 +2,10 @@
 
 pub mod contract;
 pub mod http;
+pub mod otlp;
 pub mod outcome;
 pub mod tls;
+pub mod trace;
 pub mod wire;
 
 mod client;

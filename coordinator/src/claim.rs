@@ -2,7 +2,9 @@
 //! that is on disk before it is asked.
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::SystemTime;
 
+use api_client::trace::SpanEnd;
 use api_client::wire::{ExecutionMode, Job, Lease};
 use api_client::{ApiError, Claim, ClaimId, JobId, ProjectId, error_chain};
 
@@ -16,6 +18,7 @@ use crate::outcome::{Cause, Outcome};
 use crate::readiness::{NotReady, Readiness, leases_confirmed};
 use crate::rotation::Rotation;
 use crate::slot::Slot;
+use crate::traces::Step;
 
 /// A lease of unknown term is renewed as if it were as short as this.
 const SHORT_LEASE_SEC: u64 = 30;
@@ -93,6 +96,7 @@ impl Claimer {
             if stop.is_cancelled() {
                 return Round::Stopped;
             }
+            let asked_at = SystemTime::now();
             match container {
                 // The projects with another image, mode or limit are not kept waiting.
                 Err(
@@ -109,7 +113,7 @@ impl Claimer {
                     Ok(Claim::Empty) => asked = true,
                     Ok(Claim::Job(job)) => {
                         self.rotation.served(project);
-                        return self.accept(ctx, *job, slot).await;
+                        return self.accept(ctx, *job, slot, asked_at).await;
                     }
                     Err(ApiError::Malformed { job: Some(job), problem, .. }) => {
                         self.rotation.served(project);
@@ -181,7 +185,7 @@ impl Claimer {
         Ok(())
     }
 
-    async fn accept(&mut self, ctx: &Context, job: Job, slot: Slot) -> Round {
+    async fn accept(&mut self, ctx: &Context, job: Job, slot: Slot, asked_at: SystemTime) -> Round {
         let runs = match (job.execution_mode, ctx.config().host.fallback) {
             (ExecutionMode::Local, _) | (_, HostFallback::Always) => Runs::OnHost,
             (ExecutionMode::Docker, HostFallback::OnStartFailure | HostFallback::Never) => {
@@ -195,7 +199,8 @@ impl Claimer {
         let record = record.noted(Happened::Claimed);
         tracing::info!(
             job.id = %job.job_id, ticket.id = %job.ticket_id, project.id = %job.project_id,
-            kind = job.kind.name(), "job claimed"
+            kind = job.kind.name(),
+            "job claimed: ticket {} of project {}", job.ticket_id, job.project_id
         );
         let held = match ctx.ledger.claim(&record).await {
             // Nobody here carries it out: a write that failed half way has left the file.
@@ -207,6 +212,7 @@ impl Claimer {
         match held {
             Ok(Held::Now) => {
                 self.intent.spent();
+                ctx.traces.step(&record, Step::Claim, asked_at, SpanEnd::Well);
                 Round::Job(Box::new(Claimed { job, record, slot }))
             }
             // Its earlier life ends; until then the same question keeps the claim.

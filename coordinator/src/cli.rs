@@ -12,6 +12,7 @@ mod flags;
 mod gc;
 mod jobs;
 mod keep;
+mod log_level;
 mod logs;
 mod man;
 mod plain;
@@ -31,6 +32,7 @@ pub(crate) use self::explain::Explain;
 pub(crate) use self::gc::Gc;
 pub(crate) use self::jobs::Jobs;
 pub(crate) use self::keep::KeepArguments;
+pub(crate) use self::log_level::LogLevel;
 pub(crate) use self::logs::Logs;
 pub(crate) use self::man::Manual;
 pub(crate) use self::plain::Plain;
@@ -72,6 +74,8 @@ pub(crate) enum Action {
     Resume(Plain),
     /// Have it claim nothing, finish its jobs and end.
     Drain(Drain),
+    /// Change what the running coordinator logs: for a time, or until its settings are read again.
+    LogLevel(LogLevel),
     /// Remove what belongs to no job: containers, networks, volumes, notes, logs beyond their bounds.
     Gc(Gc),
     /// Prove that jobs could be run: the engine, the image, the mode, the limits. Exit 1: they cannot.

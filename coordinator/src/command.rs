@@ -11,6 +11,7 @@ mod explain;
 mod gc;
 mod jobs;
 mod keep;
+mod log_level;
 mod logs;
 mod man;
 mod retry;
@@ -61,6 +62,7 @@ pub(crate) fn carry_out(action: Action) -> Result<ExitCode, Failure> {
         Action::Pause(arguments) => block_on(tell::tell(&arguments, Request::Pause)),
         Action::Resume(arguments) => block_on(tell::tell(&arguments, Request::Resume)),
         Action::Drain(arguments) => block_on(drain::drain(&arguments)),
+        Action::LogLevel(arguments) => block_on(log_level::log_level(&arguments)),
         Action::Gc(arguments) => block_on(gc::gc(&arguments)),
         Action::Check(arguments) => block_on(check::check(&arguments)),
         Action::Keep(arguments) => block_on(keep::keep(arguments)),

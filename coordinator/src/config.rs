@@ -12,7 +12,9 @@ mod health;
 mod host_user;
 mod limits;
 mod load;
+mod log;
 mod network;
+mod notify;
 mod overlay;
 mod parse;
 mod read;
@@ -26,6 +28,7 @@ mod setting;
 mod source;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -48,15 +51,20 @@ pub(crate) use environment::{Environment, Screen};
 pub(crate) use error::ConfigErrors;
 pub(crate) use health::HealthListen;
 pub(crate) use host_user::HostUser;
-pub(crate) use limits::parse_time;
-pub(crate) use limits::{BreakerConfig, KeepConfig, LimitsConfig, OnStop, ShutdownConfig};
+pub(crate) use limits::{
+    BreakerConfig, KeepConfig, LimitsConfig, OnStop, ShutdownConfig, parse_time, positive_time,
+};
 pub(crate) use load::{USUAL_FILE, load, load_engine_host, load_state_dir};
+pub(crate) use log::{JobOutput, LogConfig, LogFormat};
 pub(crate) use network::{AgentProxies, proxy_url};
+pub(crate) use notify::{NotifyConfig, NotifyOn};
+pub(crate) use parse::log_filter;
 pub(crate) use reference::whole as reference;
 pub(crate) use reload::{Reloaded, reloaded};
 pub(crate) use report::{Form, Report, print};
 pub(crate) use setting::{Kind, Preset, Setting, all as settings};
 pub(crate) use source::Flags;
+pub(crate) use traces::TraceConfig;
 
 /// Everything that the coordinator is told.
 #[derive(Clone, Debug)]
@@ -93,6 +101,10 @@ pub(crate) struct Config {
     pub(crate) log: LogConfig,
     /// Where the coordinator is asked how it is, where it can be.
     pub(crate) health: Option<HealthListen>,
+    /// Traces.
+    pub(crate) traces: TraceConfig,
+    /// Notifications.
+    pub(crate) notify: NotifyConfig,
 }
 
 impl Config {
@@ -232,26 +244,6 @@ pub(crate) struct GithubAppConfig {
     pub(crate) installation: Option<NonZeroU64>,
     /// Its private key, as PEM.
     pub(crate) key: Secret,
-}
-
-/// The log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LogConfig {
-    /// A filter that `tracing_subscriber::EnvFilter` takes.
-    pub(crate) filter: String,
-    /// Its form.
-    pub(crate) format: LogFormat,
-}
-
-/// The form of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    /// Text for people.
-    Pretty,
-    /// One JSON object a line.
-    Json,
-    /// The journal's own protocol.
-    Journald,
 }
 
 /// What [`load()`] brings.

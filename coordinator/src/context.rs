@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use api_client::wire::AgentEnv;
 use api_client::{CallObserver, JobId, Redactor, WorkerApi};
@@ -13,7 +13,7 @@ use crate::alias::AliasHere;
 use crate::board::{Board, JobStage};
 use crate::breakers::Breakers;
 use crate::calls::Calls;
-use crate::config::{Config, HostFallback};
+use crate::config::{Config, HostFallback, JobOutput};
 use crate::engine::{ContainerRef, Engine, EngineError};
 use crate::gate::Gate;
 use crate::home_engine::{Containers, EngineSeen, HomeEngine};
@@ -22,11 +22,14 @@ use crate::identity::CoordinatorId;
 use crate::images::ProjectImages;
 use crate::launch::{gateway_name, label};
 use crate::lease::Leases;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Record};
+use crate::logging::{JobJournal, JobLines, LogHandle};
+use crate::notification::Notifier;
 use crate::pulls::Pulls;
 use crate::pulse::Pulse;
 use crate::shutdown::Shutdown;
 use crate::supervise::DiskSeen;
+use crate::traces::Traces;
 
 /// How long the coordinator works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,11 @@ pub(crate) struct Context {
     pub(crate) shutdown: Shutdown,
     /// When this process began, in seconds since 1970.
     pub(crate) started: u64,
+    pub(crate) job_journal: JobJournal,
+    pub(crate) notifier: Notifier,
+    pub(crate) traces: Traces,
+    /// Changes what is logged, in a process that keeps a log.
+    pub(crate) log: OnceLock<LogHandle>,
 }
 
 /// What an operator may change while the coordinator runs.
@@ -135,6 +143,14 @@ impl Context {
     /// Where a job's keeper on this host keeps its notes.
     pub(crate) fn host_dir(&self, job: JobId) -> PathBuf {
         self.state_dir.join("host").join(job.to_string())
+    }
+
+    /// The way of a job's output to the journal, where the operator wants it there.
+    pub(crate) fn journal_of(&self, record: &Record) -> Option<JobLines> {
+        match self.config().log.job_output {
+            JobOutput::File => None,
+            JobOutput::Journal => Some(self.job_journal.lines_of(record)),
+        }
     }
 
     /// Hides the coordinator's own secrets, and those of the app's settings for a job.

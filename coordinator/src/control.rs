@@ -23,6 +23,7 @@ use crate::check::{Finding, check};
 use crate::context::Context;
 use crate::gate::GateState;
 use crate::housekeeping::{Deed, Occasion, Swept, sweep};
+use crate::notification::Event;
 use crate::retry::retry;
 
 pub(crate) use client::{ControlError, ask};
@@ -34,7 +35,7 @@ const REQUEST_MAX: u64 = 4 << 10;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an operator asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub(crate) enum Request {
     /// What is going on?
@@ -51,6 +52,8 @@ pub(crate) enum Request {
     Gc { deed: Deed },
     /// Have the app queue a job's ticket again.
     Retry { job: JobId },
+    /// Log by this filter: for so many seconds, or until settings are read again.
+    LogLevel { filter: String, for_sec: Option<u64> },
 }
 
 /// What the daemon answers.
@@ -155,13 +158,35 @@ async fn answer(ctx: &Context, request: Request) -> Answer {
                 Err(error) => Answer::Refused { problem: error_chain(&error) },
             };
         }
+        Request::LogLevel { filter, for_sec } => return log_level(ctx, &filter, for_sec),
         Request::Pause => GateState::Paused,
         Request::Resume => GateState::Open,
         Request::Drain => GateState::Draining,
     };
-    tracing::info!("the operator asks: {request:?}");
+    tracing::info!("the operator asks: {gate:?}");
+    let before = ctx.gate.current();
     match ctx.gate.set(gate) {
-        Ok(()) => Answer::Done,
+        Ok(()) => {
+            if gate == GateState::Draining && before != gate {
+                let jobs = ctx.board.snapshot().jobs.len();
+                ctx.notifier.tell(&ctx.config().notify, Event::Draining { jobs });
+            }
+            Answer::Done
+        }
+        Err(error) => Answer::Refused { problem: error_chain(&error) },
+    }
+}
+
+fn log_level(ctx: &Context, filter: &str, for_sec: Option<u64>) -> Answer {
+    let Some(log) = ctx.log.get() else {
+        return Answer::Refused { problem: "it keeps no log".to_owned() };
+    };
+    match log.set_for(filter, for_sec.map(Duration::from_secs)) {
+        Ok(()) => {
+            let time = for_sec.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
+            tracing::info!("the operator asks for the log by {filter}{time}");
+            Answer::Done
+        }
         Err(error) => Answer::Refused { problem: error_chain(&error) },
     }
 }

@@ -1,19 +1,22 @@
 //! The daemon: wires the stages, owns every task and the tokens that stop them.
 
+mod background;
 mod claiming;
 mod ending;
 
 use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use api_client::otlp::SetUpError;
 use api_client::{ClientError, JobId, WorkerApi, error_chain};
 use futures_util::FutureExt;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::adopt::{self, Step};
 use crate::alias::AliasHere;
@@ -23,12 +26,10 @@ use crate::claim::Claimer;
 use crate::clock;
 use crate::config::{AppConfig, Config};
 use crate::context::{Context, Live, Mode};
-use crate::control;
 use crate::engine::Engine;
 use crate::gate::Gate;
-use crate::health;
 use crate::home_engine::HomeEngine;
-use crate::housekeeping::{self, FirstSeen, Measured};
+use crate::housekeeping::{FirstSeen, Measured};
 use crate::identity::CoordinatorId;
 use crate::images::ProjectImages;
 use crate::job::{Adopted, Claimed, Finished};
@@ -37,10 +38,11 @@ use crate::ledger::{
     ClaimIntent, Happened, Ledger, LedgerError, LockError, Record, Stage, StateLock,
     make_private_dir,
 };
+use crate::logging::{JobJournal, LogHandle, job_span};
+use crate::notification::Notifier;
 use crate::notify::Status;
 use crate::outcome::{Cause, Outcome};
 use crate::output::tail_of_file;
-use crate::probe;
 use crate::pulls::Pulls;
 use crate::pulse::Pulse;
 use crate::report::report;
@@ -48,7 +50,7 @@ use crate::resume::resume;
 use crate::shutdown::Shutdown;
 use crate::slot::Slots;
 use crate::supervise::DiskSeen;
-use crate::watchdog;
+use crate::traces::Traces;
 use crate::work::{carry_on, carry_out};
 
 /// Name of this program and its version, for the app's log.
@@ -73,6 +75,8 @@ pub(crate) enum StartError {
     HomeEngine(#[source] std::io::Error),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Traces(#[from] SetUpError),
 }
 
 /// The running daemon.
@@ -102,8 +106,12 @@ impl Daemon {
         let alias = AliasHere::look_up();
         let slots = Slots::new(config.schedule.max_concurrent);
         let claimer = Claimer::new(&config.projects, ClaimIntent::load(&state_dir)?);
+        let id = CoordinatorId::load_or_make(&state_dir).map_err(StartError::Identity)?;
         let ctx = Context {
-            id: CoordinatorId::load_or_make(&state_dir).map_err(StartError::Identity)?,
+            id,
+            job_journal: JobJournal::default(),
+            notifier: Notifier::default(),
+            traces: Traces::new(&config.traces, &config.app.network.anonymous(), id)?,
             alias,
             engine: Engine::new(config.engine.host.as_deref()),
             home_engine: HomeEngine::load(&state_dir).map_err(StartError::HomeEngine)?,
@@ -123,6 +131,7 @@ impl Daemon {
             mode,
             shutdown: Shutdown::default(),
             started: clock::now(),
+            log: OnceLock::new(),
             live: Live::new(api_of(&config.app, alias)?, config),
             state_dir,
         };
@@ -144,6 +153,12 @@ impl Daemon {
     /// What the stages work with.
     pub(crate) fn context(&self) -> Arc<Context> {
         Arc::clone(&self.ctx)
+    }
+
+    /// The log may be changed by this from now on.
+    pub(crate) fn log_by(&self, log: LogHandle) {
+        // It is given once.
+        let _given = self.ctx.log.set(log);
     }
 
     /// Takes up what was left, then claims jobs until it is stopped; tells how many of those that
@@ -188,53 +203,30 @@ impl Daemon {
     async fn take_up(&mut self, record: Record, step: Step) {
         let job = record.job.job_id;
         let ctx = Arc::clone(&self.ctx);
+        let span = job_span(&record);
         // Its agent may run already, so its slot may be one above the limit.
         let occupy = || self.slots.occupy();
         match step {
             Step::Watch => {
-                tracing::info!(job.id = %job, "job adopted");
+                tracing::info!(parent: &span, "job adopted");
                 let adopted = Adopted { record: record.clone(), slot: occupy() };
                 self.spawn(record, None, async move { carry_on(&ctx, adopted).await });
             }
             Step::Resume => {
-                tracing::info!(job.id = %job, "job to be started: no agent had it yet");
+                tracing::info!(parent: &span, "job to be started: no agent had it yet");
                 let (claimed, slot) = (record.clone(), occupy());
                 self.spawn(record, None, async move { resume(&ctx, claimed, slot).await });
             }
             Step::Report(outcome) => {
-                tracing::info!(job.id = %job, "job taken up to be reported: {outcome}");
                 // What had ended before was counted by the process that saw it.
                 if !matches!(record.stage, Stage::Ended { .. }) {
                     ctx.board.job_ended(&outcome, None);
                 }
+                tracing::info!(parent: &span, "job taken up to be reported: {outcome}");
                 let tail = tail_of_file(&self.ctx.log_path(job)).await;
                 let record = record.at(Stage::Ended { outcome: outcome.clone() });
                 let record = record.noted(Happened::Adopted).noted_ended();
                 self.spawn_report(Finished { record, outcome, tail }, None);
-            }
-        }
-    }
-
-    fn begin_background(&self) {
-        let (tasks, end) = &self.background;
-        let (ctx, token) = (Arc::clone(&self.ctx), end.clone());
-        tasks.spawn(async move { housekeeping::run(&ctx, &token).await });
-        let (ctx, token) = (Arc::clone(&self.ctx), end.clone());
-        tasks.spawn(async move { probe::run(&ctx, &token).await });
-        let (ctx, token) = (Arc::clone(&self.ctx), end.clone());
-        tasks.spawn(async move { watchdog::run(&ctx, &token).await });
-        if let Some(listen) = self.ctx.config().health.clone() {
-            let (ctx, token) = (Arc::clone(&self.ctx), end.clone());
-            tasks.spawn(async move { health::run(ctx, &listen, token).await });
-        }
-        match control::listen(&self.ctx.state_dir) {
-            Ok(listener) => {
-                let (ctx, token) = (Arc::clone(&self.ctx), end.clone());
-                tasks.spawn(async move { control::serve(listener, ctx, token).await });
-            }
-            Err(error) => {
-                let error = error_chain(&error);
-                tracing::error!(error, "no control socket: `coordinator status` will not answer");
             }
         }
     }
@@ -262,7 +254,8 @@ impl Daemon {
         ctx.board.job_began(&record);
         // Held from now on, so that no claim comes before the app has confirmed it.
         let held = ctx.leases.hold(&record, confirmed);
-        self.tasks.spawn(async move {
+        let span = job_span(&record);
+        let life = async move {
             let lease = record.lease;
             let job = record.job.job_id;
             let life = async {
@@ -271,6 +264,7 @@ impl Daemon {
                     Err(_) => Some(panicked(&ctx, &record).await),
                 };
                 if let Some(finished) = finished {
+                    ctx.notifier.job_ended(&ctx.config().notify, &finished, clock::now());
                     report(&ctx, finished).await;
                 }
             };
@@ -279,7 +273,8 @@ impl Daemon {
                 never = held.keep(&ctx, lease) => match never {},
             }
             ctx.board.job_done(job);
-        });
+        };
+        self.tasks.spawn(life.instrument(span));
     }
 
     fn spawn_report(&self, finished: Finished, confirmed: Option<Instant>) {

@@ -14,6 +14,7 @@ use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use crate::activity::Activity;
+use crate::logging::JobLines;
 
 /// Size at which a log file is rotated, in bytes; one older file is kept.
 const FILE_MAX: u64 = 16 << 20;
@@ -41,6 +42,7 @@ pub(crate) struct Output {
     head: Head,
     activity: Activity,
     more: MoreSecrets,
+    journal: Option<JobLines>,
 }
 
 /// Where secrets are told to an output that a job gets while it runs; they are hidden from the next
@@ -86,10 +88,17 @@ impl MoreSecrets {
 #[derive(Debug)]
 enum Head {
     /// Not yet; the output so far.
-    Unseen(Vec<u8>),
+    Unseen(Vec<u8>, Hearing),
     /// Not in the part that is searched.
     Absent,
     Seen,
+}
+
+/// Whether the beginning of an output is news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hearing {
+    First,
+    Again,
 }
 
 impl Output {
@@ -104,9 +113,10 @@ impl Output {
             redactor: redactor.stream(),
             partial: Vec::new(),
             tail: VecDeque::new(),
-            head: Head::Unseen(Vec::new()),
+            head: Head::Unseen(Vec::new(), Hearing::First),
             activity: Activity::now(),
             more: MoreSecrets::new(redactor),
+            journal: None,
         };
         let opened = output.open_file().await;
         output.keep_file_if(opened);
@@ -116,7 +126,17 @@ impl Output {
     /// As [`open`](Self::open), for output that will be read again from its beginning: the first
     /// piece replaces what is in the file. Should none come, the file stays.
     pub(crate) async fn open_anew(path: PathBuf, redactor: &Redactor) -> Self {
-        Self { starts_over: true, ..Self::open(path, redactor).await }
+        let head = Head::Unseen(Vec::new(), Hearing::Again);
+        Self { starts_over: true, head, ..Self::open(path, redactor).await }
+    }
+
+    /// Goes to the journal as well, if it is to. Of output that is read again, what the files have went
+    /// there before.
+    pub(crate) async fn and_to(mut self, journal: Option<JobLines>) -> Self {
+        let older = fs::metadata(older(&self.path)).await.map_or(0, |older| older.len());
+        let known = if self.starts_over { self.written + older } else { 0 };
+        self.journal = journal.map(|journal| journal.skip(known));
+        self
     }
 
     /// Takes the next piece.
@@ -134,6 +154,9 @@ impl Output {
     pub(crate) async fn finish(&mut self) {
         let text = self.redactor.finish();
         self.store(&text, End::Closed).await;
+        if let Some(journal) = &mut self.journal {
+            journal.finish();
+        }
         if let Some(file) = &mut self.file {
             let flushed = file.flush().await;
             self.keep_file_if(flushed);
@@ -142,7 +165,7 @@ impl Output {
 
     /// Whether the runner's first line was seen, or may have been in what was not searched.
     pub(crate) const fn runner_may_have_begun(&self) -> bool {
-        !matches!(self.head, Head::Unseen(_))
+        !matches!(self.head, Head::Unseen(..))
     }
 
     /// Where further secrets are told.
@@ -171,6 +194,9 @@ impl Output {
         self.tail.extend(text.as_bytes());
         let excess = self.tail.len().saturating_sub(TAIL_MAX);
         self.tail.drain(..excess);
+        if let Some(journal) = &mut self.journal {
+            journal.push(&text);
+        }
         let written = self.write(text.as_bytes()).await;
         self.keep_file_if(written);
     }
@@ -222,10 +248,13 @@ impl Output {
     }
 
     fn look_for_begin(&mut self, text: &[u8]) {
-        let Head::Unseen(seen) = &mut self.head else { return };
+        let Head::Unseen(seen, hearing) = &mut self.head else { return };
         seen.extend_from_slice(text);
         // Anywhere, not only at the start of a line: in doubt the runner has begun.
         if seen.windows(STARTED_LINE.len()).any(|part| part == STARTED_LINE.as_bytes()) {
+            if *hearing == Hearing::First {
+                tracing::info!("agent begun");
+            }
             self.head = Head::Seen;
         } else if seen.len() > HEAD_MAX {
             self.head = Head::Absent;

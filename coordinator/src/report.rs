@@ -5,7 +5,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use api_client::wire::{AgentEnv, HeldBy, JobFailure, LogEntry};
 use api_client::{ApiError, delays, error_chain, retry};
@@ -44,6 +44,7 @@ pub(crate) async fn report(ctx: &Context, finished: Finished) {
     let job = finished.record.job.job_id;
     ctx.board.job_stage(job, JobStage::Reporting);
     let superseded = ctx.leases.superseded(job);
+    let began = SystemTime::now();
     let done = async {
         let end = if finished.outcome == Outcome::Superseded {
             tracing::warn!(job.id = %job, "not reported: the app gave the job to someone else");
@@ -61,6 +62,7 @@ pub(crate) async fn report(ctx: &Context, finished: Finished) {
         };
         ctx.board.outcome_settled(job);
         reported(ctx, &finished.record, end).await;
+        ctx.traces.job(&finished.record, &finished.outcome, began);
         clean_up(ctx, &finished.record.job).await;
     };
     tokio::select! {
@@ -93,7 +95,10 @@ async fn deliver(ctx: &Context, finished: &Finished) -> ReportEnd {
     loop {
         let answer = tell(ctx, finished, &reason).await;
         let wait = match verdict(&answer) {
-            Verdict::Settled => return ReportEnd::Acknowledged,
+            Verdict::Settled => {
+                tracing::info!(job.id = %job.job_id, "reported to the app");
+                return ReportEnd::Acknowledged;
+            }
             Verdict::SettledOtherwise(error) => {
                 tracing::warn!(job.id = %job.job_id, %error, "the app had settled the job before");
                 return ReportEnd::SettledBefore;

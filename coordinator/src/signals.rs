@@ -11,7 +11,6 @@ use tokio::task::spawn_blocking;
 use crate::config::{self, Environment, Flags, Loaded, Reloaded};
 use crate::context::Context;
 use crate::daemon::api_of;
-use crate::logging::LogHandle;
 
 /// Requests to stop.
 #[derive(Debug)]
@@ -38,21 +37,17 @@ impl StopSignals {
 
 /// Takes up changed settings at each SIGHUP. A configuration that is wrong is said so, and the one
 /// before it stays.
-pub(crate) async fn reload_on_hangup(
-    ctx: Arc<Context>,
-    flags: &Flags,
-    log: &LogHandle,
-) -> io::Result<Infallible> {
+pub(crate) async fn reload_on_hangup(ctx: Arc<Context>, flags: &Flags) -> io::Result<Infallible> {
     let mut hangup = signal(SignalKind::hangup())?;
     loop {
         hangup.recv().await;
-        if let Err(problem) = reload(&ctx, flags, log).await {
+        if let Err(problem) = reload(&ctx, flags).await {
             tracing::error!("settings not changed: {problem}");
         }
     }
 }
 
-async fn reload(ctx: &Context, flags: &Flags, log: &LogHandle) -> Result<(), String> {
+async fn reload(ctx: &Context, flags: &Flags) -> Result<(), String> {
     let flags = flags.clone();
     // A command that is asked for secrets may take seconds, and the jobs go on meanwhile.
     let loading = spawn_blocking(move || config::load(&flags, &Environment::from_process()));
@@ -60,7 +55,9 @@ async fn reload(ctx: &Context, flags: &Flags, log: &LogHandle) -> Result<(), Str
     let Loaded { config, notices, .. } = loaded.map_err(|errors| errors.to_string())?;
     let Reloaded { config, taken_up, at_restart } = config::reloaded(&ctx.config(), config);
     let api = api_of(&config.app, ctx.alias).map_err(|error| error_chain(&error))?;
-    log.set_filter(&config.log.filter).map_err(|error| error_chain(&error))?;
+    if let Some(log) = ctx.log.get() {
+        log.set_filter(&config.log.filter).map_err(|error| error_chain(&error))?;
+    }
     ctx.live.replace(config, api);
     for notice in notices {
         tracing::warn!("{notice}");

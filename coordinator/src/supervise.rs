@@ -8,6 +8,7 @@ mod host;
 mod order;
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::pending;
 use std::time::Duration;
 
@@ -46,6 +47,20 @@ pub(crate) enum AgentEnd {
     Gone,
     /// Its keeper on this host is gone without a word.
     KeeperGone,
+}
+
+impl fmt::Display for AgentEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(facts) => write!(f, "exit code {}", facts.code),
+            Self::ExitedUnseen(facts) => {
+                write!(f, "exit code {}, while the engine was away", facts.code)
+            }
+            Self::NeverBegan(why) | Self::NoAgent(why) => write!(f, "it never began: {why}"),
+            Self::Gone => f.write_str("its container is gone"),
+            Self::KeeperGone => f.write_str("its keeper on this host is gone"),
+        }
+    }
 }
 
 impl AgentEnd {

@@ -3,7 +3,7 @@
 mod start;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use api_client::wire::AgentEnv;
 use api_client::{ApiError, Redactor, delays, error_chain};
@@ -86,7 +86,10 @@ pub(crate) async fn carry_on(ctx: &Context, adopted: Adopted) -> Option<Finished
     let redactor = detached.run_until_cancelled(redactor_again(ctx, &record, &place)).await?;
     let log = ctx.log_path(record.job.job_id);
     let output = match place {
-        Place::Container(_) => Output::open_anew(log, &redactor).await,
+        Place::Container(_) => {
+            let output = Output::open_anew(log, &redactor).await;
+            output.and_to(ctx.journal_of(&record)).await
+        }
         Place::Host(_) => Output::open(log, &redactor).await,
     };
     match (watch(ctx, &record, place, output, Began::Earlier, None).await, record.lease) {
@@ -160,10 +163,7 @@ async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished>
     keep(ctx, ended_job(ctx, &record, &outcome, collected)).await;
     let finished = Finished::on_disk(&ctx.ledger, &record, outcome, tail).await;
     let digest = record.digest.as_ref().map(tracing::field::display);
-    tracing::info!(
-        job.id = %record.job.job_id, image.digest = digest, agent.said = said,
-        "job {}", finished.outcome
-    );
+    tracing::info!(image.digest = digest, agent.said = said, "job {}", finished.outcome);
     Some(finished)
 }
 
@@ -181,6 +181,7 @@ async fn watch(
         Place::Host(_) => JobStage::OnHost,
     };
     ctx.board.job_stage(record.job.job_id, stage);
+    let watched_from = SystemTime::now();
     let secrets = output.more_secrets();
     let fresh = keep_fresh(ctx, record, &place, token, secrets.clone());
     let watched = tokio::select! {
@@ -192,6 +193,8 @@ async fn watch(
         Watched::Ended(end, reason) => (end, reason),
         Watched::Detached => return After::Detached,
     };
+    let watched_until = SystemTime::now();
+    tracing::info!("agent ended: {end}");
     let tail = match &place {
         Place::Container(_) => {
             // The agent's own words: those of a gateway can be very many.
@@ -213,6 +216,8 @@ async fn watch(
         }
         None => Collected::default(),
     };
+    let run = collected.believed().filter(|_| !ctx.config().agent_sends_traces(record));
+    ctx.traces.agent(record, (watched_from, watched_until), &end, run);
     match verdict(end, reason, began, Tenure::of(record)) {
         Verdict::Ended(outcome) => After::Ended { outcome, tail, collected },
         Verdict::NeverBegan(problem) => After::NeverBegan { problem, tail },

@@ -61,7 +61,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 55] = [
+pub(super) const SETTING_NAMES: [&str; 59] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -117,6 +117,10 @@ pub(super) const SETTING_NAMES: [&str; 55] = [
     super::DOCKER_HOST,
     super::LOG_LEVEL,
     super::RUST_LOG,
+    env::LOG_FORMAT,
+    env::TRACEPARENT,
+    env::AGENT_OTLP_ENDPOINT,
+    env::OTLP_ENDPOINT,
 ];
 
 /// The plain names that may come with the job document as well.

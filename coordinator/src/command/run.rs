@@ -28,13 +28,14 @@ pub(crate) fn run(arguments: &Run) -> Result<ExitCode, Failure> {
         let (shutdown, grace) = (config.shutdown.clone(), config.limits.stop_grace);
         let daemon = Daemon::new(config, mode).map_err(|error| failure(&error))?;
         let ctx = daemon.context();
+        daemon.log_by(log);
         let mut signals = StopSignals::new().map_err(|error| failure(&error))?;
         tokio::select! {
             done = daemon.run() => done.map_err(|error| failure(&error)),
             Impatient = ctx.shutdown.direct(&shutdown, grace, async || signals.next().await) => {
                 Err(failure(&io::Error::other(IMPATIENT)))
             }
-            failed = reload_on_hangup(Arc::clone(&ctx), &arguments.settings, &log) => match failed {
+            failed = reload_on_hangup(Arc::clone(&ctx), &arguments.settings) => match failed {
                 Ok(never) => match never {},
                 Err(error) => Err(failure(&error)),
             },

@@ -5,7 +5,7 @@ mod read;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use api_client::contract::JobDocument;
+use api_client::contract::{JobDocument, env};
 
 use super::AgentProxies;
 
@@ -46,8 +46,40 @@ pub(crate) struct AgentConfig {
     pub(crate) inner_layers: InnerLayers,
     /// Its proxies, where they are others than the coordinator's; what comes of both is in `settings`.
     pub(crate) proxies: AgentProxies,
+    /// Its log.
+    pub(crate) log: AgentLog,
     /// Settings that are handed on to every agent under their own names.
     pub(crate) settings: JobDocument,
+}
+
+/// An agent's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AgentLog {
+    /// What is logged, in the form of `RUST_LOG`, where that is said.
+    pub(crate) filter: Option<String>,
+    /// Its form, where that is said.
+    pub(crate) format: Option<AgentLogFormat>,
+}
+
+/// The form of an agent's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AgentLogFormat {
+    /// Text for people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl AgentLog {
+    /// What its environment says of it.
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let format = self.format.map(|format| match format {
+            AgentLogFormat::Pretty => "pretty",
+            AgentLogFormat::Json => "json",
+        });
+        let filter = self.filter.as_deref().map(|filter| (env::LOG_LEVEL, filter));
+        filter.into_iter().chain(format.map(|format| (env::LOG_FORMAT, format)))
+    }
 }
 
 /// The image of the agent's container, and whether somebody chose it.

@@ -16,6 +16,10 @@ const NOT_USED: &str = "Handed on, so that a configuration of the original works
 /// Of times that the agent itself reads.
 const SECONDS: &str = "The agent wants a whole number from 1 to 604800 (a week).";
 
+/// Of the collector of agents.
+const TRACES: &str = "Where it is not set, the coordinator sends what an agent tells of its run. See \
+    [traces](logging.md#traces).";
+
 /// Of proxies.
 const PROXY: &str = "Becomes part of the agent's environment, in both spellings, where its own has no \
     proxy of that name; git and the coding CLIs use it too. In the environment it is the coordinator's \
@@ -84,6 +88,7 @@ agent_env! {
     Url "MEMORY_LLM_BASE_URL" "Base URL of the memory's model endpoint." more NOT_USED,
     Text "MEMORY_LLM_MODEL" "Model of the memory." more NOT_USED,
     Secret "MEMORY_LLM_API_KEY" "Key of the memory's model endpoint." more NOT_USED,
+    Url "AGENT_OTLP_ENDPOINT" "Base URL of a collector that agents send traces to, by OTLP over HTTP." more TRACES,
     Text "HTTP_PROXY" "Proxy for http:// URLs." more PROXY,
     Text "http_proxy" "Proxy for http:// URLs, for programs that read the lower-case name."
         more PROXY,

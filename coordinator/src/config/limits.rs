@@ -124,7 +124,7 @@ fn time(text: &str) -> Result<Duration, Allowed> {
         .ok_or_else(|| "a time in seconds, or with a unit: 90, 90s, 15m, 4h, 14d".to_owned())
 }
 
-pub(super) fn positive_time(text: &str) -> Result<Duration, Allowed> {
+pub(crate) fn positive_time(text: &str) -> Result<Duration, Allowed> {
     let time = time(text)?;
     if time.is_zero() { Err("a time above 0: 90, 90s, 15m, 4h".to_owned()) } else { Ok(time) }
 }

@@ -11,16 +11,19 @@ use super::error::{ConfigErrors, Problem};
 use super::file::ConfigFile;
 use super::health::health_listen;
 use super::limits::{count, read_breaker, read_keep, read_limits, read_shutdown};
+use super::log::read_log;
 use super::network::{proxy_url, read_network};
+use super::notify::read_notify;
 use super::read::Reader;
 use super::report::Report;
 use super::secret_command::SecretCommand;
 use super::setting::service;
 use super::source::{Flags, Sources};
+use super::traces::read_traces;
 use super::{
     AgentConfig, AppConfig, Config, DockerMode, DoodUse, EgressPolicy, EngineConfig,
-    GithubAppConfig, HostConfig, HostFallback, JobNetwork, Loaded, LogConfig, LogFormat,
-    ProjectFilter, ScheduleConfig, host_user, parse, runner,
+    GithubAppConfig, HostConfig, HostFallback, JobNetwork, Loaded, ProjectFilter, ScheduleConfig,
+    host_user, parse, runner,
 };
 use crate::github_app::AppKey;
 
@@ -144,6 +147,8 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
     let shutdown = read_shutdown(reader);
     let keep = read_keep(reader);
     let log = read_log(reader, environment);
+    let traces = read_traces(reader);
+    let notify = read_notify(reader);
     let health =
         reader.optional(&service::HEALTH_LISTEN, |text| health_listen(text, environment.home()));
     let github_app = read_github_app(reader);
@@ -170,6 +175,8 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
         secret_command: secret_command?,
         log: log?,
         health: health?,
+        traces: traces?,
+        notify: notify?,
     })
 }
 
@@ -212,17 +219,6 @@ fn read_host(reader: &mut Reader<'_>, environment: &Environment) -> Option<HostC
         runner: runner?,
         environment: runner::environment(environment),
     })
-}
-
-fn read_log(reader: &mut Reader<'_>, environment: &Environment) -> Option<LogConfig> {
-    // The service manager sets it where standard error goes to the journal.
-    let automatic = match environment.get("JOURNAL_STREAM") {
-        Some(_) => LogFormat::Journald,
-        None => LogFormat::Pretty,
-    };
-    let filter = reader.value(&service::LOG_LEVEL, parse::log_filter);
-    let format = reader.value(&service::LOG_FORMAT, |text| parse::log_format(text, automatic));
-    Some(LogConfig { filter: filter?, format: format? })
 }
 
 fn read_github_app(reader: &mut Reader<'_>) -> Option<Option<GithubAppConfig>> {

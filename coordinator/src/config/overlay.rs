@@ -8,7 +8,7 @@ use api_client::{ProjectId, Secret};
 use super::Config;
 
 /// What the coordinator alone says about a job: names that are not the app's to set.
-const FACTS: [&str; 23] = [
+const FACTS: [&str; 25] = [
     env::API_URL,
     env::JOB_ID,
     env::JOB_KIND,
@@ -32,6 +32,8 @@ const FACTS: [&str; 23] = [
     env::EXTRA_CA,
     env::APP_CLIENT_CERT,
     env::APP_CLIENT_KEY,
+    env::TRACEPARENT,
+    env::AGENT_OTLP_ENDPOINT,
 ];
 
 impl Config {
@@ -57,6 +59,8 @@ impl Config {
         let app = self.github_app.as_ref().map(|app| &app.key);
         let of_agents = self.agents().flat_map(|agent| agent.settings.secrets());
         let client = self.app.network.identity.as_ref().map(ClientIdentity::key);
-        of_agents.chain(of_app).chain(&self.app.key).chain(app).chain(client)
+        let own = [&self.traces.headers, &self.notify.webhook, &self.notify.secret];
+        let own = own.into_iter().flatten();
+        of_agents.chain(of_app).chain(&self.app.key).chain(app).chain(client).chain(own)
     }
 }

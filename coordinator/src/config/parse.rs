@@ -168,7 +168,7 @@ pub(super) fn log_format(text: &str, automatic: LogFormat) -> Result<LogFormat, 
 
 /// A level or filter directives. A lone word that is no level is refused: as a directive it would
 /// name a target and silence everything else. `WARNING` and `CRITICAL` are the original's levels.
-pub(super) fn log_filter(text: &str) -> Result<String, Allowed> {
+pub(crate) fn log_filter(text: &str) -> Result<String, Allowed> {
     let lower = text.to_ascii_lowercase();
     let filter = match lower.as_str() {
         "warning" => "warn",

@@ -64,6 +64,8 @@ static FIXED: &[(&Setting, Differs)] = differ! {
     service::DRAIN_TIMEOUT: shutdown.drain_timeout;
     service::LOG_FORMAT: log.format;
     service::HEALTH_LISTEN: health;
+    service::OTLP_ENDPOINT: traces.endpoint;
+    service::OTLP_HEADERS: traces.headers;
 };
 
 /// What is read whenever it is used.
@@ -116,6 +118,12 @@ static LIVE: &[(&Setting, Differs)] = differ! {
     service::LOG_KEEP_MIB: keep.log_bytes;
     service::CACHE_KEEP_MIB: keep.cache_bytes;
     service::LOG_LEVEL: log.filter;
+    service::LOG_JOB_OUTPUT: log.job_output;
+    service::NOTIFY_WEBHOOK_URL: notify.webhook;
+    service::NOTIFY_ON: notify.on;
+    service::NOTIFY_SECRET: notify.secret;
+    container::LOG_LEVEL: agent.log.filter;
+    container::LOG_FORMAT: agent.log.format;
 };
 
 /// What a running coordinator does not take up.
@@ -145,6 +153,7 @@ pub(crate) fn reloaded(now: &Config, new: Config) -> Reloaded {
     config.shutdown.clone_from(&now.shutdown);
     config.log.format = now.log.format;
     config.health.clone_from(&now.health);
+    config.traces.clone_from(&now.traces);
     Reloaded { config, taken_up, at_restart }
 }
 

@@ -6,10 +6,14 @@ use tokio::time::{interval, timeout};
 
 use super::Daemon;
 use crate::gate::GateState;
+use crate::notification::Event;
 
 /// How long tasks may take to put down what they have in hand when everything is left. The end comes
 /// within two seconds of the request, the wait for a last claim included.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How long notifications and traces may take to be sent, where the end is in no hurry.
+const LAST_SENT: Duration = Duration::from_secs(3);
 
 /// How often the wait for jobs is told about.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -22,6 +26,8 @@ impl Daemon {
             self.status.stopping("stopping; agents are left running");
         } else if shutdown.has_begun() {
             self.status.stopping("stopping; waiting for the jobs");
+            let jobs = self.tasks.len();
+            self.ctx.notifier.tell(&self.ctx.config().notify, Event::Draining { jobs });
         }
         self.tasks.close();
         let left = tokio::select! {
@@ -41,11 +47,13 @@ impl Daemon {
                 tracing::warn!(%error, "the next start will think that it is to drain");
             }
             tracing::info!("drained");
+            self.ctx.notifier.tell(&self.ctx.config().notify, Event::Drained);
         }
         let (background, end) = &self.background;
         end.cancel();
         background.close();
-        let _ended = timeout(LAST_WORDS, background.wait()).await;
+        let patience = if shutdown.detach.is_cancelled() { LAST_WORDS } else { LAST_SENT };
+        let _ended = timeout(patience, background.wait()).await;
     }
 
     async fn tell_progress(&self) {

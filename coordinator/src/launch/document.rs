@@ -11,6 +11,7 @@ use super::way_out;
 use crate::alias::{AliasHere, HOST_ALIAS};
 use crate::config::Config;
 use crate::ledger::Record;
+use crate::traces::parent_of_agent;
 
 /// How the agent sees this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,9 @@ pub(crate) fn job_document(
     document.set(env::JOB_KIND, job.kind.name());
     document.set(env::TICKET_ID, job.ticket_id.to_string());
     document.set(env::PROJECT_ID, job.project_id.to_string());
+    if config.traces.endpoint.is_some() {
+        document.set(env::TRACEPARENT, parent_of_agent(record).to_string());
+    }
     if let Some(url) = &job.repo_url {
         document.set(env::REPO_URL, url.as_str());
     }

@@ -163,6 +163,7 @@ fn keeper(
         .envs(place.iter().filter_map(Scope::environment))
         .env(name, value)
         .env(env::AGENT_ON_HOST, "1")
+        .envs(config.agent_for(job.project_id).log.environment())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(complaints)

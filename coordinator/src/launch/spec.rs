@@ -146,7 +146,11 @@ fn visible_env(agent: &AgentConfig, document: &JobDocument) -> BTreeMap<String, 
         (env::OUTCOME_FILE, OUTCOME_FILE_IN_CONTAINER),
     ];
     let of_job = VISIBLE.into_iter().filter_map(|name| Some((name, document.get(name)?.expose())));
-    own.into_iter().chain(of_job).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    own.into_iter()
+        .chain(agent.log.environment())
+        .chain(of_job)
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! to the host is taken here and nowhere else.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use api_client::wire::{ExecutionMode, Job};
 use api_client::{JobId, Redactor, error_chain};
@@ -19,10 +19,12 @@ use crate::forge_token::{ForgeToken, NoToken, mint, repository_of};
 use crate::job::Place;
 use crate::launch::{LaunchError, start_container, start_on_host};
 use crate::ledger::{Record, Runs};
+use crate::logging;
 use crate::metrics::Retry;
 use crate::outcome::{Cause, Outcome};
 use crate::output::{Output, tail_of_file};
 use crate::readiness::{self, NotReady};
+use crate::traces::{Step, end_of};
 use crate::verdict::Began;
 
 /// How long a job waits for a range of addresses, and how often it looks.
@@ -124,18 +126,20 @@ async fn in_container(
     token: Option<ForgeToken>,
 ) -> (Record, After) {
     ctx.board.job_stage(job.job_id, JobStage::Launching);
-    let problem = match Box::pin(start_in_time(ctx, job, &record, token.as_ref())).await {
+    let begun = SystemTime::now();
+    let started = Box::pin(start_in_time(ctx, job, &record, token.as_ref())).await;
+    ctx.traces.step(&record, Step::Launch, begun, end_of(&started));
+    let problem = match started {
         Ok((started, name)) => {
             ctx.breakers.note(Dependency::Launch, &ctx.board, true);
             let shown = ContainerRef::of(job.job_id);
             let digest = started.digest.as_ref().map(tracing::field::display);
-            tracing::info!(
-                job.id = %job.job_id, container.name = %shown, image.digest = digest,
-                "agent started"
-            );
+            logging::in_container(&started);
+            tracing::info!(container.name = %shown, image.digest = digest, "agent started");
             ctx.board.job_image(&started);
             let output =
                 Output::open(ctx.log_path(job.job_id), &redactor(ctx, job, token.as_ref())).await;
+            let output = output.and_to(ctx.journal_of(&started)).await;
             let place = Place::Container(name);
             match watch(ctx, &started, place, output, Began::Here, token.clone()).await {
                 After::NeverBegan { problem, .. } => problem,
@@ -236,7 +240,10 @@ async fn on_host(
         );
     }
     let start = start_on_host(ctx, job, &record, token.as_ref(), no_container);
-    match Box::pin(start).await {
+    let begun = SystemTime::now();
+    let started = Box::pin(start).await;
+    ctx.traces.step(&record, Step::Launch, begun, end_of(&started));
+    match started {
         Ok((started, keeper)) => {
             let pid = keeper.process.as_ref().map(|process| process.pid);
             tracing::info!(job.id = %job.job_id, pid, "agent started on the host");

@@ -4,9 +4,9 @@ use std::net::Ipv6Addr;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 
 use super::{
-    AgentConfig, CacheScope, ContainerLimits, DockerMode, DoodUse, Egress, EgressPolicy,
-    ImageChoice, InnerLayers, JobNetwork, ModelGateway, OtherHosts, PullPolicy, RootFolder,
-    SocketMount,
+    AgentConfig, AgentLog, AgentLogFormat, CacheScope, ContainerLimits, DockerMode, DoodUse,
+    Egress, EgressPolicy, ImageChoice, InnerLayers, JobNetwork, ModelGateway, OtherHosts,
+    PullPolicy, RootFolder, SocketMount,
 };
 use crate::config::network::read_agent_proxies;
 use crate::config::parse::{self, Allowed};
@@ -37,6 +37,7 @@ pub(in crate::config) fn read_agent(reader: &mut Reader<'_>) -> Option<AgentConf
     let inner_layers =
         reader.value(&table::CACHE_DOCKER, switch(InnerLayers::Fresh, InnerLayers::Kept));
     let proxies = read_agent_proxies(reader);
+    let log = read_agent_log(reader);
     let settings = agent_env::read(reader).zip(proxies.as_ref()).map(|(mut settings, proxies)| {
         proxies.replace_in(&mut settings);
         settings
@@ -58,6 +59,7 @@ pub(in crate::config) fn read_agent(reader: &mut Reader<'_>) -> Option<AgentConf
         cache_scope: cache_scope?,
         inner_layers: inner_layers?,
         proxies: proxies?,
+        log: log?,
         settings: settings?,
     })
 }
@@ -79,6 +81,16 @@ fn read_limits(reader: &mut Reader<'_>) -> Option<ContainerLimits> {
         disk: disk?,
         nofile: nofile?,
     })
+}
+
+fn read_agent_log(reader: &mut Reader<'_>) -> Option<AgentLog> {
+    let filter = reader.optional(&table::LOG_LEVEL, parse::log_filter);
+    let format = reader.optional(&table::LOG_FORMAT, |text| match text {
+        "pretty" => Ok(AgentLogFormat::Pretty),
+        "json" => Ok(AgentLogFormat::Json),
+        _ => Err("pretty or json".to_owned()),
+    });
+    Some(AgentLog { filter: filter?, format: format? })
 }
 
 fn read_egress(reader: &mut Reader<'_>) -> Option<Egress> {

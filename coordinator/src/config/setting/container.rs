@@ -171,4 +171,17 @@ settings! {
         "AGENT_NO_PROXY", "agent.no_proxy", Kind::Text, Preset::Unset("NO_PROXY"),
         "Hosts that the agents reach without a proxy, where they are not the coordinator's.",
     );
+
+    LOG_LEVEL = Setting::new(
+        "AGENT_LOG_LEVEL", "agent.log_level", Kind::Text, Preset::Unset("info"),
+        "What an agent logs, as LOG_LEVEL says it of the coordinator.",
+    ).allowed(
+        "`error`, `warn`, `info`, `debug`, `trace`, `off`, or directives with `=`; also the \
+         original's `WARNING` and `CRITICAL`",
+    );
+
+    LOG_FORMAT = Setting::new(
+        "AGENT_LOG_FORMAT", "agent.log_format", Kind::Text, Preset::Unset("pretty"),
+        "Form of an agent's log: pretty or json.",
+    ).allowed("`pretty`, `json`");
 }

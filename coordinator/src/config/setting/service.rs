@@ -247,6 +247,52 @@ settings! {
          `pretty`. `pretty` and `json` go to standard error.",
     );
 
+    LOG_JOB_OUTPUT = Setting::new(
+        "LOG_JOB_OUTPUT", "log.job_output", Kind::Text, Preset::Value("file"),
+        "Where the output of a job's container goes: file (the job's log file), or journal (there and \
+         to the journal).",
+    ).allowed("`file`, `journal`").more("See [logs](logging.md#output-of-jobs-in-the-journal).");
+
+    OTLP_ENDPOINT = Setting::new(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", "traces.endpoint", Kind::Url, Preset::Unset("no traces"),
+        "Base URL of the collector that traces are sent to, by OTLP over HTTP.",
+    ).more("See [traces](logging.md#traces).");
+
+    OTLP_HEADERS = Setting {
+        toml: None,
+        ..Setting::new(
+            "OTEL_EXPORTER_OTLP_HEADERS", "",
+            Kind::Secret { file: "traces.headers_file" },
+            Preset::Unset("no further headers"),
+            "Headers that the collector asks for: name=value, separated by commas.",
+        )
+    };
+
+    NOTIFY_WEBHOOK_URL = Setting {
+        toml: None,
+        ..Setting::new(
+            "NOTIFY_WEBHOOK_URL", "",
+            Kind::Secret { file: "notify.webhook_url_file" },
+            Preset::Unset("no notifications"),
+            "URL of a webhook that takes messages as Slack's do.",
+        )
+    }.more("See [notifications](logging.md#notifications).");
+
+    NOTIFY_ON = Setting::new(
+        "NOTIFY_ON", "notify.on", Kind::List, Preset::Unset("job_failed, alarm, drain"),
+        "What is told there: job_failed, job_ended, alarm, drain.",
+    ).allowed("some of `job_failed`, `job_ended`, `alarm`, `drain`").more("In TOML an array.");
+
+    NOTIFY_SECRET = Setting {
+        toml: None,
+        ..Setting::new(
+            "NOTIFY_SECRET", "",
+            Kind::Secret { file: "notify.secret_file" },
+            Preset::Unset("notifications are not signed"),
+            "Secret with which notifications are signed (HMAC-SHA256).",
+        )
+    };
+
     HEALTH_LISTEN = Setting::new(
         "HEALTH_LISTEN", "health.listen", Kind::Text, Preset::Unset("nobody is answered"),
         "Where health and metrics are told over HTTP: an address of this host alone, as \

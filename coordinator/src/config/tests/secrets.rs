@@ -116,6 +116,8 @@ fn no_secret_is_printed_in_any_form() {
     let value = |setting: &Setting| match setting.name {
         "GITHUB_APP_PRIVATE_KEY" => KEY_OF_APP,
         "APP_CLIENT_KEY" => KEY_OF_CLIENT,
+        "NOTIFY_WEBHOOK_URL" => "https://hooks.example/hunter2-secret",
+        "OTEL_EXPORTER_OTLP_HEADERS" => "api-key=hunter2-secret",
         _ => "hunter2-secret",
     };
     let given: Vec<_> = secrets.map(|setting| (setting.name, value(setting))).collect();

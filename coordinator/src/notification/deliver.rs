@@ -1,0 +1,152 @@
+//! Delivering notifications, one after the other, each tried until it is taken or cannot be.
+
+use std::time::Duration;
+
+use api_client::http::describe;
+use api_client::wire::AgentEnv;
+use api_client::{Secret, delays};
+use backon::BackoffBuilder;
+use reqwest::Client;
+use reqwest::header::CONTENT_TYPE;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Event;
+use super::payload::{About, body, name};
+use super::signature::signature;
+use crate::clock::now;
+use crate::context::Context;
+use crate::history::kept;
+
+/// Name of this program and its version.
+const USER_AGENT: &str = concat!("terarchitect-coordinator/", env!("CARGO_PKG_VERSION"));
+
+/// Longest time for one try.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often one is tried: over about four minutes.
+const TRIES: usize = 8;
+
+/// Longest pause that the receiver can ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
+
+/// A notification, as it is sent each time it is tried.
+#[derive(Debug)]
+struct Notification {
+    event: &'static str,
+    delivery: String,
+    body: String,
+}
+
+/// A try that failed.
+#[derive(Debug)]
+enum Refusal {
+    /// Another may do better: after this time, where the receiver said one.
+    Passing(String, Option<Duration>),
+    /// It will not.
+    Lasting(String),
+}
+
+/// Delivers what comes, until `end`; then what is left, each in one try.
+pub(super) async fn run(ctx: &Context, mut events: Receiver<Event>, end: &CancellationToken) {
+    let client = ctx.config().app.network.anonymous().client(USER_AGENT);
+    let http = match client.and_then(|client| client.timeout(TIMEOUT).build()) {
+        Ok(http) => http,
+        Err(error) => {
+            tracing::error!("no notifications: cannot set up HTTP: {}", describe(error));
+            return;
+        }
+    };
+    while let Some(event) = next(&mut events, end).await {
+        let notification = written(ctx, &event).await;
+        if let Err(problem) = deliver(ctx, &http, &notification, end).await {
+            tracing::warn!("a notification ({}) is not delivered: {problem}", notification.event);
+        }
+    }
+}
+
+async fn next(events: &mut Receiver<Event>, end: &CancellationToken) -> Option<Event> {
+    match end.run_until_cancelled(events.recv()).await {
+        Some(event) => event,
+        None => events.try_recv().ok(),
+    }
+}
+
+async fn written(ctx: &Context, event: &Event) -> Notification {
+    let ended = match event {
+        Event::JobEnded(end) => kept(ctx, &end.record).await,
+        Event::Raised { .. } | Event::Cleared { .. } | Event::Draining { .. } | Event::Drained => {
+            None
+        }
+    };
+    let redactor = ctx.redactor(&AgentEnv::default());
+    let about = About {
+        coordinator: &ctx.id.to_string(),
+        at: now(),
+        ended: ended.as_ref(),
+        redact: &|text| redactor.redact(text).into_owned(),
+    };
+    Notification {
+        event: name(event),
+        delivery: Uuid::new_v4().to_string(),
+        body: body(event, &about).to_string(),
+    }
+}
+
+async fn deliver(
+    ctx: &Context,
+    http: &Client,
+    notification: &Notification,
+    end: &CancellationToken,
+) -> Result<(), String> {
+    let mut waits = delays(TRIES).build();
+    loop {
+        let config = ctx.config();
+        // It may have been taken away meanwhile.
+        let Some(webhook) = &config.notify.webhook else { return Ok(()) };
+        let tried = send(http, webhook, config.notify.secret.as_ref(), notification).await;
+        let (problem, asked) = match tried {
+            Ok(()) => return Ok(()),
+            Err(Refusal::Lasting(problem)) => return Err(problem),
+            Err(Refusal::Passing(problem, asked)) => (problem, asked),
+        };
+        let Some(wait) = waits.next().filter(|_| !end.is_cancelled()) else { return Err(problem) };
+        tracing::debug!("a notification is tried again: {problem}");
+        let wait = asked.map_or(wait, |asked| asked.clamp(wait, LONGEST_RETRY_AFTER));
+        let _over = end.run_until_cancelled(sleep(wait)).await;
+    }
+}
+
+async fn send(
+    http: &Client,
+    webhook: &Secret,
+    secret: Option<&Secret>,
+    notification: &Notification,
+) -> Result<(), Refusal> {
+    let timestamp = now();
+    let mut request = http
+        .post(webhook.expose())
+        .header(CONTENT_TYPE, "application/json")
+        .header("X-Terarchitect-Event", notification.event)
+        .header("X-Terarchitect-Delivery", &notification.delivery)
+        .header("X-Terarchitect-Timestamp", timestamp);
+    if let Some(secret) = secret {
+        let signature = signature(secret, timestamp, &notification.body);
+        request = request.header("X-Terarchitect-Signature", signature);
+    }
+    let answer = request.body(notification.body.clone()).send().await;
+    let answer = answer.map_err(|error| Refusal::Passing(describe(error), None))?;
+    let status = answer.status();
+    let problem = || format!("the webhook answered {status}");
+    match status.as_u16() {
+        200..=299 => Ok(()),
+        408 | 429 | 500..=599 => {
+            let asked = answer.headers().get(reqwest::header::RETRY_AFTER);
+            let asked = asked.and_then(|asked| asked.to_str().ok()?.trim().parse().ok());
+            Err(Refusal::Passing(problem(), asked.map(Duration::from_secs)))
+        }
+        _ => Err(Refusal::Lasting(problem())),
+    }
+}
