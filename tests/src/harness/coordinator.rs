@@ -71,6 +71,11 @@ impl Home {
         self
     }
 
+    /// The environment variables that are set.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.settings.keys().map(String::as_str)
+    }
+
     /// Starts the coordinator. It may not have begun when this returns.
     pub fn start(&mut self) -> Coordinator {
         self.start_with(&[])

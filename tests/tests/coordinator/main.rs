@@ -16,6 +16,7 @@ mod images;
 mod lease;
 mod limits;
 mod logging;
+mod migration;
 mod neighbours;
 mod notifying;
 mod once;
