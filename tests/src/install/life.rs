@@ -104,7 +104,10 @@ pub(super) async fn revoked(scene: &mut Scene) -> Shown<()> {
     for (place, script) in [
         ("status", format!("systemctl status {UNIT} --no-pager -n 0")),
         ("journal", format!("journalctl -u {UNIT} -n 20 -o cat")),
-        ("/ready", format!("curl -s -w %{{http_code}} http://{HEALTH}/ready | grep 503")),
+        (
+            "/ready",
+            format!("curl -s -w %{{http_code}} http://{HEALTH}/ready | tr -d '\\n' | grep '503$'"),
+        ),
         ("coordinator status", "coordinator status".to_owned()),
     ] {
         eventually(&format!("{place} to name the key"), async || {
@@ -114,10 +117,11 @@ pub(super) async fn revoked(scene: &mut Scene) -> Shown<()> {
         seen.push(format!("{place} {:.1} s", begun.elapsed().as_secs_f32()));
     }
     let checked = scene.machine.run("coordinator check").await;
+    // First, so that the steps after this one have their app whatever was found.
+    scene.app.change_key(KEY).await;
     assert_eq!(checked.code, 1, "check: {}", checked.text);
     assert!(checked.text.contains(named), "check: {}", checked.text);
     assert!(begun.elapsed() < Duration::from_secs(30), "{seen:?}");
-    scene.app.change_key(KEY).await;
     let jobs = scene.hold(1).await;
     scene.release(&jobs).await;
     shown(format!(
@@ -182,7 +186,7 @@ pub(super) async fn in_slice(scene: &mut Scene) -> Shown<()> {
 /// The process of the coding CLI on the host, once it waits.
 async fn worker(scene: &Scene) -> String {
     eventually("a worker on the host", async || {
-        let found = scene.machine.run("pgrep -f /usr/local/bin/claude | head -n 1").await.text;
+        let found = scene.machine.run("pgrep -f '[/]usr/local/bin/claude' | head -n 1").await.text;
         (!found.is_empty()).then_some(found)
     })
     .await
