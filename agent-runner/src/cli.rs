@@ -32,6 +32,11 @@ enum Command {
     /// The part of it that does so, below the one that reaps processes
     #[command(hide = true)]
     DoctorInner(DoctorOptions),
+    /// Tell what a job would find here: whether the URLs of its settings answer
+    Probe,
+    /// The part of it that looks, in the environment of a job
+    #[command(hide = true)]
+    ProbeInner,
     /// The part that reaps processes and passes signals on
     #[command(hide = true)]
     Outer { kind: Option<Kind> },
@@ -87,6 +92,10 @@ pub(crate) enum Role {
     Doctor(DoctorOptions),
     /// The one that examines them.
     DoctorInner(DoctorOptions),
+    /// The one that is asked what a job would find.
+    Probe,
+    /// The one that looks.
+    ProbeInner,
     /// A helper that git starts.
     Credential,
     /// What a job has in a container beside its own.
@@ -108,6 +117,8 @@ impl Cli {
             Some(Command::Inner { kind }) => Role::Inner(*kind),
             Some(Command::Doctor(options)) => Role::Doctor(options.clone()),
             Some(Command::DoctorInner(options)) => Role::DoctorInner(options.clone()),
+            Some(Command::Probe) => Role::Probe,
+            Some(Command::ProbeInner) => Role::ProbeInner,
             Some(Command::Credential { .. }) => Role::Credential,
             Some(Command::Gateway) => Role::Gateway,
             Some(Command::Become(user)) => Role::Become(user.clone()),

@@ -98,12 +98,24 @@ pub(crate) fn become_outer(
     handover: &Handover,
     kind: Option<Kind>,
 ) -> Result<Infallible, InitError> {
+    become_again("outer", kind.map(Kind::name).as_slice(), handover)
+}
+
+/// The same for another role.
+///
+/// # Errors
+/// When this executable cannot be started again.
+pub(crate) fn become_again(
+    role: &'static str,
+    arguments: &[&str],
+    handover: &Handover,
+) -> Result<Infallible, InitError> {
     let replace = || -> io::Result<Infallible> {
         let memory = handover.to_memory()?;
-        let mut command = again("outer", kind.map(Kind::name).as_slice())?;
+        let mut command = again(role, arguments)?;
         Err(command.env_clear().envs(handover.plain()).stdin(memory).exec())
     };
-    replace().map_err(|source| InitError::Restart { role: "outer", source })
+    replace().map_err(|source| InitError::Restart { role, source })
 }
 
 /// Runs the inner process to its end.

@@ -24,6 +24,7 @@ mod logging;
 mod model_gateway;
 mod outcome;
 mod pressure;
+mod probe;
 mod processes;
 mod project_file;
 mod prompt;
@@ -82,6 +83,11 @@ fn play(role: Role) -> Result<ExitCode, Box<dyn std::error::Error>> {
             logging::init(Some(QUIET), &Redaction::default());
             Ok(doctor::run(&options)?)
         }
+        Role::Probe => probe(),
+        Role::ProbeInner => {
+            logging::init(Some(QUIET), &Redaction::default());
+            Ok(probe::run(&Layers::new(Handover::take_over()?)?)?)
+        }
         Role::Credential => {
             git::credential::answer().map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
@@ -111,6 +117,15 @@ fn first(kind: Option<Kind>) -> Result<ExitCode, Box<dyn std::error::Error>> {
     };
     handover.trust_extra_certificates();
     match init::become_outer(&handover, kind)? {}
+}
+
+/// Takes everything that was given as a job's first process does, and looks around in what is left.
+fn probe() -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let stop = init::take_signals()?;
+    logging::init(Some(QUIET), &Redaction::default());
+    let mut handover = Handover::from_process(&stop)?;
+    handover.trust_extra_certificates();
+    match init::become_again("probe-inner", &[], &handover)? {}
 }
 
 /// Has the coding CLIs examined by a process of its own, and reaps what that leaves behind.

@@ -2,6 +2,8 @@
 //! and when to try again is the caller's decision (see [`ApiError::is_transient`] and
 //! [`retry`](crate::retry())).
 
+mod probe;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +23,8 @@ use crate::wire::{
     TicketCompletion, WorkerContext, clean_text,
 };
 use crate::{ClaimId, JobId, ProjectId, Redactor, Secret, TicketId};
+
+pub use self::probe::AppSeen;
 
 /// Claims may wait for locks in the app; a reply given up on is a lost job, so this is generous.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(60);
@@ -320,7 +324,7 @@ impl WorkerApi {
         limit: Duration,
     ) -> Result<Answer, ApiError> {
         let begun = Instant::now();
-        let answer = self.exchange(call, method, body, limit).await;
+        let answer = self.accepted(call, method, body, limit).await;
         if let Some(observer) = &self.observer {
             observer.called(call, begun.elapsed(), answer.as_ref().err());
         }
@@ -328,13 +332,28 @@ impl WorkerApi {
     }
 
     /// Sends one request; anything but a 2xx is an error.
-    async fn exchange(
+    async fn accepted(
         &self,
         call: &Call,
         method: Method,
         body: Option<&impl Serialize>,
         limit: Duration,
     ) -> Result<Answer, ApiError> {
+        let (head, body) = self.exchange(call, method, body, limit).await?;
+        if head.status().is_success() {
+            return Ok(Answer { status: head.status(), body });
+        }
+        Err(self.refusal(call, &head, &body))
+    }
+
+    /// Sends one request, and reads the answer, whatever it is.
+    async fn exchange(
+        &self,
+        call: &Call,
+        method: Method,
+        body: Option<&impl Serialize>,
+        limit: Duration,
+    ) -> Result<(Response, Vec<u8>), ApiError> {
         let mut url = self.base.clone();
         url.set_path(&call.path);
         let mut request = self.http.request(method, url).timeout(limit);
@@ -348,7 +367,6 @@ impl WorkerApi {
         let unreachable =
             |error| ApiError::Unreachable { call: call.clone(), problem: describe(error) };
         let mut response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
         let mut text = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(unreachable)? {
             if text.len() + piece.len() > BODY_MAX {
@@ -357,10 +375,7 @@ impl WorkerApi {
             }
             text.extend_from_slice(&piece);
         }
-        if status.is_success() {
-            return Ok(Answer { status, body: text });
-        }
-        Err(self.refusal(call, &response, &text))
+        Ok((response, text))
     }
 
     fn refusal(&self, call: &Call, response: &Response, body: &[u8]) -> ApiError {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::{ClientBuilder, NoProxy, Proxy};
 
+pub use crate::http_date::seconds_of_date;
 use crate::tls::{ClientIdentity, ExtraRoots};
 use crate::{Secret, error_chain};
 

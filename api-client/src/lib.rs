@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod container_probe;
 pub mod contract;
 pub mod http;
 pub mod otlp;
@@ -11,11 +12,12 @@ pub mod wire;
 mod client;
 mod error;
 mod hosts;
+mod http_date;
 mod id;
 mod retry;
 mod secret;
 
-pub use client::{CallObserver, Claim, WorkerApi};
+pub use client::{AppSeen, CallObserver, Claim, WorkerApi};
 pub use error::{ApiError, Call, ClientError, error_chain};
 pub use id::{ClaimId, InvalidId, JobId, ProjectId, TicketId};
 pub use retry::{delays, retry};

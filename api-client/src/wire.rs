@@ -155,6 +155,22 @@ pub struct AppSettings {
     /// How many jobs may run at once; absent when not set or not a number above zero.
     #[serde(rename = "MAX_CONCURRENT_AGENTS", deserialize_with = "count")]
     pub max_concurrent_agents: Option<NonZeroUsize>,
+    /// Whether the app has a token of the forge for its agents; the token itself is never told.
+    #[serde(rename = "github_agent_token", deserialize_with = "is_set")]
+    pub has_forge_token: bool,
+}
+
+/// A project as the app lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ListedProject {
+    /// Its id.
+    pub id: ProjectId,
+    /// Where its repository is.
+    #[serde(default, alias = "github_url")]
+    pub repo_url: Option<String>,
+    /// Where its jobs run.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub execution_mode: ExecutionMode,
 }
 
 /// What waits in the app's queue, by project. (Not of the original app.)
@@ -219,6 +235,15 @@ fn count<'de, D: Deserializer<'de>>(d: D) -> Result<Option<NonZeroUsize>, D::Err
         _ => None,
     };
     Ok(number.and_then(|n| usize::try_from(n).ok()).and_then(NonZeroUsize::new))
+}
+
+/// Whether a setting whose value is not told has one.
+fn is_set<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
+    Ok(match Value::deserialize(d)? {
+        Value::Bool(is_set) => is_set,
+        Value::String(text) => !text.is_empty(),
+        _ => false,
+    })
 }
 
 #[cfg(test)]

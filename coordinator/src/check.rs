@@ -1,46 +1,115 @@
 //! `coordinator check`: proves before the first job what the settings need. What can only be known by
-//! trying is tried: a container with the very options of a job is started, and removed again.
+//! trying is tried: a container with the very options of a job is started, and removed again; the app and the
+//! forge are asked what has no effect.
+//!
+//! Invariant: what rests on something that failed is not looked at, so that one cause is told once.
 
+mod app;
+mod clock;
+mod container;
 mod cure;
+mod disk;
 mod facts;
+mod files;
 mod finding;
 #[cfg(test)]
 mod fixture;
+mod forge;
+mod host;
+mod image;
+mod proxy;
 
-use std::time::Instant;
+use std::path::Path;
 
 use api_client::{ProjectId, error_chain};
+use serde::{Deserialize, Serialize};
 
-use crate::config::{AgentConfig, Config, HostFallback, HostScope, PullPolicy};
+use self::container::{Reach, Silence};
+use crate::config::{AgentConfig, Config, HostFallback};
 use crate::context::Context;
+use crate::control;
 use crate::engine::{EngineError, EngineFacts};
-use crate::images::ImagesError;
-use crate::launch::{Extent, LaunchError, Rehearsed, has_gateway, not_bounded, rehearse, scope};
+use crate::health;
 use crate::readiness::{Room, room};
 pub(crate) use cure::cure;
+pub(crate) use files::env_file;
 pub(crate) use finding::{Finding, all_well, json, text};
 
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Depth {
+    /// Everything.
+    #[default]
+    Full,
+    /// All but the coding CLIs of the images, which take minutes.
+    Quick,
+}
+
+/// Whose settings are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checker {
+    /// The running coordinator's own.
+    Running,
+    /// Those that were given here: none runs.
+    Here,
+}
+
+/// Whose settings the findings are about.
+pub(crate) fn who_checks(state_dir: &Path, checker: Checker) -> Finding {
+    let what = "control socket";
+    let found = match checker {
+        Checker::Running => "a coordinator answers: these are its settings",
+        Checker::Here => "no coordinator runs: these are the settings given here",
+    };
+    let socket = control::socket(state_dir);
+    if socket.as_os_str().len() > control::LONGEST_PATH {
+        let found = format!("{} is longer than {} bytes", socket.display(), control::LONGEST_PATH);
+        let cure = "name a shorter path by COORDINATOR_STATE_DIR";
+        return Finding::failed(what, found, cure);
+    }
+    Finding::ok(what, found)
+}
+
 /// Everything that is looked at, in the order in which one thing rests on the other.
-pub(crate) async fn check(ctx: &Context) -> Vec<Finding> {
+pub(crate) async fn check(ctx: &Context, depth: Depth, checker: Checker) -> Vec<Finding> {
     let config = ctx.config();
+    let floor = config.limits.disk_floor;
     let mut findings = vec![state_directory(ctx).await];
-    findings.extend(on_host(&config).await);
+    findings.extend(disk::judge("state directory", &ctx.state_dir, floor));
+    findings.extend(files::judge(&config.secret_files, &ctx.state_dir));
+    findings.extend(health_address(&config, checker).await);
+    findings.extend(host::look(&config).await);
+    let proxies = proxy::look(&config).await;
+    let explained = proxy::explain_silence(&proxies);
+    findings.extend(proxies);
+    let mut app = Box::pin(app::look(ctx, explained)).await;
+    findings.append(&mut app.findings);
+    let forge = Box::pin(forge::look(ctx, &app, explained)).await;
+    findings.extend(forge.findings);
+    let mut clocks: Vec<_> = app.clock.take().into_iter().chain(forge.clock).collect();
     if config.host.fallback == HostFallback::Always {
         findings.push(Finding::ok("engine", "HOST_FALLBACK=always: none is needed"));
+        findings.extend(clock::judge(&clocks));
         return findings;
     }
-    let facts = match ctx.engine.facts().await {
-        Ok(facts) => facts,
-        Err(error) => {
-            findings.push(no_engine(&error));
-            return findings;
+    match ctx.engine.facts().await {
+        Ok(facts) => {
+            clocks.extend(engine_clock(&facts));
+            findings.extend(facts::judge(&facts, &config));
+            findings.extend(room_for_one(&facts, &config));
+            let here = facts.folder.as_deref().filter(|folder| folder.is_dir());
+            findings.extend(here.and_then(|folder| disk::judge("engine", folder, floor)));
+            let silence = if explained { Silence::Explained } else { Silence::New };
+            let reach = Reach { app: app.reached, forge: !forge.silent, silence };
+            for (project, agent) in settings(&config) {
+                let tried = container::look(ctx, project, agent, reach, depth);
+                findings.extend(Box::pin(tried).await);
+            }
         }
-    };
-    findings.extend(facts::judge(&facts, &config));
-    findings.extend(room_for_one(&facts, &config));
-    for (project, agent) in settings(&config) {
-        findings.extend(container(ctx, project, agent).await);
+        Err(error) => findings.push(no_engine(&error)),
     }
+    findings.extend(clock::judge(&clocks));
     findings
 }
 
@@ -50,59 +119,43 @@ fn settings(config: &Config) -> impl Iterator<Item = (Option<ProjectId>, &AgentC
     [(None, &config.agent)].into_iter().chain(own)
 }
 
+/// What is said where the state directory cannot even be opened.
+pub(crate) fn no_state_directory(problem: String) -> Finding {
+    let cure =
+        "make it writable for the coordinator's user, or name another by COORDINATOR_STATE_DIR";
+    Finding::failed("state directory", problem, cure)
+}
+
 async fn state_directory(ctx: &Context) -> Finding {
     let what = "state directory";
     let shown = ctx.state_dir.display();
     match ctx.ledger.probe().await {
         Ok(()) => Finding::ok(what, format!("{shown} can be written")),
-        Err(error) => {
-            let cure = "make room there, or name another by COORDINATOR_STATE_DIR";
-            Finding::failed(what, error_chain(&error), cure)
-        }
+        Err(error) => no_state_directory(error_chain(&error)),
     }
 }
 
-/// Runs on this host, where there can be any.
-async fn on_host(config: &Config) -> Vec<Finding> {
-    let runner = &config.host.runner;
-    let shown = runner.display();
-    let cure = "install agent-runner beside the coordinator, or set AGENT_RUNNER_PATH";
-    let mut findings = vec![if runner.is_file() {
-        Finding::ok("agent-runner", format!("{shown} is there, for runs on this host"))
-    } else if config.host.fallback == HostFallback::Always {
-        Finding::failed("agent-runner", format!("{shown} is not there"), cure)
-    } else {
-        let found = format!("{shown} is not there: local projects and the fallback will fail");
-        Finding::note("agent-runner", found, cure)
-    }];
-    let limits = &config.agent.limits;
-    let place = scope(config, limits).await;
-    let open = not_bounded(limits, place.as_ref().ok(), config.host.user.as_ref());
-    let user = config.host.user.as_ref().map_or("the coordinator's user", |user| &user.name);
-    findings.push(match place {
-        Ok(_) if open.is_empty() => {
-            Finding::ok("agents on this host", format!("as {user}, in a systemd scope"))
+/// Whether the address is free; a coordinator that runs has it itself.
+async fn health_address(config: &Config, checker: Checker) -> Option<Finding> {
+    let listen = config.health.as_ref().filter(|_| checker == Checker::Here)?;
+    let what = "HEALTH_LISTEN";
+    Some(match health::could_listen(listen).await {
+        Ok(()) => Finding::ok(what, "free"),
+        Err(problem) => {
+            let cure = "end what listens there (ss -ltnp), or name another address";
+            Finding::failed(what, problem, cure)
         }
-        Ok(_) => Finding::note(
-            "agents on this host",
-            format!("as {user}, in a systemd scope; not bounded: {}", open.join(", ")),
-            "a scope of the machine's manager, which a coordinator as root asks, has all but the disk",
-        ),
-        Err(_) if config.host.scope == HostScope::Off || open.is_empty() => {
-            Finding::ok("agents on this host", format!("as {user}, without a systemd scope"))
-        }
-        Err(why) => Finding::note(
-            "agents on this host",
-            format!("as {user}, not bounded: {} (no systemd scope: {why})", open.join(", ")),
-            "run the coordinator as root under systemd, or set HOST_FALLBACK=never",
-        ),
-    });
-    findings
+    })
+}
+
+fn engine_clock(facts: &EngineFacts) -> Option<clock::Reading> {
+    let theirs = clock::seconds_of(facts.time.as_deref()?)?;
+    Some(clock::Reading::new("the engine's", theirs, crate::clock::now()))
 }
 
 fn no_engine(error: &EngineError) -> Finding {
     let cure = "start it (systemctl start docker), or name its address by DOCKER_HOST; its socket \
-                is for root and the group docker";
+                is for root and the group docker (usermod -aG docker USER)";
     Finding::failed("engine", error_chain(error), cure)
 }
 
@@ -119,90 +172,4 @@ fn room_for_one(facts: &EngineFacts, config: &Config) -> Vec<Finding> {
     let of_projects = config.of_projects.keys().flat_map(|of| room(facts, config, Some(*of), &[]));
     let too_small = of_projects.filter(Room::is_too_small);
     room(facts, config, None, &[]).into_iter().chain(too_small).map(judged).collect()
-}
-
-/// The images of one set of settings, and a container from each.
-async fn container(ctx: &Context, project: Option<ProjectId>, agent: &AgentConfig) -> Vec<Finding> {
-    let images = match ctx.images.needed(&agent.image, project) {
-        Ok(images) => images,
-        Err(error) => return vec![no_map(&error)],
-    };
-    let mut findings = Vec::new();
-    for image in images {
-        match ctx.engine.has_image(&image).await {
-            Ok(true) => {
-                findings.push(Finding::ok("image", format!("{image} is there")));
-                findings.push(rehearsed(ctx, project, agent, &image).await);
-            }
-            Ok(false) => findings.push(no_image(agent, &image)),
-            Err(error) => findings.push(no_engine(&error)),
-        }
-    }
-    findings
-}
-
-fn no_map(error: &ImagesError) -> Finding {
-    Finding::failed("images", error_chain(error), "mend or remove that file")
-}
-
-fn no_image(agent: &AgentConfig, image: &str) -> Finding {
-    let build = format!("docker build -f Dockerfile.agent -t {image} .");
-    match agent.pull {
-        PullPolicy::Never => {
-            let found = format!("{image} is not there, and AGENT_PULL=never");
-            Finding::failed("image", found, build)
-        }
-        PullPolicy::Always | PullPolicy::IfMissing => {
-            let found = format!(
-                "{image} is not there; whether it can be pulled, and run in a \
-                                 container, is not known"
-            );
-            Finding::note("image", found, format!("docker pull {image}, or {build}"))
-        }
-    }
-}
-
-async fn rehearsed(
-    ctx: &Context,
-    project: Option<ProjectId>,
-    agent: &AgentConfig,
-    image: &str,
-) -> Finding {
-    let of = project.map_or_else(String::new, |project| format!(" of project {project}"));
-    let what = format!("container{of}, {}", agent.docker_mode.name());
-    let beside = if has_gateway(agent) { ", with its gateway" } else { "" };
-    let begun = Instant::now();
-    match rehearse(ctx, project, image, Extent::Everything).await {
-        Ok(Rehearsed::Ended(0)) => {
-            let took = begun.elapsed().as_millis();
-            Finding::ok(what, format!("{image} starts with a job's options{beside} ({took} ms)"))
-        }
-        Ok(Rehearsed::Ended(code)) => other_entry_point(what, image, &format!("exit {code}")),
-        Ok(Rehearsed::Started) => other_entry_point(what, image, "no end"),
-        Ok(Rehearsed::GivenUp) => {
-            let found =
-                format!("the engine did not start {image} in time, or the coordinator ends");
-            Finding::failed(what, found, "try again; the engine's own log says more")
-        }
-        Err(error) => {
-            let cure = cure(&error, agent).unwrap_or_else(|| of_launch(&error).to_owned());
-            Finding::failed(what, error_chain(&error), cure)
-        }
-    }
-}
-
-fn other_entry_point(what: String, image: &str, end: &str) -> Finding {
-    let found = format!("{image} starts, and `agent-runner --version` in it has {end}");
-    Finding::note(what, found, "build it from Dockerfile.agent: its entry point is another")
-}
-
-/// Where nothing better is known.
-fn of_launch(error: &LaunchError) -> &'static str {
-    match error {
-        LaunchError::Gateway { .. } => {
-            "the gateway runs the agent's image with the command `gateway`: build the image from \
-             this version's Dockerfile.agent"
-        }
-        _ => "the engine's own log says more: journalctl -u docker",
-    }
 }

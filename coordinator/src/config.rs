@@ -30,7 +30,7 @@ mod source;
 mod tests;
 mod traces;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::iter;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -105,6 +105,8 @@ pub(crate) struct Config {
     pub(crate) traces: TraceConfig,
     /// Notifications.
     pub(crate) notify: NotifyConfig,
+    /// The files that hold secrets among the settings.
+    pub(crate) secret_files: BTreeSet<PathBuf>,
 }
 
 impl Config {

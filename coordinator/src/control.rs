@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::board::StatusView;
-use crate::check::{Finding, check};
+use crate::check::{Checker, Depth, Finding, check};
 use crate::context::Context;
 use crate::gate::GateState;
 use crate::housekeeping::{Deed, Occasion, Swept, sweep};
@@ -47,7 +47,10 @@ pub(crate) enum Request {
     /// Claim nothing, and end when the last job has.
     Drain,
     /// Could jobs be run?
-    Check,
+    Check {
+        #[serde(default)]
+        depth: Depth,
+    },
     /// Remove what belongs to no job.
     Gc { deed: Deed },
     /// Have the app queue a job's ticket again.
@@ -74,6 +77,9 @@ pub(crate) enum Answer {
         problem: String,
     },
 }
+
+/// The longest path of a socket, in bytes: the kernel has 108 for it, with the NUL.
+pub(crate) const LONGEST_PATH: usize = 107;
 
 /// Where the socket is.
 pub(crate) fn socket(state_dir: &Path) -> PathBuf {
@@ -145,7 +151,11 @@ fn parse(line: &[u8]) -> Result<Request, String> {
 async fn answer(ctx: &Context, request: Request) -> Answer {
     let gate = match request {
         Request::Status => return Answer::Status(status(ctx)),
-        Request::Check => return Answer::Checked { findings: Box::pin(check(ctx)).await },
+        Request::Check { depth } => {
+            return Answer::Checked {
+                findings: Box::pin(check(ctx, depth, Checker::Running)).await,
+            };
+        }
         Request::Gc { deed } => {
             return match sweep(ctx, Occasion::Asked, deed).await {
                 Ok(swept) => Answer::Swept(swept),

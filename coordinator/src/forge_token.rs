@@ -127,6 +127,16 @@ pub(crate) async fn verify(ctx: &Context, config: &Arc<Config>) -> Result<(), Ap
     }
 }
 
+/// Makes a token of the App in one try.
+pub(crate) async fn try_once(
+    ctx: &Context,
+    project: Option<ProjectId>,
+    repository: &Repository,
+) -> Result<Secret, AppError> {
+    let config = ctx.config();
+    Ok(Box::pin(app(ctx, &config, project)?.mint_once(repository)).await?.token)
+}
+
 /// Replaces the token of a running agent again and again. `token` is the one it has, where this
 /// coordinator made it.
 pub(crate) async fn keep_fresh(
@@ -201,7 +211,7 @@ fn app(ctx: &Context, config: &Config, project: Option<ProjectId>) -> Result<Git
 }
 
 /// Where the operator says that the forge's API is.
-fn forge_api(config: &Config, project: Option<ProjectId>) -> Option<Url> {
+pub(crate) fn forge_api(config: &Config, project: Option<ProjectId>) -> Option<Url> {
     let agent = project.map_or(&config.agent, |project| config.agent_for(project));
     Url::parse(agent.settings.get(env::FORGE_API_URL)?.expose()).ok()
 }

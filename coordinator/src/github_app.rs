@@ -24,7 +24,8 @@ use url::Url;
 use crate::clock::now;
 use crate::config::GithubAppConfig;
 
-use answer::{Installation, Told, read, seconds_of};
+pub(crate) use answer::seconds_of;
+use answer::{Installation, Told, read};
 pub(crate) use error::AppError;
 pub(crate) use key::AppKey;
 pub(crate) use repository::Repository;
@@ -116,7 +117,8 @@ impl GitHubApp {
             .await
     }
 
-    async fn mint_once(&self, repository: &Repository) -> Result<Minted, AppError> {
+    /// The same in one try.
+    pub(crate) async fn mint_once(&self, repository: &Repository) -> Result<Minted, AppError> {
         let not_installed = |message: String| {
             let repository = repository.clone();
             AppError::NotInstalled { repository, message }

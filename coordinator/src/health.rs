@@ -41,6 +41,14 @@ const HEAD_MAX: usize = 8 << 10;
 /// An address that cannot be had is tried again after this time.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// Whether one could listen there now.
+///
+/// # Errors
+/// Why not, in words.
+pub(crate) async fn could_listen(listen: &HealthListen) -> Result<(), String> {
+    Listener::open(listen).await.map(drop).map_err(|error| error_chain(&error))
+}
+
 /// Answers until told to end. Jobs do not wait for this: an address that cannot be had is said once, and
 /// tried again.
 pub(crate) async fn run(ctx: Arc<Context>, listen: &HealthListen, end: CancellationToken) {

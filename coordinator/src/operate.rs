@@ -13,7 +13,7 @@ use std::time::Duration;
 use api_client::{JobId, error_chain};
 use tokio::time::sleep;
 
-use crate::check::{self, Finding};
+use crate::check::{self, Checker, Depth, Finding};
 use crate::clock;
 use crate::config::{self, ConfigErrors, Environment, Flags};
 use crate::context::Mode;
@@ -168,17 +168,38 @@ pub(crate) async fn gc(flags: &Flags, deed: Deed) -> Result<Swept, OperateError>
 }
 
 /// Checks whether jobs could be run: by the running coordinator, or here where none runs.
-pub(crate) async fn check(flags: &Flags) -> Result<Vec<Finding>, OperateError> {
-    match ask(&state_dir(flags)?, Request::Check).await {
-        Ok(Answer::Checked { findings }) => Ok(findings),
-        Ok(_) => Err(OperateError::Confused),
+/// `env_file` is where the service has its environment from.
+pub(crate) async fn check(
+    flags: &Flags,
+    depth: Depth,
+    env_file: Option<&Path>,
+) -> Result<Vec<Finding>, OperateError> {
+    let mut findings = Vec::from_iter(check::env_file(env_file));
+    let state_dir = state_dir(flags)?;
+    match ask(&state_dir, Request::Check { depth }).await {
+        Ok(Answer::Checked { findings: of_daemon }) => {
+            findings.push(check::who_checks(&state_dir, Checker::Running));
+            findings.extend(of_daemon);
+        }
+        Ok(_) => return Err(OperateError::Confused),
         Err(ControlError::NotRunning { .. }) => {
             let loaded = config::load(flags, &Environment::from_process())?;
-            let daemon = Daemon::new(loaded.config, Mode::Once)?;
-            Ok(check::check(&daemon.context()).await)
+            findings.push(check::who_checks(&state_dir, Checker::Here));
+            match Daemon::new(loaded.config, Mode::Once) {
+                Ok(daemon) => {
+                    findings.extend(check::check(&daemon.context(), depth, Checker::Here).await);
+                }
+                Err(
+                    error @ (StartError::Ledger(_) | StartError::Lock(_) | StartError::Identity(_)),
+                ) => {
+                    findings.push(check::no_state_directory(error_chain(&error)));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
-        Err(error) => Err(error.into()),
+        Err(error) => return Err(error.into()),
     }
+    Ok(findings)
 }
 
 #[cfg(test)]

@@ -189,12 +189,12 @@ impl ProjectLayer {
 
 impl Found<'_> {
     /// The value as it may be kept.
-    pub(super) fn secret(&self) -> Secret {
+    pub(crate) fn secret(&self) -> Secret {
         Secret::from(self.value.expose().trim())
     }
 
     /// The value of a setting that is not secret.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.value.expose().trim().to_owned()
     }
 

@@ -51,7 +51,7 @@ pub(super) fn judge_roots(layers: &Layers) -> Result<(), SettingsError> {
 ///
 /// # Errors
 /// When certificate and key do not go together, or one of them is missing.
-pub(super) fn identity(layers: &Layers) -> Result<Option<ClientIdentity>, SettingsError> {
+pub(crate) fn identity(layers: &Layers) -> Result<Option<ClientIdentity>, SettingsError> {
     let certificate = layers.handed_over(env::APP_CLIENT_CERT);
     let key = layers.handed_over(env::APP_CLIENT_KEY);
     match (certificate, key) {

@@ -1,6 +1,6 @@
 //! From what an engine says when it does not give a container to what an operator can do. Pure.
 
-use crate::config::{AgentConfig, DockerMode};
+use crate::config::{AgentConfig, DockerMode, JobNetwork};
 use crate::engine::EngineError;
 use crate::launch::LaunchError;
 
@@ -24,6 +24,15 @@ pub(crate) fn cure(error: &LaunchError, agent: &AgentConfig) -> Option<String> {
     {
         return Some(add_runtime(runtime));
     }
+    if let JobNetwork::Named(network) = &agent.network
+        && message.contains("network")
+        && says(&["not found", "no such network"])
+    {
+        return Some(format!("docker network create {network}, or leave DOCKER_NETWORK unset"));
+    }
+    if says(&["failed to mount local volume", "error while mounting volume", "volumedriver"]) {
+        return Some(OTHER_VOLUME.to_owned());
+    }
     if says(&["minimum memory", "memory limit"]) {
         return Some("give AGENT_MEMORY more".to_owned());
     }
@@ -32,6 +41,9 @@ pub(crate) fn cure(error: &LaunchError, agent: &AgentConfig) -> Option<String> {
     }
     of_mode(agent.docker_mode, says)
 }
+
+const OTHER_VOLUME: &str = "see what it is (docker volume inspect), remove it, or name another by \
+    AGENT_CACHE_VOLUME; an empty one means no cache";
 
 /// What mends the address pools.
 pub(super) const MORE_NETWORKS: &str = "remove networks that nobody needs (docker network prune), \
@@ -122,6 +134,13 @@ mod tests {
             let cure = cure(&refused(message), &agent).unwrap_or_default();
             assert!(cure.contains(setting), "{mode}: {cure}");
         }
+    }
+
+    #[test]
+    fn a_network_that_is_not_there_is_named() {
+        let agent = agent(&[("AGENT_DOCKER_MODE", "none"), ("DOCKER_NETWORK", "build-net")]);
+        let cure = cure(&refused("network build-net not found"), &agent).unwrap();
+        assert!(cure.contains("docker network create build-net"), "{cure}");
     }
 
     #[test]

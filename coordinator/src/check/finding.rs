@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
+/// Version of the JSON.
+const VERSION: u32 = 1;
+
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finding {
@@ -82,10 +85,11 @@ pub(crate) fn text(findings: &[Finding]) -> String {
 pub(crate) fn json(findings: &[Finding]) -> String {
     #[derive(Serialize)]
     struct Report<'a> {
+        version: u32,
         ok: bool,
         findings: &'a [Finding],
     }
-    let report = Report { ok: all_well(findings), findings };
+    let report = Report { version: VERSION, ok: all_well(findings), findings };
     // Strings and one switch always serialise.
     serde_json::to_string_pretty(&report).unwrap_or_default()
 }

@@ -1,5 +1,7 @@
 //! `coordinator check`: could jobs be run?
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use crate::config::Flags;
@@ -10,6 +12,13 @@ pub(crate) struct Check {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Leave out the coding CLIs of the images, which take minutes.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// The file that the service has its environment from, whose mode is looked at
+    /// [default: /etc/terarchitect/coordinator.env, if it is there].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
     /// The settings. Where a coordinator runs in the state directory, it checks its own.
     #[command(flatten)]
     pub(crate) settings: Flags,

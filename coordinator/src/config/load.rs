@@ -1,6 +1,6 @@
 //! From the sources to a [`Config`]: each setting is read once, with its parse.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use api_client::contract::{PROXIES, env};
@@ -62,12 +62,14 @@ pub(super) fn load_from(
     let mut notices = reader.notices;
     let mut entries = reader.entries;
     if let Some(config) = config.as_mut() {
+        config.secret_files = reader.secret_files;
         for project in file.projects() {
             let mut reader = Reader::new(Sources { project: Some(project), ..sources });
             reader.problems.clear();
             let agent = read_agent(&mut reader);
             config.of_projects.extend(agent.map(|agent| (project, agent)));
             problems.extend(reader.problems);
+            config.secret_files.extend(reader.secret_files);
             notices.extend(
                 reader
                     .notices
@@ -177,6 +179,7 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
         health: health?,
         traces: traces?,
         notify: notify?,
+        secret_files: BTreeSet::new(),
     })
 }
 

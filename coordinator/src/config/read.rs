@@ -1,6 +1,7 @@
 //! Reads settings one by one, notes where each came from, and goes on after a mistake, so that
 //! one run names them all.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::error::Problem;
@@ -18,11 +19,19 @@ pub(super) struct Reader<'a> {
     pub(super) problems: Vec<Problem>,
     pub(super) notices: Vec<String>,
     pub(super) entries: Vec<Entry>,
+    /// The files that secrets were read from.
+    pub(super) secret_files: BTreeSet<PathBuf>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(sources: Sources<'a>) -> Self {
-        Self { sources, problems: sources.file.unknown(), notices: Vec::new(), entries: Vec::new() }
+        Self {
+            sources,
+            problems: sources.file.unknown(),
+            notices: Vec::new(),
+            entries: Vec::new(),
+            secret_files: BTreeSet::new(),
+        }
     }
 
     /// A setting that always has a value: given, or its preset.

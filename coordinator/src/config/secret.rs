@@ -179,6 +179,7 @@ impl Reader<'_> {
     }
 
     fn warn_if_open(&mut self, path: &Path) {
+        self.secret_files.insert(path.to_owned());
         let notice = format!(
             "{} holds a secret and every user of this machine can read it: chmod o-rwx it",
             path.display()

@@ -13,6 +13,9 @@ use super::{Answer, Request, socket};
 /// A sweep asks the engine for several lists.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A check starts several containers, and has each coding CLI do a task.
+const CHECK_PATIENCE: Duration = Duration::from_secs(1_800);
+
 /// The daemon was not reached, or did not do it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ControlError {
@@ -40,12 +43,17 @@ pub(crate) async fn ask(state_dir: &Path, request: Request) -> Result<Answer, Co
     let dir = || state_dir.to_owned();
     let stream =
         UnixStream::connect(socket(state_dir)).await.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                ControlError::NotRunning { dir: dir() }
-            }
+            // A path that is too long is none that one could listen at.
+            io::ErrorKind::NotFound
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::InvalidInput => ControlError::NotRunning { dir: dir() },
             _ => ControlError::Broken { dir: dir(), source: error },
         })?;
-    let answer = timeout(PATIENCE, talk(stream, request)).await.map_err(io::Error::from);
+    let patience = match request {
+        Request::Check { .. } => CHECK_PATIENCE,
+        _ => PATIENCE,
+    };
+    let answer = timeout(patience, talk(stream, request)).await.map_err(io::Error::from);
     let answer = answer.and_then(|answer| answer);
     match answer.map_err(|source| ControlError::Broken { dir: dir(), source })? {
         Answer::Refused { problem } => Err(ControlError::Refused { problem }),

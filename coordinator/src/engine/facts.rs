@@ -34,6 +34,8 @@ pub(crate) struct EngineFacts {
     pub(crate) memory: u64,
     /// Where it keeps what it has, as a path of its own host.
     pub(crate) folder: Option<PathBuf>,
+    /// What its clock says, as RFC 3339 writes it.
+    pub(crate) time: Option<String>,
 }
 
 /// A limit that an engine does not enforce.
@@ -124,5 +126,6 @@ fn facts(info: SystemInfo) -> EngineFacts {
         processors: count(info.ncpu),
         memory: count(info.mem_total),
         folder: info.docker_root_dir.map(PathBuf::from),
+        time: info.system_time,
     }
 }

@@ -56,9 +56,12 @@ pub(crate) enum MountSpec {
 }
 
 impl MountSpec {
-    /// Whether it is a named volume.
-    pub(crate) const fn is_volume(&self) -> bool {
-        matches!(self, Self::Volume { .. })
+    /// The name of the volume, if it is one.
+    pub(crate) fn volume(&self) -> Option<&str> {
+        match self {
+            Self::Volume { name, .. } => Some(name),
+            Self::Bind { .. } => None,
+        }
     }
 }
 

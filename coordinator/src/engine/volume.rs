@@ -76,6 +76,14 @@ impl Engine {
         Ok(volumes.map(|volume| volume.name).collect())
     }
 
+    /// Whether there is a volume of this name.
+    pub(crate) async fn has_volume(&self, name: &str) -> Result<bool, EngineError> {
+        let docker = self.docker().await?;
+        let inspect = docker.inspect_volume(name);
+        let inspect = self.call(CALL_TIMEOUT, "inspect volume", name, inspect);
+        found(inspect.await).map(|volume| volume.is_some())
+    }
+
     /// Where the engine keeps a volume, as a path of its own host; none when there is no such volume.
     pub(crate) async fn volume_path(&self, name: &str) -> Result<Option<PathBuf>, EngineError> {
         let inspect = self.docker().await?;

@@ -90,7 +90,7 @@ fn words(status: StatusCode, body: &[u8]) -> String {
 }
 
 /// Seconds since 1970 of a time in the form `2026-11-21T10:00:00Z`.
-pub(super) fn seconds_of(time: &str) -> Option<u64> {
+pub(crate) fn seconds_of(time: &str) -> Option<u64> {
     let (date, clock) = time.strip_suffix('Z')?.split_once('T')?;
     let numbers = |text: &str, by: char| -> Option<[u64; 3]> {
         let parts: Option<Vec<u64>> = text.split(by).map(|part| part.parse().ok()).collect();

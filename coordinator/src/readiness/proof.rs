@@ -9,7 +9,7 @@ use super::NotReady;
 use crate::check::cure;
 use crate::config::{AgentConfig, Config, DockerMode};
 use crate::context::Context;
-use crate::launch::{Extent, Rehearsed, rehearse};
+use crate::launch::{Part, Rehearsed, rehearse};
 
 /// What was given is believed for this long: an engine can come back as another one, or with other
 /// settings, between two questions.
@@ -121,8 +121,8 @@ async fn prove(
     agent: &AgentConfig,
     image: &str,
 ) -> Proven {
-    match rehearse(ctx, project, image, Extent::Container).await {
-        Ok(Rehearsed::Started | Rehearsed::Ended(_)) => Proven::Given,
+    match rehearse(ctx, project, image, &Part::Container).await {
+        Ok(Rehearsed::Started | Rehearsed::Ended { .. }) => Proven::Given,
         Ok(Rehearsed::GivenUp) => Proven::Unknown,
         Err(error) => {
             let problem = error_chain(&error);

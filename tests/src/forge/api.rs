@@ -15,7 +15,9 @@ use serde_json::Value;
 
 use super::api_error::ApiError;
 use super::auth::{Credentials, judge_api};
-use super::{Forge, RepoName, app_api, description, git, pull_api, pull_extras, shape, timestamp};
+use super::{
+    Forge, RepoName, app_api, description, git, pull_api, pull_extras, shape, timestamp, token_api,
+};
 
 /// GitHub's limit for a token, requests per hour. It is reported, not enforced:
 /// a test that wants a refusal injects one.
@@ -43,6 +45,7 @@ pub(super) struct Found {
 
 pub(super) fn router(forge: &Arc<Forge>) -> Router<Arc<Forge>> {
     Router::new()
+        .route("/user", get(get_user))
         .route("/repos/{owner}/{repo}", get(get_repo))
         .route("/repos/{owner}/{repo}/git/ref/{*reference}", get(get_ref))
         .route("/repos/{owner}/{repo}/pulls", get(pull_api::list).post(pull_api::create))
@@ -114,6 +117,11 @@ fn is_for_app(path: &str) -> bool {
 fn repo_of(path: &str) -> Option<RepoName> {
     let mut parts = path.strip_prefix("/repos/")?.split('/');
     RepoName::new(parts.next()?, parts.next()?).ok()
+}
+
+/// Whose token it is; a classic one has its scopes told.
+async fn get_user() -> impl IntoResponse {
+    ([("x-oauth-scopes", "repo, workflow")], Json(token_api::person()))
 }
 
 async fn get_repo(

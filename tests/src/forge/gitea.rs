@@ -65,6 +65,7 @@ struct AskForReview {
 
 pub(super) fn router(forge: &Arc<Forge>) -> Router<Arc<Forge>> {
     Router::new()
+        .route("/user", get(async || Json(token_api::person())))
         .route("/repos/{owner}/{repo}/pulls", get(list).post(create))
         .route("/repos/{owner}/{repo}/pulls/{index}", get(read).patch(edit))
         .route("/repos/{owner}/{repo}/pulls/{index}/requested_reviewers", post(ask_for_review))

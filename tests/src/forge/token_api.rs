@@ -32,6 +32,11 @@ pub(super) async fn check(
     }
 }
 
+/// Whose token it is, for `GET /user`.
+pub(super) fn person() -> Value {
+    json!({"id": 1, "login": "agents", "username": "agents"})
+}
+
 /// The version, by which a forge is known.
 pub(super) async fn version(State(forge): State<Arc<Forge>>) -> axum::Json<Value> {
     axum::Json(match forge.kind {

@@ -1,6 +1,7 @@
 //! An HTTP proxy in front of the app that records what passes, and can refuse or be slow.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
@@ -76,10 +77,19 @@ struct Refusal {
 impl AppProxy {
     /// A proxy of the app at `app_url`.
     pub async fn start(app_url: &str) -> Self {
+        // Agents in containers come to it as well.
+        Self::start_at(app_url, Ipv4Addr::UNSPECIFIED).await
+    }
+
+    /// The same where no container comes to it.
+    pub async fn on_localhost(app_url: &str) -> Self {
+        Self::start_at(app_url, Ipv4Addr::LOCALHOST).await
+    }
+
+    async fn start_at(app_url: &str, address: Ipv4Addr) -> Self {
         let http = api_client::http::http_client("integration-tests").build().unwrap();
         let shared = Arc::new(Shared { app: app_url.to_owned(), http, state: Mutex::default() });
-        // Agents in containers come to it as well.
-        let bound = Bound::new("0.0.0.0:0".parse().unwrap()).await.unwrap();
+        let bound = Bound::new((address, 0).into()).await.unwrap();
         let router = Router::new().fallback(pass).with_state(Arc::clone(&shared));
         let server = bound.serve("app proxy", router, CancellationToken::new());
         Self { server: Some(server), shared }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use api_client::JobId;
+use nix::unistd::geteuid;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -12,6 +14,9 @@ use super::app::KEY;
 use super::engine::remove_containers;
 use super::program::{Running, program};
 use super::stub::{STUB_IMAGE, StubRunner};
+
+/// How long a command of an operator may take: a check starts containers.
+const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 
 /// Where a coordinator lives: it may be started, ended and started again. Its containers are
 /// removed when this is dropped.
@@ -21,6 +26,7 @@ pub struct Home {
     settings: BTreeMap<String, String>,
     runner: StubRunner,
     starts: u32,
+    user: Option<u32>,
 }
 
 /// A coordinator that runs.
@@ -32,7 +38,7 @@ impl Home {
     pub fn new(app_url: &str) -> Self {
         let dir = TempDir::new().expect("a temporary folder");
         let runner = StubRunner::install(dir.path());
-        let mut home = Self { settings: BTreeMap::new(), starts: 0, runner, dir };
+        let mut home = Self { settings: BTreeMap::new(), starts: 0, user: None, runner, dir };
         let state = home.state_dir().display().to_string();
         let runner = home.runner.path().display().to_string();
         if let Ok(host) = std::env::var("DOCKER_HOST") {
@@ -76,6 +82,22 @@ impl Home {
         self.settings.keys().map(String::as_str)
     }
 
+    /// Gives the home and all that is in it to another user, as whom the coordinator then runs. Only root
+    /// can; false where we are not.
+    pub fn give_to(&mut self, user: u32) -> bool {
+        if !geteuid().is_root() {
+            return false;
+        }
+        let given = std::process::Command::new("chown")
+            .arg("-R")
+            .arg(format!("{user}:{user}"))
+            .arg(self.dir.path())
+            .status();
+        assert!(given.expect("chown is there").success());
+        self.user = Some(user);
+        true
+    }
+
     /// Starts the coordinator. It may not have begun when this returns.
     pub fn start(&mut self) -> Coordinator {
         self.start_with(&[])
@@ -102,7 +124,7 @@ impl Home {
         let mut command = Command::new(program("coordinator"));
         command.args(arguments);
         let mut running = self.start_command(command);
-        let status = running.wait().await;
+        let status = running.wait_within(COMMAND_LIMIT).await;
         (status.code(), running.log())
     }
 
@@ -110,6 +132,9 @@ impl Home {
         self.starts += 1;
         let log = self.dir.path().join(format!("coordinator.{}.log", self.starts));
         command.env_clear().envs(&self.settings);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         Running::start(command, &log)
     }
 

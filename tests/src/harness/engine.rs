@@ -198,6 +198,19 @@ impl Engine {
         [name, volume]
     }
 
+    /// Makes a volume that no container can have: what it stands for is not there.
+    pub async fn make_useless_volume(&self) -> String {
+        let name = format!("terarchitect-useless-{}", uuid::Uuid::new_v4().simple());
+        let options = [("type", "none"), ("o", "bind"), ("device", "/nonexistent")];
+        let body = VolumeCreateRequest {
+            name: Some(name.clone()),
+            driver_opts: Some(options.map(|(k, v)| (k.to_owned(), v.to_owned())).into()),
+            ..Default::default()
+        };
+        self.docker.create_volume(body).await.expect("a volume");
+        name
+    }
+
     /// The volumes of a coordinator.
     pub async fn volumes(&self, coordinator: &str) -> Vec<String> {
         volumes(&self.docker, coordinator).await

@@ -87,7 +87,12 @@ impl Running {
 
     /// Waits for its end.
     pub async fn wait(&mut self) -> ExitStatus {
-        match timeout(END_LIMIT, self.child.wait()).await {
+        self.wait_within(END_LIMIT).await
+    }
+
+    /// The same for a program that has work to do before.
+    pub async fn wait_within(&mut self, limit: Duration) -> ExitStatus {
+        match timeout(limit, self.child.wait()).await {
             Ok(status) => status.expect("a child of ours"),
             Err(_) => panic!("it still runs:\n{}", self.log()),
         }

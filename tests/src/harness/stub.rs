@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use api_client::container_probe::{ContainerProbe, PROBE_LINE};
 use api_client::contract::{GATEWAY_READY_LINE, STARTED_LINE};
 use bollard::Docker;
 use bollard::query_parameters::BuildImageOptionsBuilder;
@@ -25,9 +26,14 @@ const DOCKERFILE: &str = "FROM debian:bookworm-slim\nCOPY stub /stub\nENTRYPOINT
 /// Commands for scripts beside those of the shell: `field NAME` prints a value of the document as
 /// it stands there (without escapes), `pause` waits until it is released, `garbage` prints what is
 /// no UTF-8, `contained` tells a container from the host. A script that begins with `unstarted` does
-/// not say that the runner began. As a gateway it says that it is ready, and lets nothing through.
+/// not say that the runner began. As a gateway it says that it is ready, and lets nothing through. It has
+/// the coordinator's version, and what it is asked to probe it finds good.
 const SCRIPT: &str = r#"#!/bin/sh
 document=$(cat)
+case $1 in
+--version) echo 'agent-runner RUNNER_VERSION'; exit ;;
+probe) echo 'PROBE_LINE'; exit ;;
+esac
 if [ "$1" = gateway ]; then
     trap 'exit 0' TERM
     echo 'GATEWAY_READY_LINE'
@@ -74,7 +80,13 @@ async fn build_image(docker: &Docker) {
 }
 
 fn script() -> String {
-    SCRIPT.replace("GATEWAY_READY_LINE", GATEWAY_READY_LINE).replace("STARTED_LINE", STARTED_LINE)
+    let probe = ContainerProbe::default();
+    let probe = serde_json::to_string(&probe).expect("plain text");
+    SCRIPT
+        .replace("GATEWAY_READY_LINE", GATEWAY_READY_LINE)
+        .replace("STARTED_LINE", STARTED_LINE)
+        .replace("RUNNER_VERSION", env!("CARGO_PKG_VERSION"))
+        .replace("PROBE_LINE", &format!("{PROBE_LINE}{probe}"))
 }
 
 /// The stub as a program on this host.

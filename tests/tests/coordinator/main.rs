@@ -5,6 +5,8 @@
 
 mod caches;
 mod check;
+mod check_broken;
+mod check_scene;
 mod custody;
 mod document;
 mod ending;

@@ -1,0 +1,35 @@
+//! The space that has to stay free: without it nothing is claimed.
+
+use std::path::Path;
+
+use super::finding::Finding;
+use crate::headroom::{Supply, disk_here};
+
+/// The disk of a folder of this host, against the floor in bytes.
+pub(super) fn judge(what: &str, folder: &Path, floor: u64) -> Option<Finding> {
+    let (Supply::Free(free) | Supply::Total(free)) = disk_here(folder)?;
+    let (free_mib, floor_mib) = (free >> 20, floor >> 20);
+    let what = format!("disk, {what}");
+    let found =
+        format!("{} has {free_mib} MiB free, DISK_FLOOR_MIB is {floor_mib}", folder.display());
+    Some(if free >= floor {
+        Finding::ok(what, found)
+    } else {
+        let cure = "make room there (coordinator gc, docker system df), or lower DISK_FLOOR_MIB";
+        Finding::failed(what, found, cure)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+
+    #[test]
+    fn too_little_space_fails_and_none_that_is_asked_for_does_not() {
+        let here = Path::new("/");
+        assert_eq!(judge("x", here, 0).unwrap().state, State::Ok);
+        assert_eq!(judge("x", here, u64::MAX).unwrap().state, State::Failed);
+        assert_eq!(judge("x", Path::new("/nonexistent"), 0), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! Whether the agents' tokens open the forge: valid, of the scopes that a job needs, allowed to push to each
+//! repository that the app names, and of the kind whose commits start CI.
+//!
+//! Invariants: nothing is changed there; a token is in a header and nowhere else, and no message holds it.
+//! Whether it may push is what git itself would be told (the first answer of `git-receive-pack`), since what
+//! an API says is the right of a person, which a token need not have.
+
+mod ask;
+mod judge;
+mod kind;
+
+use api_client::contract::env;
+use api_client::wire::ExecutionMode;
+use api_client::{ProjectId, Secret, error_chain};
+use url::Url;
+
+use self::ask::Asker;
+use self::kind::ForgeKind;
+use super::app::AppLook;
+use super::clock::Reading;
+use super::finding::Finding;
+use crate::config::{AgentConfig, Config, ProjectFilter};
+use crate::context::Context;
+use crate::forge_token::{self, forge_api};
+use crate::github_app::Repository;
+
+/// More repositories than these are not asked about: it would take minutes.
+const MOST: usize = 20;
+
+/// What was seen of the forges.
+#[derive(Debug, Default)]
+pub(super) struct ForgeLook {
+    pub(super) findings: Vec<Finding>,
+    pub(super) clock: Option<Reading>,
+    /// Whether the API of a forge gave no answer.
+    pub(super) silent: bool,
+}
+
+/// A repository whose jobs this coordinator takes.
+#[derive(Debug)]
+struct Target {
+    project: ProjectId,
+    repo: Url,
+}
+
+/// A token of the settings, and what it is for.
+#[derive(Debug)]
+struct Account<'c> {
+    token: &'c Secret,
+    api: Url,
+    kind: ForgeKind,
+    /// Where it is to push.
+    targets: Vec<&'c Target>,
+}
+
+/// Looks at the forges. Where `explained`, silence has a cause that was told before.
+pub(super) async fn look(ctx: &Context, app: &AppLook, explained: bool) -> ForgeLook {
+    let config = ctx.config();
+    let asker = match Asker::new(ctx.alias, &config.app.network) {
+        Ok(asker) => asker,
+        Err(problem) => {
+            let cure = "see EXTRA_CA_FILE, and the certificates of this host";
+            return of_findings(vec![Finding::failed("forge", problem, cure)]);
+        }
+    };
+    let all = targets(&config, app);
+    let (of_app, others): (Vec<_>, Vec<_>) =
+        all.iter().partition(|target| served_by_app(&config, target).is_some());
+    let mut look = ForgeLook::default();
+    if config.github_app.is_some() && !explained {
+        look.findings.push(github_app(ctx).await);
+        if look.findings.iter().all(|finding| finding.cure.is_none()) {
+            for target in &of_app {
+                look.findings.push(with_app(ctx, &asker, &config, target).await);
+            }
+        }
+    }
+    let (accounts, without) = accounts(&asker, &config, &others).await;
+    for account in &accounts {
+        look.add(judge::account(&asker, account, explained).await);
+    }
+    let is_needed = config.github_app.is_none() || !others.is_empty();
+    if is_needed && (accounts.is_empty() || without > 0) {
+        look.findings.extend(of_the_app(app));
+    }
+    if all.len() == MOST {
+        let found = format!("the first {MOST} repositories were asked about");
+        look.findings.push(Finding::ok("forge", found));
+    }
+    look
+}
+
+impl ForgeLook {
+    fn add(&mut self, other: Self) {
+        self.findings.extend(other.findings);
+        self.clock = self.clock.take().or(other.clock);
+        self.silent |= other.silent;
+    }
+}
+
+fn of_findings(findings: Vec<Finding>) -> ForgeLook {
+    ForgeLook { findings, ..ForgeLook::default() }
+}
+
+/// The repositories of the projects whose jobs run in containers here, as far as the app tells.
+fn targets(config: &Config, app: &AppLook) -> Vec<Target> {
+    let listed = app.projects.iter().flatten().filter(|project| match &config.projects {
+        ProjectFilter::All => true,
+        ProjectFilter::Only(ids) => ids.contains(&project.id),
+    });
+    let in_container = listed.filter(|project| project.execution_mode == ExecutionMode::Docker);
+    let targets = in_container.filter_map(|project| {
+        let repo = Url::parse(project.repo_url.as_deref()?).ok()?;
+        let is_http = matches!(repo.scheme(), "http" | "https") && repo.host().is_some();
+        is_http.then_some(Target { project: project.id, repo })
+    });
+    targets.take(MOST).collect()
+}
+
+fn token(agent: &AgentConfig) -> Option<&Secret> {
+    agent.settings.get(env::GITHUB_TOKEN).filter(|token| !token.is_blank())
+}
+
+/// The tokens of the settings, each with its forge; and for how many repositories there is none.
+async fn accounts<'c>(
+    asker: &Asker,
+    config: &'c Config,
+    targets: &[&'c Target],
+) -> (Vec<Account<'c>>, usize) {
+    let mut accounts: Vec<Account<'c>> = Vec::new();
+    let mut without = 0;
+    for &target in targets {
+        let agent = config.agent_for(target.project);
+        let Some(token) = token(agent) else {
+            without += 1;
+            continue;
+        };
+        let (kind, api) = asker.forge_of(agent, &target.repo).await;
+        let same = |account: &&mut Account<'_>| {
+            account.token.expose() == token.expose() && account.api == api
+        };
+        match accounts.iter_mut().find(same) {
+            Some(account) => account.targets.push(target),
+            None => accounts.push(Account { token, api, kind, targets: vec![target] }),
+        }
+    }
+    // A token of which no repository is known is looked at as well, where its forge is.
+    if accounts.is_empty()
+        && let Some(token) = token(&config.agent)
+        && let Some((kind, api)) = kind::by_settings(&config.agent)
+    {
+        accounts.push(Account { token, api, kind, targets: Vec::new() });
+    }
+    (accounts, without)
+}
+
+/// Where the settings have no token, the app's may.
+fn of_the_app(app: &AppLook) -> Option<Finding> {
+    let what = "forge token";
+    let cure = "set GITHUB_TOKEN or GITHUB_TOKEN_FILE, or the app's github_agent_token \
+                (terarchitect-app settings set github_agent_token - < FILE)";
+    match app.has_forge_token {
+        // What an app that is away would say is no question of tokens.
+        None if !app.reached => None,
+        None => {
+            let found = "the settings have none; whether the app has one is not known";
+            Some(Finding::note(what, found, cure))
+        }
+        Some(true) => {
+            Some(Finding::ok(what, "the app gives its agents one, which it does not show"))
+        }
+        Some(false) => {
+            let found = "neither the settings nor the app have one: nothing can be pushed";
+            Some(Finding::failed(what, found, cure))
+        }
+    }
+}
+
+fn served_by_app(config: &Config, target: &Target) -> Option<Repository> {
+    config.github_app.as_ref()?;
+    Repository::at(target.repo.as_str(), forge_api(config, Some(target.project)).as_ref())
+}
+
+/// Whether the forge knows the GitHub App by its key.
+async fn github_app(ctx: &Context) -> Finding {
+    let what = "GitHub App";
+    match forge_token::verify(ctx, &ctx.config()).await {
+        Ok(()) => Finding::ok(what, "the forge knows it by its key; its commits start CI"),
+        Err(error) => {
+            let cure = "mend GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY (the App's page, Private keys), \
+                        and the clock";
+            Finding::failed(what, error_chain(&error), cure)
+        }
+    }
+}
+
+/// Whether a token that the App makes may push.
+async fn with_app(ctx: &Context, asker: &Asker, config: &Config, target: &Target) -> Finding {
+    let what = judge::push_of(&target.repo);
+    let Some(repository) = served_by_app(config, target) else {
+        return Finding::ok(what, "not the App's");
+    };
+    match forge_token::try_once(ctx, Some(target.project), &repository).await {
+        Ok(token) => judge::push(asker, &what, ForgeKind::GitHub, &target.repo, &token).await,
+        Err(error) => {
+            let cure = "install the App on that repository, with the rights Contents and Pull requests: \
+                        write (its page, Install App)";
+            Finding::failed(what, error_chain(&error), cure)
+        }
+    }
+}

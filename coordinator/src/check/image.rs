@@ -1,0 +1,186 @@
+//! What an image is said to be: there, with an `agent-runner` of our version, and with coding CLIs that
+//! work. Pure.
+
+use serde::Deserialize;
+
+use super::finding::Finding;
+use crate::config::{AgentConfig, PullPolicy};
+
+/// Our version, which the agent's is to match: both know the same job document.
+const OURS: &str = env!("CARGO_PKG_VERSION");
+
+const RUNNER: &str = "agent-runner in image";
+const CLIS: &str = "coding CLIs";
+
+/// How far two versions go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Match {
+    Same,
+    /// All but the last number is the same.
+    Near,
+    Other,
+}
+
+/// What is said of an image that is not there.
+pub(super) fn missing(agent: &AgentConfig, image: &str) -> Finding {
+    let build = build(image);
+    match agent.pull {
+        PullPolicy::Never => {
+            let found = format!("{image} is not there, and AGENT_PULL=never");
+            Finding::failed("image", found, build)
+        }
+        PullPolicy::Always | PullPolicy::IfMissing => {
+            let found = format!(
+                "{image} is not there; whether it can be pulled, and run in a container, is not known"
+            );
+            Finding::note("image", found, format!("docker pull {image}, or {build}"))
+        }
+    }
+}
+
+/// What is said of the answer to `agent-runner --version`; none where it was none.
+pub(super) fn version(image: &str, output: Option<&str>) -> Finding {
+    let version = output
+        .and_then(|output| output.lines().find_map(|line| line.strip_prefix("agent-runner ")))
+        .map(str::trim);
+    let cure = format!("{}: its entry point is to be agent-runner {OURS}", build(image));
+    let Some(version) = version else {
+        let found = format!("{image} does not answer to `--version` as agent-runner does");
+        return Finding::failed(RUNNER, found, cure);
+    };
+    match compare(version, OURS) {
+        Match::Same => Finding::ok(RUNNER, format!("version {version}, as the coordinator")),
+        Match::Near => {
+            let found = format!("version {version}, and the coordinator is {OURS}");
+            Finding::note(RUNNER, found, build(image))
+        }
+        Match::Other => {
+            let found = format!("{image} has version {version}, and the coordinator is {OURS}");
+            Finding::failed(RUNNER, found, cure)
+        }
+    }
+}
+
+fn build(image: &str) -> String {
+    format!("docker build -f Dockerfile.agent -t {image} .")
+}
+
+fn compare(one: &str, other: &str) -> Match {
+    let release = |version: &str| version.rsplit_once('.').map(|(first, _)| first.to_owned());
+    if one == other {
+        return Match::Same;
+    }
+    match (release(one), release(other)) {
+        (Some(one), Some(other)) if one == other => Match::Near,
+        _ => Match::Other,
+    }
+}
+
+/// What `agent-runner doctor --json` tells.
+#[derive(Debug, Deserialize)]
+struct Report {
+    healthy: bool,
+    git: Option<String>,
+    workers: Vec<Worker>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Worker {
+    worker: String,
+    result: String,
+    reason: Option<String>,
+}
+
+/// What is said of it; `code` is that of the program, none where it came to no end. Where no CLI was asked
+/// for by name, the app chooses it for each job: one that works is enough, and the others are named.
+pub(super) fn doctor(image: &str, code: Option<i64>, output: &str) -> Finding {
+    let again =
+        format!("docker run --rm --network none {image} doctor tells more; build the image anew");
+    let Some(code) = code else {
+        return Finding::failed(CLIS, "agent-runner doctor came to no end", again);
+    };
+    let json = output.find('{').map_or("", |at| output.get(at..).unwrap_or_default());
+    let mut reports = serde_json::Deserializer::from_str(json).into_iter::<Report>();
+    let Some(Ok(report)) = reports.next() else {
+        return Finding::failed(
+            CLIS,
+            format!("agent-runner doctor: exit {code}, no report"),
+            again,
+        );
+    };
+    let of = |result: &str| {
+        let these = report.workers.iter().filter(|one| one.result == result);
+        these.collect::<Vec<_>>()
+    };
+    let (pass, fail) = (of("pass"), of("fail"));
+    let names = |these: &[&Worker]| {
+        let names: Vec<_> = these.iter().map(|one| one.worker.as_str()).collect();
+        names.join(", ")
+    };
+    if report.healthy {
+        return Finding::ok(CLIS, format!("{} did a task each", names(&pass)));
+    }
+    if report.git.is_none() {
+        return Finding::failed(CLIS, "the image has no git", again);
+    }
+    let why = fail
+        .iter()
+        .map(|one| format!("{} ({})", one.worker, one.reason.as_deref().unwrap_or("no reason")));
+    let why = why.collect::<Vec<_>>().join(", ");
+    match (pass.is_empty(), fail.is_empty()) {
+        (false, _) => {
+            let found = format!("{} did a task each; not so {why}", names(&pass));
+            Finding::note(CLIS, found, format!("use another WORKER_MODE, or: {again}"))
+        }
+        (true, false) => Finding::failed(CLIS, format!("none does its task: {why}"), again),
+        (true, true) => {
+            let asked = names(&of("not_installed"));
+            Finding::failed(CLIS, format!("the image has none of {asked}"), again)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+
+    #[test]
+    fn versions_match_but_for_the_last_number() {
+        assert_eq!(compare("0.1.0", "0.1.0"), Match::Same);
+        assert_eq!(compare("0.1.2", "0.1.0"), Match::Near);
+        assert_eq!(compare("0.2.0", "0.1.0"), Match::Other);
+        assert_eq!(compare("", "0.1.0"), Match::Other);
+    }
+
+    #[test]
+    fn an_answer_of_something_else_is_no_agent_runner() {
+        let state = |output| version("image", output).state;
+        assert_eq!(
+            state(Some(concat!("agent-runner ", env!("CARGO_PKG_VERSION"), "\n"))),
+            State::Ok
+        );
+        assert_eq!(state(Some("agent-runner 99.0.0\n")), State::Failed);
+        assert_eq!(state(Some("bash, version 5\n")), State::Failed);
+        assert_eq!(state(None), State::Failed);
+    }
+
+    #[test]
+    fn one_cli_that_works_is_enough_where_none_is_asked_for() {
+        let report = |healthy, results: [&str; 2]| {
+            let [first, second] = results;
+            serde_json::json!({ "healthy": healthy, "git": "2.39", "workers": [
+                { "worker": "codex", "result": first, "reason": null },
+                { "worker": "aider", "result": second, "reason": "slow" },
+            ]})
+            .to_string()
+        };
+        let state = |code, report: String| doctor("image", Some(code), &report).state;
+        assert_eq!(state(0, report(true, ["pass", "pass"])), State::Ok);
+        assert_eq!(state(1, report(false, ["pass", "fail"])), State::Note);
+        assert_eq!(state(1, report(false, ["not_installed", "fail"])), State::Failed);
+        assert_eq!(state(1, report(false, ["not_installed", "not_installed"])), State::Failed);
+        assert_eq!(state(1, "panic".to_owned()), State::Failed);
+        assert_eq!(doctor("image", None, "").state, State::Failed);
+    }
+}
