@@ -2,7 +2,7 @@
 
 use integration_tests::harness::{CertificateAuthority, eventually};
 
-use crate::scene::{APP_HOST, Company, FORGE_HOST, MODEL_HOST, PASSWORD};
+use crate::scene::{APP_HOST, Company, FORGE_HOST, MODEL_HOST, PASSWORD, line_of};
 
 /// Asks the app over https by programs of several kinds. None of them is told anything.
 const PROGRAMS: &str = "curl -sS -m 20 -o /dev/null -w 'curl %{http_code}\\n' https://app.corp.example/
@@ -10,7 +10,7 @@ const PROGRAMS: &str = "curl -sS -m 20 -o /dev/null -w 'curl %{http_code}\\n' ht
     python3 -c 'import urllib.request as u, urllib.error as e
 try: print(\"python\", u.urlopen(\"https://app.corp.example/\").status)
 except e.HTTPError as x: print(\"python\", x.code)'
-    npm view no-such-package --registry https://app.corp.example/ --fetch-retries 0 2>&1 | grep -m1 E404
+    npm view no-such-package --registry https://app.corp.example/ --fetch-retries 0 2>&1 | grep -m1 -o E401
     git ls-remote https://git.corp.example/acme/demo.git 2>&1 | tail -1
     curl -sS -m 5 --noproxy '*' https://1.1.1.1/ 2>&1 | head -1
     docker pull -q git.corp.example/x/y:1 2>&1 | tail -1";
@@ -51,7 +51,7 @@ async fn a_job_without_a_route_past_the_proxy_goes_through_it_with_all_that_it_s
     assert_hidden(&company, &shown, &log);
 
     let seen = company.seen(&job);
-    for said in ["curl 404", "node 404", "python 404", "E404", "refs/heads/main"] {
+    for said in ["curl 401", "node 401", "python 401", "E401", "could not read Username"] {
         assert!(seen.contains(said), "{said}: {seen}");
     }
     assert!(seen.contains("curl: (7)") || seen.contains("curl: (28)"), "a route: {seen}");
@@ -123,9 +123,8 @@ async fn a_missing_or_another_authority_is_one_line_that_names_the_setting() {
     let another = company.write("another.pem", another.pem());
     for bundle in ["", another.to_str().unwrap()] {
         company.home.set("EXTRA_CA_FILE", bundle);
-        let (code, said) = company.home.command(&["run", "--once"]).await;
-        let line = said.lines().find(|line| line.contains("EXTRA_CA_FILE")).unwrap_or_default();
-        assert!(line.contains("UnknownIssuer"), "{code:?}: {said}");
+        let line = line_of(company.home.start(), "EXTRA_CA_FILE").await;
+        assert!(line.contains("UnknownIssuer"), "{line}");
     }
     let (code, said) = {
         company.home.set("EXTRA_CA_FILE", "/nowhere/ca.pem");
@@ -139,8 +138,6 @@ async fn a_proxy_that_does_not_know_the_password_is_one_line() {
     let Some(mut company) = Company::open().await else { return };
     let open = company.proxy.open_url().replace("0.0.0.0", "127.0.0.1");
     company.home.set("HTTPS_PROXY", &open);
-    let (code, said) = company.home.command(&["run", "--once"]).await;
-    let line = said.lines().find(|line| line.contains("http://user:password@host:port"));
-    assert!(line.is_some(), "{code:?}: {said}");
+    line_of(company.home.start(), "http://user:password@host:port").await;
     assert!(company.proxy.records().iter().all(|record| record.status == 407));
 }

@@ -5,6 +5,8 @@ use integration_tests::harness::{
     Keys, TlsFront, build_agent_image, eventually,
 };
 
+use crate::scene::line_of;
+
 /// A system whose app wants a certificate, and somebody who has one.
 struct Guarded {
     system: Deployment,
@@ -32,6 +34,7 @@ async fn guarded() -> Option<Guarded> {
         ("TERARCHITECT_API_URL", front.url().as_str()),
         ("EXTRA_CA_FILE", bundle.to_str().unwrap()),
         ("WORKER_MODE", "claude-code"),
+        ("DOCKER_NETWORK", "bridge"),
         ("WORKER_LLM_URL", model.as_str()),
     ] {
         system.home.set(name, value);
@@ -66,16 +69,12 @@ async fn coordinator_and_agent_show_the_certificate_and_nobody_sees_the_key() {
 #[tokio::test]
 async fn without_the_certificate_the_app_refuses_and_the_setting_is_named() {
     let Some(Guarded { mut system, client, _front }) = guarded().await else { return };
-    let (code, said) = system.home.command(&["run", "--once"]).await;
-    let line = said.lines().find(|line| line.contains("APP_CLIENT_CERT_FILE"));
-    assert!(line.is_some(), "{code:?}: {said}");
+    line_of(system.home.start(), "the server wants a client certificate").await;
 
     let other = CertificateAuthority::new("Somebody else").client_files(&system.keys_dir());
     let [certificate, key] = [&other.certificate, &other.key].map(|path| path.to_str().unwrap());
     system.home.set("APP_CLIENT_CERT_FILE", certificate).set("APP_CLIENT_KEY_FILE", key);
-    let (code, said) = system.home.command(&["run", "--once"]).await;
-    let line = said.lines().find(|line| line.contains("APP_CLIENT_CERT_FILE"));
-    assert!(line.is_some(), "{code:?}: {said}");
+    line_of(system.home.start(), "the server wants a client certificate").await;
 
     system.home.set("APP_CLIENT_KEY_FILE", client.key.to_str().unwrap());
     let (code, said) = system.home.command(&["config"]).await;

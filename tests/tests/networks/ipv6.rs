@@ -37,6 +37,7 @@ async fn an_app_at_an_ipv6_literal_is_reached_by_the_coordinator_and_by_an_agent
     let (port, _relay) = on_all_addresses(system.app.port()).await;
     let model = system.llm.url();
     system.home.set("TERARCHITECT_API_URL", &format!("http://[::1]:{port}"));
+    system.home.set("DOCKER_NETWORK", "bridge");
     system.home.set("WORKER_MODE", "claude-code").set("WORKER_LLM_URL", model.as_str());
     let job = system.add_job("test").await;
     let coordinator = system.coordinator("");

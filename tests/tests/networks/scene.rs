@@ -10,8 +10,8 @@ use std::time::Duration;
 use api_client::ProjectId;
 use integration_tests::forge::{ForgeOptions, RepoName, RepoSource, TestForge, Token};
 use integration_tests::harness::{
-    App, CertificateAuthority, Engine, Home, InterceptingProxy, Job, Login, ProxyRecord, cli_image,
-    repo_name, within,
+    App, CertificateAuthority, Coordinator, Engine, Home, InterceptingProxy, Job, Login,
+    ProxyRecord, cli_image, eventually, repo_name, within,
 };
 use integration_tests::llm::{LlmOptions, Script, ScriptedLlm};
 use tempfile::TempDir;
@@ -51,7 +51,9 @@ pub(crate) struct Company {
 impl ClosedNetwork {
     pub(crate) fn make() -> Self {
         let name = format!("terarchitect-test-{}", Uuid::new_v4().simple());
-        done(&["network", "create", "--internal", &name]);
+        // A range of its own: those that the engine gives away are the jobs'.
+        let range = format!("10.213.{}.0/24", Uuid::new_v4().as_bytes()[0]);
+        done(&["network", "create", "--internal", "--subnet", &range, &name]);
         Self(name)
     }
 
@@ -61,8 +63,9 @@ impl ClosedNetwork {
 
     /// The address that this host has on it.
     pub(crate) fn address_of_host(&self) -> String {
-        let form = "{{(index .IPAM.Config 0).Gateway}}";
-        text(&done(&["network", "inspect", "--format", form, &self.0]))
+        let form = "{{(index .IPAM.Config 0).Subnet}}";
+        let range = text(&done(&["network", "inspect", "--format", form, &self.0]));
+        range.replace(".0/24", ".1")
     }
 }
 
@@ -188,6 +191,17 @@ impl Company {
         });
         records
     }
+}
+
+/// Waits for a line of a coordinator's log, and ends it.
+pub(crate) async fn line_of(coordinator: Coordinator, part: &str) -> String {
+    let line = eventually(part, async || {
+        let log = coordinator.log();
+        log.lines().find(|line| line.contains(part)).map(str::to_owned)
+    })
+    .await;
+    coordinator.terminate().await;
+    line
 }
 
 /// A forge that only this machine reaches, and that believes itself to be the company's.
