@@ -104,7 +104,7 @@ pub fn describe(error: reqwest::Error) -> String {
 
 /// What an operator can do about an error of the connection, by what TLS and proxies say in such a case.
 fn cure(words: &str) -> Option<&'static str> {
-    const CURES: [(&str, &str); 7] = [
+    const CURES: [(&str, &str); 9] = [
         (
             "UnknownIssuer",
             "if a proxy or a CA of your own signs here, EXTRA_CA_FILE must name that CA's certificate",
@@ -118,6 +118,9 @@ fn cure(words: &str) -> Option<&'static str> {
         ("CertificateRequired", CLIENT_CERTIFICATE),
         ("certificate required", CLIENT_CERTIFICATE),
         ("HandshakeFailure", CLIENT_CERTIFICATE),
+        // What a server says of a certificate of another CA.
+        ("fatal alert: UnknownCA", CLIENT_CERTIFICATE),
+        ("fatal alert: BadCertificate", CLIENT_CERTIFICATE),
     ];
     CURES.iter().find(|(said, _)| words.contains(said)).map(|(_, cure)| *cure)
 }
@@ -134,8 +137,10 @@ mod tests {
         let unknown = cure("error sending request: invalid peer certificate: UnknownIssuer");
         assert!(unknown.unwrap().contains("EXTRA_CA_FILE"));
         assert!(cure("tunnel error: proxy authorization required").unwrap().contains("password"));
-        let alert = cure("received fatal alert: CertificateRequired");
-        assert!(alert.unwrap().contains("APP_CLIENT_CERT_FILE"));
+        for alert in ["CertificateRequired", "UnknownCA"] {
+            let cure = cure(&format!("connection error: received fatal alert: {alert}"));
+            assert!(cure.unwrap().contains("APP_CLIENT_CERT_FILE"), "{alert}");
+        }
         assert_eq!(cure("connection refused"), None);
     }
 
