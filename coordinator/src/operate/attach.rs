@@ -31,6 +31,9 @@ const SHELL: [&str; 3] = ["sh", "-c", "command -v bash >/dev/null 2>&1 && exec b
 /// What a shell says that could not be begun, for want of its user or of itself.
 const NOT_BEGUN: [i64; 2] = [126, 127];
 
+/// What an engine says of a user that an image does not have.
+const NO_USER: &str = "unable to find user";
+
 /// Where a job can be looked into.
 #[derive(Debug)]
 pub(crate) enum Attachable {
@@ -125,12 +128,15 @@ pub(crate) async fn attach(
     }
     let terminal = screen.terminal.as_deref().unwrap_or("xterm");
     let spec = SessionSpec { command: &SHELL, user, terminal };
-    let mut session = engine.session(container, spec).await?;
+    let no_shell = |code| AttachError::NoShell { container: container.clone(), user, code };
+    let session = engine.session(container, spec).await;
+    let mut session = session.map_err(|error| {
+        // Later engines say so at once, earlier ones by the exit code.
+        if error.to_string().contains(NO_USER) { no_shell(NOT_BEGUN[0]) } else { error.into() }
+    })?;
     converse(&mut session).await.map_err(AttachError::Terminal)?;
     match session.code().await {
-        Some(code) if NOT_BEGUN.contains(&code) => {
-            Err(AttachError::NoShell { container: container.clone(), user, code })
-        }
+        Some(code) if NOT_BEGUN.contains(&code) => Err(no_shell(code)),
         _ => Ok(()),
     }
 }

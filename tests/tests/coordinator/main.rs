@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attach;
 mod caches;
 mod check;
 mod check_broken;
@@ -10,6 +11,7 @@ mod check_scene;
 mod custody;
 mod document;
 mod ending;
+mod explain;
 mod fallback;
 mod github_app;
 mod health;

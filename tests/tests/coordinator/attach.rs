@@ -1,0 +1,95 @@
+//! A shell in a running job's container, from a terminal: that of the program `script`.
+
+use std::process::Stdio;
+
+use integration_tests::harness::program;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::scene::Scene;
+
+/// Runs a shell script at a terminal of 33 rows and 77 columns, types something, and returns what the
+/// terminal showed. `$attach` is the command with its job.
+async fn at_a_terminal(scene: &Scene, arguments: &str, script: &str, typed: &str) -> String {
+    let attach = format!("{} attach {arguments}", program("coordinator").display());
+    let script = format!("stty rows 33 cols 77; {}", script.replace("$attach", &attach));
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", &script, "/dev/null"])
+        .env("COORDINATOR_STATE_DIR", scene.home.state_dir())
+        .env("SHELL", "/bin/sh")
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let mut terminal = command.spawn().unwrap();
+    let mut keyboard = terminal.stdin.take().unwrap();
+    keyboard.write_all(typed.as_bytes()).await.unwrap();
+    let shown = terminal.wait_with_output().await.unwrap();
+    // Held to the end: a keyboard that is gone would end the shell.
+    drop(keyboard);
+    String::from_utf8_lossy(&shown.stdout).into_owned()
+}
+
+#[tokio::test]
+async fn a_shell_in_the_container_has_the_size_of_the_terminal_which_is_given_back_as_it_was() {
+    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    scene.home.set("DOCKER_NETWORK", "bridge");
+    let job = scene.add_job().await;
+    let coordinator = scene.home.start();
+    scene.engine.pausing(job.job_id).await;
+    let arguments = format!("--root {}", job.job_id);
+    let typed = "echo in-$((40+2)) $(cat /proc/1/comm); stty size; env; exit\n";
+    let shown = at_a_terminal(&scene, &arguments, "$attach; echo code $?; stty -a", typed).await;
+    for part in ["in-42 stub", "33 77", "code 0", " icanon", " echo "] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    // The script of the stub is what the job document says, as its secrets are.
+    assert!(!shown.contains("WORKER_MODEL") && !shown.contains("GITHUB_TOKEN"), "{shown}");
+
+    let ended = "timeout --foreground -s TERM 2 $attach; stty -a";
+    let shown = at_a_terminal(&scene, &arguments, ended, "").await;
+    assert!(shown.contains(" icanon") && shown.contains(" echo "), "{shown}");
+    scene.engine.release(job.job_id).await;
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn where_no_shell_can_be_had_it_is_said_how_else() {
+    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    scene.home.set("DOCKER_NETWORK", "bridge");
+    let job = scene.add_job().await;
+    let id = job.job_id.to_string();
+    let coordinator = scene.home.start();
+    scene.engine.pausing(job.job_id).await;
+    let (code, said) = scene.home.command(&["attach", &id]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("docker exec -it --user agent "), "{said}");
+    // The stub's image has no such user.
+    let shown = at_a_terminal(&scene, &id, "$attach; echo code $?", "").await;
+    assert!(shown.contains("code 1") && shown.contains("--root"), "{shown}");
+    scene.engine.release(job.job_id).await;
+    scene.app.ended(job.job_id).await;
+    let (code, said) = scene.home.command(&["attach", &id]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("has ended"), "{said}");
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn of_a_run_on_the_host_its_process_and_its_folder_are_told() {
+    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    scene.home.set("DOCKER_NETWORK", "bridge");
+    scene.home.set("HOST_FALLBACK", "always");
+    let job = scene.add_job().await;
+    let mut coordinator = scene.home.start();
+    coordinator.wait_for_log("agent started on the host").await;
+    let (code, said) = scene.home.command(&["attach", &job.job_id.to_string()]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let folder = scene.home.state_dir().join("host").join(job.job_id.to_string());
+    assert!(
+        said.contains("keeper     pid ") && said.contains(&folder.display().to_string()),
+        "{said}"
+    );
+    coordinator.terminate().await;
+}
