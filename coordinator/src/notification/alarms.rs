@@ -26,10 +26,14 @@ pub(crate) async fn watch(ctx: &Context, end: &CancellationToken) {
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut known = BTreeMap::new();
     while end.run_until_cancelled(looks.tick()).await.is_some() {
+        let config = ctx.config();
+        if config.notify.webhook.is_none() {
+            continue;
+        }
         let status = ctx.board.snapshot();
         let now = alarms(&status, ctx.gate.current(), &known);
         for event in changes(&known, &now) {
-            ctx.notifier.tell(&ctx.config().notify, event);
+            ctx.notifier.tell(&config.notify, event);
         }
         known = now;
     }

@@ -5,6 +5,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use integration_tests::forge::{ForgeOptions, RepoSource, TestForge, Token};
 use integration_tests::harness::{App, Home, Inbox, eventually, program, repo_name};
 use serde_json::{Value, json};
@@ -60,7 +62,8 @@ async fn a_job_is_one_trace_with_the_agent_s_own_account_of_its_run() {
         {"name": "clone", "began_millis": 0, "millis": 5}]});
     let script = format!(
         "echo parent=$(field TRACEPARENT); echo to=$(field AGENT_OTLP_ENDPOINT); \
-         printf '%s' '{outcome}' >$AGENT_OUTCOME_FILE; pause"
+         echo {} | base64 -d >$AGENT_OUTCOME_FILE; pause",
+        STANDARD.encode(outcome.to_string())
     );
     let Some(mut scene) = Scene::or_skip("exit 0").await else { return };
     scene.app.set_script(&script).await;
