@@ -77,10 +77,11 @@ impl LogHandle {
             levels.until = None;
             levels.settled.clone()
         };
+        // Said before: by the settings it may not be shown.
+        tracing::info!("the log is by the settings again: {settled}");
         let restored = filter(&settled).map_err(LogError::from);
-        match restored.and_then(|filter| Ok(self.handle.reload(filter)?)) {
-            Ok(()) => tracing::info!("the log is by the settings again: {settled}"),
-            Err(error) => tracing::error!(%error, "the log stays as it is"),
+        if let Err(error) = restored.and_then(|filter| Ok(self.handle.reload(filter)?)) {
+            tracing::error!(%error, "the log stays as it is");
         }
     }
 
