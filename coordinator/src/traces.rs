@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::TraceConfig;
 use crate::identity::CoordinatorId;
 use crate::ledger::Record;
-use crate::outcome::{Cause, Outcome};
+use crate::outcome::Outcome;
 use crate::supervise::AgentEnd;
 
 /// The name of this program in traces.
@@ -213,6 +213,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::JobRef;
+    use crate::outcome::Cause;
 
     fn record(lease: Option<Lease>) -> Record {
         Record::claimed(JobRef::unreadable(JobId::random()), lease, 0)
