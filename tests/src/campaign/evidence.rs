@@ -64,6 +64,10 @@ impl Evidence {
                 recorded: scene.recorded.contains(&id),
             });
         }
+        let begun = Instant::now();
+        while scene.journal.is_making() && begun.elapsed() < LAST_STEPS {
+            sleep(LOOK).await;
+        }
         let found = leftovers_of_engine(scene, engine).await;
         let mut left = found.clone();
         if !found.is_empty() {

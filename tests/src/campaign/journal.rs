@@ -154,6 +154,13 @@ impl Journal {
         self.state().creation
     }
 
+    /// Whether the engine still makes something that it was asked for.
+    pub(super) fn is_making(&self) -> bool {
+        let state = self.state();
+        let mut sent = state.events.iter().filter(|event| event.moment != Moment::Before);
+        sent.any(|event| event.name.is_creation() && event.status.is_none())
+    }
+
     /// The life of now.
     pub(super) fn life(&self) -> usize {
         self.state().life
