@@ -259,7 +259,7 @@ impl<N: Into<String>, V: Into<Secret>> Extend<(N, V)> for JobDocument {
 /// Whether a value is to be treated as a secret: by its name, or as a URL with credentials in it.
 #[must_use]
 pub fn is_secret(name: &str, value: &Secret) -> bool {
-    is_secret_name(name) || has_credentials(value.expose())
+    is_secret_name(name) || has_credentials(name, value.expose().trim())
 }
 
 /// Names that sound like one of a secret, and are of a number and of a program.
@@ -281,14 +281,23 @@ pub fn is_secret_name(name: &str) -> bool {
         || SECRET.contains(&name.as_str())
 }
 
-/// Whether a text is a URL with a user name or password in it, as that of a proxy may be.
-fn has_credentials(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
+/// Whether a text is a URL with a user name or password in it, as that of a proxy may be. A proxy's
+/// needs no scheme, and what is no URL at all may still be sent to it as a password.
+fn has_credentials(name: &str, text: &str) -> bool {
+    let is_proxy = name.to_ascii_uppercase().ends_with("_PROXY");
+    if is_proxy && !text.contains("://") {
+        return text.contains('@');
+    }
+    match Url::parse(text) {
+        Ok(url) => !url.username().is_empty() || url.password().is_some(),
+        Err(_) => is_proxy && text.contains('@'),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Redactor;
 
     #[test]
     fn the_settings_the_app_sends_are_told_apart_by_name() {
@@ -313,6 +322,23 @@ mod tests {
         document.set("HTTPS_PROXY", "http://me:pass-word@proxy:3128");
         document.set("HTTP_PROXY", "http://proxy:3128");
         assert_eq!(document.secrets().count(), 1);
+    }
+
+    #[test]
+    fn a_proxys_password_is_hidden_whether_its_address_has_a_scheme_or_not() {
+        for address in ["me:hunter22@proxy:3128", "a_b:hunter22@proxy", "http://me:hunter22@proxy"]
+        {
+            let mut document = JobDocument::default();
+            document.set("https_proxy", address);
+            document.set("NO_PROXY", "localhost,.corp");
+            assert_eq!(document.secrets().count(), 1, "{address}");
+            let hidden = Redactor::new(document.secrets());
+            for said in [format!("https_proxy={address}"), "password hunter22".to_owned()] {
+                assert!(!hidden.redact(&said).contains("hunter22"), "{said}");
+            }
+        }
+        let text = Secret::from("mail:me@example.org");
+        assert!(!is_secret("COMMENT_BODY", &text), "only a proxy's address goes without a scheme");
     }
 
     #[test]

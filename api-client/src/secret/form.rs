@@ -192,9 +192,14 @@ fn base64_within(engine: &GeneralPurpose, value: &str, offset: usize) -> String 
     engine.encode(&bytes).chars().take(whole).skip(first).collect()
 }
 
-/// The password in a value that is a URL: as it stands there, and what it means.
+/// The password in a value that is a URL, or a proxy's `user:password@host:port`: as it stands there, and
+/// what it means.
 fn password_of(value: &str) -> Vec<String> {
-    let url = Url::parse(value).ok();
+    let url = if value.contains("://") {
+        Url::parse(value).ok()
+    } else {
+        Url::parse(&format!("http://{value}")).ok()
+    };
     let Some(written) = url.as_ref().and_then(Url::password) else {
         return Vec::new();
     };
