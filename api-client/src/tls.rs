@@ -33,6 +33,9 @@ pub enum PemError {
         /// Why not.
         problem: String,
     },
+    /// The file of a CA itself, or a client's certificate and key in one: the text is handed on to agents.
+    #[error("holds a private key beside the certificates; name a file with the certificates alone")]
+    PrivateKey,
     /// More than anybody means.
     #[error("holds more than {} MiB", PEM_MAX >> 20)]
     TooLong,
@@ -136,11 +139,14 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PemError> {
     if pem.len() > PEM_MAX {
         return Err(PemError::TooLong);
     }
+    if pem.contains("PRIVATE KEY-----") {
+        return Err(PemError::PrivateKey);
+    }
     let all = CertificateDer::pem_slice_iter(pem.as_bytes()).enumerate();
     let all: Vec<_> = all
         .map(|(index, one)| one.map_err(|error| damaged(index, &error)))
         .collect::<Result<_, _>>()?;
-    // A key beside them is not looked at, and a block that is cut off is none.
+    // A block that is cut off is none.
     let begun = pem.matches("-----BEGIN CERTIFICATE-----").count();
     match all.len() {
         0 if begun == 0 => Err(PemError::NoCertificate),

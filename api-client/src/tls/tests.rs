@@ -19,7 +19,7 @@ fn what_is_wrong_with_a_bundle_is_said_by_the_number_of_the_certificate() {
     for (text, part) in [
         (String::new(), "holds no certificate"),
         ("hello".to_owned(), "holds no certificate"),
-        (KEY.to_owned(), "holds no certificate"),
+        (format!("{CERTIFICATE}{KEY}"), "holds a private key beside the certificates"),
         (cut, "number 2, that cannot be read"),
         (format!("{CERTIFICATE}{other}"), "number 2, that cannot be read"),
         (CERTIFICATE.replace("MII", "M!I"), "number 1, that cannot be read"),
@@ -39,7 +39,7 @@ fn a_key_must_be_that_of_the_certificate() {
     assert!(matches!(other, PemError::Key { .. }), "{other}");
     let none = ClientIdentity::new(CERTIFICATE, &Secret::from(CERTIFICATE)).unwrap_err();
     assert_eq!(none, PemError::NoKey);
-    assert_eq!(ClientIdentity::new(KEY, &key).unwrap_err(), PemError::NoCertificate);
+    assert_eq!(ClientIdentity::new(KEY, &key).unwrap_err(), PemError::PrivateKey);
 }
 
 #[test]
