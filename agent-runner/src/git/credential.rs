@@ -29,6 +29,11 @@ pub(crate) const SOCKET_ENV: &str = "AGENT_RUNNER_CREDENTIAL_SOCKET";
 
 /// The longest question, in bytes; git's are below 1 KiB.
 const REQUEST_MAX: u64 = 8 << 10;
+/// The longest path of a socket that the kernel takes, in bytes, without the zero at its end.
+const SOCKET_PATH_MAX: usize = 107;
+/// Where a socket goes whose path would be longer: temporary files of an agent on the host are deep below
+/// the coordinator's state directory, where the coordinator is not root.
+const SHORT: &str = "/tmp";
 /// How long either side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -83,7 +88,10 @@ impl CredentialServer {
         let Some(token) = source.token.clone() else {
             return Ok(None);
         };
-        let folder = private_folder("s", scratch)?;
+        let mut folder = private_folder("s", scratch)?;
+        if socket_in(folder.path()).as_os_str().len() > SOCKET_PATH_MAX {
+            folder = private_folder("agent-git-", Path::new(SHORT))?;
+        }
         let listener = UnixListener::bind(socket_in(folder.path()))?;
         let stop = CancellationToken::new();
         let serving = serve(listener, source.url.clone(), source.token_user, token);
@@ -231,6 +239,18 @@ mod tests {
         server.stop().await;
         assert!(!socket.exists());
         assert!(ask(&socket, io::empty(), io::sink()).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_folder_whose_path_is_too_long_for_a_socket_is_no_hindrance() {
+        let scratch = tempfile::tempdir().unwrap();
+        let deep = scratch.path().join("d".repeat(SOCKET_PATH_MAX));
+        std::fs::create_dir(&deep).unwrap();
+        let server = CredentialServer::start(&deep, &source()).unwrap().unwrap();
+        let socket = server.socket();
+        assert!(socket.starts_with(SHORT) && socket.exists(), "{}", socket.display());
+        server.stop().await;
+        assert!(!socket.exists());
     }
 
     #[test]

@@ -22,7 +22,7 @@ const FILES: &str = "coordinator --version && agent-runner --version \
 const TRACES: &str = "find /etc /usr /var/lib /run /lib/systemd -xdev -iname '*terarchitect*' \
     -not -path '/var/lib/docker/*' -not -path '/var/lib/dpkg/*'; \
     docker ps -aq; docker volume ls -q; docker network ls -q --filter type=custom; \
-    getent passwd terarchitect; getent group terarchitect; pgrep -l 'coordinator|agent-runner'";
+    getent passwd terarchitect; getent group terarchitect; pgrep -lx coordinator; pgrep -lx agent-runner";
 
 /// Installs the package: everything is in its place, and nothing runs.
 pub(super) async fn installed(scene: &mut Scene, package: &Path) -> Shown<()> {
