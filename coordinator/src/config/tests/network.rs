@@ -30,7 +30,7 @@ fn a_wrong_bundle_is_one_line_that_names_the_setting_and_what_is_wrong() {
     let cut = &CERTIFICATE[..CERTIFICATE.len() - 40];
     for (content, part) in [
         ("", "holds no certificate"),
-        (KEY, "holds no certificate"),
+        (KEY, "holds a private key"),
         (cut, "number 1, that cannot be read"),
     ] {
         let error = with_files(&[("EXTRA_CA_FILE", content)]).error();
