@@ -36,9 +36,13 @@ mod tests {
         let changed: Vec<_> =
             rules.lines().zip(scaled.lines()).filter(|(before, after)| before != after).collect();
         assert!(changed.len() > 10);
+        // Without the letters that stand for a unit of time.
+        let words = |line: &str| -> Vec<String> {
+            let all = line.split(|c: char| !c.is_ascii_alphabetic());
+            all.filter(|word| word.len() > 1).map(str::to_owned).collect()
+        };
         for (before, after) in changed {
-            let words = |line: &str| line.split(|c: char| !c.is_ascii_alphabetic()).count();
-            assert_eq!(words(before), words(after), "{before}\n{after}");
+            assert_eq!(words(before), words(after));
         }
         assert!(!scaled.contains("5m") && !scaled.contains("3600"), "{scaled}");
     }
