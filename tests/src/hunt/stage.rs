@@ -18,6 +18,10 @@ use super::{disk, engine, reach, repository, runner};
 use crate::harness::{Coordinator, Deployment, Engine, Job, within};
 use crate::llm::Script;
 
+/// What libraries log is left out unless it is asked for by their names.
+const ALL_THERE_IS: &str =
+    "trace,bollard=trace,h2=trace,hyper=trace,hyper_util=trace,reqwest=trace,rustls=trace";
+
 /// What the worker does: a file of the repository.
 const WORK: &str = include_str!("work.sh");
 
@@ -85,7 +89,7 @@ impl Stage {
 
     async fn play(mut self) -> Found {
         let watch = Watch::start(Arc::clone(&self.matcher));
-        self.deployment.home.set("LOG_LEVEL", "trace");
+        self.deployment.home.set("LOG_LEVEL", ALL_THERE_IS);
         let coordinator = self.deployment.coordinator(&self.secrets.config());
         let job = self.deployment.add_job("hunt").await;
         let held = self.held(&job).await;
