@@ -2,66 +2,26 @@
 //! the stages, read by the control socket and the health server. It decides nothing, but for how many
 //! outcomes wait.
 
+mod entry;
+mod view;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use api_client::JobId;
 use api_client::outcome::OutcomeDocument;
-use api_client::{JobId, ProjectId, TicketId};
-use serde::{Deserialize, Serialize};
 
+use self::entry::{JobEntry, Waiting};
+pub(crate) use self::entry::{JobStage, Trouble};
+pub(crate) use self::view::{Answer, AskedView, HeldView, JobView, OutboxView, StatusView};
+use self::view::{VERSION, age};
 use crate::breaker::{BreakerState, Dependency};
-use crate::clock::Moment;
-use crate::engine::ImageDigest;
-use crate::idle::{Condition, Hold};
-use crate::ledger::{Record, Stage};
+use crate::idle::Hold;
+use crate::ledger::Record;
 use crate::metrics::{Claimed, Phase, Retry, Tally};
 use crate::outcome::Outcome;
-
-/// Version of [`StatusView`].
-const VERSION: u32 = 1;
-
-/// Where a job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum JobStage {
-    /// Claimed or adopted.
-    Held,
-    /// Its agent is being started.
-    Launching,
-    /// Its agent runs in a container.
-    InContainer,
-    /// Its agent runs on this host.
-    OnHost,
-    /// Its agent is being ended.
-    Stopping,
-    /// The app is being told.
-    Reporting,
-}
-
-impl JobStage {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Held,
-        Self::Launching,
-        Self::InContainer,
-        Self::OnHost,
-        Self::Stopping,
-        Self::Reporting,
-    ];
-
-    /// In one word.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Launching => "launching",
-            Self::InContainer => "in_container",
-            Self::OnHost => "on_host",
-            Self::Stopping => "stopping",
-            Self::Reporting => "reporting",
-        }
-    }
-}
 
 /// How much is held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,15 +47,6 @@ pub(crate) struct Measures {
     pub(crate) logs: Option<u64>,
 }
 
-/// Why an outcome waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// It may pass by itself.
-    Passing,
-    /// Someone has to mend something, most often the key.
-    Key,
-}
-
 /// The board.
 #[derive(Debug, Default)]
 pub(crate) struct Board(Mutex<Inner>);
@@ -116,103 +67,6 @@ struct Inner {
     measures: Measures,
     /// The engine's folder, where that is on this host.
     engine_folder: Option<PathBuf>,
-}
-
-#[derive(Debug)]
-struct JobEntry {
-    ticket: Option<(TicketId, ProjectId)>,
-    digest: Option<ImageDigest>,
-    stage: JobStage,
-    since: Instant,
-    /// When we took it up.
-    begun: Instant,
-    /// When its agent was begun with; none where an earlier coordinator did so.
-    launching: Option<Instant>,
-    /// When its agent began.
-    running: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    since: Instant,
-    problem: String,
-    trouble: Trouble,
-}
-
-/// What status shows. Ages are in seconds.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct StatusView {
-    pub(crate) version: u32,
-    /// `open`, `paused` or `draining`: filled in by whoever knows the gate.
-    #[serde(default)]
-    pub(crate) gate: String,
-    /// Address of its Docker Engine: filled in as the gate is.
-    #[serde(default)]
-    pub(crate) engine: Option<String>,
-    /// Why nothing is claimed.
-    pub(crate) held: Option<HeldView>,
-    /// When the app was last asked for a job, and what it had.
-    #[serde(default)]
-    pub(crate) asked: Option<AskedView>,
-    pub(crate) slots_used: usize,
-    pub(crate) slots: usize,
-    pub(crate) jobs: Vec<JobView>,
-    /// Outcomes that the app has not taken yet.
-    pub(crate) outbox: Vec<OutboxView>,
-    /// What someone has to mend.
-    pub(crate) alarms: Vec<String>,
-    /// Dependency and state of its circuit breaker.
-    pub(crate) breakers: BTreeMap<String, String>,
-}
-
-/// What the app had when it was asked for a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Answer {
-    NoJob,
-    Job,
-}
-
-/// Why nothing is claimed.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct HeldView {
-    pub(crate) text: String,
-    /// For how long it is that condition.
-    pub(crate) age: u64,
-    #[serde(default)]
-    pub(crate) condition: Condition,
-}
-
-/// What the app had when it was asked last.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct AskedView {
-    pub(crate) answer: Answer,
-    pub(crate) age: u64,
-}
-
-/// A job that is held.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct JobView {
-    pub(crate) job: JobId,
-    pub(crate) ticket: Option<TicketId>,
-    pub(crate) project: Option<ProjectId>,
-    /// Which image its container has, once it has one.
-    #[serde(default)]
-    pub(crate) digest: Option<ImageDigest>,
-    pub(crate) stage: JobStage,
-    /// How long it is at this stage.
-    pub(crate) age: u64,
-    /// How long this coordinator holds it, since its last start.
-    #[serde(default)]
-    pub(crate) held: u64,
-}
-
-/// An outcome that waits.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct OutboxView {
-    pub(crate) job: JobId,
-    pub(crate) problem: String,
-    pub(crate) age: u64,
 }
 
 impl Board {
@@ -261,19 +115,7 @@ impl Board {
 
     /// A job is held from now on.
     pub(crate) fn job_began(&self, record: &Record) {
-        let Record { job, digest, .. } = record;
-        let ticket = job.ticket.map(|ticket| (ticket.ticket_id, ticket.project_id));
-        let (digest, stage, now) = (digest.clone(), JobStage::Held, Instant::now());
-        let running = match &record.stage {
-            Stage::Claimed | Stage::Ended { .. } => None,
-            Stage::InContainer { .. } | Stage::OnHost { .. } => {
-                let ago = record.began().and_then(Moment::elapsed).unwrap_or_default();
-                Some(now.checked_sub(ago).unwrap_or(now))
-            }
-        };
-        let entry =
-            JobEntry { ticket, digest, stage, since: now, begun: now, launching: None, running };
-        self.inner().jobs.insert(job.job_id, entry);
+        self.inner().jobs.insert(record.job.job_id, JobEntry::new(record));
     }
 
     /// A job's container has this image.
@@ -418,8 +260,12 @@ impl Board {
             asked: inner.asked.map(|(answer, since)| AskedView { answer, age: age(since) }),
             slots_used: inner.jobs.values().filter(|job| job.stage != JobStage::Reporting).count(),
             slots: inner.slots,
-            jobs: inner.jobs.iter().map(|(job, entry)| entry.view(*job)).collect(),
-            outbox: inner.outbox.iter().map(|(job, waiting)| waiting.view(*job)).collect(),
+            jobs: inner.jobs.iter().map(|(job, entry)| JobView::of(*job, entry)).collect(),
+            outbox: inner
+                .outbox
+                .iter()
+                .map(|(job, waiting)| OutboxView::of(*job, waiting))
+                .collect(),
             alarms,
             breakers,
         }
@@ -430,56 +276,11 @@ impl Board {
     }
 }
 
-impl JobEntry {
-    /// Comes to another stage, and has the phase counted that ends with it.
-    fn come_to(&mut self, stage: JobStage, tally: &mut Tally) {
-        let now = Instant::now();
-        match stage {
-            JobStage::Launching if self.launching.is_none() => {
-                (self.launching, self.running) = (Some(now), None);
-            }
-            JobStage::InContainer | JobStage::OnHost if self.running.is_none() => {
-                let launching = self.launching.unwrap_or(self.begun);
-                tally.took(Phase::Launch, now.duration_since(launching));
-                tally.took(Phase::Start, now.duration_since(self.begun));
-                self.running = Some(now);
-            }
-            JobStage::Reporting => {
-                if let Some(running) = self.running {
-                    tally.took(Phase::Run, now.duration_since(running));
-                }
-            }
-            JobStage::Held
-            | JobStage::Launching
-            | JobStage::InContainer
-            | JobStage::OnHost
-            | JobStage::Stopping => {}
-        }
-        (self.stage, self.since) = (stage, now);
-    }
-
-    fn view(&self, job: JobId) -> JobView {
-        let (ticket, project) = self.ticket.unzip();
-        let digest = self.digest.clone();
-        let (stage, held) = (self.stage, age(self.begun));
-        JobView { job, ticket, project, digest, stage, age: age(self.since), held }
-    }
-}
-
-impl Waiting {
-    fn view(&self, job: JobId) -> OutboxView {
-        OutboxView { job, problem: self.problem.clone(), age: age(self.since) }
-    }
-}
-
-fn age(since: Instant) -> u64 {
-    since.elapsed().as_secs()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::JobRef;
+    use crate::clock::Moment;
+    use crate::ledger::{JobRef, Stage};
 
     #[test]
     fn a_refused_key_is_an_alarm_and_an_outage_is_not() {
