@@ -5,6 +5,8 @@ use super::*;
 /// `me` and `p@ss`, as a proxy's URL has them.
 const USER: &str = "me:p%40ss";
 const BASIC: &str = "basic bwu6cebzcw==";
+/// The end of a request after which the filter does not wait for another one.
+const LAST: &str = "Connection: close\r\n\r\n";
 
 #[tokio::test]
 async fn a_tunnel_goes_through_the_proxy_by_name_and_with_its_password() {
@@ -44,7 +46,7 @@ async fn what_is_not_allowed_is_not_asked_of_the_proxy_and_exceptions_are_direct
     // Nobody listens at the proxy: to ask it would be an error of another kind.
     let filter = filter_behind("http://127.0.0.1:1", "", &format!("127.0.0.1:{direct}")).await;
     for target in ["evil.invalid:443", "127.0.0.1:443", "169.254.169.254:80"] {
-        let answer = ask(&filter, &format!("CONNECT {target} HTTP/1.1\r\n\r\n")).await;
+        let answer = ask(&filter, &format!("CONNECT {target} HTTP/1.1\r\n{LAST}")).await;
         assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
     }
     let request = format!("GET http://127.0.0.1:{direct}/ HTTP/1.1\r\nConnection: close\r\n\r\n");
@@ -64,7 +66,7 @@ async fn a_proxy_that_wants_another_password_is_named_without_it() {
         let (port, _asked) = server(b"\r\n\r\n", said.as_bytes()).await;
         let filter =
             filter_behind(&format!("http://{USER}@127.0.0.1:{port}"), "a.invalid", "").await;
-        let answer = ask(&filter, "CONNECT a.invalid:443 HTTP/1.1\r\n\r\n").await;
+        let answer = ask(&filter, &format!("CONNECT a.invalid:443 HTTP/1.1\r\n{LAST}")).await;
         assert!(answer.starts_with("HTTP/1.1 502") && answer.contains(part), "{answer}");
         assert!(answer.contains(&format!("127.0.0.1:{port}")), "{answer}");
         assert!(!answer.contains("p%40ss") && !answer.contains("p@ss"), "{answer}");
@@ -75,7 +77,7 @@ async fn a_proxy_that_wants_another_password_is_named_without_it() {
 #[tokio::test]
 async fn a_name_that_is_private_by_our_own_name_servers_is_kept_from_the_proxy() {
     let filter = filter_behind("http://127.0.0.1:1", "localhost:443", "").await;
-    let answer = ask(&filter, "CONNECT localhost:443 HTTP/1.1\r\n\r\n").await;
+    let answer = ask(&filter, &format!("CONNECT localhost:443 HTTP/1.1\r\n{LAST}")).await;
     assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
     assert!(answer.contains("is not a public one"), "{answer}");
     filter.shutdown().await;

@@ -1,5 +1,6 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::{Duration, SystemTime};
 
 use super::super::tests::{Scene, commit_message};
 use super::*;
@@ -274,12 +275,15 @@ async fn a_conversion_that_the_worker_commits_is_not_taken_back() {
 async fn a_file_that_only_changed_hands_is_not_read_again() {
     let scene = scene().await;
     let file = scene.checkout.path().join("old.bin");
+    let written_at = |time| fs::File::options().write(true).open(&file).unwrap().set_modified(time);
+    // Git reads a file again that is as new as its index: this one is clearly older.
+    let before = SystemTime::now() - Duration::from_secs(60);
+    written_at(before).unwrap();
     assert_eq!(commit(&scene).await, None);
-    let before = file.metadata().unwrap().modified().unwrap();
     // What nobody does shows that it is not read: the same inode, length and time of change.
     fs::write(&file, "OLD CONTENT\n").unwrap();
-    fs::File::options().write(true).open(&file).unwrap().set_modified(before).unwrap();
+    written_at(before).unwrap();
     assert_eq!(commit(&scene).await, None);
-    fs::write(&file, "OLD CONTENT\n").unwrap();
+    written_at(before + Duration::from_secs(1)).unwrap();
     commit(&scene).await.unwrap();
 }
