@@ -106,6 +106,12 @@ impl Ledger {
         .await
     }
 
+    /// Whether a job has a record.
+    pub(crate) async fn holds(&self, job: JobId) -> Result<bool, LedgerError> {
+        let ledger = self.clone();
+        self.blocking(move |_| Ok(ledger.held()?.contains(&job))).await
+    }
+
     /// Reads all records, setting aside what cannot be read. The job of such a record is not lost:
     /// its id is the name of the file, and what its container did tells the rest.
     pub(crate) fn load(&self) -> Result<Found, LedgerError> {

@@ -4,6 +4,7 @@
 use api_client::{ApiError, JobId};
 
 use crate::context::Context;
+use crate::ledger::LedgerError;
 
 /// What our app says of a job that it does not know; of a call that it does not know it says something else.
 const UNKNOWN_JOB: &str = "Job not found";
@@ -24,14 +25,22 @@ pub(crate) enum RetryError {
          ticket out of In Progress and back"
     )]
     NotOffered,
+    #[error(
+        "whether job {job} is still held by this coordinator cannot be read: nothing was queued"
+    )]
+    Unreadable {
+        job: JobId,
+        #[source]
+        source: LedgerError,
+    },
     #[error("the app was not asked with success")]
     App(#[source] ApiError),
 }
 
 /// Has the app queue the ticket of a job again; tells the new job.
 pub(crate) async fn retry(ctx: &Context, job: JobId) -> Result<JobId, RetryError> {
-    let held = ctx.ledger.held().is_ok_and(|held| held.contains(&job));
-    if held || ctx.board.has(job) {
+    let held = ctx.ledger.holds(job).await;
+    if held.map_err(|source| RetryError::Unreadable { job, source })? || ctx.board.has(job) {
         return Err(RetryError::Held { job });
     }
     ctx.api().retry_job(job).await.map_err(|error| reason(job, error))

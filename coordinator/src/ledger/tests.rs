@@ -28,6 +28,18 @@ async fn a_written_record_is_found_again_until_it_is_forgotten() {
 }
 
 #[tokio::test]
+async fn a_folder_that_cannot_be_listed_does_not_say_that_a_job_is_not_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path()).unwrap();
+    let record = record();
+    ledger.write(&record).await.unwrap();
+    assert!(ledger.holds(record.job.job_id).await.unwrap());
+    assert!(!ledger.holds(JobId::random()).await.unwrap());
+    fs::rename(dir.path().join("jobs"), dir.path().join("elsewhere")).unwrap();
+    ledger.holds(record.job.job_id).await.unwrap_err();
+}
+
+#[tokio::test]
 async fn every_truncation_of_a_record_is_set_aside_and_stops_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(dir.path()).unwrap();
