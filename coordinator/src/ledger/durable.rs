@@ -1,11 +1,15 @@
 //! Files of the state directory that are whole or not there, whatever happens: temporary file, fsync,
 //! rename, fsync of the directory.
+//!
+//! What root makes in the state directory of another user (`sudo coordinator gc` beside the packaged unit)
+//! belongs to that user, whose daemon has to read it.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown, lchown};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
 use serde::Serialize;
 
 /// How the names of files begin that are being written.
@@ -30,8 +34,32 @@ impl LedgerError {
 
 /// Makes a directory (and those above it) that only we can read.
 pub(crate) fn make_private_dir(dir: &Path) -> Result<(), LedgerError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|source| LedgerError { action: "create", path: dir.to_owned(), source })
+    let make = || {
+        let is_new = !dir.exists();
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        match dir.parent().filter(|_| is_new).map(other_owner).transpose()?.flatten() {
+            Some((user, group)) => lchown(dir, Some(user), Some(group)),
+            None => Ok(()),
+        }
+    };
+    make().map_err(|source| LedgerError { action: "create", path: dir.to_owned(), source })
+}
+
+/// Gives a file to whom its directory belongs, where we are root and that is another.
+pub(super) fn give_to_owner_of(dir: &Path, file: &File) -> io::Result<()> {
+    match other_owner(dir)? {
+        Some((user, group)) => fchown(file, Some(user), Some(group)),
+        None => Ok(()),
+    }
+}
+
+/// The user and group of a directory that is another's, where we are root.
+fn other_owner(dir: &Path) -> io::Result<Option<(u32, u32)>> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let dir = fs::metadata(dir)?;
+    Ok((dir.uid() != 0).then(|| (dir.uid(), dir.gid())))
 }
 
 /// Writes a small JSON file in place of an earlier one.
@@ -74,6 +102,7 @@ pub(crate) fn write_durably(
     let write = || -> io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
         file.write_all(text)?;
+        give_to_owner_of(dir, file.as_file())?;
         file.as_file().sync_all()?;
         match existing {
             Existing::Keep => file.persist_noclobber(path),
@@ -87,4 +116,27 @@ pub(crate) fn write_durably(
 
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::chown;
+
+    use super::*;
+
+    #[test]
+    fn what_root_writes_in_the_directory_of_another_user_belongs_to_that_user() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let state = tempfile::tempdir().unwrap();
+        chown(state.path(), Some(4321), Some(4322)).unwrap();
+        let (folder, file) = (state.path().join("jobs"), state.path().join("jobs/1.json"));
+        make_private_dir(&folder).unwrap();
+        write_durably(&folder, &file, b"{}", Existing::Replace).unwrap();
+        for path in [folder, file] {
+            let of = fs::metadata(path).unwrap();
+            assert_eq!((of.uid(), of.gid()), (4321, 4322));
+        }
+    }
 }

@@ -5,8 +5,9 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 
+use super::durable::give_to_owner_of;
 use super::{LedgerError, make_private_dir};
 
 /// Holds the state directory; let go of when it is dropped or the process ends in any way.
@@ -36,7 +37,10 @@ impl StateLock {
         let unusable = |source| LedgerError { action: "open", path: path.clone(), source };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        // Root may take the directory of another user, who is not to have other files emptied by it.
+        options.custom_flags(OFlag::O_NOFOLLOW.bits());
         let file = options.open(&path).map_err(unusable)?;
+        give_to_owner_of(state_dir, &file).map_err(unusable)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(mut lock) => {
                 let named = lock
