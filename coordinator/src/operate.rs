@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::check::{self, Checker, Depth, Finding};
 use crate::clock;
-use crate::config::{self, ConfigErrors, Environment, Flags};
+use crate::config::{self, Config, ConfigErrors, Environment, Flags};
 use crate::context::Mode;
 use crate::control::{Answer, ControlError, Request, ask};
 use crate::daemon::{Daemon, StartError};
@@ -74,6 +74,13 @@ pub(crate) fn state_dir(flags: &Flags) -> Result<PathBuf, OperateError> {
     Ok(config::load_state_dir(flags, &Environment::from_process())?)
 }
 
+/// What a command works with where no coordinator runs: in the state directory that it asked about, which may be
+/// that of the packaged unit, and nowhere else.
+fn config_of(flags: &Flags, state_dir: PathBuf) -> Result<Config, OperateError> {
+    let config = config::load(flags, &Environment::from_process())?.config;
+    Ok(Config { state_dir, ..config })
+}
+
 /// The address of the engine that these flags and the environment name.
 pub(crate) fn engine_host(flags: &Flags) -> Result<Option<String>, OperateError> {
     Ok(config::load_engine_host(flags, &Environment::from_process())?)
@@ -121,8 +128,7 @@ pub(crate) async fn retry_job(flags: &Flags, name: &str) -> Result<(Found, JobId
         Ok(Answer::Queued { job }) => Ok((found, job)),
         Ok(_) => Err(OperateError::Confused),
         Err(ControlError::NotRunning { .. }) => {
-            let loaded = config::load(flags, &Environment::from_process())?;
-            let daemon = Daemon::new(loaded.config, Mode::Once)?;
+            let daemon = Daemon::new(config_of(flags, state_dir)?, Mode::Once)?;
             let queued = retry(&daemon.context(), job).await?;
             Ok((found, queued))
         }
@@ -155,12 +161,12 @@ pub(crate) async fn wait_until_drained(
 
 /// Removes garbage: through the running coordinator, or here where none runs.
 pub(crate) async fn gc(flags: &Flags, deed: Deed) -> Result<Swept, OperateError> {
-    match ask(&state_dir(flags)?, Request::Gc { deed }).await {
+    let state_dir = state_dir(flags)?;
+    match ask(&state_dir, Request::Gc { deed }).await {
         Ok(Answer::Swept(swept)) => Ok(swept),
         Ok(_) => Err(OperateError::Confused),
         Err(ControlError::NotRunning { .. }) => {
-            let loaded = config::load(flags, &Environment::from_process())?;
-            let daemon = Daemon::new(loaded.config, Mode::Once)?;
+            let daemon = Daemon::new(config_of(flags, state_dir)?, Mode::Once)?;
             Ok(sweep(&daemon.context(), Occasion::AskedAlone, deed).await?)
         }
         Err(error) => Err(error.into()),
@@ -183,9 +189,8 @@ pub(crate) async fn check(
         }
         Ok(_) => return Err(OperateError::Confused),
         Err(ControlError::NotRunning { .. }) => {
-            let loaded = config::load(flags, &Environment::from_process())?;
             findings.push(check::who_checks(&state_dir, Checker::Here));
-            match Daemon::new(loaded.config, Mode::Once) {
+            match Daemon::new(config_of(flags, state_dir)?, Mode::Once) {
                 Ok(daemon) => {
                     findings.extend(check::check(&daemon.context(), depth, Checker::Here).await);
                 }

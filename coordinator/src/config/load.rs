@@ -1,6 +1,7 @@
 //! From the sources to a [`Config`]: each setting is read once, with its parse.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use api_client::contract::{PROXIES, env};
@@ -110,11 +111,25 @@ pub(crate) fn load_state_dir(
     Ok(asked_about(dir, usual_state_dir(environment).as_deref(), Path::new(PACKAGED_STATE_DIR)))
 }
 
-/// The directory of the packaged coordinator, for a command that names none, where its user has none: so
-/// `sudo coordinator status` finds the one that is meant.
+/// The directory of the packaged coordinator, for a command that names none, where its user has none that
+/// was worked in: so `sudo coordinator status` finds the one that is meant.
 fn asked_about(named: PathBuf, usual: Option<&Path>, packaged: &Path) -> PathBuf {
     let nothing_said = usual == Some(named.as_path());
-    if nothing_said && !named.exists() && packaged.exists() { packaged.to_owned() } else { named }
+    if nothing_said && packaged.exists() && !worked_in(&named) {
+        packaged.to_owned()
+    } else {
+        named
+    }
+}
+
+/// Whether a coordinator runs there, or jobs have. The original's file of images, and what a `check` makes, are
+/// no sign of it.
+fn worked_in(state_dir: &Path) -> bool {
+    let has_files = |folder: &str| {
+        let entries = fs::read_dir(state_dir.join(folder)).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+    };
+    state_dir.join("control.sock").exists() || has_files("jobs") || has_files("logs")
 }
 
 /// The address of the engine alone, with the sources that [`load`] reads.
@@ -347,10 +362,14 @@ mod tests {
         let (packaged, own) = (folder.path().join("packaged"), folder.path().join("own"));
         let asked = |named: &PathBuf| asked_about(named.clone(), Some(&own), &packaged);
         assert_eq!(asked(&own), own);
-        std::fs::create_dir(&packaged).unwrap();
+        fs::create_dir(&packaged).unwrap();
         assert_eq!(asked(&own), packaged);
         assert_eq!(asked(&"/elsewhere".into()), Path::new("/elsewhere"));
-        std::fs::create_dir(&own).unwrap();
+        fs::create_dir_all(own.join("jobs")).unwrap();
+        fs::write(own.join("coordinator-id"), "of a check").unwrap();
+        fs::write(own.join("jobs/.probe"), "{}").unwrap();
+        assert_eq!(asked(&own), packaged);
+        fs::write(own.join("jobs/1.json"), "{}").unwrap();
         assert_eq!(asked(&own), own);
     }
 }
