@@ -73,7 +73,10 @@ pub(crate) fn run(layers: &Layers) -> Result<ExitCode, GatewayError> {
 
 impl Plan {
     fn read(layers: &Layers) -> Result<Self, SettingsError> {
-        let egress = Policy::read(layers)?.map(|policy| (policy, settings::proxies(layers)));
+        let egress = match Policy::read(layers)? {
+            Some(policy) => Some((policy, settings::gateway_proxies(layers)?)),
+            None => None,
+        };
         let model = layers.handed_over(env::MODEL_GATEWAY_KEY);
         let model = model.map(|_| ModelGatewayConfig::read(layers)).transpose()?;
         if egress.is_none() && model.is_none() {

@@ -91,6 +91,23 @@ pub(crate) fn proxies(layers: &Layers) -> ProxySettings {
     ProxySettings { http: of(http), https: of(https), except }
 }
 
+/// The proxies that a gateway asks.
+///
+/// # Errors
+/// When one is to be asked by TLS, which a gateway does not speak to it: its password would go in the clear.
+pub(crate) fn gateway_proxies(layers: &Layers) -> Result<ProxySettings, SettingsError> {
+    for name in PROXIES.iter().flat_map(|(name, other)| [*name, *other]) {
+        let Some(found) = layers.handed_over(name) else { continue };
+        let scheme = found.text().split_once("://").map(|(scheme, _)| scheme.trim().to_lowercase());
+        if scheme.is_some_and(|scheme| scheme != "http") {
+            return Err(
+                found.invalid("must be http://host:port: a gateway speaks no TLS to a proxy")
+            );
+        }
+    }
+    Ok(proxies(layers))
+}
+
 fn roots(layers: &Layers) -> Result<Option<ExtraRoots>, SettingsError> {
     let Some(found) = layers.handed_over(env::EXTRA_CA) else { return Ok(None) };
     let roots = ExtraRoots::from_pem(&found.text());
@@ -101,6 +118,20 @@ fn roots(layers: &Layers) -> Result<Option<ExtraRoots>, SettingsError> {
 mod tests {
     use super::super::Handover;
     use super::*;
+
+    #[test]
+    fn a_gateway_asks_no_proxy_by_tls_and_sends_it_no_password() {
+        let read = |url: &str| {
+            let handover = Handover::of(&[("https_proxy", url)], None);
+            gateway_proxies(&Layers::new(handover).unwrap())
+        };
+        for url in ["http://me:word@proxy:1", "HTTP://proxy", "me:word@proxy:1", "proxy:1"] {
+            assert_eq!(read(url).unwrap().https.unwrap().expose(), url);
+        }
+        let refused = read("https://me:pass-word@proxy:1").unwrap_err().to_string();
+        assert!(refused.starts_with("https_proxy (from the environment) must be"), "{refused}");
+        assert!(!refused.contains("pass-word"), "{refused}");
+    }
 
     fn taken(environment: &[(&str, &str)], document: &[(&str, &str)]) -> Vec<(String, String)> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), text((*value).to_owned()));
