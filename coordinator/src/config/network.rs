@@ -127,7 +127,8 @@ impl AgentProxies {
             for name in [name, other] {
                 match choice {
                     Some(ProxyChoice::Url(url)) => settings.set(name, url.clone()),
-                    Some(ProxyChoice::Direct) => settings.remove(name),
+                    // Nothing, and not "not said": the app's settings for a job would then hold.
+                    Some(ProxyChoice::Direct) => settings.set(name, ""),
                     None => {}
                 }
             }
@@ -170,7 +171,9 @@ mod tests {
         let all: Vec<_> = settings.iter().map(|(name, value)| (name, value.expose())).collect();
         let expected = [
             ("HTTPS_PROXY", "http://own:2"),
+            ("HTTP_PROXY", ""),
             ("NO_PROXY", "x"),
+            ("http_proxy", ""),
             ("https_proxy", "http://own:2"),
             ("no_proxy", "x"),
         ];

@@ -77,7 +77,7 @@ fn the_agents_may_have_other_proxies_than_the_coordinator_or_none() {
     for (name, value) in [
         ("HTTPS_PROXY", Some("http://me:pw@of-agents:2")),
         ("https_proxy", Some("http://me:pw@of-agents:2")),
-        ("http_proxy", None),
+        ("http_proxy", Some("")),
         ("NO_PROXY", Some("of-agents")),
         ("no_proxy", Some("of-agents")),
     ] {
