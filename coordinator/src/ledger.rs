@@ -83,14 +83,12 @@ impl Ledger {
         self.blocking(move |dir| write_durably(dir, &path, &text, Existing::Replace)).await
     }
 
-    /// Notes that something happened to a job just now. A disk that does not take it costs no job.
-    pub(crate) async fn note(&self, record: Record, what: Happened) -> Record {
-        let record = record.noted(what);
-        if let Err(error) = self.write(&record).await {
+    /// Writes what was noted of a job. A disk that does not take it costs no job.
+    pub(crate) async fn write_notes(&self, record: &Record) {
+        if let Err(error) = self.write(record).await {
             let error = error_chain(&error);
-            tracing::debug!(job.id = %record.job.job_id, error, "{what:?} is not noted on disk");
+            tracing::debug!(job.id = %record.job.job_id, error, "what happened is not noted on disk");
         }
-        record
     }
 
     /// Forgets a job that is settled. Forgetting it again is harmless.

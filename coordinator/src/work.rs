@@ -70,7 +70,7 @@ pub(crate) async fn carry_out(ctx: &Context, claimed: Claimed) -> Option<Finishe
 /// Goes on with a job whose agent an earlier coordinator started, from wherever it stands.
 pub(crate) async fn carry_on(ctx: &Context, adopted: Adopted) -> Option<Finished> {
     let Adopted { record, slot } = adopted;
-    let record = ctx.ledger.note(record, Happened::Adopted).await;
+    let record = record.noted(Happened::Adopted);
     let place = match &record.stage {
         Stage::OnHost { keeper, notes, .. } => {
             let dir = notes.clone().unwrap_or_else(|| latest(&ctx.host_dir(record.job.job_id)));
@@ -184,10 +184,15 @@ async fn watch(
     let watched_from = SystemTime::now();
     let secrets = output.more_secrets();
     let fresh = keep_fresh(ctx, record, &place, token, secrets.clone());
-    let watched = tokio::select! {
-        watched = Box::pin(supervise(ctx, record, &place, &mut output)) => watched,
-        never = Box::pin(fresh) => match never {},
+    let watching = async {
+        tokio::select! {
+            watched = Box::pin(supervise(ctx, record, &place, &mut output)) => watched,
+            never = Box::pin(fresh) => match never {},
+        }
     };
+    // Beside it, as a disk that stalls is no reason to leave an agent alone; and to its end, as no earlier
+    // record may come after a later one.
+    let (watched, ()) = tokio::join!(watching, ctx.ledger.write_notes(record));
     output.finish().await;
     let (end, reason) = match watched {
         Watched::Ended(end, reason) => (end, reason),

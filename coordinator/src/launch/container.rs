@@ -51,7 +51,7 @@ pub(crate) async fn start_container(
     started.digest = Some(digest);
     ctx.ledger.write(&started).await?;
     input.deliver(&document.to_stdin()).await?;
-    Ok((ctx.ledger.note(started, Happened::Delivered).await, container))
+    Ok((started.noted(Happened::Delivered), container))
 }
 
 /// Creates the container. Where it would keep the images of its Docker daemon in a volume that another

@@ -77,8 +77,7 @@ pub(crate) async fn start_on_host(
             tracing::warn!(job.id = %job.job_id, "the keeper did not take the job document");
         }
     }
-    let started = ctx.ledger.note(started, Happened::Delivered).await;
-    Ok((started, Keeper { dir: notes, process: Some(process) }))
+    Ok((started.noted(Happened::Delivered), Keeper { dir: notes, process: Some(process) }))
 }
 
 /// The scope that an agent gets. It is tried first each time: one that is refused when the keeper is
