@@ -16,6 +16,7 @@ use crate::calls::Calls;
 use crate::config::{Config, HostFallback, JobOutput};
 use crate::engine::{ContainerRef, Engine, EngineError};
 use crate::gate::Gate;
+use crate::health::DiskLooks;
 use crate::home_engine::{Containers, EngineSeen, HomeEngine};
 use crate::housekeeping::{FirstSeen, Measured};
 use crate::identity::CoordinatorId;
@@ -61,6 +62,8 @@ pub(crate) struct Context {
     pub(crate) first_seen: FirstSeen,
     pub(crate) measured: Measured,
     pub(crate) disk_seen: DiskSeen,
+    /// The looks at the disks for whoever asks how it is.
+    pub(crate) disk_looks: DiskLooks,
     /// How many agents run on the host at present, without isolation.
     pub(crate) host_runs: AtomicUsize,
     /// How often the GitHub App that the forge had confirmed gave a job no token all the same.

@@ -28,6 +28,7 @@ use crate::config::{AppConfig, Config};
 use crate::context::{Context, Live, Mode};
 use crate::engine::Engine;
 use crate::gate::Gate;
+use crate::health::DiskLooks;
 use crate::home_engine::HomeEngine;
 use crate::housekeeping::{FirstSeen, Measured};
 use crate::identity::CoordinatorId;
@@ -126,6 +127,7 @@ impl Daemon {
             first_seen: FirstSeen::default(),
             measured: Measured::default(),
             disk_seen: DiskSeen::default(),
+            disk_looks: DiskLooks::default(),
             host_runs: AtomicUsize::new(0),
             app_doubts: AtomicUsize::new(0),
             mode,

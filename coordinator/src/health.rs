@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use self::answer::answer;
 use self::listener::{Listener, Stream};
+pub(crate) use self::sights::DiskLooks;
 use crate::config::HealthListen;
 use crate::context::Context;
 

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -55,11 +57,41 @@ pub(super) async fn sights(ctx: &Context) -> Sights {
     }
 }
 
+/// Looks at the disks, one caller at a time: a thread that a disk holds is lost for as long as it does, and is to be
+/// the only one.
+#[derive(Clone, Debug)]
+pub(crate) struct DiskLooks(Arc<Semaphore>);
+
+impl Default for DiskLooks {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl DiskLooks {
+    /// What was seen; nothing where it takes longer than `limit`, or somebody else's look does.
+    async fn look<T: Send + 'static>(
+        &self,
+        limit: Duration,
+        look: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let looking = async {
+            let turn = Arc::clone(&self.0).acquire_owned().await.ok()?;
+            let look = move || {
+                let seen = look();
+                drop(turn);
+                seen
+            };
+            spawn_blocking(look).await.ok()
+        };
+        timeout(limit, looking).await.ok().flatten()
+    }
+}
+
 async fn room(ctx: &Context) -> Room {
     let (state, engine) = (ctx.state_dir.clone(), ctx.board.engine_folder());
-    let look = spawn_blocking(move || (free(&state), engine.as_deref().and_then(free)));
-    let looked = timeout(DISK, look).await.ok().and_then(Result::ok);
-    let (state_free, engine_free) = looked.unwrap_or((None, None));
+    let look = move || (free(&state), engine.as_deref().and_then(free));
+    let (state_free, engine_free) = ctx.disk_looks.look(DISK, look).await.unwrap_or((None, None));
     let measures = ctx.board.measures();
     Room {
         state_free,
@@ -89,7 +121,24 @@ fn process(started: u64) -> Process {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_holds_one_thread_however_often_it_is_asked_for() {
+        let (looks, limit) = (DiskLooks::default(), Duration::from_millis(20));
+        let (answer, hangs) = mpsc::channel::<()>();
+        assert!(looks.look(limit, move || hangs.recv()).await.is_none());
+        let (told, began) = mpsc::channel();
+        for _ in 0..3 {
+            let told = told.clone();
+            assert!(looks.look(limit, move || told.send(())).await.is_none());
+        }
+        assert!(began.try_recv().is_err(), "another look was begun");
+        drop(answer);
+        assert_eq!(looks.look(Duration::from_secs(60), || 1).await, Some(1));
+    }
 
     #[test]
     fn the_kernel_tells_of_this_process() {
