@@ -21,6 +21,8 @@ pub(crate) struct Shutdown {
     pub(crate) agents: CancellationToken,
     /// Cancelled when everything is to be left as it stands.
     pub(crate) detach: CancellationToken,
+    /// Cancelled when the stop that comes is for a new start at once, which is to disturb no job.
+    pub(crate) for_upgrade: CancellationToken,
 }
 
 /// A request to stop, by a signal.
@@ -44,6 +46,7 @@ impl Shutdown {
         requested().await;
         self.claims.cancel();
         match config.on_stop {
+            _ if self.for_upgrade.is_cancelled() => self.detach.cancel(),
             OnStop::Detach => self.detach.cancel(),
             OnStop::Drain => {
                 let until = Instant::now() + config.drain_timeout;
@@ -125,6 +128,23 @@ mod tests {
     async fn a_stop_ends_the_agents_then_itself() {
         assert_eq!(after(1, OnStop::Stop).await, (true, true, false, false));
         assert_eq!(after(2, OnStop::Stop).await, (true, true, false, true));
+    }
+
+    #[tokio::test]
+    async fn an_upgrade_leaves_the_agents_running_whatever_a_stop_does_otherwise() {
+        let config =
+            ShutdownConfig { on_stop: OnStop::Stop, drain_timeout: Duration::from_secs(300) };
+        let shutdown = Shutdown::default();
+        shutdown.for_upgrade.cancel();
+        let mut requests = 1..=1;
+        let requested = async || {
+            if requests.next().is_none() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let mut directed = pin!(shutdown.direct(&config, Duration::from_secs(10), requested));
+        assert!(poll!(&mut directed).is_pending());
+        assert!(shutdown.detach.is_cancelled() && !shutdown.agents.is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,26 +11,35 @@ use tokio::task::spawn_blocking;
 use crate::config::{self, Environment, Flags, Loaded, Reloaded};
 use crate::context::Context;
 use crate::daemon::api_of;
+use crate::shutdown::Shutdown;
 
 /// Requests to stop.
 #[derive(Debug)]
 pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
+    upgrade: Signal,
 }
 
 impl StopSignals {
     /// Takes over the signals from now on.
     pub(crate) fn new() -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+        let upgrade = signal(SignalKind::user_defined1())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())?, upgrade })
     }
 
-    /// Waits for the next one.
-    pub(crate) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Waits for the next one. SIGUSR1 before it, which the package sends at an upgrade, says that the stop
+    /// is for a new start: that is told to `shutdown`.
+    pub(crate) async fn next(&mut self, shutdown: &Shutdown) {
+        loop {
+            tokio::select! {
+                // A stop may come right after.
+                biased;
+                _ = self.upgrade.recv() => shutdown.for_upgrade.cancel(),
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Run) -> Result<ExitCode, Failure> {
         let mut signals = StopSignals::new().map_err(|error| failure(&error))?;
         tokio::select! {
             done = daemon.run() => done.map_err(|error| failure(&error)),
-            Impatient = ctx.shutdown.direct(&shutdown, grace, async || signals.next().await) => {
+            Impatient = ctx.shutdown.direct(&shutdown, grace, async || signals.next(&ctx.shutdown).await) => {
                 Err(failure(&io::Error::other(IMPATIENT)))
             }
             failed = reload_on_hangup(Arc::clone(&ctx), &arguments.settings) => match failed {
