@@ -175,7 +175,7 @@ async fn answer(ctx: &Context, request: Request) -> Answer {
     };
     tracing::info!("the operator asks: {gate:?}");
     let before = ctx.gate.current();
-    match ctx.gate.set(gate) {
+    match ctx.gate.set(gate).await {
         Ok(()) => {
             if gate == GateState::Draining && before != gate {
                 let jobs = ctx.board.snapshot().jobs.len();

@@ -3,11 +3,12 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::ledger::{LedgerError, write_json};
+use crate::ledger::{LedgerError, aside, write_json};
 
 const VERSION: u32 = 1;
 
@@ -40,7 +41,9 @@ impl GateState {
 #[derive(Debug)]
 pub(crate) struct Gate {
     path: PathBuf,
-    state: watch::Sender<GateState>,
+    state: Arc<watch::Sender<GateState>>,
+    /// Held by whoever changes it, so that the disk has what holds.
+    changing: Arc<Mutex<()>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,7 +71,7 @@ impl Gate {
                 }
             },
         };
-        Ok(Self { path, state: watch::Sender::new(state) })
+        Ok(Self { path, state: Arc::new(watch::Sender::new(state)), changing: Arc::default() })
     }
 
     /// What holds now.
@@ -83,10 +86,16 @@ impl Gate {
     }
 
     /// Changes it, on disk first.
-    pub(crate) fn set(&self, state: GateState) -> Result<(), LedgerError> {
-        write_json(&self.path, &OnDisk { version: VERSION, state })?;
-        self.state.send_if_modified(|now| std::mem::replace(now, state) != state);
-        Ok(())
+    pub(crate) async fn set(&self, state: GateState) -> Result<(), LedgerError> {
+        let (path, now, changing) =
+            (self.path.clone(), Arc::clone(&self.state), Arc::clone(&self.changing));
+        let change = move || {
+            let _alone = changing.lock().unwrap_or_else(PoisonError::into_inner);
+            write_json(&path, &OnDisk { version: VERSION, state })?;
+            now.send_if_modified(|now| std::mem::replace(now, state) != state);
+            Ok(())
+        };
+        aside(&self.path, change).await
     }
 }
 
@@ -94,19 +103,19 @@ impl Gate {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_operators_wish_survives_a_restart() {
+    #[tokio::test]
+    async fn the_operators_wish_survives_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         for state in [GateState::Paused, GateState::Draining, GateState::Open] {
-            Gate::open(dir.path()).unwrap().set(state).unwrap();
+            Gate::open(dir.path()).unwrap().set(state).await.unwrap();
             assert_eq!(Gate::open(dir.path()).unwrap().current(), state);
         }
     }
 
-    #[test]
-    fn every_truncation_counts_as_a_pause() {
+    #[tokio::test]
+    async fn every_truncation_counts_as_a_pause() {
         let dir = tempfile::tempdir().unwrap();
-        Gate::open(dir.path()).unwrap().set(GateState::Open).unwrap();
+        Gate::open(dir.path()).unwrap().set(GateState::Open).await.unwrap();
         let path = dir.path().join("gate.json");
         let whole = fs::read(&path).unwrap();
         for length in 0..whole.len() {

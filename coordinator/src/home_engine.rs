@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::engine::{Engine, EngineError};
-use crate::ledger::{Existing, write_durably};
+use crate::ledger::{Existing, LedgerError, aside, write_durably};
 
 /// The file in the state directory.
 const FILE: &str = "engine-id";
@@ -74,22 +74,31 @@ impl HomeEngine {
         containers: Containers,
     ) -> Result<EngineSeen, EngineError> {
         let Some(now) = own_id(engine).await? else { return Ok(EngineSeen::Home) };
-        let mut known = self.id();
-        let same = known.id.as_deref() == Some(now.as_str());
-        if same && known.written {
-            return Ok(EngineSeen::Home);
+        {
+            let known = self.id();
+            let same = known.id.as_deref() == Some(now.as_str());
+            if same && known.written {
+                return Ok(EngineSeen::Home);
+            }
+            if !same && known.id.is_some() && containers == Containers::Ours {
+                return Ok(EngineSeen::Another(AnotherEngine { path: self.path.clone() }));
+            }
         }
-        if !same && known.id.is_some() && containers == Containers::Ours {
-            return Ok(EngineSeen::Another(AnotherEngine { path: self.path.clone() }));
-        }
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        let written =
-            write_durably(dir, &self.path, format!("{now}\n").as_bytes(), Existing::Replace);
+        let written = self.write(&now).await;
         if let Err(error) = &written {
             tracing::warn!(%error, "which engine is used was not written down");
         }
-        *known = Known { id: Some(now), written: written.is_ok() };
+        *self.id() = Known { id: Some(now), written: written.is_ok() };
         Ok(EngineSeen::Home)
+    }
+
+    async fn write(&self, id: &str) -> Result<(), LedgerError> {
+        let (path, text) = (self.path.clone(), format!("{id}\n"));
+        let write = move || {
+            let dir = path.parent().unwrap_or(Path::new("."));
+            write_durably(dir, &path, text.as_bytes(), Existing::Replace)
+        };
+        aside(&self.path, write).await
     }
 
     fn id(&self) -> MutexGuard<'_, Known> {

@@ -6,16 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use api_client::ProjectId;
 
 use crate::config::ImageChoice;
-use crate::ledger::{Existing, LedgerError, write_durably};
+use crate::ledger::{Existing, LedgerError, aside, write_durably};
 
 /// The project → image map of one state directory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ProjectImages {
     path: PathBuf,
+    /// Held by whoever changes the file, which is read before.
+    recording: Arc<Mutex<()>>,
 }
 
 /// The map cannot be used. It is left as it is: an operator wrote it.
@@ -40,7 +43,7 @@ pub(crate) enum ImagesError {
 impl ProjectImages {
     /// The map below a state directory.
     pub(crate) fn new(state_dir: &Path) -> Self {
-        Self { path: state_dir.join("project_images.json") }
+        Self { path: state_dir.join("project_images.json"), recording: Arc::default() }
     }
 
     /// The image for a project's next job.
@@ -74,7 +77,17 @@ impl ProjectImages {
     }
 
     /// Records that a job of a project delivered in an image.
-    pub(crate) fn remember(&self, project: ProjectId, image: &str) -> Result<(), ImagesError> {
+    pub(crate) async fn remember(
+        &self,
+        project: ProjectId,
+        image: &str,
+    ) -> Result<(), ImagesError> {
+        let (map, image) = (self.clone(), image.to_owned());
+        aside(&self.path, move || Ok(map.record(project, &image))).await?
+    }
+
+    fn record(&self, project: ProjectId, image: &str) -> Result<(), ImagesError> {
+        let _alone = self.recording.lock().unwrap_or_else(PoisonError::into_inner);
         let mut images = self.read()?;
         let before = images.insert(project.to_string(), image.to_owned());
         if before.as_deref() == Some(image) {
@@ -110,7 +123,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let images = ProjectImages::new(dir.path());
         let (one, other) = (ProjectId::random(), ProjectId::random());
-        images.remember(one, "special:2").unwrap();
+        images.record(one, "special:2").unwrap();
         assert_eq!(images.image_for(&default(), one).unwrap(), "special:2");
         assert_eq!(images.image_for(&default(), other).unwrap(), "terarchitect-agent");
         let any: Vec<_> = images.needed(&default(), None).unwrap().into_iter().collect();
@@ -121,7 +134,7 @@ mod tests {
     fn a_changed_agent_image_takes_effect_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let project = ProjectId::random();
-        ProjectImages::new(dir.path()).remember(project, "old:1").unwrap();
+        ProjectImages::new(dir.path()).record(project, "old:1").unwrap();
         let explicit = ImageChoice::Explicit("new:2".to_owned());
         let images = ProjectImages::new(dir.path());
         assert_eq!(images.image_for(&explicit, project).unwrap(), "new:2");
@@ -135,7 +148,7 @@ mod tests {
         let images = ProjectImages::new(dir.path());
         let error = images.image_for(&default(), ProjectId::random()).unwrap_err().to_string();
         assert!(error.contains("project_images.json must be a JSON object"), "{error}");
-        assert!(images.remember(ProjectId::random(), "x").is_err());
+        assert!(images.record(ProjectId::random(), "x").is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"a\": }");
     }
 }

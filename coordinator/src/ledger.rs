@@ -22,7 +22,9 @@ use api_client::{JobId, error_chain};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use durable::{Existing, LedgerError, make_private_dir, write_durably, write_json};
+pub(crate) use durable::{
+    Existing, LedgerError, aside, make_private_dir, write_durably, write_json,
+};
 use durable::{remove_unfinished, sync_dir};
 pub(crate) use intent::ClaimIntent;
 pub(crate) use lock::{LockError, StateLock};
@@ -189,11 +191,7 @@ impl Ledger {
         work: impl FnOnce(&Path) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let dir = Arc::clone(&self.dir);
-        let path = self.dir.to_path_buf();
-        match tokio::task::spawn_blocking(move || work(&dir)).await {
-            Ok(done) => done,
-            Err(error) => Err(LedgerError { action: "use", path, source: io::Error::other(error) }),
-        }
+        aside(&self.dir, move || work(&dir)).await
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use api_client::{JobId, ProjectId, error_chain};
 use nix::sys::statvfs::statvfs;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::breaker::Dependency;
@@ -137,7 +138,7 @@ impl Readiness {
     pub(crate) async fn check(&mut self, ctx: &Context) -> Result<(), NotReady> {
         let config = ctx.config();
         let floor = config.limits.disk_floor;
-        check_disk(&ctx.state_dir, floor)?;
+        check_disk(&ctx.state_dir, floor).await?;
         ctx.ledger.probe().await.map_err(NotReady::StateDirectory)?;
         let (waiting, max) = (ctx.board.outcomes_waiting(), config.limits.outbox_max.get());
         if waiting > max {
@@ -248,7 +249,7 @@ impl Readiness {
         let Some(facts) = &self.facts else { return Ok(()) };
         if let Some(folder) = facts.folder.as_deref().filter(|folder| folder.is_dir()) {
             ctx.board.engine_in(folder);
-            check_disk(folder, floor)?;
+            check_disk(folder, floor).await?;
         }
         self.running = room::running(ctx, config).await;
         Ok(())
@@ -301,12 +302,13 @@ pub(crate) async fn leases_confirmed(ctx: &Context) -> bool {
 }
 
 /// Whether the file system of the state directory has room for what jobs write there.
-fn check_disk(path: &Path, floor: u64) -> Result<(), NotReady> {
+async fn check_disk(path: &Path, floor: u64) -> Result<(), NotReady> {
     if floor == 0 {
         return Ok(());
     }
+    let asked = path.to_owned();
     // One that does not tell is no reason to stand still: the probe finds a disk that is full.
-    let Ok(disk) = statvfs(path) else { return Ok(()) };
+    let Ok(Ok(disk)) = spawn_blocking(move || statvfs(&asked)).await else { return Ok(()) };
     let free = disk.blocks_available().saturating_mul(disk.fragment_size());
     if free >= floor {
         return Ok(());
@@ -319,12 +321,12 @@ fn check_disk(path: &Path, floor: u64) -> Result<(), NotReady> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn claims_are_held_below_the_disk_floor_and_not_without_one() {
+    #[tokio::test]
+    async fn claims_are_held_below_the_disk_floor_and_not_without_one() {
         let dir = tempfile::tempdir().unwrap();
-        check_disk(dir.path(), 0).unwrap();
-        check_disk(dir.path(), 1).unwrap();
-        let error = check_disk(dir.path(), u64::MAX).unwrap_err();
+        check_disk(dir.path(), 0).await.unwrap();
+        check_disk(dir.path(), 1).await.unwrap();
+        let error = check_disk(dir.path(), u64::MAX).await.unwrap_err();
         assert!(error.to_string().contains("DISK_FLOOR_MIB"), "{error}");
     }
 }

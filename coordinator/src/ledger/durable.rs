@@ -85,6 +85,21 @@ pub(super) fn remove_unfinished(dir: &Path) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// Does disk work where a slow disk does not hold up what else goes on.
+pub(crate) async fn aside<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce() -> Result<T, LedgerError> + Send + 'static,
+) -> Result<T, LedgerError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(LedgerError {
+            action: "use",
+            path: path.to_owned(),
+            source: io::Error::other(error),
+        }),
+    }
+}
+
 /// What becomes of a file that is there already.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
