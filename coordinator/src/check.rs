@@ -78,6 +78,10 @@ pub(crate) async fn check(ctx: &Context, depth: Depth, checker: Checker) -> Vec<
     let mut findings = vec![state_directory(ctx).await];
     findings.extend(disk::judge("state directory", &ctx.state_dir, floor));
     findings.extend(files::judge(&config.secret_files, &ctx.state_dir));
+    if checker == Checker::Here && Path::new(files::USUAL_ENV_FILE).exists() {
+        let engine = config.engine.host.as_deref();
+        findings.extend(files::hidden_from_unit(&config.secret_files, engine));
+    }
     findings.extend(health_address(&config, checker).await);
     findings.extend(host::look(&config).await);
     let proxies = proxy::look(&config).await;

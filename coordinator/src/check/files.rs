@@ -12,6 +12,9 @@ use super::finding::Finding;
 /// Where the packaged unit takes its environment from.
 pub(crate) const USUAL_ENV_FILE: &str = "/etc/terarchitect/coordinator.env";
 
+/// What the packaged unit does not see (`ProtectHome=yes`).
+const HIDDEN: [&str; 3] = ["/home", "/root", "/run/user"];
+
 /// Rights of everybody who is neither the owner nor of the group.
 const OTHERS: u32 = 0o007;
 
@@ -33,6 +36,26 @@ pub(crate) fn env_file(given: Option<&Path>) -> Option<Finding> {
             Some(Finding::failed(what, found, "name the one that the service has by --env-file"))
         }),
     }
+}
+
+/// What the settings name and the packaged unit does not see, though whoever checks here may.
+pub(super) fn hidden_from_unit(
+    secret_files: &BTreeSet<PathBuf>,
+    engine: Option<&str>,
+) -> Option<Finding> {
+    let socket = engine.and_then(|host| host.strip_prefix("unix://")).map(Path::new);
+    let named = secret_files.iter().map(PathBuf::as_path).chain(socket);
+    let hidden: Vec<_> = named
+        .filter(|path| HIDDEN.iter().any(|folder| path.starts_with(folder)))
+        .map(|path| path.display().to_string())
+        .collect();
+    if hidden.is_empty() {
+        return None;
+    }
+    let found = format!("ProtectHome=yes hides from it: {}", hidden.join(", "));
+    let cure = "under the packaged unit, move files to /etc/terarchitect, or bind the path into the unit \
+                (docs/install.md, the sandbox)";
+    Some(Finding::note("packaged unit", found, cure))
 }
 
 fn one(what: &str, path: &Path) -> Option<Finding> {
@@ -77,6 +100,16 @@ mod tests {
         }
         let cure = env_file(Some(&file)).and_then(|finding| finding.cure).unwrap();
         assert_eq!(cure, format!("chmod o-rwx {}", file.display()));
+    }
+
+    #[test]
+    fn what_the_packaged_unit_does_not_see_is_noted() {
+        let none = BTreeSet::from(["/etc/terarchitect/token".into(), "/homes/token".into()]);
+        assert_eq!(hidden_from_unit(&none, Some("unix:///run/docker.sock")), None);
+        let some = BTreeSet::from(["/root/token".into()]);
+        let socket = "unix:///run/user/1000/docker.sock";
+        let found = hidden_from_unit(&some, Some(socket)).unwrap().found;
+        assert!(found.contains("/root/token, /run/user/1000/docker.sock"), "{found}");
     }
 
     #[test]
