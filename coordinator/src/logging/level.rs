@@ -45,7 +45,8 @@ impl LogHandle {
     /// Logs by an operator's filter: for this time, or until settings are read again or the process ends.
     pub(crate) fn set_for(&self, text: &str, time: Option<Duration>) -> Result<(), LogError> {
         self.handle.reload(filter(text)?)?;
-        self.levels().until = time.map(|time| Instant::now() + time);
+        // A time that no clock reaches has no end.
+        self.levels().until = time.and_then(|time| Instant::now().checked_add(time));
         self.changed.notify_one();
         Ok(())
     }
