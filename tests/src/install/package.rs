@@ -94,8 +94,10 @@ pub(super) async fn instance(scene: &mut Scene) -> Shown<()> {
     shown("own settings, own state, a job to its pull request")
 }
 
-/// An upgrade starts the service anew, and touches no job and no setting.
+/// An upgrade starts the service anew, and touches no job and no setting, though a stop would end the agents.
 pub(super) async fn upgraded(scene: &mut Scene, package: &Path) -> Shown<()> {
+    scene.write_settings("ON_STOP=stop\n").await;
+    scene.machine.ok(&format!("systemctl restart {UNIT}")).await;
     let jobs = scene.hold(3).await;
     let (before, pid) = (scene.containers().await, scene.up(None).await);
     let settings = scene.machine.ok(&format!("sha256sum {ENV_FILE}")).await;
@@ -107,6 +109,8 @@ pub(super) async fn upgraded(scene: &mut Scene, package: &Path) -> Shown<()> {
     assert_eq!(scene.containers().await, before);
     assert_eq!(scene.machine.ok(&format!("sha256sum {ENV_FILE}")).await, settings);
     scene.release(&jobs).await;
+    scene.write_settings("").await;
+    scene.machine.ok(&format!("systemctl restart {UNIT}")).await;
     let version = scene.machine.ok("dpkg-query -W -f '${Version}' terarchitect-coordinator").await;
     shown(format!(
         "to {version} in {} ms, 3 containers the same, 3 pull requests",
