@@ -47,7 +47,7 @@ pub(crate) use network::{NetworkId, Reach};
 pub(crate) use pull::ImageDigest;
 use pull::with_readable_login;
 pub(crate) use rights::Rights;
-pub(crate) use session::{Session, SessionSpec, Size};
+pub(crate) use session::{Session, SessionCommand, SessionInput, SessionOutput, SessionSpec, Size};
 pub(crate) use spec::{ContainerSpec, MountSpec};
 pub(crate) use volume::Life;
 

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::{Command, Stdio};
 
 use rustix::termios::tcgetwinsize;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Screen;
 
@@ -55,7 +56,8 @@ impl Paper {
     }
 }
 
-/// Writes a text to standard output: by way of a pager where it is a terminal with fewer lines.
+/// Writes a text to standard output: by way of a pager where it is a terminal with fewer lines. To be called
+/// within a runtime, which has the signals.
 pub(crate) fn show(text: &str, screen: &Screen) {
     if !(is_long(text) && by_pager(text, screen)) {
         // A reader that has gone away has read enough.
@@ -72,6 +74,8 @@ fn is_long(text: &str) -> bool {
 
 /// Whether a pager has shown it.
 fn by_pager(text: &str, screen: &Screen) -> bool {
+    // Ctrl-C is the pager's alone: were we to end of it, the shell would read the terminal with it.
+    let _not_ours = (signal(SignalKind::interrupt()), signal(SignalKind::quit()));
     let pager = screen.pager.as_deref().unwrap_or(PAGER);
     // A pager may have arguments: `less -S`.
     let started = Command::new("sh").args(["-c", pager]).stdin(Stdio::piped()).spawn();
@@ -139,6 +143,15 @@ mod tests {
     fn colours_are_on_coloured_paper_alone() {
         assert_eq!(Paper::Plain.red("x"), "x");
         assert_eq!(Paper::Coloured.red("x"), "\u{1b}[31mx\u{1b}[0m");
+    }
+
+    #[tokio::test]
+    async fn an_interrupt_that_is_meant_for_the_pager_does_not_end_us() {
+        let pager = "kill -INT $PPID; kill -QUIT $PPID; cat >/dev/null".to_owned();
+        let screen = Screen { no_colour: true, pager: Some(pager), terminal: None };
+        assert!(by_pager("text", &screen));
+        let screen = Screen { pager: Some("no-such-pager".to_owned()), ..screen };
+        assert!(!by_pager("text", &screen));
     }
 
     #[test]

@@ -31,13 +31,26 @@ pub(crate) struct Size {
     pub(crate) columns: u16,
 }
 
-/// A command that runs.
+/// A command that runs, and the two ways to it, each of which can wait by itself.
 pub(crate) struct Session {
+    pub(crate) command: SessionCommand,
+    pub(crate) output: SessionOutput,
+    pub(crate) input: SessionInput,
+}
+
+/// The command.
+pub(crate) struct SessionCommand {
     docker: Docker,
     id: String,
-    output: Pin<Box<dyn Stream<Item = Result<LogOutput, BollardError>> + Send>>,
-    input: Pin<Box<dyn AsyncWrite + Send>>,
 }
+
+/// What it prints.
+pub(crate) struct SessionOutput(
+    Pin<Box<dyn Stream<Item = Result<LogOutput, BollardError>> + Send>>,
+);
+
+/// What it is told.
+pub(crate) struct SessionInput(Pin<Box<dyn AsyncWrite + Send>>);
 
 impl Engine {
     /// Begins a command with a terminal in a container.
@@ -63,7 +76,9 @@ impl Engine {
         let start = docker.start_exec(&id, Some(options));
         match self.call(CALL_TIMEOUT, "run a command in", &name.0, start).await? {
             StartExecResults::Attached { output, input } => {
-                Ok(Session { docker: docker.clone(), id, output, input })
+                let command = SessionCommand { docker: docker.clone(), id };
+                let (output, input) = (SessionOutput(output), SessionInput(input));
+                Ok(Session { command, output, input })
             }
             StartExecResults::Detached => {
                 let error = io::Error::other("the engine ran it without us").into();
@@ -73,18 +88,22 @@ impl Engine {
     }
 }
 
-impl Session {
-    /// The next piece of what it prints; none at its end, or when the connection is gone.
+impl SessionOutput {
+    /// The next piece; none at its end, or when the connection is gone.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
-        self.output.next().await?.ok().map(LogOutput::into_bytes)
+        self.0.next().await?.ok().map(LogOutput::into_bytes)
     }
+}
 
+impl SessionInput {
     /// Hands on what was typed.
     pub(crate) async fn write(&mut self, typed: &[u8]) -> io::Result<()> {
-        self.input.write_all(typed).await?;
-        self.input.flush().await
+        self.0.write_all(typed).await?;
+        self.0.flush().await
     }
+}
 
+impl SessionCommand {
     /// Tells it the size of the terminal. An engine that does not take it costs the size alone.
     pub(crate) async fn resize(&self, size: Size) {
         let options = ResizeExecOptions { height: size.rows, width: size.columns };

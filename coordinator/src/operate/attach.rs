@@ -1,14 +1,22 @@
 //! A shell in the container of a running job. What the agent got as its job document is neither in the
 //! container's environment nor in the shell's.
 
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::pending;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 
 use super::OperateError;
 use crate::config::Screen;
-use crate::engine::{ContainerRef, ContainerState, Engine, EngineError, Session, SessionSpec};
+use crate::engine::{
+    ContainerRef, ContainerState, Engine, EngineError, Session, SessionCommand, SessionInput,
+    SessionOutput, SessionSpec,
+};
 use crate::explain::find::{FindError, Found, find};
 use crate::keeper::{read_keeper, read_runner, unit_of};
 use crate::ledger::{Record, Stage};
@@ -33,6 +41,27 @@ const NOT_BEGUN: [i64; 2] = [126, 127];
 
 /// What an engine says of a user that an image does not have.
 const NO_USER: &str = "unable to find user";
+
+/// What ends a shell that reads, whatever was typed before: an interrupt, and the end of the input.
+/// Closing the connection ends no command that has a terminal of its own.
+const FAREWELL: &[u8] = b"\x03\x04";
+
+/// How long an engine may take to hand it on.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether the operator has typed anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Typed {
+    Nothing,
+    Something,
+}
+
+/// Who left first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    Shell,
+    Operator,
+}
 
 /// Where a job can be looked into.
 #[derive(Debug)]
@@ -134,40 +163,69 @@ pub(crate) async fn attach(
         // Later engines say so at once, earlier ones by the exit code.
         if error.to_string().contains(NO_USER) { no_shell(NOT_BEGUN[0]) } else { error.into() }
     })?;
-    converse(&mut session).await.map_err(AttachError::Terminal)?;
-    match session.code().await {
-        Some(code) if NOT_BEGUN.contains(&code) => Err(no_shell(code)),
+    let typed = converse(&mut session).await.map_err(AttachError::Terminal)?;
+    match session.command.code().await {
+        // Of a shell that was used it is the end of the last command.
+        Some(code) if NOT_BEGUN.contains(&code) && typed == Typed::Nothing => Err(no_shell(code)),
         _ => Ok(()),
     }
 }
 
-async fn converse(session: &mut Session) -> io::Result<()> {
-    let mut resized = signal(SignalKind::window_change())?;
-    let mut ended = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+/// Hands on what either side says, each way by itself: a program that reads nothing hides nothing that is
+/// printed, and keeps no operator from leaving.
+async fn converse(session: &mut Session) -> io::Result<Typed> {
+    let mut cut_off = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let terminal = RawTerminal::take()?;
-    if let Some(size) = terminal.size() {
-        session.resize(size).await;
+    let typed = Cell::new(Typed::Nothing);
+    let Session { command, output, input } = session;
+    let left = tokio::select! {
+        shown = show(output) => shown.map(|()| Left::Shell),
+        read = hand_on(&terminal, input, &typed) => read.map(|()| Left::Operator),
+        never = follow_size(&terminal, command) => never.map(|never| match never {}),
+        _ = cut_off.0.recv() => Ok(Left::Operator),
+        _ = cut_off.1.recv() => Ok(Left::Operator),
+    }?;
+    if left == Left::Operator {
+        // An engine that does not take it leaves the shell to the end of the container.
+        let _taken = timeout(FAREWELL_PATIENCE, input.write(FAREWELL)).await;
     }
-    let mut typed = [0; 4_096];
+    Ok(typed.get())
+}
+
+async fn show(output: &mut SessionOutput) -> io::Result<()> {
+    while let Some(piece) = output.next().await {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&piece)?;
+        stdout.flush()?;
+    }
+    Ok(())
+}
+
+async fn hand_on(
+    terminal: &RawTerminal,
+    input: &mut SessionInput,
+    typed: &Cell<Typed>,
+) -> io::Result<()> {
+    let mut keys = [0; 4_096];
     loop {
-        tokio::select! {
-            piece = session.next() => match piece {
-                Some(piece) => {
-                    let mut stdout = io::stdout().lock();
-                    stdout.write_all(&piece)?;
-                    stdout.flush()?;
-                }
-                None => return Ok(()),
-            },
-            read = terminal.read(&mut typed) => match read? {
-                0 => return Ok(()),
-                length => session.write(&typed[..length]).await?,
-            },
-            _ = resized.recv() => if let Some(size) = terminal.size() {
-                session.resize(size).await;
-            },
-            _ = ended.0.recv() => return Ok(()),
-            _ = ended.1.recv() => return Ok(()),
+        match terminal.read(&mut keys).await? {
+            0 => return Ok(()),
+            length => {
+                typed.set(Typed::Something);
+                input.write(&keys[..length]).await?;
+            }
+        }
+    }
+}
+
+async fn follow_size(terminal: &RawTerminal, command: &SessionCommand) -> io::Result<Infallible> {
+    let mut resized = signal(SignalKind::window_change())?;
+    loop {
+        if let Some(size) = terminal.size() {
+            command.resize(size).await;
+        }
+        if resized.recv().await.is_none() {
+            return pending().await;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use integration_tests::harness::program;
+use integration_tests::harness::{eventually, program};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -24,9 +24,11 @@ async fn at_a_terminal(scene: &Scene, arguments: &str, script: &str, typed: &str
         .kill_on_drop(true);
     let mut terminal = command.spawn().unwrap();
     let mut keyboard = terminal.stdin.take().unwrap();
-    keyboard.write_all(typed.as_bytes()).await.unwrap();
-    let shown = terminal.wait_with_output().await.unwrap();
-    // Held to the end: a keyboard that is gone would end the shell.
+    let type_in = keyboard.write_all(typed.as_bytes());
+    // What is not read any more need not be typed. The keyboard is held to the end: one that is gone would
+    // end the shell.
+    let (_typed, shown) = tokio::join!(type_in, terminal.wait_with_output());
+    let shown = shown.unwrap();
     drop(keyboard);
     String::from_utf8_lossy(&shown.stdout).into_owned()
 }
@@ -47,8 +49,30 @@ async fn a_shell_in_the_container_has_the_size_of_the_terminal_which_is_given_ba
     // The script of the stub is what the job document says, as its secrets are.
     assert!(!shown.contains("WORKER_MODEL") && !shown.contains("GITHUB_TOKEN"), "{shown}");
 
+    // The shell's end is that of its last command, and no failure of ours.
+    let shown =
+        at_a_terminal(&scene, &arguments, "$attach; echo code $?", "no-such-command\nexit\n");
+    assert!(shown.await.contains("code 0"));
+
+    let shells = "echo shells-$(cat /proc/[0-9]*/comm | grep -cE '^(ba)?sh$')-; exit\n";
+    let shells = async || {
+        let shown = at_a_terminal(&scene, &arguments, "$attach", shells).await;
+        let count = shown.split("shells-").filter_map(|part| part.split_once('-')?.0.parse().ok());
+        let count: Option<u32> = count.last();
+        count.unwrap_or_else(|| panic!("{shown}"))
+    };
+    let before = shells().await;
     let ended = "timeout --foreground -s TERM 2 $attach; stty -a";
     let shown = at_a_terminal(&scene, &arguments, ended, "").await;
+    assert!(shown.contains(" icanon") && shown.contains(" echo "), "{shown}");
+    eventually("the end of a shell whose operator is cut off", async || {
+        (shells().await == before).then_some(())
+    })
+    .await;
+
+    // A program that reads nothing, and more than all buffers on the way to it hold.
+    let typed = format!("stty raw; sleep 1000\n{}", "x".repeat(16 << 20));
+    let shown = at_a_terminal(&scene, &arguments, ended, &typed).await;
     assert!(shown.contains(" icanon") && shown.contains(" echo "), "{shown}");
     scene.engine.release(job.job_id).await;
     coordinator.terminate().await;
