@@ -198,6 +198,7 @@ fn do_job(
     course: Course,
 ) -> io::Result<AgentExit> {
     redaction.register(layers.secrets());
+    redaction.register(&settings::secrets_of_headers(&layers));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
         let cancel = CancellationToken::new();

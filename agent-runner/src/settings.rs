@@ -29,7 +29,7 @@ pub(crate) use self::handover::{Handover, PLAIN_NAMES};
 pub(crate) use self::layers::{Layer, Layers};
 pub(crate) use self::network::{gateway_proxies, identity};
 pub(crate) use self::origin::{AppTicket, Hold, Origin};
-pub(crate) use self::trace::{collector, trace_parent};
+pub(crate) use self::trace::{collector, secrets_of_headers, trace_parent};
 pub(crate) use self::worker::{
     ChatModel, OwnModel, Provider, WORKER_STALL_SEC, WorkerCli, WorkerKind, WorkerSettings,
 };

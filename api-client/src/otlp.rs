@@ -161,6 +161,22 @@ pub fn parse_headers(text: &str) -> Result<HeaderMap, InvalidHeaders> {
     Ok(headers)
 }
 
+/// What is secret in such headers by itself: each value, as it is written and as it is meant, and what comes
+/// behind its scheme (`Bearer`, `Basic`). Nothing of what are no headers.
+#[must_use]
+pub fn header_secrets(headers: &Secret) -> Vec<Secret> {
+    let values = headers.expose().split(',').filter_map(|pair| pair.split_once('='));
+    let written: Vec<&str> = values.map(|(_, value)| value.trim()).collect();
+    let meant =
+        written.iter().filter_map(|value| String::from_utf8(percent_decoded(value).ok()?).ok());
+    let mut all: Vec<String> =
+        written.iter().map(|value| (*value).to_owned()).chain(meant).collect();
+    let behind = all.iter().filter_map(|value| Some(value.split_once(' ')?.1.trim().to_owned()));
+    let behind: Vec<String> = behind.collect();
+    all.extend(behind);
+    all.into_iter().map(Secret::from).collect()
+}
+
 fn percent_decoded(text: &str) -> Result<Vec<u8>, InvalidHeaders> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -216,6 +232,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::Redactor;
     use crate::trace::TraceParent;
 
     fn exporter(endpoint: &str, headers: Option<&str>) -> Exporter {
@@ -229,6 +246,18 @@ mod tests {
             &[("host.name", "h".to_owned())],
         )
         .unwrap()
+    }
+
+    #[test]
+    fn each_value_of_the_headers_is_hidden_by_itself_in_each_of_its_forms() {
+        let headers = Secret::from("api-key=hunter2-secret, Authorization=Bearer%20other%2Bsecret");
+        let redactor = Redactor::new(&header_secrets(&headers));
+        for text in
+            ["hunter2-secret", "Bearer other+secret", "other+secret", "Bearer%20other%2Bsecret"]
+        {
+            assert_eq!(redactor.redact(text), "[redacted]", "{text}");
+        }
+        assert!(header_secrets(&Secret::from("nothing")).is_empty());
     }
 
     #[test]

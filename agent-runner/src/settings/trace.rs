@@ -1,8 +1,9 @@
 //! Which trace a run is a part of, and who collects it. What cannot be used is said and left out: no job
 //! fails for want of a trace.
 
+use api_client::Secret;
 use api_client::contract::env;
-use api_client::otlp::Collector;
+use api_client::otlp::{Collector, header_secrets};
 use api_client::trace::TraceParent;
 
 use super::Layers;
@@ -23,6 +24,12 @@ pub(crate) fn collector(layers: &Layers) -> Option<Collector> {
         endpoint.inspect_err(|error| tracing::warn!("no trace of this run: {error}")).ok()?;
     let headers = layers.handed_over(env::OTLP_HEADERS).map(|headers| headers.secret());
     Some(Collector { endpoint, headers })
+}
+
+/// What is secret by itself in the headers that a collector asks for.
+pub(crate) fn secrets_of_headers(layers: &Layers) -> Vec<Secret> {
+    let headers = layers.handed_over(env::OTLP_HEADERS);
+    headers.map(|headers| header_secrets(&headers.secret())).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -53,5 +60,13 @@ mod tests {
         let parent = trace_parent(&layers(&[("TRACEPARENT", text)], "{}")).unwrap();
         assert_eq!(parent.to_string(), text);
         assert_eq!(trace_parent(&layers(&[("TRACEPARENT", "x")], "{}")), None);
+    }
+
+    #[test]
+    fn a_key_in_the_headers_is_a_secret_by_itself() {
+        let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20hunter2-secret");
+        let secrets = secrets_of_headers(&layers(&[headers], "{}"));
+        assert!(secrets.iter().any(|secret| secret.expose() == "hunter2-secret"));
+        assert!(secrets_of_headers(&layers(&[], "{}")).is_empty());
     }
 }

@@ -60,7 +60,7 @@ impl Config {
         let of_agents = self.agents().flat_map(|agent| agent.settings.secrets());
         let client = self.app.network.identity.as_ref().map(ClientIdentity::key);
         let own = [&self.traces.headers, &self.notify.webhook, &self.notify.secret];
-        let own = own.into_iter().flatten();
+        let own = own.into_iter().flatten().chain(&self.traces.header_secrets);
         of_agents.chain(of_app).chain(&self.app.key).chain(app).chain(client).chain(own)
     }
 }

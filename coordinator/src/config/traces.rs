@@ -2,7 +2,7 @@
 
 use api_client::Secret;
 use api_client::contract::env;
-use api_client::otlp::{Collector, parse_headers};
+use api_client::otlp::{Collector, header_secrets, parse_headers};
 use url::Url;
 
 use super::read::Reader;
@@ -17,6 +17,8 @@ pub(crate) struct TraceConfig {
     pub(crate) endpoint: Option<Url>,
     /// Headers that it asks for.
     pub(crate) headers: Option<Secret>,
+    /// What is secret in them by itself.
+    pub(crate) header_secrets: Vec<Secret>,
 }
 
 impl TraceConfig {
@@ -40,5 +42,7 @@ pub(super) fn read_traces(reader: &mut Reader<'_>) -> Option<TraceConfig> {
     let headers = reader.secret_of(&service::OTLP_HEADERS, |text| {
         parse_headers(text).map(drop).map_err(|error| error.to_string())
     });
-    Some(TraceConfig { endpoint: endpoint?, headers: headers? })
+    let headers = headers?;
+    let header_secrets = headers.as_ref().map(header_secrets).unwrap_or_default();
+    Some(TraceConfig { endpoint: endpoint?, headers, header_secrets })
 }

@@ -3,6 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use api_client::Redactor;
+use api_client::wire::AgentEnv;
+
 use super::{APP, ID, Sandbox, printed, setting_value};
 use crate::config::{Form, Setting, settings};
 
@@ -211,4 +214,12 @@ fn the_key_of_an_app_is_a_pem_text_of_several_lines_and_its_parts_belong_togethe
     let error = named("GITHUB_APP_PRIVATE_KEY", "hunter2").error();
     assert!(error.contains("must be the private key of the GitHub App"), "{error}");
     assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_key_in_the_collector_s_headers_is_hidden_wherever_it_stands() {
+    let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20hunter2-secret");
+    let config = Sandbox::new([APP, headers]).load().config;
+    let redactor = Redactor::new(config.secrets(&AgentEnv::default()));
+    assert_eq!(redactor.redact("key hunter2-secret"), "key [redacted]");
 }
