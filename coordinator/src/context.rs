@@ -24,7 +24,7 @@ use crate::images::ProjectImages;
 use crate::launch::{gateway_name, label};
 use crate::lease::Leases;
 use crate::ledger::{Ledger, Record};
-use crate::logging::{JobJournal, JobLines, LogHandle};
+use crate::logging::{JobLines, Log};
 use crate::notification::Notifier;
 use crate::pulls::Pulls;
 use crate::pulse::Pulse;
@@ -71,11 +71,10 @@ pub(crate) struct Context {
     pub(crate) shutdown: Shutdown,
     /// When this process began, in seconds since 1970.
     pub(crate) started: u64,
-    pub(crate) job_journal: JobJournal,
     pub(crate) notifier: Notifier,
     pub(crate) traces: Traces,
-    /// Changes what is logged, in a process that keeps a log.
-    pub(crate) log: OnceLock<LogHandle>,
+    /// The log, in a process that keeps one.
+    pub(crate) log: OnceLock<Log>,
 }
 
 /// What an operator may change while the coordinator runs.
@@ -152,7 +151,7 @@ impl Context {
     pub(crate) fn journal_of(&self, record: &Record) -> Option<JobLines> {
         match self.config().log.job_output {
             JobOutput::File => None,
-            JobOutput::Journal => Some(self.job_journal.lines_of(record)),
+            JobOutput::Journal => self.log.get().map(|log| log.lines_of(record)),
         }
     }
 

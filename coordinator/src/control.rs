@@ -23,7 +23,7 @@ use crate::check::{Checker, Depth, Finding, check};
 use crate::context::Context;
 use crate::gate::GateState;
 use crate::housekeeping::{Deed, Occasion, Swept, sweep};
-use crate::notification::Event;
+use crate::notification::{Event, Fate};
 use crate::retry::retry;
 
 pub(crate) use client::{ControlError, ask};
@@ -177,9 +177,8 @@ async fn answer(ctx: &Context, request: Request) -> Answer {
     let before = ctx.gate.current();
     match ctx.gate.set(gate).await {
         Ok(()) => {
-            if gate == GateState::Draining && before != gate {
-                let jobs = ctx.board.snapshot().jobs.len();
-                ctx.notifier.tell(&ctx.config().notify, Event::Draining { jobs });
+            if let Some(event) = drain_event(ctx, before, gate) {
+                ctx.notifier.tell(&ctx.config().notify, event);
             }
             Answer::Done
         }
@@ -187,11 +186,24 @@ async fn answer(ctx: &Context, request: Request) -> Answer {
     }
 }
 
+/// What people are told of a change of the gate: when a drain begins, and when it is taken back.
+fn drain_event(ctx: &Context, before: GateState, gate: GateState) -> Option<Event> {
+    match (before, gate) {
+        (GateState::Draining, GateState::Draining) => None,
+        (_, GateState::Draining) => {
+            let jobs = ctx.board.snapshot().jobs.len();
+            Some(Event::Draining { jobs, fate: Fate::Finished })
+        }
+        (GateState::Draining, _) => Some(Event::DrainCancelled { gate }),
+        _ => None,
+    }
+}
+
 fn log_level(ctx: &Context, filter: &str, for_sec: Option<u64>) -> Answer {
     let Some(log) = ctx.log.get() else {
         return Answer::Refused { problem: "it keeps no log".to_owned() };
     };
-    match log.set_for(filter, for_sec.map(Duration::from_secs)) {
+    match log.levels.set_for(filter, for_sec.map(Duration::from_secs)) {
         Ok(()) => {
             let time = for_sec.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
             tracing::info!("the operator asks for the log by {filter}{time}");

@@ -39,7 +39,7 @@ use crate::ledger::{
     ClaimIntent, Happened, Ledger, LedgerError, LockError, Record, Stage, StateLock,
     make_private_dir,
 };
-use crate::logging::{JobJournal, LogHandle, job_span};
+use crate::logging::{Log, job_span};
 use crate::notification::Notifier;
 use crate::notify::Status;
 use crate::outcome::{Cause, Outcome};
@@ -110,7 +110,6 @@ impl Daemon {
         let id = CoordinatorId::load_or_make(&state_dir).map_err(StartError::Identity)?;
         let ctx = Context {
             id,
-            job_journal: JobJournal::default(),
             notifier: Notifier::default(),
             traces: Traces::new(&config.traces, &config.app.network.anonymous(), id)?,
             alias,
@@ -157,8 +156,8 @@ impl Daemon {
         Arc::clone(&self.ctx)
     }
 
-    /// The log may be changed by this from now on.
-    pub(crate) fn log_by(&self, log: LogHandle) {
+    /// This is the log from now on.
+    pub(crate) fn log_by(&self, log: Log) {
         // It is given once.
         let _given = self.ctx.log.set(log);
     }
@@ -266,7 +265,6 @@ impl Daemon {
                     Err(_) => Some(panicked(&ctx, &record).await),
                 };
                 if let Some(finished) = finished {
-                    ctx.notifier.job_ended(&ctx.config().notify, &finished, clock::now());
                     report(&ctx, finished).await;
                 }
             };

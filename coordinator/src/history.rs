@@ -101,6 +101,9 @@ pub(crate) enum ReportEnd {
     UnknownToApp,
     /// The job is another's by now: nothing was reported.
     NotOurs,
+    /// What a later version knows.
+    #[serde(other)]
+    Other,
 }
 
 impl EndedJob {
@@ -205,9 +208,12 @@ pub(crate) async fn keep(ctx: &Context, ended: EndedJob) {
     tracing::warn!(job.id = %job, "what the job came to is not kept: {problem}");
 }
 
-/// Notes that the report of a job is over, and how.
+/// Notes that the report of a job is over, and how. What was noted of it before stays: an app that has taken
+/// an outcome knows the job as settled when it is told once more, after a crash.
 pub(crate) async fn reported(ctx: &Context, record: &Record, end: ReportEnd) {
-    if let Some(ended) = kept(ctx, record).await {
+    if let Some(ended) = kept(ctx, record).await
+        && ended.report.is_none()
+    {
         let timeline = match end {
             ReportEnd::NotOurs => record.timeline.clone(),
             _ => record.clone().noted(Happened::Reported).timeline,
@@ -263,6 +269,9 @@ mod tests {
     use api_client::outcome::Verdict;
 
     use super::*;
+    use crate::config::{self, Environment, Flags};
+    use crate::context::Mode;
+    use crate::daemon::Daemon;
     use crate::ledger::{JobRef, make_private_dir};
 
     fn ended(claimed_at: u64) -> EndedJob {
@@ -300,6 +309,31 @@ mod tests {
             "ended_at":9,"result":"completed"}"#;
         let ended: EndedJob = serde_json::from_str(text).unwrap();
         assert!(ended.timeline.is_empty() && ended.report.is_none() && ended.exit_code.is_none());
+    }
+
+    #[test]
+    fn a_word_of_a_later_version_makes_no_file_unreadable() {
+        let text = r#"{"version":1,"job":"93863a0a-985e-474b-a6b2-40a89654e6bf","claimed_at":1,
+            "ended_at":9,"result":"completed","report":"put_off"}"#;
+        let ended: EndedJob = serde_json::from_str(text).unwrap();
+        assert_eq!(ended.report, Some(ReportEnd::Other));
+    }
+
+    #[tokio::test]
+    async fn what_the_app_said_first_of_a_report_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let environment = Environment::of([
+            ("TERARCHITECT_API_URL", "http://localhost:9"),
+            ("COORDINATOR_STATE_DIR", dir.path().to_str().unwrap()),
+        ]);
+        let config = config::load(&Flags::default(), &environment).unwrap().config;
+        let ctx = Daemon::new(config, Mode::Forever).unwrap().context();
+        let record = Record::claimed(JobRef::unreadable(JobId::random()), None, 1);
+        keep(&ctx, ended_job(&ctx, &record, &Outcome::Completed, Collected::default())).await;
+        reported(&ctx, &record, ReportEnd::Acknowledged).await;
+        reported(&ctx, &record, ReportEnd::SettledBefore).await;
+        let ended = kept(&ctx, &record).await.unwrap();
+        assert_eq!(ended.report, Some(ReportEnd::Acknowledged));
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod keeper;
 mod launch;
 mod lease;
 mod ledger;
+mod left_out;
 mod logging;
 mod manual;
 mod metrics;

@@ -11,5 +11,5 @@ mod tally;
 mod text;
 
 pub(crate) use histogram::Histogram;
-pub(crate) use page::{Process, Room, Sights, page};
+pub(crate) use page::{NotTold, Process, Room, Sights, page};
 pub(crate) use tally::{Claimed, Phase, Retry, Tally};

@@ -1,30 +1,30 @@
 //! Notifications to a webhook: of jobs that ended, of what someone has to mend, of drains.
 //!
-//! Invariants: telling waits for nothing, since notifications go to a queue with an end; the end of a job
-//! is told once while the process lives. The queue is in memory: what has not been delivered when the
-//! process ends is lost, except the end of a job that the app does not know yet, which the next start
-//! tells again under the same id.
+//! Invariants: telling waits for nothing, since notifications go to queues with an end; alarms and drains
+//! wait for no end of a job; the end of a job is told once while the process lives, and when it is known
+//! whether the job was ours. The queues are in memory: what has not been delivered when the process ends is
+//! lost, except the end of a job that the app does not know yet, which the next start tells again under the
+//! same id.
 
 mod alarms;
 mod deliver;
 mod payload;
+mod queue;
 mod signature;
 
-use std::sync::{Mutex, PoisonError};
-
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::queue::Queue;
 use crate::config::{NotifyConfig, NotifyOn};
 use crate::context::Context;
+use crate::gate::GateState;
+use crate::history::ReportEnd;
 use crate::job::Finished;
 use crate::ledger::Record;
+use crate::left_out::LeftOut;
 use crate::outcome::Outcome;
 
 pub(crate) use alarms::watch;
-
-/// Most notifications that wait to be delivered.
-const QUEUE: usize = 100;
 
 /// Something that people are told.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,10 +35,21 @@ pub(crate) enum Event {
     Raised { key: String, text: String },
     /// It is mended.
     Cleared { key: String, text: String },
-    /// Nothing is claimed any more.
-    Draining { jobs: usize },
-    /// The last job of a drain has ended.
+    /// Nothing is claimed any more, and so many jobs are left.
+    Draining { jobs: usize, fate: Fate },
+    /// The last of them has ended.
     Drained,
+    /// The operator wants to go on after all; so the gate is now.
+    DrainCancelled { gate: GateState },
+}
+
+/// What becomes of the jobs of a coordinator that claims nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// They are waited for.
+    Finished,
+    /// Their agents are stopped.
+    Stopped,
 }
 
 /// A job that ended.
@@ -46,6 +57,8 @@ pub(crate) enum Event {
 pub(crate) struct JobEnd {
     pub(crate) record: Record,
     pub(crate) outcome: Outcome,
+    /// How its report ended; none where the app does not know of it yet.
+    pub(crate) report: Option<ReportEnd>,
     /// In seconds since 1970.
     pub(crate) ended_at: u64,
 }
@@ -60,24 +73,21 @@ impl Event {
                     || (end.outcome.is_failure() && wants(NotifyOn::JobFailed))
             }
             Self::Raised { .. } | Self::Cleared { .. } => wants(NotifyOn::Alarm),
-            Self::Draining { .. } | Self::Drained => wants(NotifyOn::Drain),
+            Self::Draining { .. } | Self::Drained | Self::DrainCancelled { .. } => {
+                wants(NotifyOn::Drain)
+            }
         }
     }
 }
 
 /// Takes events.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Notifier {
-    queue: mpsc::Sender<Event>,
-    /// For the one task that delivers them.
-    work: Mutex<Option<mpsc::Receiver<Event>>>,
-}
-
-impl Default for Notifier {
-    fn default() -> Self {
-        let (queue, events) = mpsc::channel(QUEUE);
-        Self { queue, work: Mutex::new(Some(events)) }
-    }
+    /// Alarms and drains.
+    urgent: Queue,
+    /// Ends of jobs.
+    ends: Queue,
+    left_out: LeftOut,
 }
 
 impl Notifier {
@@ -86,37 +96,53 @@ impl Notifier {
         if config.webhook.is_none() || !event.is_wanted(config) {
             return;
         }
-        if self.queue.try_send(event).is_err() {
-            tracing::warn!("a notification is left out: {QUEUE} wait to be delivered");
-        }
+        let queue = match event {
+            Event::JobEnded(_) => &self.ends,
+            _ => &self.urgent,
+        };
+        self.left_out.add(queue.put(event));
     }
 
-    /// Tells the end of a job.
-    pub(crate) fn job_ended(&self, config: &NotifyConfig, finished: &Finished, ended_at: u64) {
-        let (record, outcome) = (finished.record.clone(), finished.outcome.clone());
-        self.tell(config, Event::JobEnded(Box::new(JobEnd { record, outcome, ended_at })));
+    /// Tells the end of a job. One that the app has given to another is superseded, whatever it came to.
+    pub(crate) fn job_ended(
+        &self,
+        config: &NotifyConfig,
+        finished: &Finished,
+        report: Option<ReportEnd>,
+        ended_at: u64,
+    ) {
+        let outcome = match report {
+            Some(ReportEnd::NotOurs) => Outcome::Superseded,
+            _ => finished.outcome.clone(),
+        };
+        let end = JobEnd { record: finished.record.clone(), outcome, report, ended_at };
+        self.tell(config, Event::JobEnded(Box::new(end)));
+    }
+
+    /// How many were not delivered since the start.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.left_out.all()
     }
 }
 
 /// Delivers what comes, until `end`; then what is left, each in one try.
 pub(crate) async fn run(ctx: &Context, end: &CancellationToken) {
-    let work = ctx.notifier.work.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(events) = work {
-        deliver::run(ctx, events, end).await;
-    }
+    let Notifier { urgent, ends, .. } = &ctx.notifier;
+    tokio::join!(deliver::run(ctx, urgent, end), deliver::run(ctx, ends, end));
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use api_client::JobId;
 
+    use super::queue::MOST;
     use super::*;
     use crate::ledger::JobRef;
     use crate::outcome::Cause;
 
     pub(super) fn job_end(outcome: Outcome) -> JobEnd {
         let record = Record::claimed(JobRef::unreadable(JobId::random()), None, 40);
-        JobEnd { record, outcome, ended_at: 100 }
+        JobEnd { record, outcome, report: None, ended_at: 100 }
     }
 
     fn config(on: &[NotifyOn], webhook: Option<&str>) -> NotifyConfig {
@@ -133,7 +159,8 @@ pub(super) mod tests {
                 notifier.tell(config, Event::JobEnded(Box::new(job_end(outcome))));
             }
             notifier.tell(config, Event::Drained);
-            QUEUE - notifier.queue.capacity()
+            let next = || notifier.urgent.next_now().or_else(|| notifier.ends.next_now());
+            std::iter::from_fn(next).count()
         };
         let hook = Some("http://hook.example");
         assert_eq!(count(&config(&[NotifyOn::JobFailed], hook)), 1);
@@ -144,10 +171,38 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_full_queue_holds_up_no_one() {
+    fn many_ends_hold_up_no_one_and_cost_the_oldest_of_them_and_no_alarm() {
         let notifier = Notifier::default();
-        let config = config(&[NotifyOn::Drain], Some("http://hook.example"));
-        (0..2 * QUEUE).for_each(|_| notifier.tell(&config, Event::Drained));
-        assert_eq!(notifier.queue.capacity(), 0);
+        let config = config(&[NotifyOn::JobEnded, NotifyOn::Alarm], Some("http://hook.example"));
+        let raised = Event::Raised { key: "outbox".into(), text: "x".into() };
+        notifier.tell(&config, raised.clone());
+        let ended_at = |ended_at| {
+            Event::JobEnded(Box::new(JobEnd { ended_at, ..job_end(Outcome::Completed) }))
+        };
+        (0..2 * MOST as u64).for_each(|at| notifier.tell(&config, ended_at(at)));
+        assert_eq!(notifier.urgent.next_now(), Some(raised));
+        let left = std::iter::from_fn(|| notifier.ends.next_now());
+        let left: Vec<_> = left
+            .map(|event| match event {
+                Event::JobEnded(end) => end.ended_at,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(left, (MOST as u64..2 * MOST as u64).collect::<Vec<_>>());
+        assert_eq!(notifier.left_out(), MOST as u64);
+    }
+
+    #[test]
+    fn a_job_that_is_another_s_by_now_is_told_as_superseded_whatever_it_came_to() {
+        let notifier = Notifier::default();
+        let config = config(&[NotifyOn::JobEnded], Some("http://hook.example"));
+        let JobEnd { record, .. } = job_end(Outcome::Completed);
+        let finished = Finished { record, outcome: Outcome::Completed, tail: String::new() };
+        for report in [Some(ReportEnd::NotOurs), Some(ReportEnd::Acknowledged), None] {
+            notifier.job_ended(&config, &finished, report, 7);
+            let Some(Event::JobEnded(end)) = notifier.ends.next_now() else { panic!("{report:?}") };
+            assert_eq!(end.outcome == Outcome::Superseded, report == Some(ReportEnd::NotOurs));
+            assert_eq!(end.report, report);
+        }
     }
 }

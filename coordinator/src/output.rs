@@ -3,18 +3,23 @@
 //!
 //! Memory is bounded by [`TAIL_MAX`] and the pieces in flight, whatever the agent prints.
 
+mod more_secrets;
+mod valid;
+
 use std::collections::VecDeque;
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api_client::contract::STARTED_LINE;
-use api_client::{Redactor, Secret, StreamRedactor};
+use api_client::{Redactor, StreamRedactor};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
+use self::valid::{End, take_valid};
 use crate::activity::Activity;
 use crate::logging::JobLines;
+
+pub(crate) use self::more_secrets::MoreSecrets;
 
 /// Size at which a log file is rotated, in bytes; one older file is kept.
 const FILE_MAX: u64 = 16 << 20;
@@ -43,45 +48,6 @@ pub(crate) struct Output {
     activity: Activity,
     more: MoreSecrets,
     journal: Option<JobLines>,
-}
-
-/// Where secrets are told to an output that a job gets while it runs; they are hidden from the next
-/// piece on.
-#[derive(Clone, Debug)]
-pub(crate) struct MoreSecrets(Arc<Mutex<Told>>);
-
-#[derive(Debug)]
-struct Told {
-    /// Hides all that are known.
-    redactor: Redactor,
-    /// Those that the output does not hide yet.
-    new: Vec<Secret>,
-}
-
-impl MoreSecrets {
-    fn new(redactor: &Redactor) -> Self {
-        Self(Arc::new(Mutex::new(Told { redactor: redactor.clone(), new: Vec::new() })))
-    }
-
-    /// Tells one more.
-    pub(crate) fn tell(&self, secret: Secret) {
-        let mut told = self.told();
-        told.redactor = told.redactor.and([&secret]);
-        told.new.push(secret);
-    }
-
-    /// A text that did not come by way of the output, without the job's secrets.
-    pub(crate) fn redact(&self, text: &str) -> String {
-        self.told().redactor.redact(text).into_owned()
-    }
-
-    fn take(&self) -> Vec<Secret> {
-        std::mem::take(&mut self.told().new)
-    }
-
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Whether the runner was seen to begin.
@@ -262,12 +228,6 @@ impl Output {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    Open,
-    Closed,
-}
-
 /// The end of a job's log file, as it was kept: redacted. Empty where there is none.
 pub(crate) async fn tail_of_file(path: &Path) -> String {
     let read = async {
@@ -287,33 +247,11 @@ pub(crate) fn older(path: &Path) -> PathBuf {
     path.with_extension("log.1")
 }
 
-/// Bytes as text: what is not UTF-8 is replaced, a character that is not complete yet is held in
-/// `partial` for the next piece.
-fn take_valid(partial: &mut Vec<u8>, bytes: &[u8], end: End) -> String {
-    partial.extend_from_slice(bytes);
-    let held = match end {
-        End::Open => unfinished(partial),
-        End::Closed => 0,
-    };
-    let ready = partial.len() - held;
-    let text = String::from_utf8_lossy(&partial[..ready]).into_owned();
-    partial.drain(..ready);
-    text
-}
-
-/// How many bytes at the end may be the beginning of a character.
-fn unfinished(bytes: &[u8]) -> usize {
-    let last = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
-    let may_go_on = std::str::from_utf8(last).is_err_and(|error| error.error_len().is_none());
-    if may_go_on { last.len() } else { 0 }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use api_client::Secret;
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -392,25 +330,5 @@ mod tests {
         output.push(second.as_bytes()).await;
         output.finish().await;
         assert!(output.runner_may_have_begun());
-    }
-
-    proptest! {
-        #[test]
-        fn text_is_the_same_wherever_the_pieces_are_cut(
-            bytes in proptest::collection::vec(any::<u8>(), 0..200),
-            text in "\\PC{0,40}",
-            size in 1usize..9,
-        ) {
-            let mut whole = text.into_bytes();
-            whole.extend(bytes);
-            let mut partial = Vec::new();
-            let mut out = String::new();
-            for piece in whole.chunks(size) {
-                out.push_str(&take_valid(&mut partial, piece, End::Open));
-                prop_assert!(partial.len() < 4);
-            }
-            out.push_str(&take_valid(&mut partial, &[], End::Closed));
-            prop_assert_eq!(out, String::from_utf8_lossy(&whole).into_owned());
-        }
     }
 }

@@ -13,6 +13,7 @@ use backon::BackoffBuilder;
 use tokio::time::sleep;
 
 use crate::board::{JobStage, Trouble};
+use crate::clock;
 use crate::collect::Collected;
 use crate::context::{Context, Mode};
 use crate::history::{ReportEnd, ended_job, keep, kept, reported, told};
@@ -41,33 +42,41 @@ const LOG_TRIES: usize = 3;
 
 /// Delivers the outcome of a job and forgets it. Returns early when the coordinator leaves.
 pub(crate) async fn report(ctx: &Context, finished: Finished) {
-    let job = finished.record.job.job_id;
+    let Finished { record, outcome, .. } = &finished;
+    let (job, ended_at) = (record.job.job_id, clock::now());
     ctx.board.job_stage(job, JobStage::Reporting);
-    let superseded = ctx.leases.superseded(job);
     let began = SystemTime::now();
-    let done = async {
-        let end = if finished.outcome == Outcome::Superseded {
-            tracing::warn!(job.id = %job, "not reported: the app gave the job to someone else");
-            ReportEnd::NotOurs
-        } else if is_over(ctx, &finished.record).await {
-            let outcome = &finished.outcome;
-            tracing::warn!(job.id = %job, "our claim is over by now; not reported: {outcome}");
-            ReportEnd::NotOurs
-        } else if let Some(end) = superseded.run_until_cancelled(deliver(ctx, &finished)).await {
-            end
-        } else {
-            let outcome = &finished.outcome;
-            tracing::warn!(job.id = %job, "the job is another's by now; not reported: {outcome}");
-            ReportEnd::NotOurs
-        };
+    let detached = &ctx.shutdown.detach;
+    let end = detached.run_until_cancelled(settle(ctx, &finished)).await;
+    // People are told when it is known whose the job was. The next start tells again of one that the app
+    // does not know of.
+    ctx.notifier.job_ended(&ctx.config().notify, &finished, end, ended_at);
+    let Some(end) = end else { return };
+    let put_away = async {
         ctx.board.outcome_settled(job);
-        reported(ctx, &finished.record, end).await;
-        ctx.traces.job(&finished.record, &finished.outcome, began);
-        clean_up(ctx, &finished.record.job).await;
+        reported(ctx, record, end).await;
+        ctx.traces.job(record, outcome, began);
+        clean_up(ctx, &record.job).await;
     };
-    tokio::select! {
-        () = ctx.shutdown.detach.cancelled() => {}
-        () = done => {}
+    detached.run_until_cancelled(put_away).await;
+}
+
+/// Has the app know the outcome, unless the job is another's.
+async fn settle(ctx: &Context, finished: &Finished) -> ReportEnd {
+    let Finished { record, outcome, .. } = finished;
+    let job = record.job.job_id;
+    let superseded = ctx.leases.superseded(job);
+    if *outcome == Outcome::Superseded {
+        tracing::warn!(job.id = %job, "not reported: the app gave the job to someone else");
+        ReportEnd::NotOurs
+    } else if is_over(ctx, record).await {
+        tracing::warn!(job.id = %job, "our claim is over by now; not reported: {outcome}");
+        ReportEnd::NotOurs
+    } else if let Some(end) = superseded.run_until_cancelled(deliver(ctx, finished)).await {
+        end
+    } else {
+        tracing::warn!(job.id = %job, "the job is another's by now; not reported: {outcome}");
+        ReportEnd::NotOurs
     }
 }
 

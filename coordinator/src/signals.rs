@@ -65,7 +65,7 @@ async fn reload(ctx: &Context, flags: &Flags) -> Result<(), String> {
     let Reloaded { config, taken_up, at_restart } = config::reloaded(&ctx.config(), config);
     let api = api_of(&config.app, ctx.alias).map_err(|error| error_chain(&error))?;
     if let Some(log) = ctx.log.get() {
-        log.set_filter(&config.log.filter).map_err(|error| error_chain(&error))?;
+        log.levels.set_filter(&config.log.filter).map_err(|error| error_chain(&error))?;
     }
     ctx.live.replace(config, api);
     for notice in notices {

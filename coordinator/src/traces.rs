@@ -7,7 +7,6 @@
 
 mod send;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::TraceConfig;
 use crate::identity::CoordinatorId;
 use crate::ledger::Record;
+use crate::left_out::LeftOut;
 use crate::outcome::Outcome;
 use crate::supervise::AgentEnd;
 
@@ -60,7 +60,7 @@ pub(crate) struct Traces {
     queue: Option<mpsc::Sender<Span>>,
     /// For the one task that sends them.
     work: Mutex<Option<(Exporter, mpsc::Receiver<Span>)>>,
-    lost: AtomicU64,
+    left_out: LeftOut,
 }
 
 impl Traces {
@@ -76,14 +76,14 @@ impl Traces {
             Exporter::new(network, &collector, PROGRAM, env!("CARGO_PKG_VERSION"), &resource)?;
         let (queue, spans) = mpsc::channel(QUEUE);
         let work = Mutex::new(Some((exporter, spans)));
-        Ok(Self { queue: Some(queue), work, lost: AtomicU64::new(0) })
+        Ok(Self { queue: Some(queue), work, left_out: LeftOut::default() })
     }
 
     /// Sends what comes, until `end`; then what is left, in one try.
     pub(crate) async fn send(&self, end: &CancellationToken) {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((exporter, spans)) = work {
-            send::run(&exporter, spans, &self.lost, end).await;
+            send::run(&exporter, spans, &self.left_out, end).await;
         }
     }
 
@@ -142,10 +142,15 @@ impl Traces {
         });
     }
 
+    /// How many spans were not sent since the start.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.left_out.all()
+    }
+
     fn put(&self, span: impl FnOnce() -> Span) {
         let Some(queue) = &self.queue else { return };
         if queue.try_send(span()).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.left_out.add(1);
         }
     }
 }
@@ -241,7 +246,7 @@ mod tests {
         let traces = Traces { queue: Some(queue), ..Traces::default() };
         let record = record(None);
         traces.job(&record, &Outcome::Failed(Cause::Stalled { limit_sec: 1 }), SystemTime::now());
-        assert_eq!(traces.lost.load(Ordering::Relaxed), 1);
+        assert_eq!(traces.left_out(), 1);
         assert_eq!(spans.try_recv().unwrap().parent, Some(root(&record)));
     }
 }

@@ -20,7 +20,7 @@ pub fn scaled(rules: &str) -> String {
             .fold(line.to_owned(), |line, window| line.replace(window, "[20s]")),
     };
     let text: String = rules.lines().map(|text| line(text) + "\n").collect();
-    [("> 3600", "> 3"), ("> 300", "> 3"), ("> 100", "> 3")]
+    [("> 3600", "> 3"), ("> 900", "> 3"), ("> 300", "> 3"), ("> 100", "> 3")]
         .iter()
         .fold(text, |text, (long, short)| text.replace(long, short))
 }
@@ -44,6 +44,6 @@ mod tests {
         for (before, after) in changed {
             assert_eq!(words(before), words(after));
         }
-        assert!(!scaled.contains("5m") && !scaled.contains("3600"), "{scaled}");
+        assert!(!scaled.contains("5m") && !scaled.contains("00"), "{scaled}");
     }
 }

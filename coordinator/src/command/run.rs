@@ -19,7 +19,8 @@ pub(crate) fn run(arguments: &Run) -> Result<ExitCode, Failure> {
     // An agent on this host may be of the same user: it is not to read the environment or the memory.
     nix::sys::prctl::set_dumpable(false).map_err(|error| failure(&error))?;
     let Loaded { config, notices, .. } = load(&arguments.settings)?;
-    let log = logging::init(&config.log).map_err(|error| failure(&error))?;
+    // The writer is the last to go: it writes what was said before.
+    let (log, _writer) = logging::init(&config.log).map_err(|error| failure(&error))?;
     for notice in notices {
         tracing::warn!("{notice}");
     }

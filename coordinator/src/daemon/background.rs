@@ -19,12 +19,11 @@ impl Daemon {
             self.beside(move |ctx, end| async move { health::run(ctx, &listen, end).await });
         }
         self.beside(move |ctx, end| async move { ctx.traces.send(&end).await });
-        self.beside(move |ctx, end| async move { ctx.job_journal.write(&end).await });
         self.beside(move |ctx, end| async move { notification::run(&ctx, &end).await });
         self.beside(move |ctx, end| async move { notification::watch(&ctx, &end).await });
         self.beside(move |ctx, end| async move {
             if let Some(log) = ctx.log.get() {
-                end.run_until_cancelled(log.go_back()).await;
+                end.run_until_cancelled(log.levels.go_back()).await;
             }
         });
         match control::listen(&self.ctx.state_dir) {

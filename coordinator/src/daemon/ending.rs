@@ -6,7 +6,7 @@ use tokio::time::{interval, timeout};
 
 use super::Daemon;
 use crate::gate::GateState;
-use crate::notification::Event;
+use crate::notification::{Event, Fate};
 
 /// How long tasks may take to put down what they have in hand when everything is left. The end comes
 /// within two seconds of the request, the wait for a last claim included.
@@ -26,9 +26,8 @@ impl Daemon {
             self.status.stopping("stopping; agents are left running");
         } else if shutdown.has_begun() {
             self.status.stopping("stopping; waiting for the jobs");
-            let jobs = self.tasks.len();
-            self.ctx.notifier.tell(&self.ctx.config().notify, Event::Draining { jobs });
         }
+        let drains = self.drains();
         self.tasks.close();
         let left = tokio::select! {
             biased;
@@ -47,6 +46,8 @@ impl Daemon {
                 tracing::warn!(%error, "the next start will think that it is to drain");
             }
             tracing::info!("drained");
+        }
+        if drains && left == 0 {
             self.ctx.notifier.tell(&self.ctx.config().notify, Event::Drained);
         }
         let (background, end) = &self.background;
@@ -54,6 +55,20 @@ impl Daemon {
         background.close();
         let patience = if shutdown.detach.is_cancelled() { LAST_WORDS } else { LAST_SENT };
         let _ended = timeout(patience, background.wait()).await;
+    }
+
+    /// Whether people know that nothing is claimed any more, and are to know when the last job has ended: by
+    /// the operator's wish, or told now.
+    fn drains(&self) -> bool {
+        let shutdown = &self.ctx.shutdown;
+        let asked_for = self.ctx.gate.current() == GateState::Draining;
+        let stopped = shutdown.has_begun() && !shutdown.detach.is_cancelled();
+        if stopped && !asked_for {
+            let fate = if shutdown.agents.is_cancelled() { Fate::Stopped } else { Fate::Finished };
+            let event = Event::Draining { jobs: self.tasks.len(), fate };
+            self.ctx.notifier.tell(&self.ctx.config().notify, event);
+        }
+        stopped || asked_for
     }
 
     async fn tell_progress(&self) {

@@ -92,6 +92,7 @@ const fn app(explained: &Explained) -> &'static str {
         (Some(ReportEnd::Acknowledged), _) => "knows the outcome",
         (Some(ReportEnd::SettledBefore), _) => "had settled the job before the report",
         (Some(ReportEnd::UnknownToApp), _) => "does not know the job any more",
+        (Some(ReportEnd::Other), _) => "was told, by a later version than this",
         (Some(ReportEnd::NotOurs), _) => "not told: the job is another's by now",
         (None, State::Open) => "waits for the outcome",
         (None, State::Unreported) => "does not know the outcome yet",

@@ -13,7 +13,8 @@ use super::assess::{Facts, Health, Ready, health, ready};
 use crate::clock;
 use crate::context::Context;
 use crate::headroom::{Supply, disk_here};
-use crate::metrics::{Process, Room, Sights};
+use crate::logging::Log;
+use crate::metrics::{NotTold, Process, Room, Sights};
 
 /// A disk that does not answer in this time is told of as not known.
 const DISK: Duration = Duration::from_secs(2);
@@ -53,7 +54,18 @@ pub(super) async fn sights(ctx: &Context) -> Sights {
         engine: ctx.engine_calls().map(|calls| calls.seen()),
         app: ctx.live.app_calls().seen(),
         room,
+        left_out: left_out(ctx),
         process,
+    }
+}
+
+fn left_out(ctx: &Context) -> NotTold {
+    let log = ctx.log.get();
+    NotTold {
+        log: log.map_or(0, Log::left_out),
+        job_output: log.map_or(0, Log::left_out_of_jobs),
+        notifications: ctx.notifier.left_out(),
+        spans: ctx.traces.left_out(),
     }
 }
 

@@ -1,26 +1,20 @@
 //! The journal's native protocol: one datagram for each line, a name and a value for each field.
 //!
-//! Invariant: a line is no larger than a datagram may be on any system, and a journal that takes nothing
-//! holds up the program for no longer than [`PATIENCE`] a line.
+//! Invariant: a line is no larger than a datagram may be on any system.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tracing::Level;
 
 use super::line::{Line, plain};
 
 /// Where the journal listens.
-pub(super) const SOCKET: &str = "/run/systemd/journal/socket";
+const SOCKET: &str = "/run/systemd/journal/socket";
 
 /// What the lines of this program are filed under.
 const IDENTIFIER: &str = "terarchitect-coordinator";
-
-/// How long a line waits for a journal that is busy.
-const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Most of a message and of another value, in bytes; the system's limit of a datagram is about 200 KiB.
 const MESSAGE_MAX: usize = 48 << 10;
@@ -34,28 +28,26 @@ const NAME_MAX: usize = 64;
 pub(super) struct Journal {
     socket: UnixDatagram,
     path: PathBuf,
-    /// Lines that it did not take in time.
-    lost: AtomicU64,
 }
 
 impl Journal {
-    /// The journal of this machine.
-    ///
-    /// # Errors
-    /// When none listens.
-    pub(super) fn open() -> io::Result<Self> {
+    /// The journal of this machine, whether it is there or not.
+    pub(super) fn of_this_machine() -> io::Result<Self> {
         Self::at(Path::new(SOCKET))
     }
 
-    fn at(path: &Path) -> io::Result<Self> {
-        UnixDatagram::unbound()?.connect(path)?;
-        let socket = UnixDatagram::unbound()?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
         // Sent by address each time: a journal that was restarted is a new one at the same place.
-        Ok(Self { socket, path: path.to_owned(), lost: AtomicU64::new(0) })
+        Ok(Self { socket: UnixDatagram::unbound()?, path: path.to_owned() })
     }
 
-    /// Writes a line. One that a busy journal does not take is lost, and the next one says so.
+    /// # Errors
+    /// When none listens.
+    pub(super) fn is_there(&self) -> io::Result<()> {
+        UnixDatagram::unbound()?.connect(&self.path)
+    }
+
+    /// Writes a line, once the journal takes it.
     ///
     /// # Errors
     /// When the journal is gone.
@@ -65,24 +57,16 @@ impl Journal {
         for (name, value) in line.fields.iter() {
             entry.put(name, &plain(value));
         }
-        match self.socket.send_to(&entry.0, &self.path) {
-            Ok(_) => self.tell_lost(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
+        self.send(&entry.0)
     }
 
-    fn tell_lost(&self) -> io::Result<()> {
-        let lost = self.lost.swap(0, Ordering::Relaxed);
-        if lost == 0 {
-            return Ok(());
-        }
-        let message = format!("{lost} lines of this log were lost: the journal did not take them");
-        let entry = Entry::new(&message, priority(Level::WARN), IDENTIFIER);
-        self.socket.send_to(&entry.0, &self.path).map(drop)
+    /// Sends an entry, once the journal takes it. This blocks: the kernel wakes a sender that waits in the
+    /// call itself, and not one that polls a socket without a peer.
+    ///
+    /// # Errors
+    /// When the journal is gone.
+    pub(super) fn send(&self, entry: &[u8]) -> io::Result<()> {
+        self.socket.send_to(entry, &self.path).map(drop)
     }
 }
 

@@ -1,6 +1,6 @@
 //! From the events of the program to lines of the log.
 
-use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
@@ -8,55 +8,16 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::journal::Journal;
 use super::line::{Fields, Line};
-use super::text::{Colours, json, pretty};
+use super::queue::Queue;
 
-/// Where lines go.
+/// The layer that has the log written.
 #[derive(Debug)]
-pub(super) enum Sink {
-    /// The journal's own protocol.
-    Journal(Journal),
-    /// Objects on standard error.
-    Json,
-    /// Text on standard error.
-    Pretty(Colours),
-}
-
-impl Sink {
-    /// The journal of this machine.
-    pub(super) fn journal() -> io::Result<Self> {
-        Ok(Self::Journal(Journal::open()?))
-    }
-
-    /// Text, in colours where a terminal shows it.
-    pub(super) fn pretty() -> Self {
-        let terminal = io::stderr().is_terminal();
-        Self::Pretty(if terminal { Colours::Terminal } else { Colours::None })
-    }
-
-    fn write(&self, line: &Line) {
-        let text = match self {
-            Self::Journal(journal) => match journal.write(line) {
-                Ok(()) => return,
-                // The service manager has standard error too.
-                Err(_) => pretty(line, Colours::None),
-            },
-            Self::Json => json(line),
-            Self::Pretty(colours) => pretty(line, *colours),
-        };
-        // There is no one left to tell.
-        let _written = io::stderr().write_all(text.as_bytes());
-    }
-}
-
-/// The layer that writes the log.
-#[derive(Debug)]
-pub(super) struct LogLayer(Sink);
+pub(super) struct LogLayer(Arc<Queue>);
 
 impl LogLayer {
-    pub(super) const fn new(sink: Sink) -> Self {
-        Self(sink)
+    pub(super) const fn new(queue: Arc<Queue>) -> Self {
+        Self(queue)
     }
 }
 
@@ -83,6 +44,6 @@ impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for LogLayer {
                 outer.extend(fields);
             }
         }
-        self.0.write(&Line::of(event, &outer));
+        self.0.put(Line::of(event, &outer));
     }
 }

@@ -5,6 +5,8 @@ use std::fmt::{Debug, Write};
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 use super::field;
 
@@ -18,6 +20,8 @@ pub(super) struct Fields(Vec<(&'static str, Value)>);
 /// A line, ready to be written.
 #[derive(Debug)]
 pub(super) struct Line {
+    /// When it was said: RFC 3339, in UTC.
+    pub(super) at: String,
     pub(super) level: Level,
     /// The module that it comes from.
     pub(super) target: &'static str,
@@ -88,6 +92,11 @@ impl Line {
         Self::new(*event.metadata().level(), event.metadata().target(), own, spans)
     }
 
+    /// A line about no job.
+    pub(super) fn said(level: Level, target: &'static str, message: String) -> Self {
+        Self { at: now(), level, target, message, fields: Fields::default() }
+    }
+
     fn new(level: Level, target: &'static str, mut own: Fields, spans: &Fields) -> Self {
         let said = own.0.iter().position(|(name, _)| *name == MESSAGE);
         let mut message = said.map(|at| plain(&own.0.remove(at).1)).unwrap_or_default();
@@ -99,8 +108,15 @@ impl Line {
         {
             message = format!("job {job}: {message}");
         }
-        Self { level, target, message, fields }
+        Self { at: now(), level, target, message, fields }
     }
+}
+
+fn now() -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _written = SystemTime.format_time(&mut Writer::new(&mut text));
+    text
 }
 
 /// Adds what the line's own fields say.

@@ -3,8 +3,6 @@
 use std::fmt::Write;
 
 use tracing::Level;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 use super::line::Line;
 
@@ -22,7 +20,7 @@ pub(super) fn pretty(line: &Line, colours: Colours) -> String {
         Colours::None => level,
         Colours::Terminal => format!("\u{1b}[{}m{level}\u{1b}[0m", colour(line.level)),
     };
-    format!("{} {level} {}\n", now(), one_line(&line.message))
+    format!("{} {level} {}\n", line.at, one_line(&line.message))
 }
 
 /// One object on one line: `timestamp`, `level`, `target`, `message`, then the fields.
@@ -30,7 +28,7 @@ pub(super) fn json(line: &Line) -> String {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let mut text = format!(
         r#"{{"timestamp":"{}","level":"{}","target":{},"message":{}"#,
-        now(),
+        line.at,
         line.level.as_str().to_ascii_lowercase(),
         quoted(line.target),
         quoted(&line.message)
@@ -40,13 +38,6 @@ pub(super) fn json(line: &Line) -> String {
         let _written = write!(text, ",{}:{value}", quoted(name));
     }
     text.push_str("}\n");
-    text
-}
-
-fn now() -> String {
-    let mut text = String::new();
-    // Writing to a string does not fail.
-    let _written = SystemTime.format_time(&mut Writer::new(&mut text));
     text
 }
 

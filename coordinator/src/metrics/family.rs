@@ -99,6 +99,8 @@ families! {
         "Free space for the state directory and for the engine on this host.";
     DISK_FLOOR = Gauge "terarchitect_disk_floor_bytes"
         "Below this nothing is claimed (DISK_FLOOR_MIB); 0 for no floor.";
+    LEFT_OUT = Counter "terarchitect_left_out_total"
+        "What people or machines were not told, since a queue was full or nobody took it, by what it was.";
     RESIDENT = Gauge "process_resident_memory_bytes"
         "Memory of the coordinator itself.";
     STARTED = Gauge "process_start_time_seconds"

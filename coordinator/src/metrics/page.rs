@@ -25,7 +25,19 @@ pub(crate) struct Sights {
     pub(crate) engine: Option<calls::Seen>,
     pub(crate) app: calls::Seen,
     pub(crate) room: Room,
+    pub(crate) left_out: NotTold,
     pub(crate) process: Process,
+}
+
+/// What was left out since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NotTold {
+    /// Lines of the coordinator's log.
+    pub(crate) log: u64,
+    /// Lines of jobs that are not in the journal.
+    pub(crate) job_output: u64,
+    pub(crate) notifications: u64,
+    pub(crate) spans: u64,
 }
 
 /// What takes space on disks, in bytes.
@@ -58,6 +70,7 @@ pub(crate) fn page(sights: &Sights) -> String {
     dependencies(&mut text, sights);
     spent(&mut text, &sights.tally);
     space(&mut text, &sights.room);
+    left_out(&mut text, sights.left_out);
     process(&mut text, sights.process);
     text.finish()
 }
@@ -184,6 +197,20 @@ fn space(text: &mut Text, room: &Room) {
     }
 }
 
+fn left_out(text: &mut Text, not_told: NotTold) {
+    let NotTold { log, job_output, notifications, spans } = not_told;
+    let mut left_out = text.family(&f::LEFT_OUT);
+    let counts = [
+        ("log", log),
+        ("job_output", job_output),
+        ("notifications", notifications),
+        ("spans", spans),
+    ];
+    for (of, count) in counts {
+        left_out.value(&[("of", of)], float(count));
+    }
+}
+
 fn process(text: &mut Text, process: Process) {
     if let Some(bytes) = process.resident {
         text.family(&f::RESIDENT).value(&[], float(bytes));
@@ -230,6 +257,7 @@ mod tests {
                     logs: Some(6),
                     ..Room::default()
                 },
+                left_out: NotTold { log: 9, ..NotTold::default() },
                 process: Process { resident: Some(8 << 20), started: 1_800_000_000 },
             }
         }
@@ -250,6 +278,15 @@ mod tests {
         let series = samples.iter().filter_map(|line| line.rsplit_once(' ').map(|(s, _)| s));
         assert_eq!(series.collect::<BTreeSet<_>>().len(), samples.len());
         assert!(samples.len() < 300, "{}", samples.len());
+    }
+
+    #[test]
+    fn what_was_left_out_is_counted_by_what_it_was() {
+        let page = page(&sights());
+        for (of, count) in [("log", 9), ("job_output", 0), ("notifications", 0), ("spans", 0)] {
+            let sample = format!("terarchitect_left_out_total{{of=\"{of}\"}} {count}\n");
+            assert!(page.contains(&sample), "{page}");
+        }
     }
 
     #[test]

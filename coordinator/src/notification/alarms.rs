@@ -1,15 +1,21 @@
 //! What someone has to mend, as it is seen on the board, and the end of it.
+//!
+//! Invariant: what was raised is cleared when it is over, by this process or by the next one: what was
+//! raised is on disk.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::Event;
 use crate::board::StatusView;
+use crate::config::NotifyOn;
 use crate::context::Context;
 use crate::gate::GateState;
+use crate::ledger::{aside, write_json};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -17,40 +23,90 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Claims that are held back for this long are an alarm; much that holds them passes by itself.
 const HELD_FOR_SEC: u64 = 60;
 
+/// What an earlier process has raised is not over before this one has looked for so long.
+const SETTLED: Duration = Duration::from_secs(60);
+
 /// How a breaker is shown that lets everything through.
 const CLOSED: &str = "closed";
 
+/// The alarm of claims that are held back.
+const CLAIMS: &str = "claims";
+
+/// The file of what was raised, in the state directory.
+const FILE: &str = "alarms.json";
+
+/// Alarms by what they are about.
+type Alarms = BTreeMap<String, String>;
+
 /// Tells of alarms until `end`.
 pub(crate) async fn watch(ctx: &Context, end: &CancellationToken) {
+    let path = ctx.state_dir.join(FILE);
+    let mut seen = Seen::after(load(&path).await);
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut known = BTreeMap::new();
+    let began = Instant::now();
     while end.run_until_cancelled(looks.tick()).await.is_some() {
         let config = ctx.config();
-        if config.notify.webhook.is_none() {
+        if config.notify.webhook.is_none() || !config.notify.on.contains(&NotifyOn::Alarm) {
             continue;
         }
-        let status = ctx.board.snapshot();
-        let now = alarms(&status, ctx.gate.current(), &known);
-        for event in changes(&known, &now) {
+        let events = seen.look(&ctx.board.snapshot(), ctx.gate.current(), began.elapsed());
+        if events.is_empty() {
+            continue;
+        }
+        for event in events {
             ctx.notifier.tell(&config.notify, event);
         }
-        known = now;
+        let (file, raised) = (path.clone(), seen.raised.clone());
+        if let Err(error) = aside(&path, move || write_json(&file, &raised)).await {
+            tracing::warn!(%error, "the next start will not know what was raised");
+        }
     }
 }
 
-/// What is wrong, by what it is about. What was wrong before stays so until it is well again.
-fn alarms(
-    status: &StatusView,
-    gate: GateState,
-    before: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
-    let mut alarms = BTreeMap::new();
-    if let (Some(held), GateState::Open) = (&status.held, gate)
-        && (held.age >= HELD_FOR_SEC || before.contains_key("claims"))
-    {
-        alarms.insert("claims".to_owned(), format!("claims are held back: {}", held.text));
+/// What an earlier process has raised. A file that cannot be read is of none.
+async fn load(path: &Path) -> Alarms {
+    let text = tokio::fs::read(path).await.unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+/// What was raised and is not cleared.
+#[derive(Debug, Default)]
+struct Seen {
+    raised: Alarms,
+    /// Those of them that this process has not seen itself.
+    earlier: Alarms,
+}
+
+impl Seen {
+    fn after(earlier: Alarms) -> Self {
+        Self { raised: earlier.clone(), earlier }
     }
+
+    /// What is new after a look, so long after the start.
+    fn look(&mut self, status: &StatusView, gate: GateState, uptime: Duration) -> Vec<Event> {
+        let mut now = alarms(status, gate, &self.raised);
+        self.earlier.retain(|key, _| uptime < SETTLED && !now.contains_key(key));
+        now.extend(self.earlier.clone());
+        let events = changes(&self.raised, &now);
+        self.raised = now;
+        events
+    }
+}
+
+/// What is wrong. What was wrong before stays so until it is well again, and nobody sees that of claims
+/// while the operator wants none.
+fn alarms(status: &StatusView, gate: GateState, before: &Alarms) -> Alarms {
+    let mut alarms = Alarms::new();
+    let before_too = before.get(CLAIMS);
+    let claims = match (&status.held, gate) {
+        (_, GateState::Paused | GateState::Draining) => before_too.cloned(),
+        (Some(held), GateState::Open) if held.age >= HELD_FOR_SEC || before_too.is_some() => {
+            Some(format!("claims are held back: {}", held.text))
+        }
+        _ => None,
+    };
+    alarms.extend(claims.map(|text| (CLAIMS.to_owned(), text)));
     for (dependency, state) in status.breakers.iter().filter(|(_, state)| *state != CLOSED) {
         let text =
             format!("the circuit breaker of {dependency} is {state}: it failed again and again");
@@ -64,7 +120,7 @@ fn alarms(
 }
 
 /// What is new, and what is over. A text that changes while something is wrong is no news.
-fn changes(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<Event> {
+fn changes(before: &Alarms, now: &Alarms) -> Vec<Event> {
     let raised = now.iter().filter(|(key, _)| !before.contains_key(*key));
     let cleared = before.iter().filter(|(key, _)| !now.contains_key(*key));
     let pair = |(key, text): (&String, &String)| (key.clone(), text.clone());
@@ -98,12 +154,42 @@ mod tests {
             let breakers = [("app".to_owned(), state.to_owned())].into();
             StatusView { breakers, alarms: Vec::new(), ..StatusView::default() }
         };
-        let (mut known, mut told) = (BTreeMap::new(), Vec::new());
+        let (mut seen, mut told) = (Seen::default(), Vec::new());
         for state in [CLOSED, "open", "half-open", "open", CLOSED, CLOSED] {
-            let now = alarms(&open(state), GateState::Open, &known);
-            told.extend(changes(&known, &now));
-            known = now;
+            told.extend(seen.look(&open(state), GateState::Open, SETTLED));
         }
         assert!(matches!(&told[..], [Event::Raised { .. }, Event::Cleared { .. }]), "{told:?}");
+    }
+
+    #[test]
+    fn a_pause_or_a_drain_ends_no_alarm() {
+        let mut seen = Seen::default();
+        let mut look = |status, gate| seen.look(&status, gate, SETTLED);
+        assert_eq!(look(held(60), GateState::Open).len(), 1);
+        // What is on the board then is the pause itself.
+        assert_eq!(look(held(0), GateState::Paused), []);
+        assert_eq!(look(StatusView::default(), GateState::Draining), []);
+        assert_eq!(look(held(1), GateState::Open), []);
+        assert!(matches!(
+            look(StatusView::default(), GateState::Open)[..],
+            [Event::Cleared { .. }]
+        ));
+    }
+
+    #[test]
+    fn what_an_earlier_process_raised_is_cleared_by_this_one_once_it_has_looked_for_a_while() {
+        let raised: Alarms = [CLAIMS, "outbox"].map(|key| (key.to_owned(), "x".to_owned())).into();
+        let mut seen = Seen::after(raised);
+        let mut look = |status, uptime| seen.look(&status, GateState::Open, uptime);
+        assert_eq!(look(StatusView::default(), Duration::ZERO), []);
+        // Seen again, it is not told again; and over it is when this one has seen the end.
+        assert_eq!(look(held(2), Duration::from_secs(2)), []);
+        let keys = |events: Vec<Event>| match &events[..] {
+            [Event::Cleared { key, .. }] => key.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(keys(look(StatusView::default(), Duration::from_secs(3))), CLAIMS);
+        assert_eq!(look(StatusView::default(), SETTLED - LOOK), []);
+        assert_eq!(keys(look(StatusView::default(), SETTLED)), "outbox");
     }
 }

@@ -8,13 +8,13 @@ use api_client::{Secret, delays};
 use backon::BackoffBuilder;
 use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
-use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Event;
 use super::payload::{About, body, name};
+use super::queue::Queue;
 use super::signature::signature;
 use crate::clock::now;
 use crate::context::Context;
@@ -50,7 +50,7 @@ enum Refusal {
 }
 
 /// Delivers what comes, until `end`; then what is left, each in one try.
-pub(super) async fn run(ctx: &Context, mut events: Receiver<Event>, end: &CancellationToken) {
+pub(super) async fn run(ctx: &Context, events: &Queue, end: &CancellationToken) {
     let client = ctx.config().app.network.anonymous().client(USER_AGENT);
     let http = match client.and_then(|client| client.timeout(TIMEOUT).build()) {
         Ok(http) => http,
@@ -59,27 +59,30 @@ pub(super) async fn run(ctx: &Context, mut events: Receiver<Event>, end: &Cancel
             return;
         }
     };
-    while let Some(event) = next(&mut events, end).await {
+    while let Some(event) = next(events, end).await {
         let notification = written(ctx, &event).await;
         if let Err(problem) = deliver(ctx, &http, &notification, end).await {
+            ctx.notifier.left_out.add_told(1);
             tracing::warn!("a notification ({}) is not delivered: {problem}", notification.event);
+        }
+        let left_out = ctx.notifier.left_out.tell();
+        if left_out > 0 {
+            tracing::warn!("{left_out} notifications are left out: newer ones waited as well");
         }
     }
 }
 
-async fn next(events: &mut Receiver<Event>, end: &CancellationToken) -> Option<Event> {
-    match end.run_until_cancelled(events.recv()).await {
-        Some(event) => event,
-        None => events.try_recv().ok(),
+async fn next(events: &Queue, end: &CancellationToken) -> Option<Event> {
+    match end.run_until_cancelled(events.next()).await {
+        Some(event) => Some(event),
+        None => events.next_now(),
     }
 }
 
 async fn written(ctx: &Context, event: &Event) -> Notification {
     let ended = match event {
         Event::JobEnded(end) => kept(ctx, &end.record).await,
-        Event::Raised { .. } | Event::Cleared { .. } | Event::Draining { .. } | Event::Drained => {
-            None
-        }
+        _ => None,
     };
     let redactor = ctx.redactor(&AgentEnv::default());
     let about = About {

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Event, JobEnd};
-use crate::history::{EndedJob, told};
+use super::{Event, Fate, JobEnd};
+use crate::gate::GateState;
+use crate::history::{EndedJob, ReportEnd, told};
 use crate::outcome::Outcome;
 
 /// Version of the part for programs.
@@ -38,6 +39,7 @@ pub(super) fn name(event: &Event) -> &'static str {
         Event::Cleared { .. } => "alarm_cleared",
         Event::Draining { .. } => "drain",
         Event::Drained => "drained",
+        Event::DrainCancelled { .. } => "drain_cancelled",
     }
 }
 
@@ -53,11 +55,26 @@ pub(super) fn body(event: &Event, about: &About<'_>) -> Value {
             let text = (about.redact)(text);
             (format!("Over: {text}"), GOOD, json!({"alarm": {"key": key, "text": text}}))
         }
-        Event::Draining { jobs } => {
-            let text = format!("Draining: nothing is claimed any more, {jobs} jobs are left");
-            (text, WARNING, json!({"jobs": jobs}))
+        Event::Draining { jobs, fate } => {
+            let text = match fate {
+                Fate::Finished => {
+                    format!("Draining: nothing is claimed any more, {jobs} jobs are left")
+                }
+                Fate::Stopped => {
+                    format!("Stopping: nothing is claimed any more, {jobs} jobs are ended")
+                }
+            };
+            (text, WARNING, json!({"jobs": jobs, "jobs_are": fate.name()}))
         }
         Event::Drained => ("Drained: the last job has ended".to_owned(), GOOD, json!({})),
+        Event::DrainCancelled { gate } => {
+            let now = match gate {
+                GateState::Open => "jobs are claimed again",
+                GateState::Paused | GateState::Draining => "the coordinator is paused now",
+            };
+            let text = format!("Draining no more: {now}");
+            (text, GOOD, json!({"gate": gate.name()}))
+        }
     };
     let mut own = json!({
         "version": VERSION, "event": name(event), "at": about.at, "coordinator": about.coordinator,
@@ -73,6 +90,15 @@ pub(super) fn body(event: &Event, about: &About<'_>) -> Value {
     })
 }
 
+impl Fate {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 fn of_job(end: &JobEnd, about: &About<'_>) -> (String, &'static str, Value) {
     let job = &end.record.job;
     let (result, colour, cause) = match &end.outcome {
@@ -84,10 +110,17 @@ fn of_job(end: &JobEnd, about: &About<'_>) -> (String, &'static str, Value) {
     let reason = cause.map(|cause| short(&(about.redact)(&cause.to_string())));
     let said = document.map(told).filter(|said| !said.is_empty()).map(|said| short(&said));
     let mut text = format!("Job {} {result}", job.job_id);
+    text.push_str(match end.report {
+        Some(ReportEnd::SettledBefore) => " (the app had settled it before)",
+        Some(ReportEnd::UnknownToApp) => " (the app does not know it any more)",
+        None => " (the app was not told yet)",
+        Some(ReportEnd::Acknowledged | ReportEnd::NotOurs | ReportEnd::Other) => "",
+    });
     for words in reason.iter().chain(&said) {
         text.push_str(": ");
         text.push_str(words);
     }
+    let ended_at = about.ended.map_or(end.ended_at, |ended| ended.ended_at);
     let pull_request = document.and_then(|document| document.pull_request.as_ref());
     let facts = json!({
         "id": format!("job-{}-{}", job.job_id, end.record.claimed_at),
@@ -100,8 +133,9 @@ fn of_job(end: &JobEnd, about: &About<'_>) -> (String, &'static str, Value) {
         "said": said,
         "pull_request": pull_request.map(|pull| &pull.url),
         "claimed_at": end.record.claimed_at,
-        "ended_at": end.ended_at,
-        "seconds": end.ended_at.saturating_sub(end.record.claimed_at),
+        "ended_at": ended_at,
+        "seconds": ended_at.saturating_sub(end.record.claimed_at),
+        "report": end.report,
     });
     (text, colour, facts)
 }
@@ -128,9 +162,15 @@ fn fields(own: &Value) -> Vec<Value> {
     shown.into_iter().filter_map(field).collect()
 }
 
-/// No text from outside mentions a channel, or hides where a link goes.
+/// No text from outside mentions a channel, or hides where a link goes: with Slack, whose marks are in
+/// angle brackets, nor with Mattermost and Rocket.Chat, which know `@all` and the links of Markdown. A
+/// space without width ends those, and is not seen.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let text = text.replace('@', "@\u{200b}");
+    ["(", "[", ":"]
+        .iter()
+        .fold(text, |text, next| text.replace(&format!("]{next}"), &format!("]\u{200b}{next}")))
 }
 
 fn short(text: &str) -> String {
@@ -151,7 +191,8 @@ mod tests {
     #[test]
     fn a_failed_job_is_told_in_words_and_in_fields_without_secret_or_mention() {
         let problem = "<!channel> said hunter2".to_owned();
-        let end = job_end(Outcome::Failed(Cause::NotStarted { problem }));
+        let report = Some(ReportEnd::Acknowledged);
+        let end = JobEnd { report, ..job_end(Outcome::Failed(Cause::NotStarted { problem })) };
         let job = end.record.job.job_id.to_string();
         let body = body_of(&Event::JobEnded(Box::new(end)));
         let text = body["text"].as_str().unwrap();
@@ -169,12 +210,47 @@ mod tests {
     }
 
     #[test]
+    fn no_receiver_sees_a_mention_or_a_link_that_hides_where_it_goes() {
+        let text = "@all @channel [your login](https://evil.example) ![x][y] <!here>".to_owned();
+        let raised = Event::Raised { key: "app".into(), text: text.clone() };
+        let body = body_of(&raised);
+        let shown = body["text"].as_str().unwrap();
+        for mark in ["@all", "@channel", "](", "][", "<!"] {
+            assert!(!shown.contains(mark), "{mark}: {shown}");
+        }
+        assert_eq!(shown, body["attachments"][0]["fallback"]);
+        assert_eq!(body["terarchitect"]["alarm"]["text"], text);
+    }
+
+    #[test]
     fn alarms_and_drains_have_names_of_their_own() {
         let raised = Event::Raised { key: "app".into(), text: "hunter2".into() };
         let body = body_of(&raised);
         assert_eq!(body["terarchitect"]["event"], "alarm");
         assert_eq!(body["text"], "Alarm: [redacted]");
         assert_eq!(body_of(&Event::Drained)["terarchitect"]["event"], "drained");
-        assert_eq!(body_of(&Event::Draining { jobs: 2 })["terarchitect"]["jobs"], 2);
+        for (fate, begin) in [(Fate::Finished, "Draining"), (Fate::Stopped, "Stopping")] {
+            let body = body_of(&Event::Draining { jobs: 2, fate });
+            assert_eq!(body["terarchitect"]["jobs"], 2);
+            assert!(body["text"].as_str().unwrap().starts_with(begin), "{body}");
+        }
+        let body = body_of(&Event::DrainCancelled { gate: GateState::Open });
+        assert_eq!(body["terarchitect"]["event"], "drain_cancelled");
+        assert_eq!(body["terarchitect"]["gate"], "open");
+    }
+
+    #[test]
+    fn what_the_app_made_of_the_end_of_a_job_is_told() {
+        let text_of = |report| {
+            let end = JobEnd { report, ..job_end(Outcome::Completed) };
+            let body = body_of(&Event::JobEnded(Box::new(end)));
+            (body["text"].as_str().unwrap().to_owned(), body["terarchitect"]["report"].clone())
+        };
+        let (text, report) = text_of(Some(ReportEnd::Acknowledged));
+        assert!(text.ends_with(" completed") && report == "acknowledged", "{text} {report}");
+        let (text, report) = text_of(Some(ReportEnd::SettledBefore));
+        assert!(text.contains("settled it before") && report == "settled_before", "{text}");
+        let (text, report) = text_of(None);
+        assert!(text.contains("not told yet") && report.is_null(), "{text} {report}");
     }
 }

@@ -1,6 +1,5 @@
 //! Sending spans: in batches, each tried a few times; what is not taken is left out, and said once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use api_client::delays;
@@ -10,6 +9,8 @@ use backon::BackoffBuilder;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+
+use crate::left_out::LeftOut;
 
 /// Most spans of one batch.
 const BATCH: usize = 256;
@@ -31,7 +32,7 @@ enum Told {
 pub(super) async fn run(
     exporter: &Exporter,
     mut spans: Receiver<Span>,
-    lost: &AtomicU64,
+    left_out: &LeftOut,
     end: &CancellationToken,
 ) {
     let mut told = Told::Not;
@@ -49,14 +50,26 @@ pub(super) async fn run(
         if batch.is_empty() {
             return;
         }
-        told = match deliver(exporter, &batch, end).await {
-            Ok(()) => Told::Not,
-            Err(problem) => {
-                let lost = lost.swap(0, Ordering::Relaxed) + batch.len() as u64;
-                tell(told, &format!("{lost} spans are not sent: {problem}"));
+        let delivered = deliver(exporter, &batch, end).await;
+        told = match complaint(delivered, batch.len() as u64, left_out) {
+            None => Told::Not,
+            Some(text) => {
+                tell(told, &text);
                 Told::Already
             }
         };
+    }
+}
+
+/// What is to be said after a batch of so many; nothing where all spans arrive.
+fn complaint(delivered: Result<(), String>, batch: u64, left_out: &LeftOut) -> Option<String> {
+    match (delivered, left_out.tell()) {
+        (Ok(()), 0) => None,
+        (Ok(()), lost) => Some(format!("{lost} spans are left out: they came too fast")),
+        (Err(problem), lost) => {
+            left_out.add_told(batch);
+            Some(format!("{} spans are not sent: {problem}", lost + batch))
+        }
     }
 }
 
@@ -81,5 +94,24 @@ async fn deliver(
             }
             _ => return Err(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_fit_is_told_where_the_collector_takes_all_it_gets_too() {
+        let left_out = LeftOut::default();
+        assert_eq!(complaint(Ok(()), 5, &left_out), None);
+        left_out.add(3);
+        let text = complaint(Ok(()), 5, &left_out).unwrap();
+        assert!(text.starts_with("3 spans are left out"), "{text}");
+        assert_eq!(complaint(Ok(()), 5, &left_out), None);
+        left_out.add(1);
+        let text = complaint(Err("no answer".to_owned()), 5, &left_out).unwrap();
+        assert_eq!(text, "6 spans are not sent: no answer");
+        assert_eq!(left_out.all(), 9);
     }
 }

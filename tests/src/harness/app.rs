@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use api_client::{JobId, ProjectId, TicketId};
+use nix::sys::signal::Signal;
 use reqwest::{Client, Method};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -115,6 +116,11 @@ impl App {
     /// Stops it.
     pub async fn stop(&mut self) {
         self.running.take().expect("it runs").terminate().await;
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.running.as_ref().expect("it runs").signal(signal);
     }
 
     /// Its base URL, as seen from this host.

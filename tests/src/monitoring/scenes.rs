@@ -58,11 +58,13 @@ enum Scene {
     Backlog,
     KeyRefused,
     Disk,
+    NotTold,
+    SlowApp,
     Silence,
 }
 
 impl Scene {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::EngineDown,
         Self::AppDown,
         Self::JobsFail,
@@ -70,6 +72,8 @@ impl Scene {
         Self::Backlog,
         Self::KeyRefused,
         Self::Disk,
+        Self::NotTold,
+        Self::SlowApp,
         Self::Silence,
     ];
 }
@@ -104,7 +108,9 @@ impl Stage {
         home.unset("TERARCHITECT_WORKER_API_KEY").unset("DISK_FLOOR_MIB");
         home.set("TERARCHITECT_WORKER_API_KEY_FILE", key.to_str().unwrap());
         home.set("DOCKER_HOST", &proxy.host()).set("HEALTH_LISTEN", "127.0.0.1:0");
-        home.set("DOCKER_NETWORK", "bridge");
+        // The app knows of no such thing.
+        home.set("NOTIFY_WEBHOOK_URL", &format!("{}/no-webhook", app.url()));
+        home.set("NOTIFY_ON", "drain").set("DOCKER_NETWORK", "bridge");
         home.set("MAX_CONCURRENT_AGENTS", "2").set("POLL_INTERVAL_SEC", "0.5");
         let mut coordinator = home.start_with(&["--config", config.to_str().unwrap()]);
         let monitor = Monitor::of(&mut coordinator).await;
@@ -154,6 +160,8 @@ impl Stage {
                 Scene::Backlog => self.backlog().await,
                 Scene::KeyRefused => self.key_refused().await,
                 Scene::Disk => self.disk().await,
+                Scene::NotTold => self.not_told().await,
+                Scene::SlowApp => self.slow_app().await,
                 Scene::Silence => self.silence().await,
             };
             tried.iter().for_each(&mut tell);
@@ -251,6 +259,28 @@ impl Stage {
         let fired = self.fired(alerts).await;
         fs::write(&self.config, floor(1)).unwrap();
         self.coordinator.signal(Signal::SIGHUP);
+        self.over(alerts, fired).await
+    }
+
+    /// A drain is told to a webhook that takes nothing, and taken back.
+    async fn not_told(&mut self) -> Vec<Tried> {
+        let alerts = ["TerarchitectNotTold"];
+        let job = self.pausing_job().await;
+        self.home.command(&["drain", "--no-wait"]).await;
+        self.home.command(&["resume"]).await;
+        let fired = self.fired(alerts).await;
+        let tried = self.over(alerts, fired).await;
+        self.engine.release(job.job_id).await;
+        self.app.ended(job.job_id).await;
+        tried
+    }
+
+    /// The app takes questions for a job, and answers none.
+    async fn slow_app(&self) -> Vec<Tried> {
+        let alerts = ["TerarchitectClaimLoopSilent"];
+        self.app.signal(Signal::SIGSTOP);
+        let fired = self.fired(alerts).await;
+        self.app.signal(Signal::SIGCONT);
         self.over(alerts, fired).await
     }
 

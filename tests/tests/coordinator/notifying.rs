@@ -119,3 +119,46 @@ async fn an_alarm_and_a_drain_are_told_with_their_ends() {
     let events = eventually("four events", async || events()).await;
     assert_eq!(events, ["alarm", "alarm_cleared", "drain", "drained"]);
 }
+
+#[tokio::test]
+async fn the_end_of_a_job_is_told_when_the_app_knows_it_and_where_the_coordinator_leaves_before() {
+    let inbox = Inbox::start().await;
+    let Some(mut scene) = told("pause", &inbox, "job_ended").await else { return };
+    let job = scene.add_job().await;
+    let mut coordinator = scene.home.start();
+    scene.engine.pausing(job.job_id).await;
+    scene.app.stop().await;
+    scene.engine.release(job.job_id).await;
+    coordinator.wait_for_log("outcome not delivered yet").await;
+    assert!(inbox.posted().is_empty(), "{:?}", inbox.posted());
+    coordinator.terminate().await;
+    let left = inbox.has(1).await[0].json();
+    assert!(left["terarchitect"]["report"].is_null(), "{left}");
+    scene.app.restart().await;
+    let coordinator = scene.home.start();
+    let known = inbox.has(2).await[1].json();
+    assert_eq!(known["terarchitect"]["report"], "acknowledged", "{known}");
+    assert_eq!(known["terarchitect"]["id"], left["terarchitect"]["id"]);
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn a_stop_of_the_jobs_and_a_drain_that_is_taken_back_are_told_with_their_ends() {
+    let inbox = Inbox::start().await;
+    let Some(mut scene) = told("pause", &inbox, "drain").await else { return };
+    scene.home.set("ON_STOP", "stop");
+    let job = scene.add_job().await;
+    let coordinator = scene.home.start();
+    scene.engine.pausing(job.job_id).await;
+    assert_eq!(scene.home.command(&["drain", "--no-wait"]).await.0, Some(0));
+    assert_eq!(scene.home.command(&["resume"]).await.0, Some(0));
+    inbox.has(2).await;
+    coordinator.terminate().await;
+    let told: Vec<_> = inbox.has(4).await.iter().map(Posted::json).collect();
+    let event =
+        |told: &serde_json::Value| told["terarchitect"]["event"].as_str().map(str::to_owned);
+    let events: Vec<_> = told.iter().filter_map(event).collect();
+    assert_eq!(events, ["drain", "drain_cancelled", "drain", "drained"]);
+    assert_eq!(told[0]["terarchitect"]["jobs_are"], "finished");
+    assert_eq!(told[2]["terarchitect"]["jobs_are"], "stopped");
+}
