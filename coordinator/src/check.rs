@@ -31,9 +31,11 @@ use crate::control;
 use crate::engine::{EngineError, EngineFacts};
 use crate::health;
 use crate::readiness::{Room, room};
+pub(crate) use clock::seconds_of;
 pub(crate) use cure::cure;
-pub(crate) use files::env_file;
+pub(crate) use files::{USUAL_ENV_FILE, env_file};
 pub(crate) use finding::{Finding, all_well, json, text};
+pub(crate) use image::{Fit, fit};
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +80,7 @@ pub(crate) async fn check(ctx: &Context, depth: Depth, checker: Checker) -> Vec<
     let mut findings = vec![state_directory(ctx).await];
     findings.extend(disk::judge("state directory", &ctx.state_dir, floor));
     findings.extend(files::judge(&config.secret_files, &ctx.state_dir));
-    if checker == Checker::Here && Path::new(files::USUAL_ENV_FILE).exists() {
+    if checker == Checker::Here && Path::new(USUAL_ENV_FILE).exists() {
         let engine = config.engine.host.as_deref();
         findings.extend(files::hidden_from_unit(&config.secret_files, engine));
     }
@@ -153,7 +155,7 @@ async fn health_address(config: &Config, checker: Checker) -> Option<Finding> {
 }
 
 fn engine_clock(facts: &EngineFacts) -> Option<clock::Reading> {
-    let theirs = clock::seconds_of(facts.time.as_deref()?)?;
+    let theirs = seconds_of(facts.time.as_deref()?)?;
     Some(clock::Reading::new("the engine's", theirs, crate::clock::now()))
 }
 

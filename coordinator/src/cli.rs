@@ -10,6 +10,7 @@ mod drain;
 mod explain;
 mod flags;
 mod gc;
+mod image;
 mod jobs;
 mod keep;
 mod log_level;
@@ -30,6 +31,7 @@ pub(crate) use self::confine::ConfineArguments;
 pub(crate) use self::drain::Drain;
 pub(crate) use self::explain::Explain;
 pub(crate) use self::gc::Gc;
+pub(crate) use self::image::{Image, ImageAction, ImageBuild, ImageList, ImageMap, ImageSource};
 pub(crate) use self::jobs::Jobs;
 pub(crate) use self::keep::KeepArguments;
 pub(crate) use self::log_level::LogLevel;
@@ -78,6 +80,8 @@ pub(crate) enum Action {
     LogLevel(LogLevel),
     /// Remove what belongs to no job: containers, networks, volumes, notes, logs beyond their bounds.
     Gc(Gc),
+    /// The images that jobs run in: make the agent's, list them, show and change which project has which.
+    Image(Image),
     /// Prove that jobs could be run: the engine, the image, the mode, the limits. Exit 1: they cannot.
     Check(Check),
     /// Stay with an agent on this host. The coordinator itself starts this.

@@ -9,6 +9,7 @@ mod confine;
 mod drain;
 mod explain;
 mod gc;
+mod image;
 mod jobs;
 mod keep;
 mod log_level;
@@ -64,6 +65,7 @@ pub(crate) fn carry_out(action: Action) -> Result<ExitCode, Failure> {
         Action::Drain(arguments) => block_on(drain::drain(&arguments)),
         Action::LogLevel(arguments) => block_on(log_level::log_level(&arguments)),
         Action::Gc(arguments) => block_on(gc::gc(&arguments)),
+        Action::Image(arguments) => block_on(image::image(arguments)),
         Action::Check(arguments) => block_on(check::check(&arguments)),
         Action::Keep(arguments) => block_on(keep::keep(arguments)),
         Action::Confine(arguments) => Err(confine::confine(arguments)),

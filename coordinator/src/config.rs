@@ -5,11 +5,13 @@
 
 mod agent;
 mod agent_env;
+mod env_file;
 mod environment;
 mod error;
 mod file;
 mod health;
 mod host_user;
+mod image;
 mod limits;
 mod load;
 mod log;
@@ -47,18 +49,20 @@ pub(crate) use agent::{
     ImageChoice, InnerLayers, JobNetwork, ModelGateway, OtherHosts, PullPolicy, RootFolder,
     SocketMount,
 };
+pub(crate) use env_file::EnvFileError;
 pub(crate) use environment::{Environment, Screen};
 pub(crate) use error::ConfigErrors;
 pub(crate) use health::HealthListen;
 pub(crate) use host_user::HostUser;
+pub(crate) use image::{ImageConfig, ImageUsage};
 pub(crate) use limits::{
     BreakerConfig, KeepConfig, LimitsConfig, OnStop, ShutdownConfig, parse_time, positive_time,
 };
-pub(crate) use load::{USUAL_FILE, load, load_engine_host, load_state_dir};
+pub(crate) use load::{USUAL_FILE, load, load_engine_host, load_images, load_state_dir};
 pub(crate) use log::{JobOutput, LogConfig, LogFormat};
 pub(crate) use network::{AgentProxies, proxy_url};
 pub(crate) use notify::{NotifyConfig, NotifyOn};
-pub(crate) use parse::log_filter;
+pub(crate) use parse::{image as image_name, log_filter};
 pub(crate) use reference::whole as reference;
 pub(crate) use reload::{Reloaded, reloaded};
 pub(crate) use report::{Form, Report, print};

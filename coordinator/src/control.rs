@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::board::StatusView;
 use crate::check::{Checker, Depth, Finding, check};
+use crate::config::ImageUsage;
 use crate::context::Context;
 use crate::gate::GateState;
 use crate::housekeeping::{Deed, Occasion, Swept, sweep};
@@ -53,6 +54,8 @@ pub(crate) enum Request {
     },
     /// Remove what belongs to no job.
     Gc { deed: Deed },
+    /// Which images are to be there?
+    Images,
     /// Have the app queue a job's ticket again.
     Retry { job: JobId },
     /// Log by this filter: for so many seconds, or until settings are read again.
@@ -69,6 +72,7 @@ pub(crate) enum Answer {
     Checked {
         findings: Vec<Finding>,
     },
+    Images(ImageUsage),
     /// A job waits in the app now.
     Queued {
         job: JobId,
@@ -151,6 +155,7 @@ fn parse(line: &[u8]) -> Result<Request, String> {
 async fn answer(ctx: &Context, request: Request) -> Answer {
     let gate = match request {
         Request::Status => return Answer::Status(status(ctx)),
+        Request::Images => return Answer::Images(ImageUsage::of(&ctx.config())),
         Request::Check { depth } => {
             return Answer::Checked {
                 findings: Box::pin(check(ctx, depth, Checker::Running)).await,

@@ -2,12 +2,15 @@
 //!
 //! Every call has a time limit. Nothing here decides anything about jobs.
 
+mod archive;
+mod build;
 mod disk;
 mod end;
 mod error;
 mod exec;
 mod facts;
 mod file;
+mod image;
 mod leftover;
 mod logs;
 mod network;
@@ -36,11 +39,14 @@ use api_client::{JobId, Secret};
 
 use crate::calls::Calls;
 
+pub(crate) use archive::ContextFile;
+pub(crate) use build::{BuildError, BuildEvent, BuildSpec, Layers, Step};
 pub(crate) use disk::DiskUse;
 pub(crate) use error::EngineError;
 pub(crate) use exec::Executed;
 pub(crate) use facts::{EngineFacts, Lack};
 pub(crate) use file::Fetched;
+pub(crate) use image::ImageFacts;
 pub(crate) use leftover::{Leftover, LeftoverKind};
 pub(crate) use logs::{LogCursor, Until};
 pub(crate) use network::{NetworkId, Reach};

@@ -2,6 +2,7 @@
 
 mod attach;
 mod ended;
+pub(crate) mod image;
 mod logs;
 mod show;
 mod why_idle;
@@ -10,19 +11,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use api_client::{JobId, error_chain};
+use api_client::{JobId, ProjectId, error_chain};
 use tokio::time::sleep;
 
 use crate::check::{self, Checker, Depth, Finding};
 use crate::clock;
-use crate::config::{self, Config, ConfigErrors, Environment, Flags};
+use crate::config::{self, Config, ConfigErrors, EnvFileError, Environment, Flags};
 use crate::context::Mode;
 use crate::control::{Answer, ControlError, Request, ask};
 use crate::daemon::{Daemon, StartError};
+use crate::engine::EngineError;
 use crate::explain::find::{FindError, Found, find};
 use crate::explain::{Explained, JobFiles, Live, explain};
 use crate::housekeeping::{Deed, Occasion, Swept, sweep};
+use crate::images::ImagesError;
 use crate::ledger::LedgerError;
+use crate::operate::image::ImageBuildError;
 use crate::retry::{RetryError, retry};
 
 pub(crate) use attach::{AttachError, Attachable, Whose, attach, attachable};
@@ -67,6 +71,16 @@ pub(crate) enum OperateError {
     },
     #[error("nothing was removed")]
     Sweep(#[from] LedgerError),
+    #[error(transparent)]
+    EnvFile(#[from] EnvFileError),
+    #[error(transparent)]
+    Images(#[from] ImagesError),
+    #[error("project {project} is not in {}", path.display())]
+    NotMapped { project: ProjectId, path: PathBuf },
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    ImageBuild(#[from] ImageBuildError),
 }
 
 /// The state directory that these flags and the environment name.

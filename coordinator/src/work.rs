@@ -152,7 +152,9 @@ async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished>
     let (record, outcome) = (record.noted_ended(), outcome.explained_by(&tail));
     if let (Outcome::Completed, Stage::InContainer { image, .. }, Some(ticket)) =
         (&outcome, &record.stage, &record.job.ticket)
-        && let Err(error) = ctx.images.remember(ticket.project_id, image).await
+        && let config = ctx.config()
+        && let choice = &config.agent_for(ticket.project_id).image
+        && let Err(error) = ctx.images.remember(choice, ticket.project_id, image).await
     {
         let error = error_chain(&error);
         tracing::warn!(error, "the image of the project was not recorded");

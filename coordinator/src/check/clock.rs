@@ -53,7 +53,7 @@ pub(super) fn judge(readings: &[Reading]) -> Option<Finding> {
 }
 
 /// Seconds since 1970 of a time such as `2026-11-21T10:00:00.5+01:00`.
-pub(super) fn seconds_of(time: &str) -> Option<u64> {
+pub(crate) fn seconds_of(time: &str) -> Option<u64> {
     if time.ends_with('Z') {
         return crate::github_app::seconds_of(time);
     }

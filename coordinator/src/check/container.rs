@@ -207,12 +207,12 @@ fn nested(overlay: &Overlay) -> Finding {
 fn of_launch(error: &LaunchError) -> String {
     let cure = match error {
         LaunchError::Gateway { .. } => {
-            "the gateway runs the agent's image with the command `gateway`: build the image from \
-             this version's Dockerfile.agent"
+            "the gateway runs the agent's image with the command `gateway`: build the image anew \
+             (coordinator image build) from this version's Dockerfile.agent"
         }
         LaunchError::Engine(error) if error.to_string().contains("executable") => {
-            "build the image from this version's Dockerfile.agent: its entry point is to be \
-             agent-runner"
+            "build the image anew (coordinator image build) from this version's Dockerfile.agent: its \
+             entry point is to be agent-runner"
         }
         _ => "the engine's own log says more: journalctl -u docker",
     };

@@ -1,7 +1,7 @@
 //! What an image is said to be: there, with an `agent-runner` of our version, and with coding CLIs that
 //! work. Pure.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::finding::Finding;
 use crate::config::{AgentConfig, PullPolicy};
@@ -12,13 +12,19 @@ const OURS: &str = env!("CARGO_PKG_VERSION");
 const RUNNER: &str = "agent-runner in image";
 const CLIS: &str = "coding CLIs";
 
-/// How far two versions go together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Match {
+/// How far the version of an agent-runner goes with ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fit {
     Same,
     /// All but the last number is the same.
     Near,
     Other,
+}
+
+/// How far this version goes with ours.
+pub(crate) fn fit(version: &str) -> Fit {
+    compare(version, OURS)
 }
 
 /// What is said of an image that is not there.
@@ -48,31 +54,32 @@ pub(super) fn version(image: &str, output: Option<&str>) -> Finding {
         let found = format!("{image} does not answer to `--version` as agent-runner does");
         return Finding::failed(RUNNER, found, cure);
     };
-    match compare(version, OURS) {
-        Match::Same => Finding::ok(RUNNER, format!("version {version}, as the coordinator")),
-        Match::Near => {
+    match fit(version) {
+        Fit::Same => Finding::ok(RUNNER, format!("version {version}, as the coordinator")),
+        Fit::Near => {
             let found = format!("version {version}, and the coordinator is {OURS}");
             Finding::note(RUNNER, found, build(image))
         }
-        Match::Other => {
+        Fit::Other => {
             let found = format!("{image} has version {version}, and the coordinator is {OURS}");
             Finding::failed(RUNNER, found, cure)
         }
     }
 }
 
+/// How an image of this name is made.
 fn build(image: &str) -> String {
-    format!("docker build -f Dockerfile.agent -t {image} .")
+    format!("coordinator image build --tag {image}")
 }
 
-fn compare(one: &str, other: &str) -> Match {
+fn compare(one: &str, other: &str) -> Fit {
     let release = |version: &str| version.rsplit_once('.').map(|(first, _)| first.to_owned());
     if one == other {
-        return Match::Same;
+        return Fit::Same;
     }
     match (release(one), release(other)) {
-        (Some(one), Some(other)) if one == other => Match::Near,
-        _ => Match::Other,
+        (Some(one), Some(other)) if one == other => Fit::Near,
+        _ => Fit::Other,
     }
 }
 
@@ -147,10 +154,10 @@ mod tests {
 
     #[test]
     fn versions_match_but_for_the_last_number() {
-        assert_eq!(compare("0.1.0", "0.1.0"), Match::Same);
-        assert_eq!(compare("0.1.2", "0.1.0"), Match::Near);
-        assert_eq!(compare("0.2.0", "0.1.0"), Match::Other);
-        assert_eq!(compare("", "0.1.0"), Match::Other);
+        assert_eq!(compare("0.1.0", "0.1.0"), Fit::Same);
+        assert_eq!(compare("0.1.2", "0.1.0"), Fit::Near);
+        assert_eq!(compare("0.2.0", "0.1.0"), Fit::Other);
+        assert_eq!(compare("", "0.1.0"), Fit::Other);
     }
 
     #[test]

@@ -6,10 +6,11 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use api_client::contract::{JobDocument, env};
+use serde::{Deserialize, Serialize};
 
 use super::AgentProxies;
 
-pub(super) use self::read::read_agent;
+pub(super) use self::read::{read_agent, read_image};
 
 /// The agent's container, for all projects or for one.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +84,8 @@ impl AgentLog {
 }
 
 /// The image of the agent's container, and whether somebody chose it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum ImageChoice {
     /// The default: a project's own image comes before it.
     Default(String),

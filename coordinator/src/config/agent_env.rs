@@ -2,7 +2,7 @@
 //! given to it. They are explicit settings for the agent: they win over what the app sends.
 
 use api_client::Secret;
-use api_client::contract::{JobDocument, PROXIES, env};
+use api_client::contract::{JobDocument, NO_PROXIES, PROXIES, env};
 
 use super::network::proxy;
 use super::parse;
@@ -124,6 +124,20 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<JobDocument> {
     for (name, other) in [(env::GITHUB_TOKEN, env::GH_TOKEN), (env::GH_TOKEN, env::GITHUB_TOKEN)] {
         if let (None, Some(token)) = (document.get(name), document.get(other).cloned()) {
             document.set(name, token);
+        }
+    }
+    complete.then_some(document)
+}
+
+/// The proxies alone, and what is reached without.
+pub(super) fn read_proxies(reader: &mut Reader<'_>) -> Option<JobDocument> {
+    let mut document = JobDocument::default();
+    let mut complete = true;
+    for setting in ALL.iter().filter(|s| is_proxy(s.name) || NO_PROXIES.contains(&s.name)) {
+        match value(reader, setting) {
+            Some(Some(value)) => document.set(setting.name, value),
+            Some(None) => {}
+            None => complete = false,
         }
     }
     complete.then_some(document)

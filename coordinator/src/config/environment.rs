@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use super::env_file::{self, EnvFileError};
+
 /// A copy of the environment, with the two facts about the process that defaults depend on.
 #[derive(Default)]
 pub(crate) struct Environment {
@@ -32,6 +34,15 @@ impl Environment {
             home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),
             executable: std::env::current_exe().ok(),
         }
+    }
+
+    /// The same with the variables of a file, as systemd reads it, where the environment has none of that
+    /// name.
+    pub(crate) fn with_file(mut self, path: &Path) -> Result<Self, EnvFileError> {
+        for (name, value) in env_file::read(path)?.into_iter().rev() {
+            self.variables.entry(name.into()).or_insert_with(|| value.into());
+        }
+        Ok(self)
     }
 
     /// The value of a variable, blank or not.

@@ -5,15 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use api_client::contract::{PROXIES, env};
+use api_client::http::Network;
 
-use super::agent::read_agent;
+use super::agent::{read_agent, read_image};
 use super::environment::Environment;
 use super::error::{ConfigErrors, Problem};
 use super::file::ConfigFile;
 use super::health::health_listen;
 use super::limits::{count, read_breaker, read_keep, read_limits, read_shutdown};
 use super::log::read_log;
-use super::network::{proxy_url, read_network};
+use super::network::{proxy_url, read_agent_proxies, read_network, read_roots};
 use super::notify::read_notify;
 use super::read::Reader;
 use super::report::Report;
@@ -23,8 +24,8 @@ use super::source::{Flags, Sources};
 use super::traces::read_traces;
 use super::{
     AgentConfig, AppConfig, Config, DockerMode, DoodUse, EgressPolicy, EngineConfig,
-    GithubAppConfig, HostConfig, HostFallback, JobNetwork, Loaded, ProjectFilter, ScheduleConfig,
-    host_user, parse, runner,
+    GithubAppConfig, HostConfig, HostFallback, ImageConfig, ImageUsage, JobNetwork, Loaded,
+    ProjectFilter, ScheduleConfig, agent_env, host_user, parse, runner,
 };
 use crate::github_app::AppKey;
 
@@ -148,6 +149,52 @@ pub(crate) fn load_engine_host(
     host.ok_or(ConfigErrors(reader.problems))
 }
 
+/// What the commands about images need: neither the app nor a secret.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub(crate) fn load_images(
+    flags: &Flags,
+    environment: &Environment,
+) -> Result<ImageConfig, ConfigErrors> {
+    let file = ConfigFile::read(flags.config.as_deref(), Path::new(USUAL_FILE))
+        .map_err(|problem| ConfigErrors(vec![problem]))?;
+    let sources = Sources { flags, environment, file: &file, project: None, command: None };
+    let mut reader = Reader::new(sources);
+    let config = read_image_config(&mut reader, environment);
+    let mut problems = reader.problems;
+    let mut config = config.ok_or_else(|| ConfigErrors(std::mem::take(&mut problems)))?;
+    for project in file.projects() {
+        let mut reader = Reader::new(Sources { project: Some(project), ..sources });
+        reader.problems.clear();
+        config.usage.projects.extend(read_image(&mut reader).map(|image| (project, image)));
+        problems.extend(reader.problems);
+    }
+    if problems.is_empty() { Ok(config) } else { Err(ConfigErrors(problems)) }
+}
+
+fn read_image_config(reader: &mut Reader<'_>, environment: &Environment) -> Option<ImageConfig> {
+    let engine = reader.optional(&service::ENGINE_HOST, parse::engine_host);
+    let general = read_image(reader);
+    let roots = read_roots(reader, environment.home());
+    let (runner, state_dir) =
+        (read_runner(reader, environment), read_state_dir(reader, environment));
+    let proxies = agent_env::read_proxies(reader).zip(read_agent_proxies(reader));
+    let proxies = proxies.map(|(mut settings, own)| {
+        own.replace_in(&mut settings);
+        settings
+    });
+    let usual = usual_state_dir(environment);
+    let packaged = Path::new(PACKAGED_STATE_DIR);
+    Some(ImageConfig {
+        usage: ImageUsage { engine: engine?, general: general?, projects: BTreeMap::new() },
+        state_dir: asked_about(state_dir?, usual.as_deref(), packaged),
+        runner: runner?,
+        network: Network { roots: roots?, ..Network::default() },
+        proxies: proxies?,
+    })
+}
+
 /// Every section is read before the first `?`, so that all mistakes are found. The order is that
 /// of the table of settings.
 fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config> {
@@ -219,14 +266,18 @@ fn read_schedule(reader: &mut Reader<'_>) -> Option<ScheduleConfig> {
     Some(ScheduleConfig { max_concurrent: max_concurrent?, poll_interval: poll_interval? })
 }
 
-fn read_host(reader: &mut Reader<'_>, environment: &Environment) -> Option<HostConfig> {
-    let fallback = reader.value(&service::HOST_FALLBACK, parse::host_fallback);
-    let local = reader.value(&service::HOST_LOCAL, parse::host_local);
-    let runner = reader.path(
+fn read_runner(reader: &mut Reader<'_>, environment: &Environment) -> Option<PathBuf> {
+    reader.path(
         &service::RUNNER,
         |text| runner::given(text, environment.home()),
         || Some(runner::find(environment)),
-    );
+    )
+}
+
+fn read_host(reader: &mut Reader<'_>, environment: &Environment) -> Option<HostConfig> {
+    let fallback = reader.value(&service::HOST_FALLBACK, parse::host_fallback);
+    let local = reader.value(&service::HOST_LOCAL, parse::host_local);
+    let runner = read_runner(reader, environment);
     let user = reader.optional(&service::HOST_USER, host_user::look_up);
     let scope = reader.value(&service::HOST_SCOPE, parse::host_scope);
     Some(HostConfig {

@@ -37,9 +37,7 @@ pub(crate) enum ProxyChoice {
 
 /// The certificates; proxies are left to the environment.
 pub(super) fn read_network(reader: &mut Reader<'_>, home: Option<&Path>) -> Option<Network> {
-    let roots = reader.optional(&service::EXTRA_CA, |text| {
-        ExtraRoots::from_pem(&pem_file(text, home)?).map_err(|error| bundle(&error))
-    });
+    let roots = read_roots(reader, home);
     let certificate = reader.optional(&service::APP_CLIENT_CERT, |text| {
         let pem = pem_file(text, home)?;
         check_certificates(&pem).map_err(|error| bundle(&error))?;
@@ -60,6 +58,16 @@ pub(super) fn read_network(reader: &mut Reader<'_>, home: Option<&Path>) -> Opti
         }
     };
     Some(Network { roots, identity, ..Network::default() })
+}
+
+/// The certificates that are trusted beside the system's.
+pub(super) fn read_roots(
+    reader: &mut Reader<'_>,
+    home: Option<&Path>,
+) -> Option<Option<ExtraRoots>> {
+    reader.optional(&service::EXTRA_CA, |text| {
+        ExtraRoots::from_pem(&pem_file(text, home)?).map_err(|error| bundle(&error))
+    })
 }
 
 fn identity(reader: &mut Reader<'_>, certificate: &str, key: &Secret) -> Option<ClientIdentity> {

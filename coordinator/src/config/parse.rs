@@ -106,7 +106,7 @@ pub(super) fn engine_host(text: &str) -> Result<String, Allowed> {
 }
 
 /// An image reference: its characters are checked here, the rest by the engine.
-pub(super) fn image(text: &str) -> Result<String, Allowed> {
+pub(crate) fn image(text: &str) -> Result<String, Allowed> {
     reference(text, "._-/:@").ok_or_else(|| {
         "an image reference such as terarchitect-agent or registry.example/agent:1.2".to_owned()
     })

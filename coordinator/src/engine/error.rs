@@ -57,6 +57,11 @@ impl EngineError {
         Self::Unreachable { action, object: object.to_owned(), problem }
     }
 
+    pub(super) fn silent(action: &'static str, object: &str, limit: Duration) -> Self {
+        let problem = format!("it said nothing for {} min", limit.as_secs() / 60);
+        Self::Unreachable { action, object: object.to_owned(), problem }
+    }
+
     pub(super) fn stalled(
         action: &'static str,
         object: &str,

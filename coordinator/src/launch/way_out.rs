@@ -51,6 +51,18 @@ pub(super) fn proxies(document: &JobDocument) -> Vec<(&'static str, Secret)> {
     pairs.filter_map(|(name, other)| Some((name, of(name).or_else(|| of(other))?))).collect()
 }
 
+/// What a step of an image's build is told, as an agent in a container would be: build arguments, by their names.
+pub(crate) fn of_builds(
+    mut settings: JobDocument,
+    network: &Network,
+) -> Vec<(&'static str, Secret)> {
+    tell(&mut settings, network, View::Container);
+    let names =
+        PROXIES.into_iter().flat_map(<[_; 2]>::from).chain(NO_PROXIES).chain([env::EXTRA_CA]);
+    let told = names.filter_map(|name| Some((name, settings.get(name)?.clone())));
+    told.filter(|(_, value)| !value.is_blank()).collect()
+}
+
 fn has_proxy(document: &JobDocument) -> bool {
     PROXIES.iter().any(|(name, other)| {
         [name, other].into_iter().any(|name| document.get(name).is_some_and(|url| !url.is_blank()))
@@ -113,6 +125,17 @@ mod tests {
         let given = [("HTTP_PROXY", "proxy.corp.example:3128")];
         let told = told(&given, View::Container);
         assert!(told.contains(&owned(&given)[0]), "{told:?}");
+    }
+
+    #[test]
+    fn a_build_is_told_what_an_agent_is() {
+        let given = document(&[("https_proxy", "http://me:pw@127.0.0.1:3128"), ("HTTP_PROXY", "")]);
+        let told = of_builds(given, &Network::default());
+        let shown: Vec<_> = told.iter().map(|(name, value)| (*name, value.expose())).collect();
+        let proxy = "http://me:pw@host.docker.internal:3128/";
+        let except = "host.docker.internal";
+        assert_eq!(shown, [("https_proxy", proxy), ("NO_PROXY", except), ("no_proxy", except)]);
+        assert_eq!(of_builds(JobDocument::default(), &Network::default()), []);
     }
 
     #[test]

@@ -105,9 +105,12 @@ pub(crate) async fn aside<T: Send + 'static>(
 pub(crate) enum Existing {
     Keep,
     Replace,
+    /// As `Replace`, and the new one has the mode that it had.
+    ReplaceWithItsMode,
 }
 
-/// Writes a file of a directory (mode 0600) so that it is whole or not there, whatever happens.
+/// Writes a file of a directory (mode 0600 where nothing else is said) so that it is whole or not there,
+/// whatever happens.
 pub(crate) fn write_durably(
     dir: &Path,
     path: &Path,
@@ -118,10 +121,16 @@ pub(crate) fn write_durably(
         let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir)?;
         file.write_all(text)?;
         give_to_owner_of(dir, file.as_file())?;
+        if existing == Existing::ReplaceWithItsMode
+            && let Ok(before) = fs::symlink_metadata(path)
+            && before.is_file()
+        {
+            file.as_file().set_permissions(before.permissions())?;
+        }
         file.as_file().sync_all()?;
         match existing {
             Existing::Keep => file.persist_noclobber(path),
-            Existing::Replace => file.persist(path),
+            Existing::Replace | Existing::ReplaceWithItsMode => file.persist(path),
         }
         .map_err(|error| error.error)?;
         sync_dir(dir)

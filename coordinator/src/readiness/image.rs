@@ -14,7 +14,7 @@ use crate::pulls::Pull;
 pub(crate) enum NoImage {
     #[error(
         "the image {image} is not there and cannot be pulled; build it with \
-         `docker build -f Dockerfile.agent -t {image} .`, or set AGENT_IMAGE ({problem})"
+         `coordinator image build --tag {image}`, or set AGENT_IMAGE ({problem})"
     )]
     Missing { image: String, problem: String },
     #[error(

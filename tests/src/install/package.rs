@@ -12,6 +12,7 @@ const UNIT: &str = "terarchitect-coordinator";
 /// What is where after an installation.
 const FILES: &str = "coordinator --version && agent-runner --version \
     && test -f /usr/share/terarchitect/Dockerfile.agent \
+    && test -x /usr/share/terarchitect/packaging/slim-aider \
     && test -f /usr/share/man/man8/coordinator.8.gz \
     && test -f /usr/share/bash-completion/completions/coordinator \
     && test \"$(stat -c '%a %U' /etc/terarchitect/coordinator.env)\" = '600 root' \

@@ -16,6 +16,7 @@ mod fallback;
 mod github_app;
 mod health;
 mod host;
+mod image_command;
 mod images;
 mod lease;
 mod limits;

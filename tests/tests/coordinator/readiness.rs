@@ -68,7 +68,7 @@ async fn no_job_is_claimed_while_the_image_is_missing() {
     image.make().await;
     assert_eq!(scene.app.ended(job.job_id).await.status, "completed");
     let log = coordinator.terminate().await;
-    assert!(log.contains(image.name()) && log.contains("docker build"), "{log}");
+    assert!(log.contains(image.name()) && log.contains("coordinator image build"), "{log}");
 }
 
 #[tokio::test]

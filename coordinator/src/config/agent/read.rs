@@ -16,11 +16,7 @@ use crate::config::{agent_env, limits};
 
 /// Every setting is read before the first `?`, so that all mistakes are found.
 pub(in crate::config) fn read_agent(reader: &mut Reader<'_>) -> Option<AgentConfig> {
-    let image = reader.optional(&table::IMAGE, parse::image);
-    let image = match image {
-        Some(None) => reader.value(&table::IMAGE, parse::image).map(ImageChoice::Default),
-        given => given.flatten().map(ImageChoice::Explicit),
-    };
+    let image = read_image(reader);
     let pull = reader.value(&table::PULL, pull_policy);
     let pull_patience = reader.value(&table::PULL_PATIENCE, limits::positive_time);
     let docker_mode = reader.value(&table::DOCKER_MODE, docker_mode);
@@ -62,6 +58,14 @@ pub(in crate::config) fn read_agent(reader: &mut Reader<'_>) -> Option<AgentConf
         log: log?,
         settings: settings?,
     })
+}
+
+/// The image, and whether it was given.
+pub(in crate::config) fn read_image(reader: &mut Reader<'_>) -> Option<ImageChoice> {
+    match reader.optional(&table::IMAGE, parse::image) {
+        Some(None) => reader.value(&table::IMAGE, parse::image).map(ImageChoice::Default),
+        given => given.flatten().map(ImageChoice::Explicit),
+    }
 }
 
 fn read_limits(reader: &mut Reader<'_>) -> Option<ContainerLimits> {

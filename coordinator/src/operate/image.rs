@@ -1,0 +1,56 @@
+//! The images that jobs run in: which there are, which project has which, and how the agent's is made.
+
+mod build;
+mod list;
+mod map;
+mod progress;
+
+use std::path::Path;
+
+use api_client::error_chain;
+
+use super::OperateError;
+use crate::check::USUAL_ENV_FILE;
+use crate::config::{self, Environment, Flags, ImageConfig, ImageUsage};
+use crate::control::{Answer, ControlError, Request, ask};
+
+pub(crate) use build::{ImageBuildError, ToBuild, build, built_json, built_text};
+pub(crate) use list::{list, list_json, list_text};
+pub(crate) use map::{map, map_json, map_text, set, unset};
+pub(crate) use progress::{Progress, Talkative};
+
+/// By this label the agent's images are known, and those that were made from them.
+const TITLE_LABEL: &str = "org.opencontainers.image.title";
+const TITLE: &str = "terarchitect-agent";
+/// The version of the agent-runner in such an image.
+const VERSION_LABEL: &str = "org.opencontainers.image.version";
+
+/// The settings of these commands, with what could not be read of them. `env_file` is where the service has its
+/// environment from; the usual one where none is named.
+pub(crate) fn image_config(
+    flags: &Flags,
+    env_file: Option<&Path>,
+) -> Result<(ImageConfig, Option<String>), OperateError> {
+    let here = Environment::from_process;
+    let (environment, notice) = match env_file {
+        Some(path) => (here().with_file(path)?, None),
+        None => match here().with_file(Path::new(USUAL_ENV_FILE)) {
+            Ok(environment) => (environment, None),
+            Err(error) if error.is_absent() => (here(), None),
+            Err(error) => {
+                (here(), Some(format!("{}; its settings are missing", error_chain(&error))))
+            }
+        },
+    };
+    Ok((config::load_images(flags, &environment)?, notice))
+}
+
+/// Which images there are to be: as the running coordinator has it, or as the settings here where none runs.
+async fn usage(config: &ImageConfig) -> Result<ImageUsage, OperateError> {
+    match ask(&config.state_dir, Request::Images).await {
+        Ok(Answer::Images(usage)) => Ok(usage),
+        Ok(_) => Err(OperateError::Confused),
+        Err(ControlError::NotRunning { .. }) => Ok(config.usage.clone()),
+        Err(error) => Err(error.into()),
+    }
+}
