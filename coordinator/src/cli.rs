@@ -78,6 +78,8 @@ pub(crate) enum Action {
     Drain(Drain),
     /// Change what the running coordinator logs: for a time, or until its settings are read again.
     LogLevel(LogLevel),
+    /// Have the running coordinator send its webhook a trial notification.
+    NotifyTest(Plain),
     /// Remove what belongs to no job: containers, networks, volumes, notes, logs beyond their bounds.
     Gc(Gc),
     /// The images that jobs run in: make the agent's, list them, show and change which project has which.

@@ -64,6 +64,7 @@ pub(crate) fn carry_out(action: Action) -> Result<ExitCode, Failure> {
         Action::Resume(arguments) => block_on(tell::tell(&arguments, Request::Resume)),
         Action::Drain(arguments) => block_on(drain::drain(&arguments)),
         Action::LogLevel(arguments) => block_on(log_level::log_level(&arguments)),
+        Action::NotifyTest(arguments) => block_on(tell::tell(&arguments, Request::NotifyTest)),
         Action::Gc(arguments) => block_on(gc::gc(&arguments)),
         Action::Image(arguments) => block_on(image::image(arguments)),
         Action::Check(arguments) => block_on(check::check(&arguments)),

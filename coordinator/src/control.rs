@@ -24,7 +24,7 @@ use crate::config::ImageUsage;
 use crate::context::Context;
 use crate::gate::GateState;
 use crate::housekeeping::{Deed, Occasion, Swept, sweep};
-use crate::notification::{Event, Fate};
+use crate::notification::{self, Event, Fate};
 use crate::retry::retry;
 
 pub(crate) use client::{ControlError, ask};
@@ -60,6 +60,8 @@ pub(crate) enum Request {
     Retry { job: JobId },
     /// Log by this filter: for so many seconds, or until settings are read again.
     LogLevel { filter: String, for_sec: Option<u64> },
+    /// Send the webhook a trial notification.
+    NotifyTest,
 }
 
 /// What the daemon answers.
@@ -174,6 +176,12 @@ async fn answer(ctx: &Context, request: Request) -> Answer {
             };
         }
         Request::LogLevel { filter, for_sec } => return log_level(ctx, &filter, for_sec),
+        Request::NotifyTest => {
+            return match notification::trial(ctx).await {
+                Ok(()) => Answer::Done,
+                Err(problem) => Answer::Refused { problem },
+            };
+        }
         Request::Pause => GateState::Paused,
         Request::Resume => GateState::Open,
         Request::Drain => GateState::Draining,

@@ -41,6 +41,8 @@ pub(crate) enum Event {
     Drained,
     /// The operator wants to go on after all; so the gate is now.
     DrainCancelled { gate: GateState },
+    /// The operator wants to see one.
+    Trial,
 }
 
 /// What becomes of the jobs of a coordinator that claims nothing any more.
@@ -73,6 +75,7 @@ impl Event {
                     || (end.outcome.is_failure() && wants(NotifyOn::JobFailed))
             }
             Self::Raised { .. } | Self::Cleared { .. } => wants(NotifyOn::Alarm),
+            Self::Trial => true,
             Self::Draining { .. } | Self::Drained | Self::DrainCancelled { .. } => {
                 wants(NotifyOn::Drain)
             }
@@ -129,6 +132,14 @@ impl Notifier {
 pub(crate) async fn run(ctx: &Context, end: &CancellationToken) {
     let Notifier { urgent, ends, .. } = &ctx.notifier;
     tokio::join!(deliver::run(ctx, urgent, end), deliver::run(ctx, ends, end));
+}
+
+/// Sends the webhook one that says that it is a trial, in one try.
+pub(crate) async fn trial(ctx: &Context) -> Result<(), String> {
+    if ctx.config().notify.webhook.is_none() {
+        return Err("NOTIFY_WEBHOOK_URL is not set".to_owned());
+    }
+    deliver::once(ctx, &Event::Trial).await
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Commands that have no arguments of their own: `pause`, `resume`.
+//! Commands that have no arguments of their own: `pause`, `resume`, `notify-test`.
 
 use clap::Args;
 

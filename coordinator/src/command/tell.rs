@@ -1,4 +1,4 @@
-//! `pause`, `resume`: one word to the running coordinator.
+//! `pause`, `resume`, `notify-test`: one word to the running coordinator.
 
 use std::process::ExitCode;
 

@@ -51,11 +51,10 @@ enum Refusal {
 
 /// Delivers what comes, until `end`; then what is left, each in one try.
 pub(super) async fn run(ctx: &Context, events: &Queue, end: &CancellationToken) {
-    let client = ctx.config().app.network.anonymous().client(USER_AGENT);
-    let http = match client.and_then(|client| client.timeout(TIMEOUT).build()) {
+    let http = match client(ctx) {
         Ok(http) => http,
-        Err(error) => {
-            tracing::error!("no notifications: cannot set up HTTP: {}", describe(error));
+        Err(problem) => {
+            tracing::error!("no notifications: {problem}");
             return;
         }
     };
@@ -70,6 +69,19 @@ pub(super) async fn run(ctx: &Context, events: &Queue, end: &CancellationToken) 
             tracing::warn!("{left_out} notifications are left out: newer ones waited as well");
         }
     }
+}
+
+/// Delivers one in one try.
+pub(super) async fn once(ctx: &Context, event: &Event) -> Result<(), String> {
+    let (http, end) = (client(ctx)?, CancellationToken::new());
+    end.cancel();
+    deliver(ctx, &http, &written(ctx, event).await, &end).await
+}
+
+fn client(ctx: &Context) -> Result<Client, String> {
+    let client = ctx.config().app.network.anonymous().client(USER_AGENT);
+    let client = client.and_then(|client| client.timeout(TIMEOUT).build());
+    client.map_err(|error| format!("cannot set up HTTP: {}", describe(error)))
 }
 
 async fn next(events: &Queue, end: &CancellationToken) -> Option<Event> {

@@ -40,6 +40,7 @@ pub(super) fn name(event: &Event) -> &'static str {
         Event::Draining { .. } => "drain",
         Event::Drained => "drained",
         Event::DrainCancelled { .. } => "drain_cancelled",
+        Event::Trial => "trial",
     }
 }
 
@@ -65,6 +66,10 @@ pub(super) fn body(event: &Event, about: &About<'_>) -> Value {
                 }
             };
             (text, WARNING, json!({"jobs": jobs, "jobs_are": fate.name()}))
+        }
+        Event::Trial => {
+            let text = "Trial: this is where the coordinator's notifications arrive";
+            (text.to_owned(), GOOD, json!({}))
         }
         Event::Drained => ("Drained: the last job has ended".to_owned(), GOOD, json!({})),
         Event::DrainCancelled { gate } => {

@@ -70,6 +70,23 @@ async fn a_failed_job_is_told_once_signed_tried_again_and_without_a_secret() {
 }
 
 #[tokio::test]
+async fn a_trial_notification_is_sent_at_once_and_it_is_said_why_it_is_not_taken() {
+    let inbox = Inbox::start().await;
+    let Some(mut scene) = told("exit 0", &inbox, "drain").await else { return };
+    let mut coordinator = scene.home.start();
+    coordinator.wait_for_log("ready").await;
+    let (code, said) = scene.home.command(&["notify-test"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    let posted = inbox.has(1).await;
+    assert_eq!(posted[0].json()["terarchitect"]["event"], "trial");
+    inbox.answer(&[404]);
+    let (code, said) = scene.home.command(&["notify-test"]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the webhook answered 404"), "{said}");
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
 async fn a_webhook_that_takes_nothing_holds_up_no_job() {
     let inbox = Inbox::start().await;
     let Some(mut scene) = told("exit 0", &inbox, "job_ended").await else { return };
