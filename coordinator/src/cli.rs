@@ -16,10 +16,10 @@ mod keep;
 mod log_level;
 mod logs;
 mod man;
-mod plain;
 mod retry;
 mod run;
 mod status;
+mod version;
 
 use clap::{Parser, Subcommand};
 
@@ -37,10 +37,10 @@ pub(crate) use self::keep::KeepArguments;
 pub(crate) use self::log_level::LogLevel;
 pub(crate) use self::logs::Logs;
 pub(crate) use self::man::Manual;
-pub(crate) use self::plain::Plain;
 pub(crate) use self::retry::Retry;
 pub(crate) use self::run::Run;
 pub(crate) use self::status::Show;
+pub(crate) use self::version::Version;
 
 /// Claims jobs of the app, runs one container for each, and reports every outcome.
 #[derive(Debug, Parser)]
@@ -71,15 +71,15 @@ pub(crate) enum Action {
     /// Have the app queue the ticket of a job again.
     Retry(Retry),
     /// Have the running coordinator claim nothing until `resume`; a restart changes nothing about it.
-    Pause(Plain),
+    Pause(Show),
     /// Have it claim again after `pause` or `drain`.
-    Resume(Plain),
+    Resume(Show),
     /// Have it claim nothing, finish its jobs and end.
     Drain(Drain),
     /// Change what the running coordinator logs: for a time, or until its settings are read again.
     LogLevel(LogLevel),
     /// Have the running coordinator send its webhook a trial notification.
-    NotifyTest(Plain),
+    NotifyTest(Show),
     /// Remove what belongs to no job: containers, networks, volumes, notes, logs beyond their bounds.
     Gc(Gc),
     /// The images that jobs run in: make the agent's, list them, show and change which project has which.
@@ -99,7 +99,7 @@ pub(crate) enum Action {
     /// Print the manual page, or write the pages of all commands.
     Man(Manual),
     /// Print the version.
-    Version,
+    Version(Version),
 }
 
 const AFTER_HELP: &str = "Every setting can also be given by environment variable or in the \

@@ -19,6 +19,7 @@ mod retry;
 mod run;
 mod status;
 mod tell;
+mod version;
 mod why_idle;
 
 use std::io::{self, Write};
@@ -60,11 +61,17 @@ pub(crate) fn carry_out(action: Action) -> Result<ExitCode, Failure> {
         Action::Logs(arguments) => block_on(logs::logs(&arguments)),
         Action::Attach(arguments) => block_on(attach::attach(&arguments)),
         Action::Retry(arguments) => block_on(retry::retry(&arguments)),
-        Action::Pause(arguments) => block_on(tell::tell(&arguments, Request::Pause)),
-        Action::Resume(arguments) => block_on(tell::tell(&arguments, Request::Resume)),
+        Action::Pause(arguments) => {
+            block_on(tell::tell(&arguments, Request::Pause, ("gate", "paused")))
+        }
+        Action::Resume(arguments) => {
+            block_on(tell::tell(&arguments, Request::Resume, ("gate", "open")))
+        }
         Action::Drain(arguments) => block_on(drain::drain(&arguments)),
         Action::LogLevel(arguments) => block_on(log_level::log_level(&arguments)),
-        Action::NotifyTest(arguments) => block_on(tell::tell(&arguments, Request::NotifyTest)),
+        Action::NotifyTest(arguments) => {
+            block_on(tell::tell(&arguments, Request::NotifyTest, ("taken", true)))
+        }
         Action::Gc(arguments) => block_on(gc::gc(&arguments)),
         Action::Image(arguments) => block_on(image::image(arguments)),
         Action::Check(arguments) => block_on(check::check(&arguments)),
@@ -73,10 +80,7 @@ pub(crate) fn carry_out(action: Action) -> Result<ExitCode, Failure> {
         Action::Config(arguments) => config::config(&arguments),
         Action::Completions(arguments) => Ok(man::completions(&arguments)),
         Action::Man(arguments) => man::man(&arguments),
-        Action::Version => {
-            say(concat!("coordinator ", env!("CARGO_PKG_VERSION")));
-            Ok(ExitCode::SUCCESS)
-        }
+        Action::Version(arguments) => Ok(version::version(&arguments)),
     }
 }
 
@@ -91,6 +95,19 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
     let done = runtime.block_on(work);
     runtime.shutdown_timeout(LAST_WRITES);
     done
+}
+
+/// Work that may be long: every ten seconds it is said, beside what the command prints, that it goes on.
+async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
+    const LOOK: Duration = Duration::from_secs(10);
+    let begun = tokio::time::Instant::now();
+    let mut work = std::pin::pin!(work);
+    loop {
+        match tokio::time::timeout(LOOK, &mut work).await {
+            Ok(done) => return done,
+            Err(_not_yet) => complain(&format!("{what}, {} s", begun.elapsed().as_secs())),
+        }
+    }
 }
 
 fn state_dir(flags: &Flags) -> Result<PathBuf, Failure> {

@@ -7,6 +7,9 @@ use crate::config::Flags;
 /// Arguments of `coordinator drain`.
 #[derive(Args, Debug)]
 pub(crate) struct Drain {
+    /// Print one JSON object, when it is done.
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Return at once.
     #[arg(long)]
     pub(crate) no_wait: bool,

@@ -15,6 +15,9 @@ pub(crate) struct LogLevel {
     /// Go back to the settings after this time: seconds, or a number with s, m, h or d.
     #[arg(long = "for", value_name = "TIME", value_parser = positive_time)]
     pub(crate) time: Option<Duration>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
     /// The settings: the state directory is the one that counts.
     #[command(flatten)]
     pub(crate) settings: Flags,

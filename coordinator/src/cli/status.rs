@@ -1,10 +1,10 @@
-//! `coordinator status`: what the running coordinator does.
+//! `coordinator status`, and the other commands to the running coordinator that have no arguments of their own.
 
 use clap::Args;
 
 use crate::config::Flags;
 
-/// Arguments of `coordinator status`.
+/// Arguments of a command to the running coordinator.
 #[derive(Args, Debug)]
 pub(crate) struct Show {
     /// Print one JSON object.

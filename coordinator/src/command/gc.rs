@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use super::{FAILURE, Failure, operated, say};
+use super::{FAILURE, Failure, operated, patiently, say};
 use crate::cli::Gc;
 use crate::housekeeping::Deed;
 use crate::operate;
 
 pub(crate) async fn gc(arguments: &Gc) -> Result<ExitCode, Failure> {
     let deed = if arguments.dry_run { Deed::Show } else { Deed::Remove };
-    let swept = operate::gc(&arguments.settings, deed).await.map_err(|error| operated(&error))?;
+    let swept = patiently("still looking", operate::gc(&arguments.settings, deed)).await;
+    let swept = swept.map_err(|error| operated(&error))?;
     say(&if arguments.json {
         operate::swept_json(&swept)
     } else {

@@ -2,14 +2,25 @@
 
 use std::process::ExitCode;
 
-use super::{Failure, operated, state_dir};
-use crate::cli::Plain;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Failure, operated, say, state_dir};
+use crate::cli::Show;
 use crate::control::Request;
 use crate::operate;
 
-pub(crate) async fn tell(arguments: &Plain, request: Request) -> Result<ExitCode, Failure> {
+/// `field` and `value` are what is so when that is done, for programs.
+pub(crate) async fn tell(
+    arguments: &Show,
+    request: Request,
+    (field, value): (&str, impl Serialize),
+) -> Result<ExitCode, Failure> {
     operate::command(&state_dir(&arguments.settings)?, request)
         .await
         .map_err(|error| operated(&error))?;
+    if arguments.json {
+        say(&json!({ "version": 1, field: value }).to_string());
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
+
 use crate::board::{JobStage, StatusView};
 use crate::housekeeping::{Deed, Swept};
 use crate::paper::{Paper, seconds as age};
@@ -66,7 +68,13 @@ pub(crate) fn swept_text(swept: &Swept, deed: Deed) -> String {
 
 /// What was removed, for programs.
 pub(crate) fn swept_json(swept: &Swept) -> String {
-    serde_json::to_string_pretty(swept).unwrap_or_default()
+    #[derive(Serialize)]
+    struct Object<'s> {
+        version: u32,
+        #[serde(flatten)]
+        swept: &'s Swept,
+    }
+    serde_json::to_string_pretty(&Object { version: 1, swept }).unwrap_or_default()
 }
 
 pub(super) const fn stage(stage: JobStage) -> &'static str {

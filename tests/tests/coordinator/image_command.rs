@@ -108,9 +108,8 @@ async fn an_agent_runner_that_does_not_fit_gets_no_name() {
     let script = home.dir().join("script");
     fs::copy("/bin/true", &script).unwrap();
     fs::write(&script, "#!/bin/sh\n").unwrap();
-    let (code, said) = home
-        .command(&[&build[..], &["--agent-runner", script.to_str().unwrap()]].concat())
-        .await;
+    let (code, said) =
+        home.command(&[&build[..], &["--agent-runner", script.to_str().unwrap()]].concat()).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("script is no program of Linux"), "{said}");
     assert!(engine.docker().inspect_image(&name).await.is_err());

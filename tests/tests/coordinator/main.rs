@@ -8,6 +8,7 @@ mod caches;
 mod check;
 mod check_broken;
 mod check_scene;
+mod commands_json;
 mod custody;
 mod document;
 mod ending;
