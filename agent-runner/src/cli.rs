@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::doctor::DoctorOptions;
+use crate::probe::ProbeOptions;
 use crate::user::become_user::Become;
 
 /// Runs one job: clones a repository, drives a coding CLI in it, opens a pull request, reports.
@@ -33,10 +34,10 @@ enum Command {
     #[command(hide = true)]
     DoctorInner(DoctorOptions),
     /// Tell what a job would find here: whether the URLs of its settings answer
-    Probe,
+    Probe(ProbeOptions),
     /// The part of it that looks, in the environment of a job
     #[command(hide = true)]
-    ProbeInner,
+    ProbeInner(ProbeOptions),
     /// The part that reaps processes and passes signals on
     #[command(hide = true)]
     Outer { kind: Option<Kind> },
@@ -93,9 +94,9 @@ pub(crate) enum Role {
     /// The one that examines them.
     DoctorInner(DoctorOptions),
     /// The one that is asked what a job would find.
-    Probe,
+    Probe(ProbeOptions),
     /// The one that looks.
-    ProbeInner,
+    ProbeInner(ProbeOptions),
     /// A helper that git starts.
     Credential,
     /// What a job has in a container beside its own.
@@ -117,8 +118,8 @@ impl Cli {
             Some(Command::Inner { kind }) => Role::Inner(*kind),
             Some(Command::Doctor(options)) => Role::Doctor(options.clone()),
             Some(Command::DoctorInner(options)) => Role::DoctorInner(options.clone()),
-            Some(Command::Probe) => Role::Probe,
-            Some(Command::ProbeInner) => Role::ProbeInner,
+            Some(Command::Probe(options)) => Role::Probe(options.clone()),
+            Some(Command::ProbeInner(options)) => Role::ProbeInner(options.clone()),
             Some(Command::Credential { .. }) => Role::Credential,
             Some(Command::Gateway) => Role::Gateway,
             Some(Command::Become(user)) => Role::Become(user.clone()),

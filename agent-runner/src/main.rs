@@ -56,6 +56,7 @@ use crate::cancel::StopSignals;
 use crate::cli::{Cli, Kind, Role};
 use crate::course::Course;
 use crate::doctor::DoctorOptions;
+use crate::probe::ProbeOptions;
 use crate::redaction::Redaction;
 use crate::run::Run;
 use crate::settings::{DocumentError, Handover, Layers};
@@ -83,10 +84,10 @@ fn play(role: Role) -> Result<ExitCode, Box<dyn std::error::Error>> {
             logging::init(Some(QUIET), &Redaction::default());
             Ok(doctor::run(&options)?)
         }
-        Role::Probe => probe(),
-        Role::ProbeInner => {
+        Role::Probe(options) => probe(&options),
+        Role::ProbeInner(options) => {
             logging::init(Some(QUIET), &Redaction::default());
-            Ok(probe::run(&Layers::new(Handover::take_over()?)?)?)
+            Ok(probe::run(&Layers::new(Handover::take_over()?)?, &options)?)
         }
         Role::Credential => {
             git::credential::answer().map(|()| ExitCode::SUCCESS).map_err(Into::into)
@@ -120,12 +121,12 @@ fn first(kind: Option<Kind>) -> Result<ExitCode, Box<dyn std::error::Error>> {
 }
 
 /// Takes everything that was given as a job's first process does, and looks around in what is left.
-fn probe() -> Result<ExitCode, Box<dyn std::error::Error>> {
+fn probe(options: &ProbeOptions) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let stop = init::take_signals()?;
     logging::init(Some(QUIET), &Redaction::default());
     let mut handover = Handover::from_process(&stop)?;
     handover.trust_extra_certificates();
-    match init::become_again("probe-inner", &[], &handover)? {}
+    match init::become_again("probe-inner", &options.arguments(), &handover)? {}
 }
 
 /// Has the coding CLIs examined by a process of its own, and reaps what that leaves behind.

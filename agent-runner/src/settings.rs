@@ -27,7 +27,7 @@ use url::Url;
 pub(crate) use self::document::DocumentError;
 pub(crate) use self::handover::{Handover, PLAIN_NAMES};
 pub(crate) use self::layers::{Layer, Layers};
-pub(crate) use self::network::{gateway_proxies, identity};
+pub(crate) use self::network::{gateway_proxies, identity, proxies};
 pub(crate) use self::origin::{AppTicket, Hold, Origin};
 pub(crate) use self::trace::{collector, secrets_of_headers, trace_parent};
 pub(crate) use self::worker::{

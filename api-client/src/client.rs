@@ -24,7 +24,7 @@ use crate::wire::{
 };
 use crate::{ClaimId, JobId, ProjectId, Redactor, Secret, TicketId};
 
-pub use self::probe::AppSeen;
+pub use self::probe::{AppSeen, answers_as_app};
 
 /// Claims may wait for locks in the app; a reply given up on is a lost job, so this is generous.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(60);

@@ -17,7 +17,7 @@ mod id;
 mod retry;
 mod secret;
 
-pub use client::{AppSeen, CallObserver, Claim, WorkerApi};
+pub use client::{AppSeen, CallObserver, Claim, WorkerApi, answers_as_app};
 pub use error::{ApiError, Call, ClientError, error_chain};
 pub use id::{ClaimId, InvalidId, JobId, ProjectId, TicketId};
 pub use retry::{delays, retry};

@@ -84,6 +84,11 @@ impl ExtraRoots {
         &self.pem
     }
 
+    /// Each of them, in DER.
+    pub fn ders(&self) -> impl Iterator<Item = &[u8]> {
+        self.certificates.iter().map(AsRef::as_ref)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {

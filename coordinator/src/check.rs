@@ -5,6 +5,7 @@
 //! Invariant: what rests on something that failed is not looked at, so that one cause is told once.
 
 mod app;
+mod certificates;
 mod clock;
 mod container;
 mod cure;
@@ -18,13 +19,16 @@ mod forge;
 mod host;
 mod image;
 mod proxy;
+mod url;
+mod way_out;
 
 use std::path::Path;
 
 use api_client::{ProjectId, error_chain};
 use serde::{Deserialize, Serialize};
 
-use self::container::{Reach, Silence};
+use self::container::Reach;
+use self::proxy::Way;
 use crate::config::{AgentConfig, Config, HostFallback};
 use crate::context::Context;
 use crate::control;
@@ -34,7 +38,7 @@ use crate::readiness::{Room, room};
 pub(crate) use clock::seconds_of;
 pub(crate) use cure::cure;
 pub(crate) use files::{USUAL_ENV_FILE, env_file};
-pub(crate) use finding::{Finding, all_well, json, text};
+pub(crate) use finding::{Finding, Findings, Step, Tell, all_well, json, line};
 pub(crate) use image::{Fit, fit};
 
 /// How much is looked at.
@@ -73,50 +77,72 @@ pub(crate) fn who_checks(state_dir: &Path, checker: Checker) -> Finding {
     Finding::ok(what, found)
 }
 
-/// Everything that is looked at, in the order in which one thing rests on the other.
-pub(crate) async fn check(ctx: &Context, depth: Depth, checker: Checker) -> Vec<Finding> {
+/// Everything that is looked at, in the order in which one thing rests on the other; each is told as it is
+/// found.
+pub(crate) async fn check(
+    ctx: &Context,
+    depth: Depth,
+    checker: Checker,
+    tell: &Tell<'_>,
+) -> Vec<Finding> {
     let config = ctx.config();
-    let floor = config.limits.disk_floor;
-    let mut findings = vec![state_directory(ctx).await];
-    findings.extend(disk::judge("state directory", &ctx.state_dir, floor));
-    findings.extend(files::judge(&config.secret_files, &ctx.state_dir));
+    let mut findings = Findings::new(tell);
+    findings.begin("this host");
+    findings.add([state_directory(ctx).await]);
+    findings.add(disk::judge("state directory", &ctx.state_dir, config.limits.disk_floor));
+    findings.add(files::judge(&config.secret_files, &ctx.state_dir));
     if checker == Checker::Here && Path::new(USUAL_ENV_FILE).exists() {
         let engine = config.engine.host.as_deref();
-        findings.extend(files::hidden_from_unit(&config.secret_files, engine));
+        findings.add(files::hidden_from_unit(&config.secret_files, engine));
     }
-    findings.extend(health_address(&config, checker).await);
-    findings.extend(host::look(&config).await);
-    let proxies = proxy::look(&config).await;
-    let explained = proxy::explain_silence(&proxies);
-    findings.extend(proxies);
-    let mut app = Box::pin(app::look(ctx, explained)).await;
-    findings.append(&mut app.findings);
-    let forge = Box::pin(forge::look(ctx, &app, explained)).await;
-    findings.extend(forge.findings);
-    let mut clocks: Vec<_> = app.clock.take().into_iter().chain(forge.clock).collect();
+    findings.add(health_address(&config, checker).await);
+    findings.add(host::look(&config).await);
+    findings.add(certificates::judge(config.app.network.roots.as_ref(), crate::clock::now()));
+    findings.begin("proxies");
+    let way = Way::here(&config.proxies).await;
+    findings.add(way.findings());
+    findings.begin("the app");
+    let mut app = Box::pin(app::look(ctx, &way)).await;
+    findings.add(std::mem::take(&mut app.findings));
+    findings.begin("the forge");
+    let mut forge = Box::pin(forge::look(ctx, &app, &way)).await;
+    findings.add(std::mem::take(&mut forge.findings));
+    let mut clocks: Vec<_> = app.clock.take().into_iter().chain(forge.clock.take()).collect();
     if config.host.fallback == HostFallback::Always {
-        findings.push(Finding::ok("engine", "HOST_FALLBACK=always: none is needed"));
-        findings.extend(clock::judge(&clocks));
-        return findings;
+        findings.add([Finding::ok("engine", "HOST_FALLBACK=always: none is needed")]);
+    } else {
+        let reach = Reach { app: app.is_well, forge: &forge, way: &way };
+        clocks.extend(Box::pin(containers(ctx, &reach, depth, &mut findings)).await);
     }
-    match ctx.engine.facts().await {
-        Ok(facts) => {
-            clocks.extend(engine_clock(&facts));
-            findings.extend(facts::judge(&facts, &config));
-            findings.extend(room_for_one(&facts, &config));
-            let here = facts.folder.as_deref().filter(|folder| folder.is_dir());
-            findings.extend(here.and_then(|folder| disk::judge("engine", folder, floor)));
-            let silence = if explained { Silence::Explained } else { Silence::New };
-            let reach = Reach { app: app.reached, forge: !forge.silent, silence };
-            for (project, agent) in settings(&config) {
-                let tried = container::look(ctx, project, agent, reach, depth);
-                findings.extend(Box::pin(tried).await);
-            }
+    findings.add(clock::judge(&clocks));
+    findings.into_all()
+}
+
+/// The engine, and a container of each set of settings; the engine's clock.
+async fn containers(
+    ctx: &Context,
+    reach: &Reach<'_>,
+    depth: Depth,
+    findings: &mut Findings<'_>,
+) -> Option<clock::Reading> {
+    let (config, what) = (ctx.config(), "containers");
+    findings.begin("the engine");
+    let facts = match ctx.engine.facts().await {
+        Ok(facts) => facts,
+        Err(error) => {
+            findings.add([no_engine(&error), Finding::skipped(what, "the engine does not answer")]);
+            return None;
         }
-        Err(error) => findings.push(no_engine(&error)),
+    };
+    findings.add(facts::judge(&facts, &config));
+    findings.add(room_for_one(&facts, &config));
+    let here = facts.folder.as_deref().filter(|folder| folder.is_dir());
+    let floor = config.limits.disk_floor;
+    findings.add(here.and_then(|folder| disk::judge("engine", folder, floor)));
+    for (project, agent) in settings(&config) {
+        Box::pin(container::look(ctx, project, agent, reach, depth, findings)).await;
     }
-    findings.extend(clock::judge(&clocks));
-    findings
+    engine_clock(&facts)
 }
 
 /// The settings of containers: those of all projects, and those of each that has its own.

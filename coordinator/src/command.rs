@@ -148,6 +148,12 @@ fn say(text: &str) {
     let _read = writeln!(io::stdout(), "{text}");
 }
 
+/// Shows on the terminal what is going on, in the place of what was shown before.
+#[expect(clippy::print_stderr, reason = "it is for whoever waits, beside what is printed")]
+fn progress(text: &str) {
+    eprint!("\r\u{1b}[K{text}");
+}
+
 #[expect(clippy::print_stderr, reason = "the log may not be set up")]
 pub(crate) fn complain(text: &str) {
     eprintln!("coordinator: {text}");

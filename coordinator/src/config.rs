@@ -39,7 +39,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api_client::http::Network;
+use api_client::http::{Network, ProxySettings};
 use api_client::wire::ExecutionMode;
 use api_client::{ProjectId, Secret};
 use url::Url;
@@ -49,7 +49,7 @@ pub(crate) use agent::{
     ImageChoice, InnerLayers, JobNetwork, ModelGateway, OtherHosts, PullPolicy, RootFolder,
     SocketMount,
 };
-pub(crate) use env_file::EnvFileError;
+pub(crate) use env_file::{EnvFile, EnvFileError};
 pub(crate) use environment::{Environment, Screen};
 pub(crate) use error::ConfigErrors;
 pub(crate) use health::HealthListen;
@@ -109,6 +109,8 @@ pub(crate) struct Config {
     pub(crate) traces: TraceConfig,
     /// Notifications.
     pub(crate) notify: NotifyConfig,
+    /// The proxies of the coordinator itself, which its clients take from the environment.
+    pub(crate) proxies: ProxySettings,
     /// The files that hold secrets among the settings.
     pub(crate) secret_files: BTreeSet<PathBuf>,
 }

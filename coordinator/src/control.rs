@@ -13,13 +13,15 @@ use std::time::Duration;
 use api_client::{JobId, error_chain};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::board::StatusView;
-use crate::check::{Checker, Depth, Finding, check};
+use crate::check::{Checker, Depth, Finding, Step, check};
 use crate::config::ImageUsage;
 use crate::context::Context;
 use crate::gate::GateState;
@@ -27,7 +29,7 @@ use crate::housekeeping::{Deed, Occasion, Swept, sweep};
 use crate::notification::{self, Event, Fate};
 use crate::retry::retry;
 
-pub(crate) use client::{ControlError, ask};
+pub(crate) use client::{ControlError, ask, ask_telling};
 
 /// Longest request, in bytes.
 const REQUEST_MAX: u64 = 4 << 10;
@@ -51,6 +53,8 @@ pub(crate) enum Request {
     Check {
         #[serde(default)]
         depth: Depth,
+        #[serde(default)]
+        steps: Steps,
     },
     /// Remove what belongs to no job.
     Gc { deed: Deed },
@@ -64,6 +68,17 @@ pub(crate) enum Request {
     NotifyTest,
 }
 
+/// Whether each step of what takes long is told before the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Steps {
+    /// The answer is all that comes.
+    #[default]
+    Kept,
+    /// They are.
+    Told,
+}
+
 /// What the daemon answers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
@@ -71,6 +86,10 @@ pub(crate) enum Answer {
     Status(StatusView),
     Done,
     Swept(Swept),
+    /// A step of a check; others come before the answer.
+    Step {
+        told: Step,
+    },
     Checked {
         findings: Vec<Finding>,
     },
@@ -139,12 +158,36 @@ async fn converse(stream: UnixStream, ctx: &Context) -> io::Result<()> {
     let mut from = BufReader::new(from.take(REQUEST_MAX + 1));
     timeout(PATIENCE, from.read_until(b'\n', &mut line)).await??;
     let answer = match parse(&line) {
+        Ok(Request::Check { depth, steps: Steps::Told }) => checked(ctx, depth, &mut to).await?,
         Ok(request) => answer(ctx, request).await,
         Err(problem) => Answer::Refused { problem },
     };
-    let mut text = serde_json::to_vec(&answer)?;
+    send(&mut to, &answer).await
+}
+
+async fn send(to: &mut OwnedWriteHalf, answer: &Answer) -> io::Result<()> {
+    let mut text = serde_json::to_vec(answer)?;
     text.push(b'\n');
     timeout(PATIENCE, to.write_all(&text)).await?
+}
+
+/// Checks, and tells each step as it is made. A client that goes away ends it.
+async fn checked(ctx: &Context, depth: Depth, to: &mut OwnedWriteHalf) -> io::Result<Answer> {
+    let (sender, mut steps) = mpsc::unbounded_channel();
+    // The other end is there as long as this.
+    let tell = |step| drop(sender.send(step));
+    let mut checking = Box::pin(check(ctx, depth, Checker::Running, &tell));
+    let findings = loop {
+        tokio::select! {
+            biased;
+            Some(told) = steps.recv() => send(to, &Answer::Step { told }).await?,
+            findings = &mut checking => break findings,
+        }
+    };
+    while let Ok(told) = steps.try_recv() {
+        send(to, &Answer::Step { told }).await?;
+    }
+    Ok(Answer::Checked { findings })
 }
 
 fn parse(line: &[u8]) -> Result<Request, String> {
@@ -158,9 +201,9 @@ async fn answer(ctx: &Context, request: Request) -> Answer {
     let gate = match request {
         Request::Status => return Answer::Status(status(ctx)),
         Request::Images => return Answer::Images(ImageUsage::of(&ctx.config())),
-        Request::Check { depth } => {
+        Request::Check { depth, .. } => {
             return Answer::Checked {
-                findings: Box::pin(check(ctx, depth, Checker::Running)).await,
+                findings: Box::pin(check(ctx, depth, Checker::Running, &|_step| {})).await,
             };
         }
         Request::Gc { deed } => {

@@ -9,16 +9,17 @@ mod why_idle;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use api_client::{JobId, ProjectId, error_chain};
 use tokio::time::sleep;
 
-use crate::check::{self, Checker, Depth, Finding};
+use crate::check::{self, Checker, Depth, Finding, Findings, Step, Tell};
 use crate::clock;
 use crate::config::{self, Config, ConfigErrors, EnvFileError, Environment, Flags};
 use crate::context::Mode;
-use crate::control::{Answer, ControlError, Request, ask};
+use crate::control::{Answer, ControlError, Request, Steps, ask, ask_telling};
 use crate::daemon::{Daemon, StartError};
 use crate::engine::EngineError;
 use crate::explain::find::{FindError, Found, find};
@@ -187,38 +188,55 @@ pub(crate) async fn gc(flags: &Flags, deed: Deed) -> Result<Swept, OperateError>
     }
 }
 
-/// Checks whether jobs could be run: by the running coordinator, or here where none runs.
+/// Checks whether jobs could be run: by the running coordinator, or here where none runs; each step is told.
 /// `env_file` is where the service has its environment from.
 pub(crate) async fn check(
     flags: &Flags,
     depth: Depth,
     env_file: Option<&Path>,
+    tell: &Tell<'_>,
 ) -> Result<Vec<Finding>, OperateError> {
-    let mut findings = Vec::from_iter(check::env_file(env_file));
+    let mut findings = Findings::new(tell);
+    findings.add(check::env_file(env_file));
     let state_dir = state_dir(flags)?;
-    match ask(&state_dir, Request::Check { depth }).await {
-        Ok(Answer::Checked { findings: of_daemon }) => {
-            findings.push(check::who_checks(&state_dir, Checker::Running));
-            findings.extend(of_daemon);
+    let request = Request::Check { depth, steps: Steps::Told };
+    let running = check::who_checks(&state_dir, Checker::Running);
+    let steps = AtomicUsize::new(0);
+    let counted = |step| {
+        if steps.fetch_add(1, Ordering::Relaxed) == 0 {
+            tell(Step::Found { finding: running.clone() });
         }
-        Ok(_) => return Err(OperateError::Confused),
+        tell(step);
+    };
+    match ask_telling(&state_dir, request, &counted).await {
+        Ok(Answer::Checked { findings: of_daemon }) => {
+            if steps.into_inner() > 0 {
+                return Ok([findings.into_all(), vec![running], of_daemon].concat());
+            }
+            // One of an older version tells it all at its end.
+            findings.add([running]);
+            findings.add(of_daemon);
+            Ok(findings.into_all())
+        }
+        Ok(_) => Err(OperateError::Confused),
         Err(ControlError::NotRunning { .. }) => {
-            findings.push(check::who_checks(&state_dir, Checker::Here));
+            findings.add([check::who_checks(&state_dir, Checker::Here)]);
             match Daemon::new(config_of(flags, state_dir)?, Mode::Once) {
                 Ok(daemon) => {
-                    findings.extend(check::check(&daemon.context(), depth, Checker::Here).await);
+                    let found = check::check(&daemon.context(), depth, Checker::Here, tell).await;
+                    Ok([findings.into_all(), found].concat())
                 }
                 Err(
                     error @ (StartError::Ledger(_) | StartError::Lock(_) | StartError::Identity(_)),
                 ) => {
-                    findings.push(check::no_state_directory(error_chain(&error)));
+                    findings.add([check::no_state_directory(error_chain(&error))]);
+                    Ok(findings.into_all())
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => Err(error.into()),
             }
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => Err(error.into()),
     }
-    Ok(findings)
 }
 
 #[cfg(test)]

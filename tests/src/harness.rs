@@ -35,7 +35,7 @@ mod wiretap;
 pub use agent_image::{AGENT_IMAGE, GO_IN_IMAGE, build_agent_image, cli_image, install_claude};
 pub use app::{App, Job, KEY, LogRecord};
 pub use app_proxy::{AppProxy, Exchange};
-pub use check_image::{CHECK_IMAGE, OTHER_VERSION_IMAGE, build_check_images};
+pub use check_image::{CHECK_IMAGE, NEAR_VERSION_IMAGE, OTHER_VERSION_IMAGE, build_check_images};
 pub use coordinator::{Coordinator, Home};
 pub(crate) use deployment::source_repository;
 pub use deployment::{Deployment, Keys, SourceFile, repo_name};

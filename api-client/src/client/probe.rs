@@ -49,3 +49,15 @@ impl WorkerApi {
         self.get(&call, POLL_TIMEOUT).await
     }
 }
+
+/// Whether what answers under a URL is the app, by what came of [`WorkerApi::projects`] and
+/// [`WorkerApi::settings`]: it refuses in words of its own; a page of something else, or a 404 without any,
+/// is not its.
+#[must_use]
+pub fn answers_as_app(projects: &Result<Vec<ListedProject>, ApiError>, has_settings: bool) -> bool {
+    match projects {
+        Err(ApiError::Gone { message, .. }) if message.is_empty() => has_settings,
+        Err(ApiError::Malformed { .. }) => has_settings,
+        _ => true,
+    }
+}

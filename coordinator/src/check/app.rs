@@ -1,10 +1,13 @@
 //! Whether the app is there, takes the key, and has the projects. Nothing is claimed for it.
 
 use api_client::wire::ListedProject;
-use api_client::{ApiError, ProjectId, error_chain};
+use api_client::{ApiError, ProjectId, answers_as_app, error_chain};
 
+use super::certificates;
 use super::clock::Reading;
 use super::finding::Finding;
+use super::proxy::Way;
+use super::url::{has_credentials, shown};
 use crate::clock::now;
 use crate::config::ProjectFilter;
 use crate::context::Context;
@@ -15,6 +18,8 @@ pub(super) struct AppLook {
     pub(super) findings: Vec<Finding>,
     /// Whether it answered at all.
     pub(super) reached: bool,
+    /// Whether it is the app, and lets us in.
+    pub(super) is_well: bool,
     pub(super) clock: Option<Reading>,
     /// Its projects, where it lists them.
     pub(super) projects: Option<Vec<ListedProject>>,
@@ -22,20 +27,17 @@ pub(super) struct AppLook {
     pub(super) has_forge_token: Option<bool>,
 }
 
-/// Whether what answers under a URL is the app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Identity {
-    App,
-    SomethingElse,
-}
-
-/// Looks at the app. Where `explained`, silence has a cause that was told before.
-pub(super) async fn look(ctx: &Context, explained: bool) -> AppLook {
+/// Looks at the app. Behind a proxy that is of no use nothing is asked.
+pub(super) async fn look(ctx: &Context, way: &Way) -> AppLook {
     let config = ctx.config();
     let (api, url) = (ctx.api(), &config.app.url);
+    let opened = ctx.alias.rewrite(url);
+    if let Some(proxy) = way.broken_for(opened.as_ref().unwrap_or(url)) {
+        let why = format!("{proxy}, by which {url} is asked, is of no use");
+        return AppLook { findings: vec![Finding::skipped("app", why)], ..AppLook::default() };
+    }
     let seen = match api.probe().await {
         Ok(seen) => seen,
-        Err(ApiError::Unreachable { .. }) if explained => return AppLook::default(),
         Err(error) => {
             let reached = !matches!(error, ApiError::Unreachable { .. });
             let found = format!("{url} {}", words(&error));
@@ -45,33 +47,20 @@ pub(super) async fn look(ctx: &Context, explained: bool) -> AppLook {
     };
     let clock = seen.date.map(|date| Reading::new("the app's", date, now()));
     let (projects, settings) = (api.projects().await, api.settings().await);
-    let findings = match identity(&projects, settings.is_ok()) {
-        Identity::SomethingElse => {
-            let found = format!("something answers under {url}, and it is not the app");
-            let cure = "set TERARCHITECT_API_URL to the app's base URL, without /api";
-            vec![Finding::failed("app", found, cure)]
-        }
-        Identity::App => {
-            let key = if config.app.key.is_some() { "takes the key" } else { "asks for no key" };
-            let found = format!("{url} answers in {} ms, and {key}", seen.took.as_millis());
-            let mut findings = vec![Finding::ok("app", found)];
-            findings.extend(known(&config.projects, projects.as_deref().ok()));
-            findings
-        }
+    let is_well = answers_as_app(&projects, settings.is_ok());
+    let findings = if is_well {
+        let key = if config.app.key.is_some() { "takes the key" } else { "asks for no key" };
+        let found = format!("{url} answers in {} ms, and {key}", seen.took.as_millis());
+        let mut findings = vec![Finding::ok("app", found)];
+        findings.extend(known(&config.projects, projects.as_deref().ok()));
+        findings
+    } else {
+        let found = format!("something answers under {url}, and it is not the app");
+        let cure = "set TERARCHITECT_API_URL to the app's base URL, without /api";
+        vec![Finding::failed("app", found, cure)]
     };
     let has_forge_token = settings.ok().map(|settings| settings.has_forge_token);
-    AppLook { findings, reached: true, clock, projects: projects.ok(), has_forge_token }
-}
-
-/// An app refuses in words of its own; a page of something else, or a 404 without any, is not its.
-fn identity(projects: &Result<Vec<ListedProject>, ApiError>, has_settings: bool) -> Identity {
-    match projects {
-        Err(ApiError::Gone { message, .. }) if message.is_empty() && !has_settings => {
-            Identity::SomethingElse
-        }
-        Err(ApiError::Malformed { .. }) if !has_settings => Identity::SomethingElse,
-        _ => Identity::App,
-    }
+    AppLook { findings, reached: true, is_well, clock, projects: projects.ok(), has_forge_token }
 }
 
 /// What came of the question, without its path, which would say nothing to an operator.
@@ -87,12 +76,12 @@ fn words(error: &ApiError) -> String {
 
 fn cure(error: &ApiError) -> &'static str {
     match error {
-        ApiError::Unreachable { .. } => {
-            "start the app, or set TERARCHITECT_API_URL to where it is; curl -v URL says more"
-        }
+        ApiError::Unreachable { problem, .. } => certificates::cure(problem).unwrap_or(
+            "start the app, or set TERARCHITECT_API_URL to where it is; curl -v URL says more",
+        ),
         ApiError::Unauthorised { .. } => {
             "set TERARCHITECT_WORKER_API_KEY (or TERARCHITECT_WORKER_API_KEY_FILE) to the app's key, \
-             then systemctl reload terarchitect-coordinator"
+             then systemctl restart terarchitect-coordinator (where it stands in a file of its own: reload)"
         }
         ApiError::Busy { .. } => "the app's own log says more; try again",
         ApiError::Gone { .. } | ApiError::Refused { .. } | ApiError::Malformed { .. } => {
@@ -116,7 +105,17 @@ fn known_one(id: ProjectId, listed: Option<&[ListedProject]>) -> Finding {
     };
     match listed.iter().find(|project| project.id == id) {
         Some(project) => {
-            let at = project.repo_url.as_deref().unwrap_or("a folder of this host");
+            let url = project.repo_url.as_deref();
+            let at = url.map_or_else(|| "a folder of this host".to_owned(), shown);
+            if url.is_some_and(has_credentials) {
+                let found =
+                    format!("its repository's URL holds credentials, which agents refuse: {at}");
+                return Finding::failed(
+                    what,
+                    found,
+                    "set it without them in the app, and GITHUB_TOKEN",
+                );
+            }
             Finding::ok(what, format!("the app has it: {at}"))
         }
         None => Finding::failed(what, format!("the app has no project {id}"), look),
@@ -143,5 +142,14 @@ mod tests {
         assert_eq!(states(Some(&list)), [State::Ok, State::Failed]);
         assert_eq!(states(None), [State::Note, State::Note]);
         assert!(known(&ProjectFilter::All, Some(&list)).is_empty());
+    }
+
+    #[test]
+    fn a_token_in_a_repository_s_url_is_told_and_not_shown() {
+        let mut one = listed(ProjectId::random());
+        one.repo_url = Some("https://x-access-token:ghp_secret@github.com/acme/web".to_owned());
+        let finding = known_one(one.id, Some(&[one]));
+        assert_eq!(finding.state, State::Failed);
+        assert!(!format!("{finding:?}").contains("ghp_secret"), "{finding:?}");
     }
 }

@@ -6,32 +6,28 @@ use std::time::Instant;
 use api_client::container_probe::{ContainerProbe, Opened, Overlay};
 use api_client::contract::env;
 use api_client::{ProjectId, error_chain};
+use url::Url;
 
 use super::cure::cure;
-use super::finding::Finding;
-use super::{Depth, image, no_engine};
+use super::finding::{Finding, Findings, State};
+use super::forge::ForgeLook;
+use super::image::CLIS;
+use super::proxy::Way;
+use super::{Depth, certificates, image, no_engine, way_out};
+use crate::alias::HOST_ALIAS;
 use crate::config::{AgentConfig, DockerMode, JobNetwork};
 use crate::context::Context;
 use crate::launch::{LaunchError, Part, Rehearsed, has_gateway, rehearse};
 
 /// What is known already of what a container would reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reach {
-    /// Whether the app answers this host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach<'r> {
+    /// Whether the app answers this host, and lets it in.
     pub(super) app: bool,
-    /// Whether the forge's API does.
-    pub(super) forge: bool,
-    /// Of anything.
-    pub(super) silence: Silence,
-}
-
-/// Whether the cause of a silence was told before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Silence {
-    /// It was.
-    Explained,
-    /// It was not.
-    New,
+    /// The forges.
+    pub(super) forge: &'r ForgeLook,
+    /// The proxies of this host.
+    pub(super) way: &'r Way,
 }
 
 /// The images of one set of settings, and a container from each.
@@ -39,32 +35,30 @@ pub(super) async fn look(
     ctx: &Context,
     project: Option<ProjectId>,
     agent: &AgentConfig,
-    reach: Reach,
+    reach: &Reach<'_>,
     depth: Depth,
-) -> Vec<Finding> {
+    findings: &mut Findings<'_>,
+) {
     let images = match ctx.images.needed(&agent.image, project) {
         Ok(images) => images,
         Err(error) => {
-            return vec![Finding::failed(
-                "images",
-                error_chain(&error),
-                "mend or remove that file",
-            )];
+            let cure = "mend or remove that file";
+            findings.add([Finding::failed("images", error_chain(&error), cure)]);
+            return;
         }
     };
-    let mut findings = Vec::new();
     for name in images {
+        findings.begin(format!("the image {name}"));
         match ctx.engine.has_image(&name).await {
             Ok(true) => {
-                findings.push(Finding::ok("image", format!("{name} is there")));
+                findings.add([Finding::ok("image", format!("{name} is there"))]);
                 let tried = Tried { ctx, project, agent, image: &name };
-                findings.extend(Box::pin(tried.all(reach, depth)).await);
+                Box::pin(tried.all(reach, depth, findings)).await;
             }
-            Ok(false) => findings.push(image::missing(agent, &name)),
-            Err(error) => findings.push(no_engine(&error)),
+            Ok(false) => findings.add([image::missing(agent, &name)]),
+            Err(error) => findings.add([no_engine(&error)]),
         }
     }
-    findings
 }
 
 /// What is tried.
@@ -76,27 +70,36 @@ struct Tried<'t> {
 }
 
 impl Tried<'_> {
-    async fn all(&self, reach: Reach, depth: Depth) -> Vec<Finding> {
+    async fn all(&self, reach: &Reach<'_>, depth: Depth, findings: &mut Findings<'_>) {
+        findings.begin(format!("a container of {}, as a job gets it", self.image));
         let begun = Instant::now();
         let output = match self.rehearsed(&Part::Version).await {
             Ok((code, output)) => (code == Some(0)).then_some(output),
-            Err(finding) => return vec![finding],
+            Err(finding) => return findings.add([finding]),
         };
         let took = begun.elapsed().as_millis();
         let beside = if has_gateway(self.agent) { ", with its gateway" } else { "" };
         let found = format!("{} starts with a job's options{beside} ({took} ms)", self.image);
-        let mut findings = vec![Finding::ok(self.what(), found)];
+        findings.add([Finding::ok(self.what(), found)]);
         let version = image::version(self.image, output.as_deref());
-        let matches = version.cure.is_none();
-        findings.push(version);
-        if !matches {
-            return findings;
+        let is_of_use = version.state != State::Failed;
+        findings.add([version]);
+        if !is_of_use {
+            let why = "the agent-runner in the image is of no use here";
+            return findings.add([Finding::skipped("reach of containers", why)]);
         }
-        findings.extend(self.probe(reach).await);
-        if depth == Depth::Full {
-            findings.push(self.doctor().await);
+        findings.begin("what that container reaches");
+        findings.add(self.probe(reach).await);
+        if depth == Depth::Quick {
+            return;
         }
-        findings
+        // Each CLI does a task, which takes a minute and more for all of them.
+        findings.add([if findings.all_well() {
+            findings.begin("the coding CLIs of the image, each with a task: up to five minutes");
+            self.doctor().await
+        } else {
+            Finding::skipped(CLIS, "it takes minutes, and something failed before")
+        }]);
     }
 
     fn what(&self) -> String {
@@ -130,54 +133,86 @@ impl Tried<'_> {
     }
 
     /// What a job would reach from there, under the URLs that it would get.
-    async fn probe(&self, reach: Reach) -> Vec<Finding> {
-        let output = match self.rehearsed(&Part::Probe).await {
+    async fn probe(&self, reach: &Reach<'_>) -> Vec<Finding> {
+        let output = match self.rehearsed(&Part::Probe { open: self.opened_there(reach) }).await {
             Ok((_, output)) => output,
             Err(finding) => return vec![finding],
         };
         let Some(probe) = ContainerProbe::read(&output) else {
             let found = format!("agent-runner probe in {} gave no answer", self.image);
-            let log = "docker run --rm IMAGE probe says more; build the image anew";
-            return vec![Finding::failed("reach of containers", found, log)];
+            let cure = "docker run --rm IMAGE probe says more; an image of another version is to be built \
+                        anew";
+            return vec![Finding::failed("reach of containers", found, cure)];
         };
-        let is_new = |one: &&Opened| {
-            let told = reach.silence == Silence::Explained
-                || (one.setting == env::API_URL && !reach.app)
-                || (one.setting == env::FORGE_API_URL && !reach.forge);
-            one.problem.is_none() || !told
-        };
-        let opened = probe.opened.iter().filter(is_new);
-        let mut findings: Vec<_> = opened.map(|one| self.opened(one)).collect();
+        let except = env_text(self.agent, env::NO_PROXY).map(|all| format!("{all},{HOST_ALIAS}"));
+        let way = Way::in_container(&probe.proxies, except.or_else(|| Some(HOST_ALIAS.to_owned())));
+        let mut findings = vec![way_out::judge(&probe, self.agent, reach.way)];
+        findings.extend(probe.opened.iter().filter_map(|one| self.opened(one, reach, &way)));
         findings.extend(probe.overlay.map(|overlay| nested(&overlay)));
         findings
     }
 
-    fn opened(&self, one: &Opened) -> Finding {
+    /// One URL for each server that the projects of these settings name.
+    fn opened_there(&self, reach: &Reach<'_>) -> Vec<Url> {
+        let config = self.ctx.config();
+        let is_ours = |project: &ProjectId| match self.project {
+            Some(own) => own == *project,
+            None => !config.of_projects.contains_key(project),
+        };
+        let mut open: Vec<Url> = Vec::new();
+        for (_, url) in reach.forge.opened.iter().filter(|(project, _)| is_ours(project)) {
+            if !open.iter().any(|other| other.origin() == url.origin()) {
+                open.push(url.clone());
+            }
+        }
+        open
+    }
+
+    /// What is said of one URL; nothing where the cause of its silence was told before.
+    fn opened(&self, one: &Opened, reach: &Reach<'_>, way: &Way) -> Option<Finding> {
         let Opened { setting, url, problem } = one;
         let what = match setting.as_str() {
             env::API_URL => "app from containers".to_owned(),
             other => format!("{other} from containers"),
         };
-        let Some(problem) = problem else { return Finding::ok(what, format!("{url} answers")) };
+        let Some(problem) = problem else {
+            return Some(Finding::ok(what, format!("{url} answers")));
+        };
+        let told = match setting.as_str() {
+            env::API_URL => !reach.app,
+            env::FORGE_API_URL | FORGE => reach.forge.silent,
+            _ => false,
+        };
+        if told {
+            return None;
+        }
+        if let Some(proxy) = Url::parse(url).ok().and_then(|url| way.broken_for(&url)) {
+            let why = format!("{proxy}, by which containers ask for {url}, is of no use there");
+            return Some(Finding::skipped(what, why));
+        }
         let network = match &self.agent.network {
             JobNetwork::Own => "a network of the job's own".to_owned(),
             JobNetwork::Named(name) => format!("the network {name}"),
         };
         let found = format!("{url} cannot be reached from {network}: {problem}");
-        let here = url.contains(crate::alias::HOST_ALIAS);
-        let cure = if here {
+        let here = url.contains(HOST_ALIAS);
+        let cure = if let Some(cure) = certificates::cure(problem) {
+            cure.to_owned()
+        } else if here {
             format!(
                 "have it listen where containers reach it, not on localhost alone: on the address \
                  of the bridge (docker network inspect bridge) or on 0.0.0.0, open to docker0 in the \
-                 firewall; or set {setting} to an address of this host"
+                 firewall; or set {} to an address of this host",
+                named(setting)
             )
         } else {
             format!(
-                "open the way from containers to it (firewall, DNS, proxy, DOCKER_NETWORK, \
-                 AGENT_EGRESS), or set {setting} to a URL that they reach"
+                "open the way from containers to it (firewall, DNS, proxy, NO_PROXY, DOCKER_NETWORK, \
+                 AGENT_EGRESS), or set {} to a URL that they reach",
+                named(setting)
             )
         };
-        Finding::failed(what, found, cure)
+        Some(Finding::failed(what, found, cure))
     }
 
     /// Whether the coding CLIs of the image work.
@@ -189,6 +224,19 @@ impl Tried<'_> {
             Err(finding) => finding,
         }
     }
+}
+
+/// What a probe calls the servers that it was asked to open.
+const FORGE: &str = "forge";
+
+/// Where the URL of a thing stands.
+fn named(setting: &str) -> &str {
+    if setting == FORGE { "the project's repository URL in the app" } else { setting }
+}
+
+fn env_text(agent: &AgentConfig, name: &str) -> Option<String> {
+    let value = agent.settings.get(name).filter(|value| !value.is_blank())?;
+    Some(value.expose().trim().to_owned())
 }
 
 fn nested(overlay: &Overlay) -> Finding {

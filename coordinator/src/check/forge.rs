@@ -19,10 +19,12 @@ use self::kind::ForgeKind;
 use super::app::AppLook;
 use super::clock::Reading;
 use super::finding::Finding;
+use super::proxy::Way;
+use super::url::{bare, has_credentials, shown};
 use crate::config::{AgentConfig, Config, ProjectFilter};
 use crate::context::Context;
 use crate::forge_token::{self, forge_api};
-use crate::github_app::Repository;
+use crate::github_app::{PUBLIC_API, Repository};
 
 /// More repositories than these are not asked about: it would take minutes.
 const MOST: usize = 20;
@@ -32,8 +34,10 @@ const MOST: usize = 20;
 pub(super) struct ForgeLook {
     pub(super) findings: Vec<Finding>,
     pub(super) clock: Option<Reading>,
-    /// Whether the API of a forge gave no answer.
+    /// Whether a forge gave no answer.
     pub(super) silent: bool,
+    /// What agents open there, by project: the repository, and the API where its place is known.
+    pub(super) opened: Vec<(ProjectId, Url)>,
 }
 
 /// A repository whose jobs this coordinator takes.
@@ -53,23 +57,27 @@ struct Account<'c> {
     targets: Vec<&'c Target>,
 }
 
-/// Looks at the forges. Where `explained`, silence has a cause that was told before.
-pub(super) async fn look(ctx: &Context, app: &AppLook, explained: bool) -> ForgeLook {
+/// Looks at the forges. What is behind a proxy that is of no use is not asked.
+pub(super) async fn look(ctx: &Context, app: &AppLook, way: &Way) -> ForgeLook {
     let config = ctx.config();
-    let asker = match Asker::new(ctx.alias, &config.app.network) {
+    let asker = match Asker::new(ctx.alias, &config.app.network, way) {
         Ok(asker) => asker,
         Err(problem) => {
             let cure = "see EXTRA_CA_FILE, and the certificates of this host";
             return of_findings(vec![Finding::failed("forge", problem, cure)]);
         }
     };
-    let all = targets(&config, app);
+    let listed = repositories(&config, app);
+    let all: Vec<Target> = listed.iter().filter_map(Listed::target).take(MOST).collect();
     let (of_app, others): (Vec<_>, Vec<_>) =
         all.iter().partition(|target| served_by_app(&config, target).is_some());
-    let mut look = ForgeLook::default();
-    if config.github_app.is_some() && !explained {
-        look.findings.push(github_app(ctx).await);
-        if look.findings.iter().all(|finding| finding.cure.is_none()) {
+    let mut look = of_findings(with_credentials(&config, &listed));
+    look.opened = all.iter().flat_map(|target| opened(&config, target)).collect();
+    if config.github_app.is_some() {
+        let known = github_app(ctx, &asker).await;
+        let is_known = known.cure.is_none();
+        look.findings.push(known);
+        if is_known {
             for target in &of_app {
                 look.findings.push(with_app(ctx, &asker, &config, target).await);
             }
@@ -77,14 +85,15 @@ pub(super) async fn look(ctx: &Context, app: &AppLook, explained: bool) -> Forge
     }
     let (accounts, without) = accounts(&asker, &config, &others).await;
     for account in &accounts {
-        look.add(judge::account(&asker, account, explained).await);
+        look.add(judge::account(&asker, account).await);
     }
     let is_needed = config.github_app.is_none() || !others.is_empty();
     if is_needed && (accounts.is_empty() || without > 0) {
         look.findings.extend(of_the_app(app));
     }
-    if all.len() == MOST {
-        let found = format!("the first {MOST} repositories were asked about");
+    let count = listed.iter().filter_map(Listed::target).count();
+    if count > MOST {
+        let found = format!("the first {MOST} of {count} repositories were asked about");
         look.findings.push(Finding::ok("forge", found));
     }
     look
@@ -102,19 +111,64 @@ fn of_findings(findings: Vec<Finding>) -> ForgeLook {
     ForgeLook { findings, ..ForgeLook::default() }
 }
 
-/// The repositories of the projects whose jobs run in containers here, as far as the app tells.
-fn targets(config: &Config, app: &AppLook) -> Vec<Target> {
+/// A project of the app whose jobs run in containers here.
+struct Listed<'a> {
+    project: ProjectId,
+    repo_url: &'a str,
+}
+
+impl Listed<'_> {
+    /// Its repository, where that is on the web; one with credentials in its URL no agent opens.
+    fn target(&self) -> Option<Target> {
+        let repo = Url::parse(self.repo_url).ok()?;
+        let is_http = matches!(repo.scheme(), "http" | "https") && repo.host().is_some();
+        let is_usable = is_http && !has_credentials(self.repo_url);
+        is_usable.then_some(Target { project: self.project, repo })
+    }
+}
+
+/// All of them, as far as the app tells.
+fn repositories<'a>(config: &Config, app: &'a AppLook) -> Vec<Listed<'a>> {
     let listed = app.projects.iter().flatten().filter(|project| match &config.projects {
         ProjectFilter::All => true,
         ProjectFilter::Only(ids) => ids.contains(&project.id),
     });
     let in_container = listed.filter(|project| project.execution_mode == ExecutionMode::Docker);
-    let targets = in_container.filter_map(|project| {
-        let repo = Url::parse(project.repo_url.as_deref()?).ok()?;
-        let is_http = matches!(repo.scheme(), "http" | "https") && repo.host().is_some();
-        is_http.then_some(Target { project: project.id, repo })
+    let named = in_container.filter_map(|project| {
+        Some(Listed { project: project.id, repo_url: project.repo_url.as_deref()? })
     });
-    targets.take(MOST).collect()
+    named.collect()
+}
+
+/// What is said of repositories whose URL holds a token; of those that were asked for by name it was.
+fn with_credentials(config: &Config, listed: &[Listed<'_>]) -> Vec<Finding> {
+    if config.projects != ProjectFilter::All {
+        return Vec::new();
+    }
+    let held = listed.iter().filter(|one| has_credentials(one.repo_url));
+    held.map(|one| {
+        let what = format!("project {}", one.project.short());
+        let at = shown(one.repo_url);
+        let found = format!("its repository's URL holds credentials, which agents refuse: {at}");
+        Finding::failed(what, found, "set it without them in the app, and GITHUB_TOKEN")
+    })
+    .collect()
+}
+
+/// What an agent of a project opens beside what its settings name.
+fn opened(config: &Config, target: &Target) -> Vec<(ProjectId, Url)> {
+    let agent = config.agent_for(target.project);
+    let api = match kind::set_api(agent) {
+        Some(_) => None,
+        None => {
+            kind::known(agent, Some(&target.repo)).and_then(|kind| kind.usual_api(&target.repo))
+        }
+    };
+    [Some(target.repo.clone()), api]
+        .into_iter()
+        .flatten()
+        .map(|url| (target.project, bare(&url)))
+        .collect()
 }
 
 fn token(agent: &AgentConfig) -> Option<&Secret> {
@@ -123,7 +177,7 @@ fn token(agent: &AgentConfig) -> Option<&Secret> {
 
 /// The tokens of the settings, each with its forge; and for how many repositories there is none.
 async fn accounts<'c>(
-    asker: &Asker,
+    asker: &Asker<'_>,
     config: &'c Config,
     targets: &[&'c Target],
 ) -> (Vec<Account<'c>>, usize) {
@@ -182,9 +236,15 @@ fn served_by_app(config: &Config, target: &Target) -> Option<Repository> {
 }
 
 /// Whether the forge knows the GitHub App by its key.
-async fn github_app(ctx: &Context) -> Finding {
-    let what = "GitHub App";
-    match forge_token::verify(ctx, &ctx.config()).await {
+async fn github_app(ctx: &Context, asker: &Asker<'_>) -> Finding {
+    let (what, config) = ("GitHub App", ctx.config());
+    let public = || Url::parse(PUBLIC_API).ok();
+    if let Some(api) = forge_api(&config, None).or_else(public)
+        && let Some(why) = asker.no_way_to(&api)
+    {
+        return Finding::skipped(what, why);
+    }
+    match forge_token::verify(ctx, &config).await {
         Ok(()) => Finding::ok(what, "the forge knows it by its key; its commits start CI"),
         Err(error) => {
             let cure = "mend GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY (the App's page, Private keys), \
@@ -195,13 +255,16 @@ async fn github_app(ctx: &Context) -> Finding {
 }
 
 /// Whether a token that the App makes may push.
-async fn with_app(ctx: &Context, asker: &Asker, config: &Config, target: &Target) -> Finding {
+async fn with_app(ctx: &Context, asker: &Asker<'_>, config: &Config, target: &Target) -> Finding {
     let what = judge::push_of(&target.repo);
     let Some(repository) = served_by_app(config, target) else {
         return Finding::ok(what, "not the App's");
     };
     match forge_token::try_once(ctx, Some(target.project), &repository).await {
-        Ok(token) => judge::push(asker, &what, ForgeKind::GitHub, &target.repo, &token).await,
+        Ok(token) => {
+            let pushed = judge::push(asker, &what, ForgeKind::GitHub, &target.repo, &token).await;
+            pushed.finding
+        }
         Err(error) => {
             let cure = "install the App on that repository, with the rights Contents and Pull requests: \
                         write (its page, Install App)";

@@ -10,7 +10,8 @@ use crate::config::{AgentConfig, PullPolicy};
 const OURS: &str = env!("CARGO_PKG_VERSION");
 
 const RUNNER: &str = "agent-runner in image";
-const CLIS: &str = "coding CLIs";
+/// What the finding about them is called.
+pub(super) const CLIS: &str = "coding CLIs";
 
 /// How far the version of an agent-runner goes with ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

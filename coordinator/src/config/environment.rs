@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::env_file::{self, EnvFileError};
+use super::env_file::{EnvFile, EnvFileError};
 
 /// A copy of the environment, with the two facts about the process that defaults depend on.
 #[derive(Default)]
@@ -39,7 +39,7 @@ impl Environment {
     /// The same with the variables of a file, as systemd reads it, where the environment has none of that
     /// name.
     pub(crate) fn with_file(mut self, path: &Path) -> Result<Self, EnvFileError> {
-        for (name, value) in env_file::read(path)?.into_iter().rev() {
+        for (name, value) in EnvFile::read(path)?.variables.into_iter().rev() {
             self.variables.entry(name.into()).or_insert_with(|| value.into());
         }
         Ok(self)
@@ -48,6 +48,27 @@ impl Environment {
     /// The value of a variable, blank or not.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// What a service is given beside what its file says: whose it is, and how to talk to people. Nothing
+    /// that is a setting.
+    pub(crate) fn of_user(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        const KEPT: [&str; 13] = [
+            "PATH",
+            "HOME",
+            "USER",
+            "LOGNAME",
+            "SHELL",
+            "LANG",
+            "LC_ALL",
+            "TZ",
+            "TERM",
+            "NO_COLOR",
+            "PAGER",
+            "STATE_DIRECTORY",
+            "CREDENTIALS_DIRECTORY",
+        ];
+        KEPT.into_iter().filter_map(|name| Some((OsStr::new(name), self.get(name)?)))
     }
 
     /// The screen that people read.

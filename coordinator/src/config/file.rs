@@ -9,6 +9,7 @@ use api_client::ProjectId;
 use toml::{Table, Value};
 
 use super::error::Problem;
+use super::report::without_credentials;
 use super::setting::{self, Kind, Setting, table_and_key};
 use super::source::{Given, Origin};
 
@@ -58,6 +59,21 @@ impl ConfigFile {
     /// The path of the file, where there is one.
     pub(super) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
+    }
+
+    /// Whether a value in it is a URL with a password, as that of a proxy may be.
+    pub(super) fn holds_password(&self) -> bool {
+        fn held(value: &Value) -> bool {
+            match value {
+                Value::String(text) => {
+                    matches!(without_credentials(text), std::borrow::Cow::Owned(_))
+                }
+                Value::Array(values) => values.iter().any(held),
+                Value::Table(table) => table.values().any(held),
+                _ => false,
+            }
+        }
+        self.root.values().any(held)
     }
 
     /// The value at a path, as the text that the environment would hold.

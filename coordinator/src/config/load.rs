@@ -14,7 +14,7 @@ use super::file::ConfigFile;
 use super::health::health_listen;
 use super::limits::{count, read_breaker, read_keep, read_limits, read_shutdown};
 use super::log::read_log;
-use super::network::{proxy_url, read_agent_proxies, read_network, read_roots};
+use super::network::{own_proxies, proxy_url, read_agent_proxies, read_network, read_roots};
 use super::notify::read_notify;
 use super::read::Reader;
 use super::report::Report;
@@ -65,6 +65,9 @@ pub(super) fn load_from(
     let mut entries = reader.entries;
     if let Some(config) = config.as_mut() {
         config.secret_files = reader.secret_files;
+        config
+            .secret_files
+            .extend(file.path().filter(|_| file.holds_password()).map(Path::to_owned));
         for project in file.projects() {
             let mut reader = Reader::new(Sources { project: Some(project), ..sources });
             reader.problems.clear();
@@ -241,6 +244,7 @@ fn read_all(reader: &mut Reader<'_>, environment: &Environment) -> Option<Config
         health: health?,
         traces: traces?,
         notify: notify?,
+        proxies: own_proxies(environment),
         secret_files: BTreeSet::new(),
     })
 }

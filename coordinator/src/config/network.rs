@@ -1,15 +1,17 @@
 //! How the coordinator and its agents get through a network that is not open: certificates, the client's
 //! own and those that are trusted, and proxies.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use api_client::Secret;
 use api_client::contract::{JobDocument, NO_PROXIES, PROXIES};
-use api_client::http::Network;
+use api_client::http::{Network, ProxySettings};
 use api_client::tls::{ClientIdentity, ExtraRoots, PEM_MAX, PemError, check_certificates};
 use url::Url;
 
+use super::environment::Environment;
 use super::error::Problem;
 use super::parse::{self, Allowed};
 use super::read::Reader;
@@ -94,6 +96,22 @@ fn pem_file(text: &str, home: Option<&Path>) -> Result<String, Allowed> {
 
 fn bundle(error: &PemError) -> Allowed {
     format!("the path of a file with PEM certificates; this one {error}")
+}
+
+/// The proxies that HTTP clients of this process take from its environment.
+pub(super) fn own_proxies(environment: &Environment) -> ProxySettings {
+    let text = |name: &str| environment.get(name).and_then(OsStr::to_str).map(str::trim);
+    let of = |(name, other): (&str, &str)| {
+        [name, other].into_iter().filter_map(text).find(|value| !value.is_empty())
+    };
+    let [http, https] = PROXIES;
+    let all = of(("ALL_PROXY", "all_proxy"));
+    let [no_proxy, other] = NO_PROXIES;
+    ProxySettings {
+        http: of(http).or(all).map(Secret::from),
+        https: of(https).or(all).map(Secret::from),
+        except: of((no_proxy, other)).map(str::to_owned),
+    }
 }
 
 /// The proxies that are the agents' own.

@@ -9,6 +9,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::{Answer, Request, socket};
+use crate::check::Tell;
 
 /// A sweep asks the engine for several lists.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -40,6 +41,15 @@ pub(crate) enum ControlError {
 
 /// Asks the coordinator of a state directory.
 pub(crate) async fn ask(state_dir: &Path, request: Request) -> Result<Answer, ControlError> {
+    ask_telling(state_dir, request, &|_step| {}).await
+}
+
+/// The same, told of each step before the answer.
+pub(crate) async fn ask_telling(
+    state_dir: &Path,
+    request: Request,
+    tell: &Tell<'_>,
+) -> Result<Answer, ControlError> {
     let dir = || state_dir.to_owned();
     let stream =
         UnixStream::connect(socket(state_dir)).await.map_err(|error| match error.kind() {
@@ -53,7 +63,7 @@ pub(crate) async fn ask(state_dir: &Path, request: Request) -> Result<Answer, Co
         Request::Check { .. } => CHECK_PATIENCE,
         _ => PATIENCE,
     };
-    let answer = timeout(patience, talk(stream, request)).await.map_err(io::Error::from);
+    let answer = timeout(patience, talk(stream, request, tell)).await.map_err(io::Error::from);
     let answer = answer.and_then(|answer| answer);
     match answer.map_err(|source| ControlError::Broken { dir: dir(), source })? {
         Answer::Refused { problem } => Err(ControlError::Refused { problem }),
@@ -61,12 +71,18 @@ pub(crate) async fn ask(state_dir: &Path, request: Request) -> Result<Answer, Co
     }
 }
 
-async fn talk(stream: UnixStream, request: Request) -> io::Result<Answer> {
+async fn talk(stream: UnixStream, request: Request, tell: &Tell<'_>) -> io::Result<Answer> {
     let (from, mut to) = stream.into_split();
     let mut text = serde_json::to_vec(&request)?;
     text.push(b'\n');
     to.write_all(&text).await?;
-    let mut line = String::new();
-    BufReader::new(from).read_line(&mut line).await?;
-    Ok(serde_json::from_str(&line)?)
+    let mut from = BufReader::new(from);
+    loop {
+        let mut line = String::new();
+        from.read_line(&mut line).await?;
+        match serde_json::from_str(&line)? {
+            Answer::Step { told } => tell(told),
+            answer => return Ok(answer),
+        }
+    }
 }

@@ -8,10 +8,11 @@ use api_client::wire::{AgentEnv, ExecutionMode, Job, JobKind};
 use api_client::{JobId, ProjectId, Secret, TicketId};
 use futures_util::StreamExt;
 use tokio::time::timeout;
+use url::Url;
 
 use super::LaunchError;
 use super::cache::kept_layers;
-use super::document::job_document;
+use super::document::{job_document, to_alias};
 use super::spec::{Surroundings, container_spec, view};
 use super::surroundings::surround;
 use crate::context::Context;
@@ -35,7 +36,10 @@ pub(crate) enum Part {
     /// Its network and gateway as well, and `agent-runner --version` in it to its end.
     Version,
     /// The same with `agent-runner probe`, which gets the settings of a job.
-    Probe,
+    Probe {
+        /// What it opens beside the URLs of those settings, as it is opened from this host.
+        open: Vec<Url>,
+    },
     /// The container without a network, and `agent-runner doctor` in it.
     Doctor {
         /// The coding CLI that is examined; none for all.
@@ -64,7 +68,7 @@ impl Part {
     fn command(&self) -> Vec<String> {
         let words = match self {
             Self::Container | Self::Version => vec!["--version"],
-            Self::Probe => vec!["probe"],
+            Self::Probe { open } => return probe_of(open),
             Self::Doctor { worker: None } => vec!["doctor", "--json"],
             Self::Doctor { worker: Some(worker) } => vec!["doctor", "--json", "--worker", worker],
         };
@@ -75,11 +79,18 @@ impl Part {
     const fn end(&self) -> Duration {
         match self {
             Self::Container | Self::Version => Duration::from_secs(20),
-            Self::Probe => Duration::from_secs(45),
+            Self::Probe { .. } => Duration::from_secs(45),
             // Each of the CLIs has its own limit there.
             Self::Doctor { .. } => Duration::from_secs(300),
         }
     }
+}
+
+/// The words of a probe, with URLs as a container opens them.
+fn probe_of(open: &[Url]) -> Vec<String> {
+    let seen = |url: &Url| to_alias(url.clone()).unwrap_or_else(|| url.clone());
+    let asked = open.iter().flat_map(|url| ["--open".to_owned(), String::from(seen(url))]);
+    ["probe".to_owned()].into_iter().chain(asked).collect()
 }
 
 /// Tries it with the settings of a project, or with those of all that have none of their own. Nothing
@@ -113,7 +124,9 @@ async fn play(
     let mut document = job_document(&record, job, &config, view(agent), None);
     let surroundings = match part {
         Part::Container | Part::Doctor { .. } => Surroundings::default(),
-        Part::Version | Part::Probe => surround(ctx, job, agent, image, &mut document).await?,
+        Part::Version | Part::Probe { .. } => {
+            surround(ctx, job, agent, image, &mut document).await?
+        }
     };
     let mut spec = container_spec(job, &config, ctx.id, image.to_owned(), &document, surroundings);
     spec.command = part.command();
@@ -171,7 +184,7 @@ async fn leave_caches(
 /// What goes to the program's standard input: the settings of a job, where it looks at them, and none of
 /// the secrets that it has no use for.
 fn told(part: &Part, mut document: JobDocument) -> Secret {
-    if *part != Part::Probe {
+    if !matches!(part, Part::Probe { .. }) {
         return Secret::from("");
     }
     for name in [env::GITHUB_TOKEN, env::GH_TOKEN, env::WORKER_LLM_KEY, env::WORKER_FALLBACK_KEY] {

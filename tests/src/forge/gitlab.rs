@@ -66,6 +66,7 @@ enum StateEvent {
 pub(super) fn router(forge: &Arc<Forge>) -> Router<Arc<Forge>> {
     Router::new()
         .route("/user", get(async || Json(token_api::person())))
+        .route("/personal_access_tokens/self", get(async || Json(token_api::own_token())))
         .route("/version", get(token_api::version))
         .route("/users", get(users))
         .route("/projects/{id}/labels/{name}", get(label))

@@ -37,6 +37,11 @@ pub(super) fn person() -> Value {
     json!({"id": 1, "login": "agents", "username": "agents"})
 }
 
+/// What GitLab tells a token of itself.
+pub(super) fn own_token() -> Value {
+    json!({"id": 1, "name": "agents", "active": true, "revoked": false, "scopes": ["api"]})
+}
+
 /// The version, by which a forge is known.
 pub(super) async fn version(State(forge): State<Arc<Forge>>) -> axum::Json<Value> {
     axum::Json(match forge.kind {

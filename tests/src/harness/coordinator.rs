@@ -77,6 +77,11 @@ impl Home {
         self
     }
 
+    /// All of them with their values.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The environment variables that are set.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.settings.keys().map(String::as_str)

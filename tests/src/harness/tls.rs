@@ -50,7 +50,18 @@ struct Pair {
 impl CertificateAuthority {
     /// A new one.
     pub fn new(name: &str) -> Self {
+        Self::of(name, CertificateParams::default())
+    }
+
+    /// One whose own certificate has expired.
+    pub fn expired(name: &str) -> Self {
         let mut params = CertificateParams::default();
+        params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        Self::of(name, params)
+    }
+
+    fn of(name: &str, mut params: CertificateParams) -> Self {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -11,6 +11,8 @@ use url::Url;
 
 use super::kind::{self, ForgeKind};
 use crate::alias::AliasHere;
+use crate::check::proxy::Way;
+use crate::check::url::bare;
 use crate::config::AgentConfig;
 
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -22,9 +24,10 @@ const USER_AGENT: &str = concat!("terarchitect-coordinator/", env!("CARGO_PKG_VE
 
 /// Asks forges.
 #[derive(Debug)]
-pub(super) struct Asker {
+pub(super) struct Asker<'w> {
     http: reqwest::Client,
     alias: AliasHere,
+    way: &'w Way,
 }
 
 /// What a forge answered.
@@ -36,13 +39,19 @@ pub(super) struct Reply {
     pub(super) body: Value,
 }
 
-impl Asker {
+impl<'w> Asker<'w> {
     /// # Errors
     /// When there can be no HTTP client, in words.
-    pub(super) fn new(alias: AliasHere, network: &Network) -> Result<Self, String> {
+    pub(super) fn new(alias: AliasHere, network: &Network, way: &'w Way) -> Result<Self, String> {
         let client = network.anonymous().client(USER_AGENT);
         let http = client.and_then(|client| client.timeout(TIMEOUT).build()).map_err(describe)?;
-        Ok(Self { http, alias })
+        Ok(Self { http, alias, way })
+    }
+
+    /// Why there is no point in asking under a URL.
+    pub(super) fn no_way_to(&self, url: &Url) -> Option<String> {
+        let proxy = self.way.broken_for(&self.here(url))?;
+        Some(format!("{proxy}, by which {} is asked, is of no use", bare(url)))
     }
 
     /// The forge of a repository and the base of its API. A host whose name tells nothing is asked.
@@ -136,6 +145,18 @@ impl Asker {
 }
 
 impl Reply {
+    /// One for tests, without a body.
+    #[cfg(test)]
+    pub(super) fn of(status: u16) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Value::Null }
+    }
+
+    /// The scopes of the token that was asked about, where GitLab tells them.
+    pub(super) fn own_scopes(&self) -> Option<Vec<&str>> {
+        let scopes = (self.status == 200).then(|| self.body["scopes"].as_array())??;
+        Some(scopes.iter().filter_map(Value::as_str).collect())
+    }
+
     /// The scopes of the token, where the forge tells them by header.
     pub(super) fn scopes(&self) -> Option<Vec<&str>> {
         let scopes = self.headers.get("x-oauth-scopes")?.to_str().ok()?;
