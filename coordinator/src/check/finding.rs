@@ -178,7 +178,7 @@ mod tests {
         let one = Finding::failed("app", "away", "start it");
         findings.add([one.clone()]);
         assert!(!findings.all_well());
-        assert_eq!(findings.into_all(), [one.clone()]);
+        assert_eq!(findings.into_all(), std::slice::from_ref(&one));
         let begun = Step::Begun { what: "the app".to_owned() };
         assert_eq!(*told.lock().unwrap(), [begun, Step::Found { finding: one }]);
     }
