@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::doctor::DoctorOptions;
 use crate::probe::ProbeOptions;
+use crate::replay::ReplayOptions;
 use crate::user::become_user::Become;
 
 /// Runs one job: clones a repository, drives a coding CLI in it, opens a pull request, reports.
@@ -33,6 +34,8 @@ enum Command {
     /// The part of it that does so, below the one that reaps processes
     #[command(hide = true)]
     DoctorInner(DoctorOptions),
+    /// Tell what this version makes of the turns in a bundle of `coordinator bundle`; offline
+    Replay(ReplayOptions),
     /// Tell what a job would find here: whether the URLs of its settings answer
     Probe(ProbeOptions),
     /// The part of it that looks, in the environment of a job
@@ -93,6 +96,8 @@ pub(crate) enum Role {
     Doctor(DoctorOptions),
     /// The one that examines them.
     DoctorInner(DoctorOptions),
+    /// The one that replays a bundle.
+    Replay(ReplayOptions),
     /// The one that is asked what a job would find.
     Probe(ProbeOptions),
     /// The one that looks.
@@ -118,6 +123,7 @@ impl Cli {
             Some(Command::Inner { kind }) => Role::Inner(*kind),
             Some(Command::Doctor(options)) => Role::Doctor(options.clone()),
             Some(Command::DoctorInner(options)) => Role::DoctorInner(options.clone()),
+            Some(Command::Replay(options)) => Role::Replay(options.clone()),
             Some(Command::Probe(options)) => Role::Probe(options.clone()),
             Some(Command::ProbeInner(options)) => Role::ProbeInner(options.clone()),
             Some(Command::Credential { .. }) => Role::Credential,

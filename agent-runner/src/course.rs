@@ -22,7 +22,7 @@ pub(crate) use self::brief::{Brief, code};
 use crate::git::CommitId;
 use crate::model_gateway::{Totals, Usd};
 use crate::redaction::Redaction;
-use crate::worker::TurnReport;
+use crate::worker::{Transcript, TurnReport};
 
 /// Most findings that are kept: who has more of them, has a problem that this many show.
 const FINDINGS_MAX: usize = 200;
@@ -37,6 +37,7 @@ struct Inner {
     began_at: SystemTime,
     redaction: Redaction,
     file: Mutex<Option<PathBuf>>,
+    transcript: Transcript,
     record: Mutex<OutcomeDocument>,
     /// Sentences for the reviewer.
     remarks: Mutex<Vec<String>>,
@@ -134,6 +135,7 @@ impl Course {
             began_at: SystemTime::now(),
             redaction,
             file: Mutex::default(),
+            transcript: Transcript::default(),
             record: Mutex::new(record),
             remarks: Mutex::default(),
             warnings: Mutex::default(),
@@ -145,6 +147,11 @@ impl Course {
         if file.is_some() {
             *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
         }
+    }
+
+    /// Where it is taken down what the coding CLI writes.
+    pub(crate) fn transcript(&self) -> &Transcript {
+        &self.0.transcript
     }
 
     /// When the run began.

@@ -33,6 +33,7 @@ mod pulse;
 mod redaction;
 mod refresh;
 mod removal;
+mod replay;
 mod report;
 mod run;
 mod settings;
@@ -93,6 +94,10 @@ fn play(role: Role) -> Result<ExitCode, Box<dyn std::error::Error>> {
             git::credential::answer().map(|()| ExitCode::SUCCESS).map_err(Into::into)
         }
         Role::Refresh(socket) => refresh(&socket),
+        Role::Replay(options) => {
+            logging::init(Some(QUIET), &Redaction::default());
+            Ok(replay::run(&options))
+        }
         Role::Gateway => gateway(),
         Role::Become(user) => {
             logging::init(None, &Redaction::default());

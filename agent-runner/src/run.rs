@@ -76,6 +76,7 @@ impl Run {
     /// What it takes to speak to the app.
     fn start(&self) -> Result<(Start, Reporter), RunError> {
         self.course.write_to(settings::outcome_file(&self.layers));
+        self.course.transcript().write_to(settings::transcript_file(&self.layers));
         let start = Start::read(&self.layers, self.kind)?;
         self.course.note(|record| {
             record.image = settings::image(&self.layers);

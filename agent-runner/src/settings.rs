@@ -280,6 +280,11 @@ pub(crate) fn outcome_file(layers: &Layers) -> Option<PathBuf> {
     layers.handed_over(env::OUTCOME_FILE).map(|file| PathBuf::from(file.text()))
 }
 
+/// The file for the transcript of the coding CLI, where one is wanted.
+pub(crate) fn transcript_file(layers: &Layers) -> Option<PathBuf> {
+    layers.handed_over(env::TRANSCRIPT_FILE).map(|file| PathBuf::from(file.text()))
+}
+
 /// The image that this runs in, where that was told.
 pub(crate) fn image(layers: &Layers) -> Option<String> {
     layers.handed_over(env::AGENT_IMAGE).map(|image| image.text())

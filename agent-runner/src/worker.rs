@@ -20,8 +20,10 @@ mod listener;
 mod opencode;
 mod process;
 mod push_guard;
+mod replay;
 #[cfg(test)]
 mod tests;
+mod transcript;
 mod version;
 mod words;
 
@@ -36,6 +38,8 @@ pub(crate) use self::cache::FOLDER as CACHE_FOLDER;
 pub(crate) use self::command::{CommandEnd, CommandReport};
 pub(crate) use self::ending::Ending;
 pub(crate) use self::listener::TurnReport;
+pub(crate) use self::replay::{Replayed, Session as ReplaySession};
+pub(crate) use self::transcript::{RecordedTurn, Transcript, TranscriptError, turns_of};
 pub(crate) use self::version::version_in;
 
 use self::adapter::{Adapter, PromptBy, Turn};
@@ -49,7 +53,9 @@ use self::listener::{Heard, Listener, Memory};
 use self::opencode::OpenCode;
 use self::process::{Invocation, Limits};
 use self::push_guard::PushGuard;
+use self::transcript::TurnBegun;
 use self::version::Question;
+use crate::model_gateway::Totals;
 use crate::redaction::Redaction;
 use crate::settings::{WorkerCli, WorkerSettings};
 use crate::user::ownership::give_tree;
@@ -127,6 +133,8 @@ pub(crate) struct Worker {
     redaction: Redaction,
     home: PathBuf,
     memory: Memory,
+    begun: TurnBegun,
+    transcript: Transcript,
 }
 
 impl Worker {
@@ -182,7 +190,14 @@ impl Worker {
             redaction,
             home,
             memory: Memory::default(),
+            begun: TurnBegun::of(settings),
+            transcript: Transcript::default(),
         })
+    }
+
+    /// The same, whose turns are taken down there.
+    pub(crate) fn taken_down_in(self, transcript: Transcript) -> Self {
+        Self { transcript, ..self }
     }
 
     /// Whether its program can be found.
@@ -229,7 +244,12 @@ impl Worker {
         };
         let mut listener =
             Listener::new(self.adapter.reader(), self.memory.clone(), self.redaction.clone());
-        let mut on_line = |line: &str| listener.hear(line);
+        self.transcript.begin(&self.begun);
+        let transcript = self.transcript.clone();
+        let mut on_line = |line: &str| {
+            transcript.line(line);
+            listener.hear(line)
+        };
         let hidden = Hidden::within(&self.tree, self.adapter.hidden());
         let _hidden = hidden.map_err(|source| WorkerError::Hide { program, source })?;
         let finished = process::run(invocation, self.limits, cancel, &mut on_line);
@@ -237,11 +257,19 @@ impl Worker {
         tracing::debug!(?finished.stop, ?finished.counts, "worker ended");
         let Heard { report, memory, raw } = listener.report(&finished, self.limits);
         self.memory = memory;
+        self.transcript.process_ended(finished);
         // For whoever looks into the folder of a job; a run does not depend on it.
         if let Err(error) = std::fs::write(self.home.with_file_name(RAW_FILE), raw) {
             tracing::warn!(%error, "what {program} wrote could not be kept in {RAW_FILE}");
         }
         Ok(report)
+    }
+
+    /// A turn that is over, with the calls of its model as its gateway counted them.
+    pub(crate) fn conclude(&self, turn: TurnReport, calls: Totals) -> TurnReport {
+        let turn = turn.after(calls);
+        self.transcript.end(&self.begun, &turn);
+        turn
     }
 
     /// Writes the prompt where the worker's user may read and not write.

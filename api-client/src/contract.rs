@@ -115,6 +115,9 @@ pub mod env {
     /// File into which the runner writes an [`OutcomeDocument`](crate::outcome::OutcomeDocument) at its
     /// end: the folder is there, the file is replaced as a whole. Not the app's to set.
     pub const OUTCOME_FILE: &str = "AGENT_OUTCOME_FILE";
+    /// File into which the runner writes what the coding CLI wrote, turn by turn (JSON lines, at most
+    /// [`TRANSCRIPT_MAX_BYTES`](super::TRANSCRIPT_MAX_BYTES)): the folder is there. Not the app's to set.
+    pub const TRANSCRIPT_FILE: &str = "AGENT_TRANSCRIPT_FILE";
     /// The image that a run in a container was started from, for its outcome: `name@sha256:…`, or
     /// `name (sha256:…)` where the engine built it.
     pub const AGENT_IMAGE: &str = "AGENT_IMAGE";
@@ -185,6 +188,12 @@ pub const REFRESH_SOCKET_IN_CONTAINER: &str = "/run/agent-runner/refresh";
 
 /// The [`env::OUTCOME_FILE`] of a run in a container.
 pub const OUTCOME_FILE_IN_CONTAINER: &str = "/var/lib/agent-runner/outcome.json";
+
+/// The [`env::TRANSCRIPT_FILE`] of a run in a container, beside its outcome.
+pub const TRANSCRIPT_FILE_IN_CONTAINER: &str = "/var/lib/agent-runner/transcript.jsonl";
+
+/// Longest transcript, in bytes. A longer one is not collected.
+pub const TRANSCRIPT_MAX_BYTES: usize = 8 << 20;
 
 /// The first line that a gateway writes to standard output: all that it offers can be had.
 pub const GATEWAY_READY_LINE: &str = "agent-runner: gateway ready";

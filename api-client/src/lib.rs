@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bundle;
 pub mod container_probe;
 pub mod contract;
 pub mod http;
+pub mod key_shape;
 pub mod otlp;
 pub mod outcome;
 pub mod tls;

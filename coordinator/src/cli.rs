@@ -2,6 +2,7 @@
 //! `command/`, in a file of the same name.
 
 mod attach;
+mod bundle;
 mod check;
 mod completions;
 mod config;
@@ -24,6 +25,7 @@ mod version;
 use clap::{Parser, Subcommand};
 
 pub(crate) use self::attach::Attach;
+pub(crate) use self::bundle::BundleArguments;
 pub(crate) use self::check::Check;
 pub(crate) use self::completions::Completions;
 pub(crate) use self::config::ShowConfig;
@@ -62,6 +64,8 @@ pub(crate) enum Action {
     Jobs(Jobs),
     /// Tell everything about one job on one page: its course, why it ended so, what to do next.
     Explain(Explain),
+    /// Put what is on record of one job into an archive for a bug report, without secrets.
+    Bundle(BundleArguments),
     /// Tell what keeps jobs from being claimed, since when, and what mends it.
     WhyIdle(Show),
     /// Print what the agent of a job printed, and follow it.

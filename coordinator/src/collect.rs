@@ -5,6 +5,7 @@
 //! missing, cannot be read, or says otherwise costs a line in the log.
 
 mod document;
+mod transcript;
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -21,6 +22,7 @@ use tokio::time::sleep;
 
 use self::document::contradiction;
 pub(crate) use self::document::{Unusable, on_one_line, word};
+pub(crate) use self::transcript::transcript_path;
 use crate::context::Context;
 use crate::engine::{ContainerRef, Fetched};
 use crate::job::Place;
@@ -47,7 +49,7 @@ impl Collected {
     }
 }
 
-/// Takes the document of an agent whose process has ended with `code`.
+/// Takes the document of an agent whose process has ended with `code`, and keeps the transcript of its CLI.
 pub(crate) async fn collect(
     ctx: &Context,
     job: JobId,
@@ -55,7 +57,12 @@ pub(crate) async fn collect(
     code: i64,
     secrets: &MoreSecrets,
 ) -> Collected {
-    let collected = match fetch(ctx, place).await {
+    let fetched = fetch(ctx, place).await;
+    // An engine that gives no file need not be asked for another one.
+    if !matches!(fetched, Err(Unusable::NotRead(_))) {
+        Box::pin(transcript::keep(ctx, job, place, secrets)).await;
+    }
+    let collected = match fetched {
         Ok(bytes) => read(&bytes, job, code, secrets),
         Err(unusable) => Collected { document: None, doubt: Some(unusable.to_string()) },
     };
@@ -77,19 +84,26 @@ fn read(bytes: &[u8], job: JobId, code: i64, secrets: &MoreSecrets) -> Collected
 
 async fn fetch(ctx: &Context, place: &Place) -> Result<Vec<u8>, Unusable> {
     match place {
-        Place::Container(name) => of_container(ctx, name).await,
+        Place::Container(name) => {
+            of_container(ctx, name, OUTCOME_FILE_IN_CONTAINER, DOCUMENT_MAX).await
+        }
         Place::Host(keeper) => {
             let file = outcome_file(&keeper.dir);
-            let read = tokio::task::spawn_blocking(move || of_host(&file)).await;
+            let read = tokio::task::spawn_blocking(move || of_host(&file, DOCUMENT_MAX)).await;
             read.unwrap_or_else(|failed| Err(Unusable::NotRead(failed.to_string())))
         }
     }
 }
 
-async fn of_container(ctx: &Context, name: &ContainerRef) -> Result<Vec<u8>, Unusable> {
+async fn of_container(
+    ctx: &Context,
+    name: &ContainerRef,
+    path: &str,
+    most: usize,
+) -> Result<Vec<u8>, Unusable> {
     let begun = Instant::now();
     loop {
-        match ctx.engine.file(name, OUTCOME_FILE_IN_CONTAINER, DOCUMENT_MAX).await {
+        match ctx.engine.file(name, path, most).await {
             Ok(Fetched::File(bytes)) => return Ok(bytes),
             Ok(Fetched::Absent) => return Err(Unusable::Missing),
             Ok(Fetched::TooLarge) => return Err(Unusable::TooLarge),
@@ -106,8 +120,9 @@ async fn of_container(ctx: &Context, name: &ContainerRef) -> Result<Vec<u8>, Unu
     }
 }
 
-/// A file that somebody else may have made: no link is followed, and nothing is waited for.
-pub(crate) fn of_host(path: &Path) -> Result<Vec<u8>, Unusable> {
+/// A file of at most `most` bytes that somebody else may have made: no link is followed, and nothing is
+/// waited for.
+pub(crate) fn of_host(path: &Path, most: usize) -> Result<Vec<u8>, Unusable> {
     let read = || -> io::Result<Result<Vec<u8>, Unusable>> {
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
         let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
@@ -116,8 +131,8 @@ pub(crate) fn of_host(path: &Path) -> Result<Vec<u8>, Unusable> {
         }
         let mut bytes = Vec::new();
         // One byte more than is allowed tells that there is too much.
-        file.take(DOCUMENT_MAX as u64 + 1).read_to_end(&mut bytes)?;
-        Ok(if bytes.len() > DOCUMENT_MAX { Err(Unusable::TooLarge) } else { Ok(bytes) })
+        file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(if bytes.len() > most { Err(Unusable::TooLarge) } else { Ok(bytes) })
     };
     match read() {
         Ok(read) => read,
@@ -138,6 +153,10 @@ mod tests {
     use nix::unistd::mkfifo;
 
     use super::*;
+
+    fn of_host(path: &Path) -> Result<Vec<u8>, Unusable> {
+        super::of_host(path, DOCUMENT_MAX)
+    }
 
     #[test]
     fn of_a_folder_that_others_write_to_only_a_small_plain_file_is_taken() {

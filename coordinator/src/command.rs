@@ -3,6 +3,7 @@
 //! work on files.
 
 mod attach;
+mod bundle;
 mod check;
 mod config;
 mod confine;
@@ -57,6 +58,7 @@ pub(crate) fn carry_out(action: Action) -> Result<ExitCode, Failure> {
         Action::Status(arguments) => block_on(status::status(&arguments)),
         Action::Jobs(arguments) => block_on(jobs::jobs(&arguments)),
         Action::Explain(arguments) => block_on(explain::explain(&arguments)),
+        Action::Bundle(arguments) => block_on(bundle::bundle(&arguments)),
         Action::WhyIdle(arguments) => block_on(why_idle::why_idle(&arguments)),
         Action::Logs(arguments) => block_on(logs::logs(&arguments)),
         Action::Attach(arguments) => block_on(attach::attach(&arguments)),

@@ -23,6 +23,9 @@ pub(crate) const NOT_CONFINED: u8 = 125;
 /// The file among the agent's temporary ones that it leaves its outcome in.
 pub(crate) const OUTCOME: &str = "agent-runner-outcome.json";
 
+/// The file beside it for what it takes down of its coding CLI.
+pub(crate) const TRANSCRIPT: &str = "agent-runner-transcript.jsonl";
+
 /// Where programs put what is temporary.
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 
@@ -98,7 +101,8 @@ pub(crate) fn confine(order: &Confine, tell: impl Fn(&str)) -> ConfineError {
         None => (PathBuf::new(), &[][..]),
     };
     let mut command = Command::new(&program);
-    command.args(arguments).env(env::OUTCOME_FILE, place.join(OUTCOME)).env("TMPDIR", place);
+    command.args(arguments).env(env::OUTCOME_FILE, place.join(OUTCOME));
+    command.env(env::TRANSCRIPT_FILE, place.join(TRANSCRIPT)).env("TMPDIR", place);
     let source = command.exec();
     ConfineError::Program { program, source }
 }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use api_client::wire::AgentEnv;
 use api_client::{CallObserver, JobId, Redactor, WorkerApi};
@@ -13,7 +13,7 @@ use crate::alias::AliasHere;
 use crate::board::{Board, JobStage};
 use crate::breakers::Breakers;
 use crate::calls::Calls;
-use crate::config::{Config, HostFallback, JobOutput};
+use crate::config::{self, Config, Form, HostFallback, JobOutput, Report};
 use crate::engine::{ContainerRef, Engine, EngineError};
 use crate::gate::Gate;
 use crate::health::DiskLooks;
@@ -82,6 +82,8 @@ pub(crate) struct Context {
 pub(crate) struct Live {
     now: RwLock<(Arc<Config>, WorkerApi)>,
     changed: Notify,
+    /// The settings as `config --json` prints them, in a process that keeps them.
+    settings: Mutex<Option<String>>,
     app_calls: Arc<Calls>,
 }
 
@@ -90,7 +92,12 @@ impl Live {
     pub(crate) fn new(api: WorkerApi, config: Config) -> Self {
         let app_calls = Arc::new(Calls::new());
         let api = api.observed_by(Arc::clone(&app_calls) as Arc<dyn CallObserver>);
-        Self { now: RwLock::new((Arc::new(config), api)), changed: Notify::new(), app_calls }
+        Self {
+            now: RwLock::new((Arc::new(config), api)),
+            changed: Notify::new(),
+            settings: Mutex::default(),
+            app_calls,
+        }
     }
 
     /// Puts others in their place, and wakes those who wait for a mended key.
@@ -98,6 +105,17 @@ impl Live {
         let api = api.observed_by(Arc::clone(&self.app_calls) as Arc<dyn CallObserver>);
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(config), api);
         self.changed.notify_waiters();
+    }
+
+    /// Keeps what may be shown of the settings.
+    pub(crate) fn note_settings(&self, report: &Report) {
+        let text = config::print(report, Form::Json);
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    }
+
+    /// What may be shown of the settings, as `config --json` prints it.
+    pub(crate) fn settings(&self) -> Option<String> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the calls to the app came to.

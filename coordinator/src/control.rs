@@ -21,9 +21,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::board::StatusView;
+use crate::bundle::{self, Bundle, Part};
 use crate::check::{Checker, Depth, Finding, Step, check};
 use crate::config::ImageUsage;
 use crate::context::Context;
+use crate::explain::Live;
 use crate::gate::GateState;
 use crate::housekeeping::{Deed, Occasion, Swept, sweep};
 use crate::notification::{self, Event, Fate};
@@ -62,6 +64,8 @@ pub(crate) enum Request {
     Images,
     /// Have the app queue a job's ticket again.
     Retry { job: JobId },
+    /// Put together what is on record of a job.
+    Bundle { job: JobId, leave_out: Vec<Part> },
     /// Log by this filter: for so many seconds, or until settings are read again.
     LogLevel { filter: String, for_sec: Option<u64> },
     /// Send the webhook a trial notification.
@@ -98,6 +102,7 @@ pub(crate) enum Answer {
     Queued {
         job: JobId,
     },
+    Bundled(Bundle),
     Refused {
         problem: String,
     },
@@ -215,6 +220,13 @@ async fn answer(ctx: &Context, request: Request) -> Answer {
         Request::Retry { job } => {
             return match retry(ctx, job).await {
                 Ok(job) => Answer::Queued { job },
+                Err(error) => Answer::Refused { problem: error_chain(&error) },
+            };
+        }
+        Request::Bundle { job, leave_out } => {
+            let live = Live::Answered(status(ctx));
+            return match Box::pin(bundle::make(ctx, job, &leave_out, live)).await {
+                Ok(bundle) => Answer::Bundled(bundle),
                 Err(error) => Answer::Refused { problem: error_chain(&error) },
             };
         }

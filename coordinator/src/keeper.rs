@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use api_client::contract::JobDocument;
+use api_client::contract::{JobDocument, TRANSCRIPT_MAX_BYTES};
+use api_client::outcome::OUTCOME_MAX_BYTES;
 use api_client::{Redactor, Secret, error_chain};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -25,7 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
 use crate::collect::{Unusable, of_host};
-use crate::confine::{NOT_CONFINED, OUTCOME};
+use crate::confine::{NOT_CONFINED, OUTCOME, TRANSCRIPT};
 use crate::engine::ExitFacts;
 use crate::ledger::HostProcess;
 use crate::output::Output;
@@ -33,6 +34,7 @@ use crate::process::children_of;
 
 pub(crate) use note::{
     HostNote, folders, latest, outcome_file, read_end, read_keeper, read_runner, remove_notes,
+    transcript_file,
 };
 pub(crate) use scope::{SLICE, kill_scope, unit_of};
 
@@ -201,19 +203,27 @@ async fn stay(
     HostNote::Ended { code, out_of_memory }
 }
 
-/// Takes the agent's outcome out of its temporary files, which are removed. No one else writes there any
-/// more; without it the job goes on.
+/// Takes the agent's outcome, and what it took down of its CLI, out of its temporary files, which are
+/// removed. No one else writes there any more; without them the job goes on.
 fn keep_outcome(order: &Keep, redactor: &Redactor) {
-    let kept = match of_host(&order.dir.join(TEMPORARY).join(OUTCOME)) {
-        Ok(bytes) => {
-            let text = redactor.redact(&String::from_utf8_lossy(&bytes)).into_owned();
-            note::write_outcome(&order.dir, &text).map_err(|error| error_chain(&error))
+    let left = order.dir.join(TEMPORARY);
+    let outcome = of_host(&left.join(OUTCOME), OUTCOME_MAX_BYTES);
+    let transcript = of_host(&left.join(TRANSCRIPT), TRANSCRIPT_MAX_BYTES);
+    for (what, file, content) in [
+        ("outcome", outcome_file(&order.dir), outcome),
+        ("transcript", transcript_file(&order.dir), transcript),
+    ] {
+        let kept = match content {
+            Ok(bytes) => {
+                let text = redactor.redact(&String::from_utf8_lossy(&bytes)).into_owned();
+                note::write_text(&order.dir, &file, &text).map_err(|error| error_chain(&error))
+            }
+            Err(Unusable::Missing) => Ok(()),
+            Err(unusable) => Err(unusable.why()),
+        };
+        if let Err(problem) = kept {
+            complain(&format!("the agent's {what} is not kept: {problem}"));
         }
-        Err(Unusable::Missing) => Ok(()),
-        Err(unusable) => Err(unusable.to_string()),
-    };
-    if let Err(problem) = kept {
-        complain(&format!("the agent's outcome is not kept: {problem}"));
     }
 }
 

@@ -6,6 +6,7 @@ mod alias;
 mod board;
 mod breaker;
 mod breakers;
+mod bundle;
 mod calls;
 mod check;
 mod claim;

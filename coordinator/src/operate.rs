@@ -1,6 +1,7 @@
 //! The commands of an operator to the running coordinator, and what they print.
 
 mod attach;
+mod bundle;
 mod ended;
 pub(crate) mod image;
 mod logs;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use api_client::{JobId, ProjectId, error_chain};
 use tokio::time::sleep;
 
+use crate::bundle::BundleError;
 use crate::check::{self, Checker, Depth, Finding, Findings, Step, Tell};
 use crate::clock;
 use crate::config::{self, Config, ConfigErrors, EnvFileError, Environment, Flags};
@@ -31,6 +33,7 @@ use crate::operate::image::ImageBuildError;
 use crate::retry::{RetryError, retry};
 
 pub(crate) use attach::{AttachError, Attachable, Whose, attach, attachable};
+pub(crate) use bundle::bundle;
 pub(crate) use ended::{JobFilter, jobs, jobs_json, jobs_text};
 pub(crate) use logs::{follow, print};
 pub(crate) use show::{status_json, status_text, swept_json, swept_text};
@@ -70,6 +73,8 @@ pub(crate) enum OperateError {
         #[source]
         source: io::Error,
     },
+    #[error("no bundle was made")]
+    Bundle(#[from] BundleError),
     #[error("nothing was removed")]
     Sweep(#[from] LedgerError),
     #[error(transparent)]

@@ -61,13 +61,14 @@ async fn reload(ctx: &Context, flags: &Flags) -> Result<(), String> {
     // A command that is asked for secrets may take seconds, and the jobs go on meanwhile.
     let loading = spawn_blocking(move || config::load(&flags, &Environment::from_process()));
     let loaded = loading.await.map_err(|error| error.to_string())?;
-    let Loaded { config, notices, .. } = loaded.map_err(|errors| errors.to_string())?;
+    let Loaded { config, notices, report } = loaded.map_err(|errors| errors.to_string())?;
     let Reloaded { config, taken_up, at_restart } = config::reloaded(&ctx.config(), config);
     let api = api_of(&config.app, ctx.alias).map_err(|error| error_chain(&error))?;
     if let Some(log) = ctx.log.get() {
         log.levels.set_filter(&config.log.filter).map_err(|error| error_chain(&error))?;
     }
     ctx.live.replace(config, api);
+    ctx.live.note_settings(&report);
     for notice in notices {
         tracing::warn!("{notice}");
     }

@@ -3,24 +3,15 @@
 //! Invariant: a hit says where and of what kind, never what. No marker in the text makes a hit go
 //! away: whoever writes the text would write the marker as well.
 
-mod context;
 mod named_file;
-mod shape;
-mod table;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::AhoCorasick;
 use api_client::Redactor;
-
-#[cfg(test)]
-pub(super) use self::shape::checksum;
-
-use self::context::Context;
-use self::shape::Shape;
+use api_client::key_shape::{KeyFound, keys_in};
 
 /// How much of a file's beginning tells whether it is text, in bytes; as git does it.
 const BINARY_PROBE: usize = 8_000;
@@ -49,34 +40,6 @@ pub(super) enum Search {
     Everything,
 }
 
-/// What announces a key in a text.
-static CLUES: LazyLock<Clues> = LazyLock::new(Clues::new);
-
-struct Clues {
-    /// `None` if the table cannot be searched for; a test shows that it can.
-    matcher: Option<AhoCorasick>,
-    meanings: Vec<Meaning>,
-}
-
-#[derive(Clone, Copy)]
-enum Meaning {
-    Shape(&'static Shape),
-    Context(Context),
-}
-
-impl Clues {
-    fn new() -> Self {
-        let shapes = table::SHAPES
-            .iter()
-            .flat_map(|shape| shape.clues.iter().map(move |clue| (*clue, Meaning::Shape(shape))));
-        let contexts =
-            context::CLUES.iter().map(|(clue, context)| (*clue, Meaning::Context(*context)));
-        let (clues, meanings): (Vec<_>, Vec<_>) = shapes.chain(contexts).unzip();
-        let matcher = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(clues);
-        Self { matcher: matcher.ok(), meanings }
-    }
-}
-
 /// The text of a file: itself, or without its zero bytes if it is binary, so that UTF-16 can be read.
 pub(super) fn readable(content: &[u8]) -> Cow<'_, [u8]> {
     match content[..content.len().min(BINARY_PROBE)].contains(&0) {
@@ -102,15 +65,7 @@ pub(super) fn hits(known: &Redactor, path: Option<&str>, text: &[u8], search: Se
 }
 
 fn shapes_in(text: &[u8]) -> impl Iterator<Item = Hit> + '_ {
-    let clues = &*CLUES;
-    let found = clues.matcher.as_ref().map(|matcher| matcher.find_iter(text));
-    found.into_iter().flatten().filter_map(|found| {
-        let (what, value) = match clues.meanings[found.pattern()] {
-            Meaning::Shape(shape) => (shape.name, shape.value_at(text, found.range())?),
-            Meaning::Context(context) => (context.name(), context.value_at(text, found.range())?),
-        };
-        Some(Hit { what, value })
-    })
+    keys_in(text).map(|KeyFound { what, value }| Hit { what, value })
 }
 
 /// A search for several values at once.

@@ -22,12 +22,11 @@ pub(super) fn random_text(alphabet: &str, length: usize) -> String {
 }
 
 pub(super) const BASE62: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-pub(super) const HEX: &str = "0123456789abcdef";
 
 /// A token as GitHub and npm make them.
 pub(super) fn checked_token(prefix: &str) -> String {
     let text = random_text(BASE62, 30);
-    let sum = super::secret::checksum(text.as_bytes());
+    let sum = api_client::key_shape::checksum(text.as_bytes());
     format!("{prefix}{text}{}", String::from_utf8_lossy(&sum))
 }
 

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::usd::Usd;
@@ -33,7 +34,8 @@ pub(crate) struct Budget {
 }
 
 /// Tokens of one call or of all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Tokens {
     /// Read by the model, those from a cache among them.
     pub(crate) input: u64,
@@ -44,7 +46,8 @@ pub(crate) struct Tokens {
 }
 
 /// A limit, and what was spent where it is one of money.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Limit {
     /// `WORKER_TOKEN_BUDGET`.
     Tokens(u64),
@@ -58,7 +61,8 @@ pub(crate) enum Limit {
 }
 
 /// The budget is used up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Exhausted {
     /// An answer came to the limit.
     Reached {
@@ -92,7 +96,8 @@ pub(crate) enum Standing {
 }
 
 /// All calls of a job.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Totals {
     /// How many calls were let through.
     pub(crate) calls: u64,
@@ -109,7 +114,7 @@ pub(crate) struct Totals {
 }
 
 /// A call that brought no answer of the model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failing {
     /// The provider's status, where it gave one.
     pub(crate) status: Option<u64>,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// Pico-dollars in a dollar, micro-dollars in a dollar, and tokens that a price is for. A price of one
 /// micro-dollar for a million tokens is one pico-dollar for a token: all sums are exact.
 const PICO: u64 = 1_000_000_000_000;
@@ -12,7 +14,7 @@ const MICRO: u64 = 1_000_000;
 const DOLLARS_MAX: u64 = 1_000_000;
 
 /// An amount of US dollars, exact to a millionth when it is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Usd {
     pico: u64,
 }

@@ -258,7 +258,8 @@ impl Job {
             author: (&self.settings.author_name, &self.settings.author_email),
             user: self.user(),
         };
-        Ok(Worker::prepare(model.worker(), &place, self.redaction.clone())?)
+        let worker = Worker::prepare(model.worker(), &place, self.redaction.clone())?;
+        Ok(worker.taken_down_in(self.course().transcript().clone()))
     }
 
     /// Ends what the worker or the Docker engine left running. From here on the forge's token is

@@ -218,7 +218,7 @@ impl<'s> Session<'s> {
         drop(phase);
         let limit = Pressure::now().limit_since(before);
         let all = self.gateway.totals();
-        let turn = turn?.after(all.since(&self.told));
+        let turn = self.worker.conclude(turn?, all.since(&self.told));
         self.told = all;
         self.job.course().turn(&turn, began);
         if !turn.answer.trim().is_empty() {

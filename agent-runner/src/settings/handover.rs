@@ -61,7 +61,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 59] = [
+pub(super) const SETTING_NAMES: [&str; 60] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -103,6 +103,7 @@ pub(super) const SETTING_NAMES: [&str; 59] = [
     env::AGENT_CACHE_GIT,
     env::AGENT_ON_HOST,
     env::OUTCOME_FILE,
+    env::TRANSCRIPT_FILE,
     env::AGENT_IMAGE,
     env::AGENT_RESCUE,
     env::AGENT_EGRESS,

@@ -86,8 +86,13 @@ impl Adapter for ClaudeCode {
     }
 
     fn reader(&self) -> Box<dyn Reader> {
-        Box::new(Events { result: None, provider: self.provider })
+        reader(self.provider)
     }
+}
+
+/// A reader of the output of one turn.
+pub(super) fn reader(provider: Provider) -> Box<dyn Reader> {
+    Box::new(Events { result: None, provider })
 }
 
 /// The events of one turn, as far as its end depends on them.

@@ -5,12 +5,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::words;
 use crate::model_gateway::Exhausted;
 
 /// How a turn ended. Only [`Finished`](Self::Finished) and [`HungAfterEnd`](Self::HungAfterEnd) are
 /// successes, and they say nothing about whether anything was changed: git tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Ending {
     /// The CLI says that it is done.
     Finished,

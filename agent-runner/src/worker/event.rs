@@ -48,6 +48,31 @@ pub(crate) enum Event {
     Unknown,
 }
 
+impl Event {
+    /// Its kind, in one word.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Session(_) => "session",
+            Self::Text(_) => "text",
+            Self::Tool { .. } => "tool",
+            Self::ToolFailed(_) => "tool_failed",
+            Self::CommandFailed(_) => "command_failed",
+            Self::FileChange(_) => "file_change",
+            Self::Usage(_) => "usage",
+            Self::SessionUsage(_) => "session_usage",
+            Self::SessionCost(_) => "session_cost",
+            Self::Retry(_) => "retry",
+            Self::Error(_) => "error",
+            Self::Note(_) => "note",
+            Self::Question(_) => "question",
+            Self::End => "end",
+            Self::PerhapsEnd => "perhaps_end",
+            Self::Hopeless(_) => "hopeless",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl fmt::Display for Event {
     /// One entry of the transcript; nothing for what people do not read.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -105,8 +105,13 @@ impl Adapter for Gemini {
     }
 
     fn reader(&self) -> Box<dyn Reader> {
-        Box::<Events>::default()
+        reader()
     }
+}
+
+/// A reader of the output of one turn.
+pub(super) fn reader() -> Box<dyn Reader> {
+    Box::<Events>::default()
 }
 
 /// The events of one turn, as far as its end and what follows depend on them.

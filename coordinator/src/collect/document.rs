@@ -31,6 +31,18 @@ pub(crate) enum Unusable {
     Malformed(String),
 }
 
+impl Unusable {
+    /// Why a file that an agent left is not taken, whichever that is.
+    pub(crate) fn why(&self) -> String {
+        match self {
+            Self::Missing => "there is none".to_owned(),
+            Self::TooLarge => "it is larger than any that is taken".to_owned(),
+            Self::NoFile => "it is no plain file".to_owned(),
+            Self::NotRead(why) | Self::Malformed(why) => why.clone(),
+        }
+    }
+}
+
 /// Reads a document of a job: without secrets, bounded, and harmless to print.
 pub(super) fn read(
     bytes: &[u8],

@@ -18,7 +18,7 @@ const IMPATIENT: &str = "stopped by a further signal; what was left is taken up 
 pub(crate) fn run(arguments: &Run) -> Result<ExitCode, Failure> {
     // An agent on this host may be of the same user: it is not to read the environment or the memory.
     nix::sys::prctl::set_dumpable(false).map_err(|error| failure(&error))?;
-    let Loaded { config, notices, .. } = load(&arguments.settings)?;
+    let Loaded { config, notices, report } = load(&arguments.settings)?;
     // The writer is the last to go: it writes what was said before.
     let (log, _writer) = logging::init(&config.log).map_err(|error| failure(&error))?;
     for notice in notices {
@@ -30,6 +30,7 @@ pub(crate) fn run(arguments: &Run) -> Result<ExitCode, Failure> {
         let daemon = Daemon::new(config, mode).map_err(|error| failure(&error))?;
         let ctx = daemon.context();
         daemon.log_by(log);
+        ctx.live.note_settings(&report);
         let mut signals = StopSignals::new().map_err(|error| failure(&error))?;
         tokio::select! {
             done = daemon.run() => done.map_err(|error| failure(&error)),

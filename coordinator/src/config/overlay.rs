@@ -8,7 +8,7 @@ use api_client::{ProjectId, Secret};
 use super::Config;
 
 /// What the coordinator alone says about a job: names that are not the app's to set.
-const FACTS: [&str; 25] = [
+const FACTS: [&str; 26] = [
     env::API_URL,
     env::JOB_ID,
     env::JOB_KIND,
@@ -26,6 +26,7 @@ const FACTS: [&str; 25] = [
     env::REFRESH_SOCKET,
     env::MODEL_GATEWAY_KEY,
     env::OUTCOME_FILE,
+    env::TRANSCRIPT_FILE,
     env::AGENT_IMAGE,
     env::AGENT_CACHE_DOCKER,
     env::AGENT_CACHE_GIT,

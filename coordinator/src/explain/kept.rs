@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use api_client::JobId;
 use serde::Serialize;
 
-use crate::collect::on_one_line;
+use crate::collect::{on_one_line, transcript_path};
 use crate::engine::ContainerRef;
 use crate::history::EndedJob;
 use crate::ledger::{Record, Runs, Stage};
@@ -31,7 +31,7 @@ pub(crate) struct Kept {
 /// The files of a job in the state directory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct JobFiles {
-    /// The log, the older part of it, and what it came to: those that are there, with their sizes.
+    /// The log, the older part of it, what the coding CLI wrote, and what it came to: those that are there, with their sizes.
     pub(crate) files: Vec<(&'static str, PathBuf, u64)>,
     /// The end of the log.
     pub(crate) tail: String,
@@ -52,7 +52,13 @@ impl JobFiles {
             Some((what, path, size))
         };
         let tail = tail(&log).unwrap_or_default();
-        let files = [("older log", older(&log)), ("log", log), ("outcome", outcome)];
+        let transcript = transcript_path(state_dir, job);
+        let files = [
+            ("older log", older(&log)),
+            ("log", log),
+            ("transcript", transcript),
+            ("outcome", outcome),
+        ];
         let files = files.into_iter().filter_map(|(what, path)| size(what, path)).collect();
         Self { files, tail }
     }

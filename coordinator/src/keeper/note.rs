@@ -44,9 +44,9 @@ pub(super) fn write_end(dir: &Path, end: &HostNote) -> Result<(), LedgerError> {
     write_json(&end_file(dir), end)
 }
 
-/// Keeps what the agent came to.
-pub(super) fn write_outcome(dir: &Path, text: &str) -> Result<(), LedgerError> {
-    write_durably(dir, &outcome_file(dir), text.as_bytes(), Existing::Replace)
+/// Keeps what the agent left, in a file of the folder.
+pub(super) fn write_text(dir: &Path, file: &Path, text: &str) -> Result<(), LedgerError> {
+    write_durably(dir, file, text.as_bytes(), Existing::Replace)
 }
 
 /// The keeper's process, once it has begun.
@@ -68,6 +68,11 @@ pub(crate) fn read_end(dir: &Path) -> Option<HostNote> {
 /// files.
 pub(crate) fn outcome_file(dir: &Path) -> PathBuf {
     dir.join("outcome.json")
+}
+
+/// Where what the agent took down of its CLI is, in the same way.
+pub(crate) fn transcript_file(dir: &Path) -> PathBuf {
+    dir.join("transcript.jsonl")
 }
 
 /// The folders of all keepers that a job has had.

@@ -161,7 +161,7 @@ mod tests {
     fn the_app_cannot_set_facts_of_the_job() {
         let job = job(r#""kind":"ticket","agent_env":{"AGENT_WORKSPACE":"/etc","TASK":"x",
                "AGENT_REFRESH_SOCKET":"/tmp/x","CLAIM_ID":"x","MODEL_GATEWAY_KEY":"x",
-               "AGENT_OUTCOME_FILE":"/etc/x","AGENT_IMAGE":"x","AGENT_CACHE_GIT":"1",
+               "AGENT_OUTCOME_FILE":"/etc/x","AGENT_TRANSCRIPT_FILE":"/etc/x","AGENT_IMAGE":"x","AGENT_CACHE_GIT":"1",
                "AGENT_CACHE_DOCKER":"1"}"#);
         let document = document_of(&job, &config(&[]), HERE, None);
         for name in [
@@ -171,6 +171,7 @@ mod tests {
             env::CLAIM_ID,
             env::MODEL_GATEWAY_KEY,
             env::OUTCOME_FILE,
+            env::TRANSCRIPT_FILE,
             env::AGENT_IMAGE,
             env::AGENT_CACHE_GIT,
             env::AGENT_CACHE_DOCKER,

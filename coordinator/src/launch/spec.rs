@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use api_client::contract::{JobDocument, OUTCOME_FILE_IN_CONTAINER, env};
+use api_client::contract::{
+    JobDocument, OUTCOME_FILE_IN_CONTAINER, TRANSCRIPT_FILE_IN_CONTAINER, env,
+};
 use api_client::wire::Job;
 
 use super::cache::{cache_mounts, kept_layers, may_keep_git};
@@ -144,6 +146,7 @@ fn visible_env(agent: &AgentConfig, document: &JobDocument) -> BTreeMap<String, 
         (name, value),
         (env::AGENT_DOCKER_MODE, agent.docker_mode.name()),
         (env::OUTCOME_FILE, OUTCOME_FILE_IN_CONTAINER),
+        (env::TRANSCRIPT_FILE, TRANSCRIPT_FILE_IN_CONTAINER),
     ];
     let of_job = VISIBLE.into_iter().filter_map(|name| Some((name, document.get(name)?.expose())));
     own.into_iter()
@@ -189,6 +192,7 @@ mod tests {
             "AGENT_CACHE_GIT",
             "AGENT_DOCKER_MODE",
             "AGENT_OUTCOME_FILE",
+            "AGENT_TRANSCRIPT_FILE",
             "JOB_ID",
             "JOB_KIND",
             "PROJECT_ID",

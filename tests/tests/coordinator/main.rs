@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod attach;
+mod bundle;
 mod caches;
 mod check;
 mod check_broken;

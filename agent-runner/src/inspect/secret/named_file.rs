@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
+use api_client::key_shape::{is_placeholder, looks_random};
+
 use super::Hit;
-use super::shape::{is_placeholder, looks_random};
 
 /// A file, by its name, and what in it is a credential.
 struct NamedFile {

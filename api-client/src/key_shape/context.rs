@@ -16,6 +16,9 @@ const PEM_HEADER_MAX: usize = 240;
 /// What a first line of a private key has of base64 at least, in bytes.
 const PEM_LINE_MIN: usize = 40;
 
+/// What a private key is called.
+pub(super) const PRIVATE_KEY: &str = "a private key";
+
 /// A kind of surroundings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Context {
@@ -47,7 +50,7 @@ impl Context {
     /// What it is, for people.
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Pem | Self::Putty => "a private key",
+            Self::Pem | Self::Putty => PRIVATE_KEY,
             Self::AwsId | Self::AwsSecret => "an AWS secret key",
         }
     }
@@ -80,6 +83,24 @@ fn private_key(text: &[u8], label: usize) -> Option<Range<usize>> {
     let label_text = std::str::from_utf8(&header[..end]).ok()?;
     let private = label_text.trim_end_matches(" BLOCK").ends_with("PRIVATE KEY");
     private.then(|| base64_run(text, label + end + 5, PEM_LINE_MIN)).flatten()
+}
+
+/// All lines of a private key whose first one is here, their line ends as they are or as a literal has them.
+/// No escape is cut: the text may be JSON.
+pub(super) fn all_lines(text: &[u8], first: &Range<usize>) -> Range<usize> {
+    let is_escape = first.start > 0 && text[first.start - 1] == b'\\';
+    let start = if is_escape { first.start + 1 } else { first.start };
+    let mut end = first.end;
+    while let Some(byte) = text.get(end) {
+        let backslashes = text[end..].iter().take_while(|byte| **byte == b'\\').count();
+        end += match byte {
+            b'\\' if matches!(text.get(end + backslashes), Some(b'n' | b'r')) => backslashes + 1,
+            b'=' => 1,
+            byte if Alphabet::Base64.has(*byte) || byte.is_ascii_whitespace() => 1,
+            _ => break,
+        };
+    }
+    start..end
 }
 
 /// The first long run of base64 soon after a place, which is no example.

@@ -132,14 +132,16 @@ fn begins_word(text: &[u8], at: usize) -> bool {
 }
 
 /// Whether this could be a key: mixed characters, as even as chance makes them, no word of an example.
-pub(super) fn looks_random(value: &[u8]) -> bool {
+#[must_use]
+pub fn looks_random(value: &[u8]) -> bool {
     let classes = [u8::is_ascii_lowercase, u8::is_ascii_uppercase, u8::is_ascii_digit];
     let mixed = classes.iter().filter(|class| value.iter().any(class)).count() >= 2;
     mixed && entropy(value) >= ENTROPY_MIN && !has_run(value) && !is_placeholder(value)
 }
 
 /// Whether it holds a word of examples.
-pub(super) fn is_placeholder(value: &[u8]) -> bool {
+#[must_use]
+pub fn is_placeholder(value: &[u8]) -> bool {
     let text = String::from_utf8_lossy(value).to_ascii_lowercase();
     PLACEHOLDERS.iter().any(|word| text.contains(word))
 }
@@ -173,7 +175,8 @@ fn has_checksum(value: &[u8]) -> bool {
 }
 
 /// The CRC-32 (IEEE) in six digits of base 62: `0-9`, `A-Z`, `a-z`.
-pub(in crate::inspect) fn checksum(text: &[u8]) -> [u8; 6] {
+#[must_use]
+pub fn checksum(text: &[u8]) -> [u8; 6] {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut rest = crc32(text);
     let mut digits = [b'0'; 6];
