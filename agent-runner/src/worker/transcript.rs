@@ -179,7 +179,7 @@ impl Transcript {
 
     /// The process of the turn has ended.
     pub(super) fn process_ended(&self, finished: Finished) {
-        self.inner().ended = Some((HowEnded::of(finished.stop), finished.stderr));
+        self.inner().ended = Some((HowEnded::of(&finished.stop), finished.stderr));
     }
 
     /// The turn is over, and this was made of it.
@@ -310,7 +310,7 @@ impl TurnBegun {
 }
 
 impl HowEnded {
-    fn of(stop: Stop) -> Self {
+    fn of(stop: &Stop) -> Self {
         match stop {
             Stop::Exited(status) => match status.signal() {
                 Some(signal) => Self::Signal(signal),
