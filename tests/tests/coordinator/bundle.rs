@@ -10,7 +10,7 @@ use api_client::JobId;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use integration_tests::harness::{
-    Deployment, DockerMode, Engine, Keys, cli_image, eventually, program,
+    Deployment, DockerMode, Engine, Keys, cli_image, eventually, program, release_process,
 };
 use serde_json::{Value, json};
 
@@ -189,11 +189,10 @@ async fn what_an_agent_took_down_is_kept_with_its_log_wherever_it_ran() {
         .await;
         // The end is not seen by who saw the beginning.
         first.kill().await;
-        match name {
-            "HOST_FALLBACK" => {
-                integration_tests::harness::release_process(scene.home.host_runs()[0])
-            }
-            _ => scene.engine.release(job.job_id).await,
+        if name == "HOST_FALLBACK" {
+            release_process(scene.home.host_runs()[0]);
+        } else {
+            scene.engine.release(job.job_id).await;
         }
         let second = scene.home.start();
         scene.app.ended(job.job_id).await;
