@@ -3,7 +3,7 @@
 //! Invariant: a [`Secret`] has no `Display` and a `Debug` that shows nothing; its text is reached
 //! by [`Secret::expose`] alone, so that every place where a secret is used can be found by name.
 
-mod form;
+pub(crate) mod form;
 
 use std::borrow::Cow;
 use std::fmt;

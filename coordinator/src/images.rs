@@ -12,12 +12,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use api_client::ProjectId;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::config::ImageChoice;
 use crate::ledger::{Existing, LedgerError, aside, make_private_dir, write_durably};
+
+/// How long somebody else who changes the map is waited for, and how often it is looked whether he still does.
+const HOLD: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The project → image map of one state directory.
 #[derive(Clone, Debug)]
@@ -96,8 +103,8 @@ impl ProjectImages {
         }
     }
 
-    /// Records that a job of a project delivered in an image. Where the image was chosen by this map, one that
-    /// is there meanwhile is what an operator wants for the next job, and stays.
+    /// Records that a job of a project delivered in an image. Where this map chose the image, what is there
+    /// meanwhile is what an operator wants for the next job, and stays, also if it is nothing.
     pub(crate) async fn remember(
         &self,
         choice: &ImageChoice,
@@ -115,14 +122,19 @@ impl ProjectImages {
         image: &str,
     ) -> Result<(), ImagesError> {
         let change = |images: &mut BTreeMap<String, String>| match choice {
-            ImageChoice::Default(_) => {
+            ImageChoice::Default(default) if image == default => {
                 images.entry(project.to_string()).or_insert_with(|| image.to_owned());
             }
+            ImageChoice::Default(_) => {}
             ImageChoice::Explicit(_) => {
                 images.insert(project.to_string(), image.to_owned());
             }
         };
-        self.change(change)
+        let mut images = self.read()?;
+        let before = images.clone();
+        change(&mut images);
+        // Mostly it is known, and nobody is waited for.
+        if images == before { Ok(()) } else { self.change(change) }
     }
 
     /// Maps a project to an image; returns the one that it was mapped to.
@@ -162,8 +174,18 @@ impl ProjectImages {
     /// Nobody else changes the map while this is held.
     fn hold(&self, dir: &Path) -> Result<Flock<File>, ImagesError> {
         let failed = |source| ImagesError::Hold { path: self.path.clone(), source };
-        let folder = File::open(dir).map_err(failed)?;
-        Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, error)| failed(error.into()))
+        let mut folder = File::open(dir).map_err(failed)?;
+        let begun = Instant::now();
+        loop {
+            match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
+                Ok(held) => return Ok(held),
+                Err((_, error)) if error != Errno::EWOULDBLOCK || begun.elapsed() >= HOLD => {
+                    return Err(failed(error.into()));
+                }
+                Err((again, _)) => folder = again,
+            }
+            sleep(LOOK);
+        }
     }
 
     fn read(&self) -> Result<BTreeMap<String, String>, ImagesError> {
@@ -193,7 +215,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let images = ProjectImages::new(dir.path());
         let (one, other) = (ProjectId::random(), ProjectId::random());
-        images.record(&default(), one, "special:2").unwrap();
+        let explicit = ImageChoice::Explicit("special:2".to_owned());
+        images.record(&explicit, one, "special:2").unwrap();
         assert_eq!(images.image_for(&default(), one).unwrap(), "special:2");
         assert_eq!(images.image_for(&default(), other).unwrap(), "terarchitect-agent");
         let any: Vec<_> = images.needed(&default(), None).unwrap().into_iter().collect();
@@ -229,12 +252,14 @@ mod tests {
     fn a_job_that_ends_does_not_take_back_what_the_operator_chose_meanwhile() {
         let dir = tempfile::tempdir().unwrap();
         let (images, project) = (ProjectImages::new(dir.path()), ProjectId::random());
-        images.record(&default(), project, "old:1").unwrap();
+        images.set(project, "old:1").unwrap();
         assert_eq!(images.set(project, "new:2").unwrap().as_deref(), Some("old:1"));
         images.record(&default(), project, "old:1").unwrap();
         assert_eq!(images.image_for(&default(), project).unwrap(), "new:2");
         assert_eq!(images.remove(project).unwrap().as_deref(), Some("new:2"));
         assert_eq!(images.remove(project).unwrap(), None);
+        images.record(&default(), project, "new:2").unwrap();
+        assert_eq!(images.image_for(&default(), project).unwrap(), "terarchitect-agent");
     }
 
     #[test]
@@ -248,6 +273,17 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(images.all().unwrap()["a name"], "x:1");
         assert_eq!(images.all().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn who_holds_the_map_for_long_delays_no_job_that_changes_nothing_and_is_named_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let (images, project) = (ProjectImages::new(dir.path()), ProjectId::random());
+        images.set(project, "x:1").unwrap();
+        let folder = File::open(dir.path()).unwrap();
+        let _held = Flock::lock(folder, FlockArg::LockExclusive).unwrap();
+        images.record(&default(), project, "x:1").unwrap();
+        assert!(matches!(images.set(project, "y:2"), Err(ImagesError::Hold { .. })));
     }
 
     #[test]

@@ -12,6 +12,9 @@ mod payload;
 mod queue;
 mod signature;
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use tokio_util::sync::CancellationToken;
 
 use self::queue::Queue;
@@ -91,6 +94,8 @@ pub(crate) struct Notifier {
     /// Ends of jobs.
     ends: Queue,
     left_out: LeftOut,
+    /// Alarms that nobody was told of, by their keys.
+    undelivered: Mutex<BTreeSet<String>>,
 }
 
 impl Notifier {
@@ -120,6 +125,19 @@ impl Notifier {
         };
         let end = JobEnd { record: finished.record.clone(), outcome, report, ended_at };
         self.tell(config, Event::JobEnded(Box::new(end)));
+    }
+
+    /// This one was tried and not taken. An alarm is raised again while it stands.
+    fn not_delivered(&self, event: Event) {
+        self.left_out.add_told(1);
+        if let Event::Raised { key, .. } = event {
+            self.undelivered.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        }
+    }
+
+    /// The alarms that nobody was told of since this was asked last.
+    fn take_undelivered(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.undelivered.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How many were not delivered since the start.
@@ -159,6 +177,17 @@ pub(super) mod tests {
     fn config(on: &[NotifyOn], webhook: Option<&str>) -> NotifyConfig {
         let webhook = webhook.map(Into::into);
         NotifyConfig { webhook, on: on.iter().copied().collect(), secret: None }
+    }
+
+    #[test]
+    fn an_alarm_that_was_not_delivered_is_known_once_as_that() {
+        let notifier = Notifier::default();
+        let alarm = Event::Raised { key: "outbox".to_owned(), text: "x".to_owned() };
+        notifier.not_delivered(alarm);
+        notifier.not_delivered(Event::Drained);
+        assert_eq!(notifier.take_undelivered(), BTreeSet::from(["outbox".to_owned()]));
+        assert!(notifier.take_undelivered().is_empty());
+        assert_eq!(notifier.left_out(), 2);
     }
 
     #[test]

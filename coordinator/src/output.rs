@@ -112,6 +112,8 @@ impl Output {
         if !more.is_empty() {
             self.redactor.learn(&more);
         }
+        // As it came: no secret, whatever it is, hides that the runner has begun.
+        self.look_for_begin(piece);
         let text = self.redactor.push(piece);
         self.store(&text, End::Open).await;
     }
@@ -156,7 +158,6 @@ impl Output {
         if text.is_empty() {
             return;
         }
-        self.look_for_begin(text.as_bytes());
         self.tail.extend(text.as_bytes());
         let excess = self.tail.len().saturating_sub(TAIL_MAX);
         self.tail.drain(..excess);
@@ -213,9 +214,9 @@ impl Output {
         }
     }
 
-    fn look_for_begin(&mut self, text: &[u8]) {
+    fn look_for_begin(&mut self, piece: &[u8]) {
         let Head::Unseen(seen, hearing) = &mut self.head else { return };
-        seen.extend_from_slice(text);
+        seen.extend_from_slice(piece);
         // Anywhere, not only at the start of a line: in doubt the runner has begun.
         if seen.windows(STARTED_LINE.len()).any(|part| part == STARTED_LINE.as_bytes()) {
             if *hearing == Hearing::First {
@@ -330,5 +331,16 @@ mod tests {
         output.push(second.as_bytes()).await;
         output.finish().await;
         assert!(output.runner_may_have_begun());
+    }
+
+    #[tokio::test]
+    async fn no_secret_hides_that_the_runner_has_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let redactor = Redactor::new([&Secret::from("agent-runner")]);
+        let mut output = Output::open(dir.path().join("job.log"), &redactor).await;
+        output.push(STARTED_LINE.as_bytes()).await;
+        output.finish().await;
+        assert!(output.runner_may_have_begun());
+        assert!(!output.tail().contains("agent-runner"));
     }
 }

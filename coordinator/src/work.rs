@@ -150,15 +150,6 @@ async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished>
         After::Detached => return None,
     };
     let (record, outcome) = (record.noted_ended(), outcome.explained_by(&tail));
-    if let (Outcome::Completed, Stage::InContainer { image, .. }, Some(ticket)) =
-        (&outcome, &record.stage, &record.job.ticket)
-        && let config = ctx.config()
-        && let choice = &config.agent_for(ticket.project_id).image
-        && let Err(error) = ctx.images.remember(choice, ticket.project_id, image).await
-    {
-        let error = error_chain(&error);
-        tracing::warn!(error, "the image of the project was not recorded");
-    }
     ctx.board.job_ended(&outcome, collected.believed());
     let said = collected.believed().map(told);
     // Before the record, which says that nothing is to be had of the container any more.
@@ -166,7 +157,21 @@ async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished>
     let finished = Finished::on_disk(&ctx.ledger, &record, outcome, tail).await;
     let digest = record.digest.as_ref().map(tracing::field::display);
     tracing::info!(image.digest = digest, agent.said = said, "job {}", finished.outcome);
+    remember_image(ctx, &record, &finished.outcome).await;
     Some(finished)
+}
+
+/// The project goes on with an image that delivered.
+async fn remember_image(ctx: &Context, record: &Record, outcome: &Outcome) {
+    if let (Outcome::Completed, Stage::InContainer { image, .. }, Some(ticket)) =
+        (outcome, &record.stage, &record.job.ticket)
+        && let config = ctx.config()
+        && let choice = &config.agent_for(ticket.project_id).image
+        && let Err(error) = ctx.images.remember(choice, ticket.project_id, image).await
+    {
+        let error = error_chain(&error);
+        tracing::warn!(error, "the image of the project was not recorded");
+    }
 }
 
 async fn watch(

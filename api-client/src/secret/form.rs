@@ -56,7 +56,7 @@ fn with_parts(value: &str, counts: impl Fn(&str) -> bool) -> Vec<String> {
 
 /// Whether a text looks as if a machine had made it: one piece of letters and digits, long and varied
 /// enough that nobody else would write it.
-fn looks_random(text: &str) -> bool {
+pub(crate) fn looks_random(text: &str) -> bool {
     let mut seen: Vec<char> = text.chars().collect();
     let length = seen.len();
     seen.sort_unstable();

@@ -47,6 +47,9 @@ pub(crate) async fn watch(ctx: &Context, end: &CancellationToken) {
     let began = Instant::now();
     while end.run_until_cancelled(looks.tick()).await.is_some() {
         let config = ctx.config();
+        for key in ctx.notifier.take_undelivered() {
+            seen.raised.remove(&key);
+        }
         if config.notify.webhook.is_none() || !config.notify.on.contains(&NotifyOn::Alarm) {
             continue;
         }
@@ -86,6 +89,8 @@ impl Seen {
     /// What is new after a look, so long after the start.
     fn look(&mut self, status: &StatusView, gate: GateState, uptime: Duration) -> Vec<Event> {
         let mut now = alarms(status, gate, &self.raised);
+        // What still stands is told again: nobody knows whether it was delivered then.
+        self.raised.retain(|key, _| !(now.contains_key(key) && self.earlier.contains_key(key)));
         self.earlier.retain(|key, _| uptime < SETTLED && !now.contains_key(key));
         now.extend(self.earlier.clone());
         let events = changes(&self.raised, &now);
@@ -182,8 +187,11 @@ mod tests {
         let mut seen = Seen::after(raised);
         let mut look = |status, uptime| seen.look(&status, GateState::Open, uptime);
         assert_eq!(look(StatusView::default(), Duration::ZERO), []);
-        // Seen again, it is not told again; and over it is when this one has seen the end.
-        assert_eq!(look(held(2), Duration::from_secs(2)), []);
+        // Seen again, it is told again, for it may never have been delivered; and over it is when this one
+        // has seen the end.
+        let again = look(held(2), Duration::from_secs(2));
+        assert!(matches!(&again[..], [Event::Raised { key, .. }] if key == CLAIMS), "{again:?}");
+        assert_eq!(look(held(3), Duration::from_secs(3)), []);
         let keys = |events: Vec<Event>| match &events[..] {
             [Event::Cleared { key, .. }] => key.clone(),
             other => panic!("{other:?}"),

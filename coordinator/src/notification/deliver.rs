@@ -61,7 +61,7 @@ pub(super) async fn run(ctx: &Context, events: &Queue, end: &CancellationToken) 
     while let Some(event) = next(events, end).await {
         let notification = written(ctx, &event).await;
         if let Err(problem) = deliver(ctx, &http, &notification, end).await {
-            ctx.notifier.left_out.add_told(1);
+            ctx.notifier.not_delivered(event);
             tracing::warn!("a notification ({}) is not delivered: {problem}", notification.event);
         }
         let left_out = ctx.notifier.left_out.tell();
