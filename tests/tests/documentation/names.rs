@@ -57,6 +57,7 @@ const OF_OTHERS: &[&str] = &[
     "GIT_STRATEGY",
     // Of our tests.
     "TERARCHITECT_SKIP_DENY",
+    "TERARCHITECT_TESTS_PROGRAMS",
     "TERARCHITECT_TESTS_SKIP_DOCKER",
 ];
 
