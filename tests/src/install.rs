@@ -37,6 +37,7 @@ pub async fn run(engine: &Engine, packages: &Packages) -> Report {
     let first = packages.first.as_path();
     report.step("the package starts nothing", package::installed(scene, first)).await;
     report.step("nothing is set: refused once", package::refused(scene)).await;
+    report.step("the agent's image", package::image_made(scene)).await;
     report.step("settings, then start", package::started(scene)).await;
     report.step("a job to its pull request", life::delivered(scene)).await;
     report.step("the journal's fields", life::journal(scene)).await;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::report::{Shown, shown};
-use super::scene::{ENV_FILE, Scene};
-use crate::harness::eventually;
+use super::scene::{ENV_FILE, MADE_IMAGE, Scene};
+use crate::harness::{AGENT_IMAGE, eventually};
 
 const UNIT: &str = "terarchitect-coordinator";
 
@@ -57,6 +57,33 @@ pub(super) async fn refused(scene: &mut Scene) -> Shown<()> {
     let said = scene.machine.ok(&format!("journalctl -u {UNIT} -o cat")).await;
     assert!(said.contains("TERARCHITECT_API_URL"), "{said}");
     shown("exit 2, TERARCHITECT_API_URL named in the journal, no restart")
+}
+
+/// The package makes the agent's image, under the name in the settings. Its own Dockerfile would take minutes for what
+/// the network gives: here one stands in for it that is done at once; the rest is the package's.
+pub(super) async fn image_made(scene: &mut Scene) -> Shown<()> {
+    scene.write_settings("").await;
+    let share = format!(
+        "mkdir -p /root/share/packaging && cp /usr/share/terarchitect/packaging/slim-aider /root/share/packaging/ \
+         && printf '%s\\n' 'FROM {AGENT_IMAGE} AS base' 'FROM base AS system' \
+            'COPY packaging/slim-aider /usr/local/bin/' \
+            'LABEL org.opencontainers.image.title=\"terarchitect-agent\"' >/root/share/Dockerfile.agent"
+    );
+    scene.machine.ok(&share).await;
+    let begun = Instant::now();
+    let said = scene.machine.ok("coordinator image build --from /root/share 2>&1").await;
+    let took = begun.elapsed();
+    assert!(said.contains("step ") && said.contains(MADE_IMAGE), "{said}");
+    let listed = scene.machine.ok("coordinator image list").await;
+    let ours = listed.lines().find(|line| line.starts_with(MADE_IMAGE)).unwrap_or_default();
+    assert!(ours.contains(", matches") && ours.ends_with("all others"), "{listed}");
+    // The package's own has the stage and the files that are needed.
+    let own = scene
+        .machine
+        .run("coordinator image build --build-arg BASE_IMAGE=no/such:image 2>&1")
+        .await;
+    assert!(own.code == 1 && own.text.contains("FROM $BASE_IMAGE"), "{}", own.text);
+    shown(format!("in {} ms, on top of a small one", took.as_millis()))
 }
 
 /// With settings it starts, as its own user and in its sandbox.

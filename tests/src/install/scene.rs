@@ -14,6 +14,8 @@ use crate::harness::{
 };
 
 const UNIT: &str = "terarchitect-coordinator";
+/// The image in which jobs run: the one that `coordinator image build` makes on the machine.
+pub(super) const MADE_IMAGE: &str = "agent-from-the-package";
 /// Where it tells how it is.
 pub(super) const HEALTH: &str = "127.0.0.1:9464";
 pub(super) const ENV_FILE: &str = "/etc/terarchitect/coordinator.env";
@@ -55,7 +57,7 @@ impl Scene {
         let project = app.add_project(forge.clone_url(&repo).as_str()).await;
         let settings = format!(
             "TERARCHITECT_API_URL=http://{address}:{}\nTERARCHITECT_WORKER_API_KEY={KEY}\n\
-             PROJECT_ID={project}\nGITHUB_TOKEN={token}\nAGENT_IMAGE={AGENT_IMAGE}\n\
+             PROJECT_ID={project}\nGITHUB_TOKEN={token}\nAGENT_IMAGE={MADE_IMAGE}\n\
              MAX_CONCURRENT_AGENTS=3\nPOLL_INTERVAL_SEC=1\nAGENT_DOCKER_MODE=none\n\
              FORGE_API_URL={}\nWORKER_MODE=claude-code\nWORKER_API_KEY=sk-of-the-model\n\
              HEALTH_LISTEN={HEALTH}\n",

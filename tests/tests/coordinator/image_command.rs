@@ -48,10 +48,11 @@ const BASE: &str = "BASE_IMAGE=debian:bookworm-slim";
 async fn the_agents_image_is_made_from_an_installed_folder_and_listed() {
     let Some((engine, mut home, name)) = prepared().await else { return };
     let from = share(&home, "RUN echo $WORDS >/words");
-    let build = ["image", "build", "--from", &from, "--build-arg", BASE, "--build-arg", "WORDS=hi"];
+    // What no earlier build has done.
+    let words = format!("WORDS={name}");
+    let build = ["image", "build", "--from", &from, "--build-arg", BASE, "--build-arg", &words];
     let (code, said) = home.command(&build).await;
     assert_eq!(code, Some(0), "{said}");
-    // What comes behind the stage is not looked at, and the program was tried.
     let version = concat!("agent-runner ", env!("CARGO_PKG_VERSION"));
     assert!(said.contains("RUN echo $WORDS >/words") && said.contains(version), "{said}");
     let run = Command::new("docker")
@@ -65,7 +66,8 @@ async fn the_agents_image_is_made_from_an_installed_folder_and_listed() {
     let again: Value = serde_json::from_str(&said[said.find('{').unwrap()..]).unwrap();
     assert_eq!(again["image"], name.as_str());
     let (steps, known) = (again["steps"].as_u64().unwrap(), again["known"].as_u64().unwrap());
-    assert!(steps > 10 && known + 3 > steps, "{again}");
+    // All but the stages' own lines.
+    assert!(steps > 10 && known + 4 >= steps, "{again}");
 
     let (code, listed) = home.command(&["image", "list", "--json"]).await;
     assert_eq!(code, Some(0), "{listed}");

@@ -125,6 +125,7 @@ pub(crate) async fn set(
     project: ProjectId,
     image: &str,
 ) -> Result<Edited, OperateError> {
+    let usage = usage(config).await?;
     let before = ProjectImages::new(&config.state_dir).set(project, image)?;
     let was = match before {
         Some(before) if before == image => ", as before".to_owned(),
@@ -132,7 +133,7 @@ pub(crate) async fn set(
         None => String::new(),
     };
     let told = format!("project {project}: {image}{was}; it counts from its next job on");
-    Ok(Edited { told, but: overruled(&usage(config).await?, project) })
+    Ok(Edited { told, but: overruled(&usage, project) })
 }
 
 /// Takes a project out of the map.
@@ -140,11 +141,11 @@ pub(crate) async fn unset(
     config: &ImageConfig,
     project: ProjectId,
 ) -> Result<Edited, OperateError> {
+    let usage = usage(config).await?;
     let images = ProjectImages::new(&config.state_dir);
     let Some(before) = images.remove(project)? else {
         return Err(OperateError::NotMapped { project, path: images.path().to_owned() });
     };
-    let usage = usage(config).await?;
     let now = usage.choice(project).general();
     let told =
         format!("project {project}: {now}, and was {before}; it counts from its next job on");
