@@ -5,6 +5,7 @@ mod bundle;
 mod ended;
 pub(crate) mod image;
 mod logs;
+mod service;
 mod show;
 mod why_idle;
 
@@ -33,7 +34,7 @@ use crate::operate::image::ImageBuildError;
 use crate::retry::{RetryError, retry};
 
 pub(crate) use attach::{AttachError, Attachable, Whose, attach, attachable};
-pub(crate) use bundle::bundle;
+pub(crate) use bundle::{Made, bundle};
 pub(crate) use ended::{JobFilter, jobs, jobs_json, jobs_text};
 pub(crate) use logs::{follow, print};
 pub(crate) use show::{status_json, status_text, swept_json, swept_text};

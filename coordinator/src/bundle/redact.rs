@@ -42,7 +42,8 @@ impl Redaction {
     /// The same for JSON lines: looked for in their texts, not in their JSON. What is none is a text.
     pub(super) fn json_lines(&self, lines: &str) -> (String, usize) {
         let (mut all, mut count) = (String::with_capacity(lines.len()), 0);
-        for line in lines.lines() {
+        for line in lines.split_inclusive('\n') {
+            let (line, end) = line.strip_suffix('\n').map_or((line, ""), |whole| (whole, "\n"));
             let (without, found) = match serde_json::from_str::<Value>(line) {
                 Ok(mut value) => {
                     let found = self.value(&mut value);
@@ -51,7 +52,8 @@ impl Redaction {
                 Err(_) => self.text(line),
             };
             all.push_str(&without);
-            all.push('\n');
+            // A last line that was cut stays one, by which a reader knows it.
+            all.push_str(end);
             count += found;
         }
         (all, count)
@@ -98,6 +100,12 @@ mod tests {
             format!("a pl\"anted-secret, {key} and https://me:pass@host/x https://me@h/ x://y");
         let without = "a [redacted], [redacted] and https://[redacted]@host/x https://me@h/ x://y";
         assert_eq!(redaction().text(&text), (without.to_owned(), 3));
+    }
+
+    #[test]
+    fn a_line_that_was_cut_stays_one_that_was_cut() {
+        let lines = "{\"a\":1}\n{\"b\":";
+        assert_eq!(redaction().json_lines(lines), (lines.to_owned(), 0));
     }
 
     #[test]

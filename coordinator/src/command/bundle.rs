@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{FAILURE, Failure, complain, failure, operated, say};
 use crate::bundle::{Bundle, Part, name_of};
 use crate::cli::BundleArguments;
-use crate::operate;
+use crate::operate::{self, Made};
 use crate::paper::size;
 
 /// Version of what `--json` prints.
@@ -28,7 +28,10 @@ pub(crate) async fn bundle(arguments: &BundleArguments) -> Result<ExitCode, Fail
         return Err(Failure { code: FAILURE, message: message.to_owned() });
     }
     let made = operate::bundle(&arguments.settings, &arguments.job, leave_out).await;
-    let bundle = made.map_err(|error| operated(&error))?;
+    let Made { bundle, doubt } = made.map_err(|error| operated(&error))?;
+    if let Some(doubt) = doubt {
+        complain(&doubt);
+    }
     let archive = bundle.archive().map_err(|error| failure(&error))?;
     if to_stdout {
         io::stdout().lock().write_all(&archive).map_err(|error| failure(&error))?;

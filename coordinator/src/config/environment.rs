@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::env_file::{EnvFile, EnvFileError};
+use super::env_file::EnvFile;
 
 /// A copy of the environment, with the two facts about the process that defaults depend on.
 #[derive(Default)]
@@ -36,13 +36,19 @@ impl Environment {
         }
     }
 
-    /// The same with the variables of a file, as systemd reads it, where the environment has none of that
-    /// name.
-    pub(crate) fn with_file(mut self, path: &Path) -> Result<Self, EnvFileError> {
-        for (name, value) in EnvFile::read(path)?.variables.into_iter().rev() {
+    /// The same with the variables of a file that the environment does not have.
+    pub(crate) fn over(mut self, file: EnvFile) -> Self {
+        for (name, value) in file.variables.into_iter().rev() {
             self.variables.entry(name.into()).or_insert_with(|| value.into());
         }
-        Ok(self)
+        self
+    }
+
+    /// The same with all variables of a file.
+    pub(crate) fn under(mut self, file: EnvFile) -> Self {
+        let variables = file.variables.into_iter();
+        self.variables.extend(variables.map(|(name, value)| (name.into(), value.into())));
+        self
     }
 
     /// The value of a variable, blank or not.

@@ -3,36 +3,52 @@
 
 use api_client::JobId;
 
+use super::service::environment;
 use super::{OperateError, state_dir};
 use crate::bundle::{Bundle, Part, make};
-use crate::config::{self, Config, Environment, Flags, Loaded};
+use crate::config::{self, Config, Flags, Loaded};
 use crate::context::Mode;
 use crate::control::{Answer, ControlError, Request, ask};
 use crate::daemon::Daemon;
 use crate::explain::Live;
 use crate::explain::find::find;
 
+/// What there is to say of a bundle that the coordinator did not make.
+const NOT_BY_IT: &str = "no coordinator runs: only the secrets that the settings here name were looked for, and \
+                         not those that the service gets as credentials";
+
+/// A bundle, and what is to be said of it.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) bundle: Bundle,
+    pub(crate) doubt: Option<String>,
+}
+
 /// The bundle of the job that is called so.
 pub(crate) async fn bundle(
     flags: &Flags,
     name: &str,
     leave_out: Vec<Part>,
-) -> Result<Bundle, OperateError> {
+) -> Result<Made, OperateError> {
     let state_dir = state_dir(flags)?;
     let job = find(&state_dir, name)?.job;
     match ask(&state_dir, Request::Bundle { job, leave_out: leave_out.clone() }).await {
-        Ok(Answer::Bundled(bundle)) => Ok(bundle),
+        Ok(Answer::Bundled(bundle)) => Ok(Made { bundle, doubt: None }),
         Ok(_) => Err(OperateError::Confused),
         Err(ControlError::NotRunning { .. }) => here(flags, job, &leave_out).await,
         Err(error) => Err(error.into()),
     }
 }
 
-async fn here(flags: &Flags, job: JobId, leave_out: &[Part]) -> Result<Bundle, OperateError> {
+async fn here(flags: &Flags, job: JobId, leave_out: &[Part]) -> Result<Made, OperateError> {
     let state_dir = state_dir(flags)?;
-    let Loaded { config, report, .. } = config::load(flags, &Environment::from_process())?;
-    let daemon = Daemon::new(Config { state_dir, ..config }, Mode::Once)?;
-    let ctx = daemon.context();
+    let (environment, notice) = environment(None)?;
+    let Loaded { config, report, .. } = config::load(flags, &environment)?;
+    // Let go of at once: a coordinator that is started meanwhile must not find its state directory taken.
+    let ctx = Daemon::new(Config { state_dir, ..config }, Mode::Once)?.context();
     ctx.live.note_settings(&report);
-    Ok(make(&ctx, job, leave_out, Live::NotRunning).await?)
+    let bundle = make(&ctx, job, leave_out, Live::NotRunning).await?;
+    let doubts = [Some(NOT_BY_IT.to_owned()), notice];
+    let doubt = doubts.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    Ok(Made { bundle, doubt: Some(doubt) })
 }

@@ -7,11 +7,9 @@ mod progress;
 
 use std::path::Path;
 
-use api_client::error_chain;
-
 use super::OperateError;
-use crate::check::USUAL_ENV_FILE;
-use crate::config::{self, Environment, Flags, ImageConfig, ImageUsage};
+use super::service::environment;
+use crate::config::{self, Flags, ImageConfig, ImageUsage};
 use crate::control::{Answer, ControlError, Request, ask};
 
 pub(crate) use build::{ImageBuildError, ToBuild, build, built_json, built_text};
@@ -31,17 +29,7 @@ pub(crate) fn image_config(
     flags: &Flags,
     env_file: Option<&Path>,
 ) -> Result<(ImageConfig, Option<String>), OperateError> {
-    let here = Environment::from_process;
-    let (environment, notice) = match env_file {
-        Some(path) => (here().with_file(path)?, None),
-        None => match here().with_file(Path::new(USUAL_ENV_FILE)) {
-            Ok(environment) => (environment, None),
-            Err(error) if error.is_absent() => (here(), None),
-            Err(error) => {
-                (here(), Some(format!("{}; its settings are missing", error_chain(&error))))
-            }
-        },
-    };
+    let (environment, notice) = environment(env_file)?;
     Ok((config::load_images(flags, &environment)?, notice))
 }
 
