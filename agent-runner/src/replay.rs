@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     /// A turn of Claude Code with these events, that ended so.
-    fn turn(events: &[Value], how: Value, calls: Value, made: (&str, &str)) -> String {
+    fn turn(events: &[Value], how: &Value, calls: &Value, made: (&str, &str)) -> String {
         let mut records = vec![json!({
             "record": "turn", "version": 1, "cli": "claude-code", "own_provider": false,
             "turn_limit_secs": 60, "stall_limit_secs": 60,
@@ -164,7 +164,7 @@ mod tests {
 
     fn finished() -> String {
         let events = [json!({"type": "system", "subtype": "hook"}), done()];
-        turn(&events, json!({"exit_code": 0}), json!({}), ("finished", "finished"))
+        turn(&events, &json!({"exit_code": 0}), &json!({}), ("finished", "finished"))
     }
 
     fn outcome(verdict: &str, cause: &str, turns: &[Value]) -> String {
@@ -221,14 +221,14 @@ mod tests {
     fn the_account_of_the_gateway_and_the_end_of_the_process_count_as_then() {
         let spent = json!({"calls": 3, "tokens": {"input": 9, "cached": 0, "output": 1},
                            "exhausted": {"elsewhere": "enough"}});
-        let budget = turn(&[], json!({"signal": 9}), spent, ("budget_exhausted", "x"));
+        let budget = turn(&[], &json!({"signal": 9}), &spent, ("budget_exhausted", "x"));
         let detail = "the budget of this job is used up: enough";
         let over =
             outcome("failed", "budget_exhausted", &[facts("budget_exhausted", detail, [9, 1], 0)]);
         let (comparison, page) = said(&[(TRANSCRIPT, &budget), (OUTCOME, &over)]);
         assert_eq!(comparison, Comparison::Same, "{page}");
 
-        let crashed = turn(&[], json!({"exit_code": 3}), json!({}), ("crashed", "x"));
+        let crashed = turn(&[], &json!({"exit_code": 3}), &json!({}), ("crashed", "x"));
         let detail = "the coding CLI ended without an answer: exit code 3";
         let failed = outcome("failed", "worker_failed", &[facts("crashed", detail, [0, 0], 0)]);
         let (comparison, page) = said(&[(TRANSCRIPT, &crashed), (OUTCOME, &failed)]);
@@ -255,7 +255,7 @@ mod tests {
     fn nothing_that_a_terminal_obeys_is_printed_and_another_cli_is_named() {
         let event = json!({"type": "\u{1b}[2Jx\u{202e}", "subtype": "y\nz"});
         let text =
-            turn(&[event, done()], json!({"exit_code": 0}), json!({}), ("finished", "\u{1b}"));
+            turn(&[event, done()], &json!({"exit_code": 0}), &json!({}), ("finished", "\u{1b}"));
         let (_, page) = said(&[(TRANSCRIPT, &text)]);
         assert!(page.contains("[2Jx/y z 1") && !page.contains(['\u{1b}', '\u{202e}']), "{page}");
         let other = finished().replace("claude-code", "other\\u001b-cli");
