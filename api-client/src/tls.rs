@@ -101,17 +101,19 @@ impl ExtraRoots {
 }
 
 impl ClientIdentity {
-    /// Takes a chain of certificates, the client's own first, and the key of that one, both PEM.
+    /// Takes a chain of certificates, the client's own first, and the key of that one, both PEM. Certificates
+    /// beside the key are left out: servers may refuse a chain that has them twice.
     ///
     /// # Errors
     /// [`PemError::NoKey`] and [`PemError::Key`] are about the key, the others about the certificates.
     pub fn new(certificate: &str, key: &Secret) -> Result<Self, PemError> {
         let chain = certificates(certificate)?;
-        let private = PrivateKeyDer::from_pem_slice(key.expose().as_bytes());
+        let key = key_block(key.expose()).ok_or(PemError::NoKey)?;
+        let private = PrivateKeyDer::from_pem_slice(key.as_bytes());
         let private = private.map_err(|_| PemError::NoKey)?;
         CertifiedKey::from_der(chain, private, &default_provider())
             .map_err(|error| PemError::Key { problem: error.to_string() })?;
-        Ok(Self { certificate: certificate.to_owned(), key: key.clone() })
+        Ok(Self { certificate: certificate.to_owned(), key: Secret::from(format!("{key}\n")) })
     }
 
     /// The chain of certificates, as it was given.
@@ -120,7 +122,7 @@ impl ClientIdentity {
         &self.certificate
     }
 
-    /// The key, as it was given.
+    /// The key's block, without what else was in its text.
     #[must_use]
     pub fn key(&self) -> &Secret {
         &self.key
@@ -158,6 +160,18 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, PemError> {
         read if read < begun => Err(damaged(read, &"its block has no end")),
         _ => Ok(all),
     }
+}
+
+/// The first block with a private key, whole.
+fn key_block(pem: &str) -> Option<&str> {
+    const BEGIN: &str = "-----BEGIN ";
+    pem.match_indices(BEGIN).find_map(|(at, _)| {
+        let block = &pem[at..];
+        let (label, _) = block[BEGIN.len()..].split_once("-----")?;
+        let end = format!("-----END {label}-----");
+        let end = label.ends_with("PRIVATE KEY").then(|| block.find(&end).map(|at| at + end.len()));
+        Some(&block[..end.flatten()?])
+    })
 }
 
 fn damaged(index: usize, problem: &dyn fmt::Display) -> PemError {

@@ -43,6 +43,17 @@ fn a_key_must_be_that_of_the_certificate() {
 }
 
 #[test]
+fn of_a_key_s_text_the_key_alone_is_kept() {
+    let parameters =
+        "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+    let both = Secret::from(format!("{parameters}# mine\n{KEY}{CERTIFICATE}{OTHER_KEY}"));
+    let identity = ClientIdentity::new(CERTIFICATE, &both).unwrap();
+    assert_eq!(identity.key(), &Secret::from(KEY));
+    let cut = Secret::from(&KEY[..KEY.len() - 10]);
+    assert_eq!(ClientIdentity::new(CERTIFICATE, &cut).unwrap_err(), PemError::NoKey);
+}
+
+#[test]
 fn an_identity_shows_nothing_of_itself() {
     let identity = ClientIdentity::new(CERTIFICATE, &Secret::from(KEY)).unwrap();
     assert_eq!(format!("{identity:?}"), "ClientIdentity { .. }");
