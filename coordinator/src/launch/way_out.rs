@@ -35,20 +35,27 @@ pub(super) fn except(document: &mut JobDocument, host: &str) {
     if !has_proxy(document) {
         return;
     }
-    let of = |name: &str| document.get(name).filter(|value| !value.is_blank());
-    let given = NO_PROXIES.iter().find_map(|name| of(name));
-    let all = given.map(|given| format!("{},", given.expose().trim())).unwrap_or_default();
+    let all = exceptions(document).map(|given| format!("{given},")).unwrap_or_default();
     for name in NO_PROXIES {
         document.set(name, format!("{all}{host}"));
     }
 }
 
+/// What both spellings of the exceptions name: programs look at one of them, each at its own.
+fn exceptions(document: &JobDocument) -> Option<String> {
+    let given = NO_PROXIES.iter().filter_map(|name| Some(document.get(name)?.expose().trim()));
+    let mut given: Vec<_> = given.filter(|hosts| !hosts.is_empty()).collect();
+    given.dedup();
+    (!given.is_empty()).then(|| given.join(","))
+}
+
 /// The proxies and exceptions of a document, under the names in upper case.
 pub(super) fn proxies(document: &JobDocument) -> Vec<(&'static str, Secret)> {
-    let [no_proxy, other] = NO_PROXIES;
-    let pairs = PROXIES.into_iter().chain([(no_proxy, other)]);
     let of = |name: &str| document.get(name).filter(|value| !value.is_blank()).cloned();
-    pairs.filter_map(|(name, other)| Some((name, of(name).or_else(|| of(other))?))).collect()
+    let proxies = PROXIES.into_iter();
+    let proxies = proxies.filter_map(|(name, other)| Some((name, of(name).or_else(|| of(other))?)));
+    let except = exceptions(document).map(|hosts| (env::NO_PROXY, Secret::from(hosts)));
+    proxies.chain(except).collect()
 }
 
 /// What a step of an image's build is told, as an agent in a container would be: build arguments, by their names.
@@ -113,6 +120,18 @@ mod tests {
         let alias = [("http_proxy", "host.docker.internal:3128")];
         let here = told(&alias, View::Host(AliasHere::ThisHost));
         assert_eq!(here, owned(&[("http_proxy", "http://localhost:3128/")]));
+    }
+
+    #[test]
+    fn exceptions_in_two_spellings_that_differ_are_joined() {
+        let given = [("http_proxy", "http://p:1"), ("NO_PROXY", "a"), ("no_proxy", " b,c ")];
+        let gateway = proxies(&document(&given));
+        assert_eq!(gateway.last(), Some(&("NO_PROXY", Secret::from("a,b,c"))));
+        let told = told(&given, View::Container);
+        for name in NO_PROXIES {
+            let all = (name.to_owned(), "a,b,c,host.docker.internal".to_owned());
+            assert!(told.contains(&all), "{told:?}");
+        }
     }
 
     #[test]
