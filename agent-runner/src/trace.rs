@@ -9,7 +9,7 @@ use api_client::contract::AgentExit;
 use api_client::error_chain;
 use api_client::http::Network;
 use api_client::otlp::{Collector, Exporter, SetUpError};
-use api_client::trace::{Sampled, Span, TraceId, spans_of_run};
+use api_client::trace::{Attribute, KnownRun, Sampled, Span, TraceId, spans_of_run};
 use tokio::time::timeout;
 
 use crate::course::Course;
@@ -49,5 +49,14 @@ fn spans(layers: &Layers, course: &Course, cause: AgentExit) -> Option<Vec<Span>
     let (trace, parent) = parent.map(|parent| (parent.trace, parent.span)).unzip();
     let trace = trace.unwrap_or_else(TraceId::random);
     let outcome = course.outcome(cause, "");
-    Some(spans_of_run(&outcome, trace, parent, course.began_at(), SystemTime::now()))
+    let id = |name, id: &Option<String>| Some((name, Attribute::from(id.as_deref()?)));
+    let ids = [id("job.id", &outcome.job), id("ticket.id", &outcome.ticket)];
+    let known = KnownRun {
+        trace,
+        parent,
+        began: course.began_at(),
+        ended: SystemTime::now(),
+        ids: ids.into_iter().flatten().collect(),
+    };
+    Some(spans_of_run(&outcome, known))
 }

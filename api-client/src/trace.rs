@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-pub use self::run::spans_of_run;
+pub use self::run::{KnownRun, spans_of_run};
 
 /// Id of a trace: 16 bytes, not all zero; 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 mod start;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use api_client::wire::AgentEnv;
 use api_client::{ApiError, Redactor, delays, error_chain};
@@ -188,7 +188,10 @@ async fn watch(
         Place::Host(_) => JobStage::OnHost,
     };
     ctx.board.job_stage(record.job.job_id, stage);
-    let watched_from = SystemTime::now();
+    // Not when it was taken up: its own account counts from its begin.
+    let began_at =
+        record.timeline.agent_began().map(|millis| UNIX_EPOCH + Duration::from_millis(millis));
+    let began_at = began_at.unwrap_or_else(SystemTime::now);
     let secrets = output.more_secrets();
     let fresh = keep_fresh(ctx, record, &place, token, secrets.clone());
     let watching = async {
@@ -205,7 +208,7 @@ async fn watch(
         Watched::Ended(end, reason) => (end, reason),
         Watched::Detached => return After::Detached,
     };
-    let watched_until = SystemTime::now();
+    let ended_at = SystemTime::now();
     tracing::info!("agent ended: {end}");
     let tail = match &place {
         Place::Container(_) => {
@@ -229,7 +232,7 @@ async fn watch(
         None => Collected::default(),
     };
     let run = collected.believed().filter(|_| !ctx.config().agent_sends_traces(record));
-    ctx.traces.agent(record, (watched_from, watched_until), &end, run);
+    ctx.traces.agent(record, (began_at, ended_at), &end, run);
     match verdict(end, reason, began, Tenure::of(record)) {
         Verdict::Ended(outcome) => After::Ended { outcome, tail, collected },
         Verdict::NeverBegan(problem) => After::NeverBegan { problem, tail },

@@ -11,33 +11,43 @@ const WORKER: &str = "worker";
 /// Most spans of one run: an outcome may come from where nobody vouches for its length.
 const SPANS_MAX: usize = 200;
 
-/// Longest name that is taken from an outcome, in characters.
+/// Longest word that is taken from an outcome, in characters.
 const NAME_MAX: usize = 40;
 
-/// The run and its phases, below `parent` where there is one. It began then and ended then; its phases
-/// are within.
+/// What is known of a run without its outcome, which may say what it likes.
+#[derive(Clone, Debug)]
+pub struct KnownRun {
+    /// The trace that it is a part of.
+    pub trace: TraceId,
+    /// The span that it is a part of, where there is one.
+    pub parent: Option<SpanId>,
+    /// When it began.
+    pub began: SystemTime,
+    /// When it ended.
+    pub ended: SystemTime,
+    /// Whose run it is.
+    pub ids: Vec<(&'static str, Attribute)>,
+}
+
+/// The run and its phases, which are within.
 #[must_use]
-pub fn spans_of_run(
-    outcome: &OutcomeDocument,
-    trace: TraceId,
-    parent: Option<SpanId>,
-    began: SystemTime,
-    ended: SystemTime,
-) -> Vec<Span> {
+pub fn spans_of_run(outcome: &OutcomeDocument, known: KnownRun) -> Vec<Span> {
+    let mut attributes = known.ids;
+    attributes.extend(of_run(outcome));
     let run = Span {
         name: "run".to_owned(),
-        trace,
+        trace: known.trace,
         id: SpanId::random(),
-        parent,
-        began,
-        ended,
+        parent: known.parent,
+        began: known.began,
+        ended: known.ended,
         end: match outcome.verdict {
             Verdict::Delivered | Verdict::NoChanges => SpanEnd::Well,
             Verdict::ChecksFailed | Verdict::Partial | Verdict::Blocked | Verdict::Failed => {
                 SpanEnd::Failed(word(&outcome.cause))
             }
         },
-        attributes: of_run(outcome),
+        attributes,
     };
     let mut turns = outcome.turns.iter();
     let mut spans: Vec<Span> = Vec::with_capacity(outcome.phases.len() + 1);
@@ -54,7 +64,7 @@ fn of_phase(phase: &PhaseFacts, turn: Option<&TurnFacts>, run: &Span) -> Span {
     let (began, ended) =
         (at(phase.began_millis), at(phase.began_millis.saturating_add(phase.millis)));
     Span {
-        name: phase.name.chars().take(NAME_MAX).collect(),
+        name: short(&phase.name),
         trace: run.trace,
         id: SpanId::random(),
         parent: Some(run.id),
@@ -71,21 +81,23 @@ fn of_run(outcome: &OutcomeDocument) -> Vec<(&'static str, Attribute)> {
         ("cause", word(&outcome.cause).into()),
         ("tokens.input", outcome.tokens.input.into()),
         ("tokens.output", outcome.tokens.output.into()),
-        ("runner.version", outcome.runner_version.as_str().into()),
+        ("runner.version", short(&outcome.runner_version).into()),
     ];
-    attributes.extend(outcome.job.as_deref().map(|job| ("job.id", job.into())));
-    attributes.extend(outcome.ticket.as_deref().map(|ticket| ("ticket.id", ticket.into())));
     attributes.extend(outcome.money_usd.map(|money| ("money.usd", money.into())));
-    attributes.extend(outcome.worker.as_ref().map(|cli| ("worker", cli.cli.as_str().into())));
+    attributes.extend(outcome.worker.as_ref().map(|cli| ("worker", short(&cli.cli).into())));
     attributes
 }
 
 fn of_turn(turn: &TurnFacts) -> Vec<(&'static str, Attribute)> {
     vec![
-        ("ending", turn.ending.chars().take(NAME_MAX).collect::<String>().into()),
+        ("ending", short(&turn.ending).into()),
         ("tokens.input", turn.tokens.input.into()),
         ("tokens.output", turn.tokens.output.into()),
     ]
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(NAME_MAX).collect()
 }
 
 /// The name of a value as JSON has it.
@@ -103,7 +115,9 @@ mod tests {
 
     fn outcome(phases: &serde_json::Value) -> OutcomeDocument {
         let outcome = json!({"version": 1, "verdict": "delivered", "cause": "delivered",
-            "summary": "a secret sentence", "runner_version": "0.1.0", "phases": phases,
+            "summary": "a secret sentence", "runner_version": "v".repeat(1_000), "phases": phases,
+            "job": "another-job", "ticket": "another-ticket",
+            "worker": {"cli": "w".repeat(1_000), "version": null},
             "turns": [{"ending": "finished", "detail": "x", "millis": 5, "unknown_events": 0,
                 "tokens": {"input": 1, "cached": 0, "output": 2}}]});
         serde_json::from_value(outcome).unwrap()
@@ -113,13 +127,14 @@ mod tests {
         let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let parent: TraceParent = parent.parse().unwrap();
         let began = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
-        spans_of_run(
-            &outcome(phases),
-            parent.trace,
-            Some(parent.span),
+        let known = KnownRun {
+            trace: parent.trace,
+            parent: Some(parent.span),
             began,
-            began + Duration::from_secs(1),
-        )
+            ended: began + Duration::from_secs(1),
+            ids: vec![("job.id", "the-job".into())],
+        };
+        spans_of_run(&outcome(phases), known)
     }
 
     #[test]
@@ -134,6 +149,16 @@ mod tests {
         assert_eq!(spans[1].ended.duration_since(spans[1].began).unwrap().as_millis(), 20);
         assert!(spans[2].attributes.contains(&("tokens.output", Attribute::Number(2))));
         assert!(!format!("{spans:?}").contains("sentence"));
+    }
+
+    #[test]
+    fn an_outcome_files_itself_under_no_other_job_and_says_no_more_than_words() {
+        let spans = spans(&json!([]));
+        let run = &spans[0].attributes;
+        let ids: Vec<_> = run.iter().filter(|(name, _)| name.ends_with(".id")).collect();
+        assert_eq!(ids, [&("job.id", Attribute::from("the-job"))]);
+        assert!(run.contains(&("worker", "w".repeat(NAME_MAX).into())), "{run:?}");
+        assert!(run.contains(&("runner.version", "v".repeat(NAME_MAX).into())), "{run:?}");
     }
 
     #[test]

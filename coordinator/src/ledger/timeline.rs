@@ -69,6 +69,14 @@ impl Timeline {
         self.0.iter().rev().find(|event| event.what == what).map(|event| event.at_millis)
     }
 
+    /// When the agent that was started last began, in milliseconds since 1970.
+    pub(crate) fn agent_began(&self) -> Option<u64> {
+        let begins = |event: &&Event| {
+            matches!(event.what, Happened::Started | Happened::OnHost | Happened::Delivered)
+        };
+        self.0.iter().rev().find(begins).map(|event| event.at_millis)
+    }
+
     /// Whether nothing is known, as of a record of an earlier version.
     pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -78,6 +86,25 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_agent_that_is_taken_up_began_when_it_was_started_last() {
+        let mut timeline = Timeline::default();
+        assert_eq!(timeline.agent_began(), None);
+        let all = [
+            (Happened::Claimed, 1),
+            (Happened::Started, 2),
+            (Happened::AskedAgain, 3),
+            (Happened::Started, 4),
+            (Happened::Adopted, 5),
+        ];
+        for (what, at) in all {
+            timeline.note(what, at);
+        }
+        assert_eq!(timeline.agent_began(), Some(4));
+        timeline.note(Happened::Delivered, 6);
+        assert_eq!(timeline.agent_began(), Some(6));
+    }
 
     #[test]
     fn very_many_adoptions_cost_neither_space_nor_the_beginning() {

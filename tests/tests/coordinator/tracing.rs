@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -58,7 +59,7 @@ fn assert_parts(spans: &BTreeMap<String, (String, Value)>, whole: &str, parts: &
 async fn a_job_is_one_trace_with_the_agent_s_own_account_of_its_run() {
     let inbox = Inbox::start().await;
     let outcome = json!({"version": 1, "verdict": "delivered", "cause": "delivered",
-        "summary": "hunter2", "runner_version": "0", "phases": [
+        "summary": "hunter2", "runner_version": "0", "job": "of-another", "phases": [
         {"name": "clone", "began_millis": 0, "millis": 5}]});
     let script = format!(
         "echo parent=$(field TRACEPARENT); echo to=$(field AGENT_OTLP_ENDPOINT); \
@@ -74,6 +75,7 @@ async fn a_job_is_one_trace_with_the_agent_s_own_account_of_its_run() {
     scene.engine.pausing(job.job_id).await;
     // The trace outlives the coordinator that began it.
     first.kill().await;
+    let taken_up = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     let second = scene.home.start();
     scene.engine.release(job.job_id).await;
     scene.app.ended(job.job_id).await;
@@ -86,7 +88,11 @@ async fn a_job_is_one_trace_with_the_agent_s_own_account_of_its_run() {
     assert_eq!(attribute(of_job, "outcome").as_deref(), Some("completed"));
     assert_eq!(of_job["parentSpanId"], Value::Null);
     let agent = &spans["agent"].1;
+    let began = |span: &Value| span["startTimeUnixNano"].as_str().unwrap().parse::<u128>().unwrap();
+    assert!(began(agent) < taken_up, "an agent begins where it was started: {agent}");
+    assert_eq!(began(&spans["clone"].1), began(agent));
     let [trace, span] = ["traceId", "spanId"].map(|id| agent[id].as_str().unwrap());
+    assert_eq!(attribute(&spans["run"].1, "job.id"), Some(job.job_id.to_string()));
     let log = scene.home.job_log(job.job_id);
     assert!(log.contains(&format!("parent=00-{trace}-{span}-01\n")), "{log}");
     assert!(log.contains("to=\n"), "{log}");
