@@ -111,7 +111,7 @@ impl Daemon {
         let ctx = Context {
             id,
             notifier: Notifier::default(),
-            traces: Traces::new(&config.traces, &config.app.network.anonymous(), id)?,
+            traces: Traces::new(&config.traces, config.app.network.anonymous(), id)?,
             alias,
             engine: Engine::new(config.engine.host.as_deref()),
             home_engine: HomeEngine::load(&state_dir).map_err(StartError::HomeEngine)?,

@@ -54,6 +54,7 @@ mod pulls;
 mod pulse;
 mod readiness;
 mod registry_login;
+mod renewed;
 mod report;
 mod resume;
 mod retry;

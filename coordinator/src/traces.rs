@@ -3,7 +3,8 @@
 //!
 //! Invariants: the ids of a trace, of its first span and of the agent's follow from the record, so that a
 //! job that is taken up after a restart goes on in the same trace. Nothing here waits: spans go to a queue
-//! with an end, and what does not fit is counted and left out. No text of a job is in a span.
+//! with an end, and what does not fit is counted and left out. No text of a job is in a span, but for
+//! short words of its outcome.
 
 mod send;
 
@@ -11,24 +12,22 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use api_client::http::Network;
-use api_client::otlp::{Exporter, SetUpError};
+use api_client::otlp::SetUpError;
 use api_client::outcome::OutcomeDocument;
 use api_client::trace::{
-    Attribute, Sampled, Span, SpanEnd, SpanId, TraceId, TraceParent, spans_of_run,
+    Attribute, KnownRun, Sampled, Span, SpanEnd, SpanId, TraceId, TraceParent, spans_of_run,
 };
 use ring::digest::{SHA256, digest};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::send::Way;
 use crate::config::TraceConfig;
 use crate::identity::CoordinatorId;
 use crate::ledger::Record;
 use crate::left_out::LeftOut;
 use crate::outcome::Outcome;
 use crate::supervise::AgentEnd;
-
-/// The name of this program in traces.
-const PROGRAM: &str = "terarchitect-coordinator";
 
 /// Most spans that wait to be sent.
 const QUEUE: usize = 1_000;
@@ -59,7 +58,7 @@ impl Step {
 pub(crate) struct Traces {
     queue: Option<mpsc::Sender<Span>>,
     /// For the one task that sends them.
-    work: Mutex<Option<(Exporter, mpsc::Receiver<Span>)>>,
+    work: Mutex<Option<(Way, mpsc::Receiver<Span>)>>,
     left_out: LeftOut,
 }
 
@@ -67,23 +66,22 @@ impl Traces {
     /// Spans go where these settings say; nowhere without a collector.
     pub(crate) fn new(
         config: &TraceConfig,
-        network: &Network,
+        network: Network,
         id: CoordinatorId,
     ) -> Result<Self, SetUpError> {
         let Some(collector) = config.collector() else { return Ok(Self::default()) };
-        let resource = [("service.instance.id", id.to_string())];
-        let exporter =
-            Exporter::new(network, &collector, PROGRAM, env!("CARGO_PKG_VERSION"), &resource)?;
+        let way = Way::new(collector, network, id)?;
         let (queue, spans) = mpsc::channel(QUEUE);
-        let work = Mutex::new(Some((exporter, spans)));
+        let work = Mutex::new(Some((way, spans)));
         Ok(Self { queue: Some(queue), work, left_out: LeftOut::default() })
     }
 
-    /// Sends what comes, until `end`; then what is left, in one try.
-    pub(crate) async fn send(&self, end: &CancellationToken) {
+    /// Sends what comes, until `end`; then what is left, in one try. `network` tells the settings as they
+    /// are now.
+    pub(crate) async fn send(&self, network: impl Fn() -> Network, end: &CancellationToken) {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((exporter, spans)) = work {
-            send::run(&exporter, spans, &self.left_out, end).await;
+        if let Some((mut way, spans)) = work {
+            send::run(&mut way, network, spans, &self.left_out, end).await;
         }
     }
 
@@ -114,7 +112,14 @@ impl Traces {
             span
         });
         if let (Some(run), true) = (run, self.queue.is_some()) {
-            for span in spans_of_run(run, parent.trace, Some(parent.span), began, ended) {
+            let known = KnownRun {
+                trace: parent.trace,
+                parent: Some(parent.span),
+                began: began.min(ended),
+                ended,
+                ids: ids(record),
+            };
+            for span in spans_of_run(run, known) {
                 self.put(|| span);
             }
         }

@@ -18,7 +18,9 @@ impl Daemon {
         if let Some(listen) = self.ctx.config().health.clone() {
             self.beside(move |ctx, end| async move { health::run(ctx, &listen, end).await });
         }
-        self.beside(move |ctx, end| async move { ctx.traces.send(&end).await });
+        self.beside(move |ctx, end| async move {
+            ctx.traces.send(|| ctx.config().app.network.anonymous(), &end).await;
+        });
         self.beside(move |ctx, end| async move { notification::run(&ctx, &end).await });
         self.beside(move |ctx, end| async move { notification::watch(&ctx, &end).await });
         self.beside(move |ctx, end| async move {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api_client::http::describe;
+use api_client::http::{Network, describe};
 use api_client::wire::AgentEnv;
 use api_client::{Secret, delays};
 use backon::BackoffBuilder;
@@ -19,6 +19,7 @@ use super::signature::signature;
 use crate::clock::now;
 use crate::context::Context;
 use crate::history::kept;
+use crate::renewed::Renewed;
 
 /// Name of this program and its version.
 const USER_AGENT: &str = concat!("terarchitect-coordinator/", env!("CARGO_PKG_VERSION"));
@@ -51,7 +52,7 @@ enum Refusal {
 
 /// Delivers what comes, until `end`; then what is left, each in one try.
 pub(super) async fn run(ctx: &Context, events: &Queue, end: &CancellationToken) {
-    let http = match client(ctx) {
+    let mut http = match client(ctx) {
         Ok(http) => http,
         Err(problem) => {
             tracing::error!("no notifications: {problem}");
@@ -60,7 +61,7 @@ pub(super) async fn run(ctx: &Context, events: &Queue, end: &CancellationToken) 
     };
     while let Some(event) = next(events, end).await {
         let notification = written(ctx, &event).await;
-        if let Err(problem) = deliver(ctx, &http, &notification, end).await {
+        if let Err(problem) = deliver(ctx, &mut http, &notification, end).await {
             ctx.notifier.not_delivered(event);
             tracing::warn!("a notification ({}) is not delivered: {problem}", notification.event);
         }
@@ -73,15 +74,18 @@ pub(super) async fn run(ctx: &Context, events: &Queue, end: &CancellationToken) 
 
 /// Delivers one in one try.
 pub(super) async fn once(ctx: &Context, event: &Event) -> Result<(), String> {
-    let (http, end) = (client(ctx)?, CancellationToken::new());
+    let (mut http, end) = (client(ctx)?, CancellationToken::new());
     end.cancel();
-    deliver(ctx, &http, &written(ctx, event).await, &end).await
+    deliver(ctx, &mut http, &written(ctx, event).await, &end).await
 }
 
-fn client(ctx: &Context) -> Result<Client, String> {
-    let client = ctx.config().app.network.anonymous().client(USER_AGENT);
-    let client = client.and_then(|client| client.timeout(TIMEOUT).build());
+fn client(ctx: &Context) -> Result<Renewed<Client>, String> {
+    let client = Renewed::new(ctx.config().app.network.anonymous(), new_client);
     client.map_err(|error| format!("cannot set up HTTP: {}", describe(error)))
+}
+
+fn new_client(network: &Network) -> Result<Client, reqwest::Error> {
+    network.client(USER_AGENT)?.timeout(TIMEOUT).build()
 }
 
 async fn next(events: &Queue, end: &CancellationToken) -> Option<Event> {
@@ -112,7 +116,7 @@ async fn written(ctx: &Context, event: &Event) -> Notification {
 
 async fn deliver(
     ctx: &Context,
-    http: &Client,
+    http: &mut Renewed<Client>,
     notification: &Notification,
     end: &CancellationToken,
 ) -> Result<(), String> {
@@ -121,6 +125,7 @@ async fn deliver(
         let config = ctx.config();
         // It may have been taken away meanwhile.
         let Some(webhook) = &config.notify.webhook else { return Ok(()) };
+        let http = http.by(config.app.network.anonymous(), new_client).map_err(describe)?;
         let tried = send(http, webhook, config.notify.secret.as_ref(), notification).await;
         let (problem, asked) = match tried {
             Ok(()) => return Ok(()),

@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
-use api_client::delays;
-use api_client::otlp::Exporter;
+use api_client::http::Network;
+use api_client::otlp::{Collector, Exporter, SetUpError};
 use api_client::trace::Span;
+use api_client::{delays, error_chain};
 use backon::BackoffBuilder;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::identity::CoordinatorId;
 use crate::left_out::LeftOut;
+use crate::renewed::Renewed;
+
+/// The name of this program in traces.
+const PROGRAM: &str = "terarchitect-coordinator";
 
 /// Most spans of one batch.
 const BATCH: usize = 256;
@@ -28,9 +34,44 @@ enum Told {
     Already,
 }
 
+/// The way to the collector.
+#[derive(Debug)]
+pub(super) struct Way {
+    collector: Collector,
+    id: CoordinatorId,
+    exporter: Renewed<Exporter>,
+}
+
+impl Way {
+    /// One that begins with these settings.
+    pub(super) fn new(
+        collector: Collector,
+        network: Network,
+        id: CoordinatorId,
+    ) -> Result<Self, SetUpError> {
+        let exporter = Renewed::new(network, |network| new_exporter(network, &collector, id))?;
+        Ok(Self { collector, id, exporter })
+    }
+
+    fn by(&mut self, network: Network) -> Result<&Exporter, SetUpError> {
+        let Self { collector, id, exporter } = self;
+        exporter.by(network, |network| new_exporter(network, collector, *id))
+    }
+}
+
+fn new_exporter(
+    network: &Network,
+    collector: &Collector,
+    id: CoordinatorId,
+) -> Result<Exporter, SetUpError> {
+    let resource = [("service.instance.id", id.to_string())];
+    Exporter::new(network, collector, PROGRAM, env!("CARGO_PKG_VERSION"), &resource)
+}
+
 /// Sends what comes, until `end`; then what is left, in one try.
 pub(super) async fn run(
-    exporter: &Exporter,
+    way: &mut Way,
+    network: impl Fn() -> Network,
     mut spans: Receiver<Span>,
     left_out: &LeftOut,
     end: &CancellationToken,
@@ -50,7 +91,10 @@ pub(super) async fn run(
         if batch.is_empty() {
             return;
         }
-        let delivered = deliver(exporter, &batch, end).await;
+        let delivered = match way.by(network()) {
+            Ok(exporter) => deliver(exporter, &batch, end).await,
+            Err(error) => Err(error_chain(&error)),
+        };
         told = match complaint(delivered, batch.len() as u64, left_out) {
             None => Told::Not,
             Some(text) => {

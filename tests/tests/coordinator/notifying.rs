@@ -1,11 +1,13 @@
 //! Notifications: what a webhook is told, by whom it can know that, and that it is told again.
 
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use integration_tests::harness::{Inbox, Posted, eventually};
+use integration_tests::harness::{CertificateAuthority, Inbox, Posted, TlsFront, eventually};
 use nix::sys::signal::Signal;
 use ring::hmac::{HMAC_SHA256, Key, sign};
+use url::Url;
 
 use crate::scene::Scene;
 
@@ -178,4 +180,33 @@ async fn a_stop_of_the_jobs_and_a_drain_that_is_taken_back_are_told_with_their_e
     assert_eq!(events, ["drain", "drain_cancelled", "drain", "drained"]);
     assert_eq!(told[0]["terarchitect"]["jobs_are"], "finished");
     assert_eq!(told[2]["terarchitect"]["jobs_are"], "stopped");
+}
+
+#[tokio::test]
+async fn a_changed_ca_holds_for_webhook_and_collector_without_a_restart() {
+    let [inbox, collector] = [Inbox::start().await, Inbox::start().await];
+    let Some(mut scene) = told("exit 0", &inbox, "job_ended").await else { return };
+    let (old, new) = (CertificateAuthority::new("old"), CertificateAuthority::new("new"));
+    let front = async |inbox: &Inbox| {
+        let port = Url::parse(&inbox.url()).unwrap().port().unwrap();
+        TlsFront::start(Ipv4Addr::LOCALHOST.into(), port, &new, None).await
+    };
+    let (webhook, spans) = (front(&inbox).await, front(&collector).await);
+    let bundle = scene.home.dir().join("ca.pem");
+    std::fs::write(&bundle, old.pem()).unwrap();
+    scene.home.set("EXTRA_CA_FILE", bundle.to_str().unwrap());
+    scene.home.set("NOTIFY_WEBHOOK_URL", &webhook.url());
+    scene.home.set("OTEL_EXPORTER_OTLP_ENDPOINT", &spans.url());
+    let mut coordinator = scene.home.start();
+    let job = scene.add_job().await;
+    scene.app.ended(job.job_id).await;
+    coordinator.wait_for_log("spans are not sent").await;
+    std::fs::write(&bundle, new.pem()).unwrap();
+    coordinator.signal(Signal::SIGHUP);
+    coordinator.wait_for_log("settings taken up: EXTRA_CA_FILE").await;
+    let job = scene.add_job().await;
+    scene.app.ended(job.job_id).await;
+    inbox.has(1).await;
+    collector.has(1).await;
+    coordinator.terminate().await;
 }
