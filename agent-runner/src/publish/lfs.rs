@@ -56,9 +56,9 @@ pub(super) fn stage(
     index.add(&index_entry(path, id, &about))
 }
 
-/// Has the index know files by what they are now whose inode, length and time of change are those of
-/// before, such as ones that only changed hands: libgit2 would read all content in Git LFS for that, and
-/// again in vain, for its hash is never the pointer's.
+/// Has the index know files by what they are now that only changed hands, as all do between the worker
+/// and us: libgit2 would read their content each time, in vain, for its hash is never the pointer's. They
+/// are read once for that, as a tool may have put back the time at which it changed one.
 pub(super) fn keep_known(repository: &Repository, index: &mut Index) -> Result<(), git2::Error> {
     let (tree, odb) = (repository.workdir().unwrap_or(Path::new("")), repository.odb()?);
     let mut known = Vec::new();
@@ -73,7 +73,12 @@ pub(super) fn keep_known(repository: &Repository, index: &mut Index) -> Result<(
         let Some(about) = about.ok().filter(Metadata::is_file) else { continue };
         let now = index_entry(path, entry.id, &about);
         let key = |one: &IndexEntry| (one.ino, one.mtime, one.file_size, one.mode);
-        if key(&now) == key(&entry) {
+        if key(&now) == key(&entry)
+            && now.ctime != entry.ctime
+            && let Some(pointer) = pointer_of(repository, entry.id)
+            && let InTree::File(file) = open_in(tree, path).map_err(|error| failed(path, &error))?
+            && pointer_to(file).map_err(|error| failed(path, &error))? == pointer
+        {
             known.push(now);
         }
     }
