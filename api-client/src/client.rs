@@ -2,41 +2,34 @@
 //! and when to try again is the caller's decision (see [`ApiError::is_transient`] and
 //! [`retry`](crate::retry())).
 
+mod exchange;
 mod probe;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::header::HeaderValue;
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use url::Url;
 
+use self::exchange::parse;
+pub use self::probe::{AppSeen, answers_as_app};
 use crate::error::{ApiError, Call, ClientError};
-use crate::http::{Network, describe};
+use crate::http::Network;
 use crate::wire::{
     AppSettings, ClaimRequest, HeldBy, Job, JobFailure, LogEntry, MemoryAnswer, QueueFacts,
     TicketCompletion, WorkerContext, clean_text,
 };
 use crate::{ClaimId, JobId, ProjectId, Redactor, Secret, TicketId};
 
-pub use self::probe::{AppSeen, answers_as_app};
-
 /// Claims may wait for locks in the app; a reply given up on is a lost job, so this is generous.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(60);
 const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_TIMEOUT: Duration = Duration::from_secs(10);
 const MEMORY_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Longest part of an error body that is kept, in characters.
-const MESSAGE_MAX_CHARS: usize = 200;
-
-/// Largest answer that is read, in bytes: a worker context holds a whole board.
-const BODY_MAX: usize = 32 << 20;
 
 /// The worker API of one app.
 #[derive(Clone, Debug)]
@@ -305,125 +298,8 @@ impl WorkerApi {
         let body = json!({ "docs": docs });
         self.send(&call, Method::POST, Some(&body), MEMORY_TIMEOUT).await.map(drop)
     }
-
-    fn call(&self, method: &'static str, path: impl Into<String>) -> Call {
-        Call { method, path: format!("{}{}", self.base.path(), path.into()) }
-    }
-
-    async fn get<T: DeserializeOwned>(&self, call: &Call, limit: Duration) -> Result<T, ApiError> {
-        let answer = self.send(call, Method::GET, None::<&()>, limit).await?;
-        parse(call, &answer.body)
-    }
-
-    /// Sends one request, and tells the observer of it.
-    async fn send(
-        &self,
-        call: &Call,
-        method: Method,
-        body: Option<&impl Serialize>,
-        limit: Duration,
-    ) -> Result<Answer, ApiError> {
-        let begun = Instant::now();
-        let answer = self.accepted(call, method, body, limit).await;
-        if let Some(observer) = &self.observer {
-            observer.called(call, begun.elapsed(), answer.as_ref().err());
-        }
-        answer
-    }
-
-    /// Sends one request; anything but a 2xx is an error.
-    async fn accepted(
-        &self,
-        call: &Call,
-        method: Method,
-        body: Option<&impl Serialize>,
-        limit: Duration,
-    ) -> Result<Answer, ApiError> {
-        let (head, body) = self.exchange(call, method, body, limit).await?;
-        if head.status().is_success() {
-            return Ok(Answer { status: head.status(), body });
-        }
-        Err(self.refusal(call, &head, &body))
-    }
-
-    /// Sends one request, and reads the answer, whatever it is.
-    async fn exchange(
-        &self,
-        call: &Call,
-        method: Method,
-        body: Option<&impl Serialize>,
-        limit: Duration,
-    ) -> Result<(Response, Vec<u8>), ApiError> {
-        let mut url = self.base.clone();
-        url.set_path(&call.path);
-        let mut request = self.http.request(method, url).timeout(limit);
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key.expose());
-        }
-        if let Some(body) = body {
-            // Sets the Content-Type without which the app answers 415.
-            request = request.json(body);
-        }
-        let unreachable =
-            |error| ApiError::Unreachable { call: call.clone(), problem: describe(error) };
-        let mut response = request.send().await.map_err(unreachable)?;
-        let mut text = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(unreachable)? {
-            if text.len() + piece.len() > BODY_MAX {
-                let problem = format!("more than {BODY_MAX} bytes");
-                return Err(ApiError::Malformed { call: call.clone(), problem, job: None });
-            }
-            text.extend_from_slice(&piece);
-        }
-        Ok((response, text))
-    }
-
-    fn refusal(&self, call: &Call, response: &Response, body: &[u8]) -> ApiError {
-        let (call, status) = (call.clone(), response.status().as_u16());
-        let message = self.error_message(response, body);
-        match status {
-            401 | 403 => ApiError::Unauthorised { call, status, message },
-            404 => ApiError::Gone { call, message },
-            408 | 425 | 429 | 500..=599 => {
-                ApiError::Busy { call, status, message, retry_after: retry_after(response) }
-            }
-            _ => ApiError::Refused { call, status, message },
-        }
-    }
-
-    /// The app's own words: the `error` of a JSON body, nothing of an HTML one,
-    /// and never our key.
-    fn error_message(&self, response: &Response, body: &[u8]) -> String {
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        if !kind.is_some_and(|kind| kind.starts_with("application/json")) {
-            return String::new();
-        }
-        let value: Value = serde_json::from_slice(body).unwrap_or_default();
-        let text = value.get("error").and_then(Value::as_str).unwrap_or_default();
-        let text = self.redactor.redact(text);
-        text.chars().filter(|c| !c.is_control()).take(MESSAGE_MAX_CHARS).collect()
-    }
-}
-
-struct Answer {
-    status: StatusCode,
-    body: Vec<u8>,
 }
 
 fn ticket_path(project: ProjectId, ticket: TicketId, leaf: &str) -> String {
     format!("api/projects/{project}/tickets/{ticket}/{leaf}")
-}
-
-fn parse<T: DeserializeOwned>(call: &Call, body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| ApiError::Malformed {
-        call: call.clone(),
-        problem: error.to_string(),
-        job: None,
-    })
-}
-
-/// `Retry-After` in seconds; its date form is not used by any known app.
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
 }
