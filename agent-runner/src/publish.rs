@@ -282,4 +282,6 @@ async fn on_thread<T: Send + 'static>(
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

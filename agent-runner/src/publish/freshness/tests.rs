@@ -1,6 +1,6 @@
 use std::fs;
 
-use super::super::tests::{Scene, commit_message};
+use super::super::testing::{Scene, commit_message};
 use super::*;
 use crate::git::testing::run;
 use crate::publish::{ByProducts, commit_all};

@@ -1,4 +1,4 @@
-use super::super::tests::{Scene, commit_message};
+use super::super::testing::{Scene, commit_message};
 use super::*;
 use crate::git::testing::{run, ticket};
 use crate::publish::{self, ByProducts};
