@@ -6,6 +6,7 @@ mod folder;
 mod job;
 mod model;
 mod place;
+mod proposal;
 mod publication;
 mod rescue;
 mod session;

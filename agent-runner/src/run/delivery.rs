@@ -7,6 +7,7 @@ use api_client::error_chain;
 use tokio_util::sync::CancellationToken;
 
 use super::job::Job;
+use super::rescue::Rescue;
 use super::session::{self, Checked, Progress};
 use crate::checkout::{Checkout, Start};
 use crate::course::Phase;
@@ -40,8 +41,8 @@ pub(super) async fn deliver_or_rescue(
         && job.rescues()
     {
         let _phase = job.course().phase(Phase::Rescue);
-        let rescue = job.rescue(checkout, &mut progress, error, reporter, late);
-        match late.run_until_cancelled(rescue).await {
+        let rescue = Rescue { job, checkout, progress: &mut progress, why: error };
+        match late.run_until_cancelled(rescue.save(reporter, late)).await {
             Some(Ok(())) => {}
             Some(Err(error)) => {
                 tracing::error!("unfinished work could not be saved: {}", error_chain(&error));
