@@ -37,28 +37,21 @@ fn removal(folder: &Path) -> Command {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+
+#[cfg(test)]
 mod tests {
-    use std::os::fd::OwnedFd;
-
-    use nix::fcntl::{OFlag, open, openat};
-    use nix::sys::stat::{Mode, mkdirat};
-
+    use super::testing::{deep_folder, on_a_small_stack};
     use super::*;
 
-    /// More levels than a thread's stack of 2 MiB has room for at 160 bytes each.
-    const DEEP: usize = 15_000;
-
-    #[tokio::test]
-    async fn folders_as_deep_as_a_worker_likes_are_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let mut at: OwnedFd = open(folder.path(), flags, Mode::empty()).unwrap();
-        for _ in 0..DEEP {
-            mkdirat(&at, "d", Mode::S_IRWXU).unwrap();
-            at = openat(&at, "d", flags, Mode::empty()).unwrap();
-        }
-        remove_folder(folder.path()).await.unwrap();
-        assert!(!folder.path().exists());
-        remove_folder(folder.path()).await.unwrap();
+    #[test]
+    fn folders_as_deep_as_a_worker_likes_are_removed() {
+        let folder = deep_folder();
+        let path = folder.path().to_owned();
+        on_a_small_stack(async move {
+            remove_folder(&path).await.unwrap();
+            assert!(!path.exists());
+            remove_folder(&path).await.unwrap();
+        });
     }
 }

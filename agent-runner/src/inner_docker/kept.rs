@@ -99,13 +99,10 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::OwnedFd;
     use std::os::unix::fs::symlink;
 
-    use nix::fcntl::{OFlag, open, openat};
-    use nix::sys::stat::{Mode, mkdirat};
-
     use super::*;
+    use crate::removal::testing::{deep_folder, on_a_small_stack};
 
     fn names(folder: &tempfile::TempDir) -> Vec<String> {
         let entries = fs::read_dir(folder.path()).unwrap();
@@ -130,19 +127,11 @@ mod tests {
         assert_eq!(names(&elsewhere), ["file"]);
     }
 
-    /// More levels than a thread's stack of 2 MiB has room for.
-    const DEEP: usize = 15_000;
-
-    #[tokio::test]
-    async fn folders_as_deep_as_a_worker_likes_stop_no_later_job() {
-        let folder = tempfile::tempdir().unwrap();
-        let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let mut at: OwnedFd = open(folder.path(), flags, Mode::empty()).unwrap();
-        for _ in 0..DEEP {
-            mkdirat(&at, "d", Mode::S_IRWXU).unwrap();
-            at = openat(&at, "d", flags, Mode::empty()).unwrap();
-        }
-        Kept::take_up(folder.path().to_owned()).await.unwrap();
+    #[test]
+    fn folders_as_deep_as_a_worker_likes_stop_no_later_job() {
+        let folder = deep_folder();
+        let path = folder.path().to_owned();
+        on_a_small_stack(async move { drop(Kept::take_up(path).await.unwrap()) });
         assert!(names(&folder).is_empty());
     }
 
