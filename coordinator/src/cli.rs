@@ -12,6 +12,7 @@ mod explain;
 mod flags;
 mod gc;
 mod image;
+mod job;
 mod jobs;
 mod keep;
 mod log_level;

@@ -2,14 +2,15 @@
 
 use clap::Args;
 
+use super::job::JobArgument;
 use crate::config::Flags;
 
 /// Arguments of `coordinator attach`.
 #[derive(Args, Debug)]
 pub(crate) struct Attach {
-    /// A job: its id, the beginning of it, or its ticket's id for the latest job of that.
-    #[arg(value_name = "JOB")]
-    pub(crate) job: String,
+    /// The job.
+    #[command(flatten)]
+    pub(crate) of: JobArgument,
     /// As root, instead of the user as whom the coding CLI runs.
     #[arg(long)]
     pub(crate) root: bool,

@@ -2,14 +2,15 @@
 
 use clap::Args;
 
+use super::job::JobArgument;
 use crate::config::Flags;
 
 /// Arguments of `coordinator explain`.
 #[derive(Args, Debug)]
 pub(crate) struct Explain {
-    /// A job: its id, the beginning of it, or its ticket's id for the latest job of that.
-    #[arg(value_name = "JOB")]
-    pub(crate) job: String,
+    /// The job.
+    #[command(flatten)]
+    pub(crate) of: JobArgument,
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,

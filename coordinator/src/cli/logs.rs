@@ -2,14 +2,15 @@
 
 use clap::Args;
 
+use super::job::JobArgument;
 use crate::config::Flags;
 
 /// Arguments of `coordinator logs`.
 #[derive(Args, Debug)]
 pub(crate) struct Logs {
-    /// A job: its id, the beginning of it, or its ticket's id for the latest job of that.
-    #[arg(value_name = "JOB")]
-    pub(crate) job: String,
+    /// The job.
+    #[command(flatten)]
+    pub(crate) of: JobArgument,
     /// Go on until the job has ended. Exit 4: it did not deliver.
     #[arg(long, short)]
     pub(crate) follow: bool,

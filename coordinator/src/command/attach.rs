@@ -11,7 +11,7 @@ use crate::operate::{self, AttachError, Attachable, Whose};
 pub(crate) async fn attach(arguments: &Attach) -> Result<ExitCode, Failure> {
     let state_dir = state_dir(&arguments.settings)?;
     let failed = |error: AttachError| operated(&error.into());
-    let container = match operate::attachable(&state_dir, &arguments.job).map_err(failed)? {
+    let container = match operate::attachable(&state_dir, &arguments.of.job).map_err(failed)? {
         Attachable::Container(container) => container,
         Attachable::Host(text) => {
             say(&text);

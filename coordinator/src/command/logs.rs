@@ -11,7 +11,7 @@ use crate::operate::{self, OperateError};
 
 pub(crate) async fn logs(arguments: &Logs) -> Result<ExitCode, Failure> {
     let state_dir = state_dir(&arguments.settings)?;
-    let found = find(&state_dir, &arguments.job).map_err(|error| operated(&error.into()))?;
+    let found = find(&state_dir, &arguments.of.job).map_err(|error| operated(&error.into()))?;
     let job = found.job;
     let unread = |source| operated(&OperateError::Log { job, source });
     if !arguments.follow {

@@ -9,7 +9,7 @@ use crate::cli::Retry;
 use crate::operate;
 
 pub(crate) async fn retry(arguments: &Retry) -> Result<ExitCode, Failure> {
-    let queued = operate::retry_job(&arguments.settings, &arguments.job).await;
+    let queued = operate::retry_job(&arguments.settings, &arguments.of.job).await;
     let (of, job) = queued.map_err(|error| operated(&error))?;
     say(&if arguments.json {
         json!({ "version": 1, "job": job, "retry_of": of.job }).to_string()
