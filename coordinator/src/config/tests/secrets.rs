@@ -7,7 +7,7 @@ use api_client::Redactor;
 use api_client::wire::AgentEnv;
 
 use super::{APP, ID, Sandbox, printed, setting_value};
-use crate::config::{Form, Setting, settings};
+use crate::config::{Form, Setting, agent_env, settings};
 
 /// The private key of an App.
 const KEY_OF_APP: &str = include_str!("../../../../tests/testdata/github-app.pem");
@@ -222,4 +222,27 @@ fn a_key_in_the_collector_s_headers_is_hidden_wherever_it_stands() {
     let config = Sandbox::new([APP, headers]).load().config;
     let redactor = Redactor::new(config.secrets(&AgentEnv::default()));
     assert_eq!(redactor.redact("key hunter2-secret"), "key [redacted]");
+}
+
+#[test]
+fn the_units_load_each_secret_of_the_coordinator_and_the_installation_page_names_its_file() {
+    let page = include_str!("../../../../docs/install.md");
+    for (unit, instance) in [
+        (include_str!("../../../../systemd/terarchitect-coordinator.service"), ""),
+        (include_str!("../../../../systemd/terarchitect-coordinator@.service"), "%i-"),
+    ] {
+        let loaded: Vec<_> = unit
+            .lines()
+            .filter_map(|line| line.strip_prefix("LoadCredential=")?.split_once(':'))
+            .collect();
+        let of_agent = |name| agent_env::ALL.iter().any(|setting| setting.name == name);
+        let secrets = settings().filter(|setting| setting.is_secret()).map(|setting| setting.name);
+        let own = secrets.filter(|name| !of_agent(*name));
+        for name in own.chain(["GITHUB_TOKEN", "WORKER_API_KEY"]) {
+            let (_, file) = loaded.iter().find(|(loaded, _)| *loaded == name).expect(name);
+            let file = file.replacen(instance, "", 1);
+            let row = format!("| `/etc/credstore/{file}` | `{name}` |");
+            assert!(page.contains(&row), "{row}");
+        }
+    }
 }
