@@ -59,7 +59,7 @@ fn assert_parts(spans: &BTreeMap<String, (String, Value)>, whole: &str, parts: &
 async fn a_job_is_one_trace_with_the_agent_s_own_account_of_its_run() {
     let inbox = Inbox::start().await;
     let outcome = json!({"version": 1, "verdict": "delivered", "cause": "delivered",
-        "summary": "hunter2", "runner_version": "0", "job": "of-another", "phases": [
+        "summary": "hunter2", "runner_version": "0", "phases": [
         {"name": "clone", "began_millis": 0, "millis": 5}]});
     let script = format!(
         "echo parent=$(field TRACEPARENT); echo to=$(field AGENT_OTLP_ENDPOINT); \

@@ -182,8 +182,12 @@ async fn a_job_whose_record_was_damaged_stays_ours_by_the_labels_of_its_containe
     scene.engine.release(job.job_id).await;
     let ended = scene.app.ended(job.job_id).await;
     assert_eq!((ended.status.as_str(), ended.attempt), ("completed", 1));
-    let report = &proxy.exchanges("/jobs/").into_iter().find(|it| it.path.ends_with("/complete"));
-    let report: Value = serde_json::from_slice(&report.as_ref().unwrap().request).unwrap();
+    // The app knows it before the proxy has noted it.
+    let report = eventually("its report", async || {
+        proxy.exchanges("/jobs/").into_iter().find(|it| it.path.ends_with("/complete"))
+    })
+    .await;
+    let report: Value = serde_json::from_slice(&report.request).unwrap();
     assert_eq!(report["claim_id"], claim["claim_id"]);
     second.terminate().await;
 }
