@@ -1,13 +1,16 @@
 //! The secrets of a job: random, and each to be told from the others.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tempfile::TempDir;
 
 use super::hit::{Hit, Place};
+use super::pattern::Matcher;
 use super::scene::Scene;
 use crate::forge::ForgeApp;
-use crate::harness::{Keys, repo_name};
+use crate::harness::{CertificateAuthority, ClientFiles, Inbox, Keys, repo_name};
 
 /// The GitHub App.
 pub(super) const APP_ID: u64 = 12_345;
@@ -44,13 +47,22 @@ pub(super) struct Secret {
 }
 
 /// All the secrets of one deployment.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Secrets {
     pub(super) keys: Keys,
+    /// What is shown to the app, in files of this folder.
+    client: ClientFiles,
+    _folder: TempDir,
     /// Secrets that the app hands to its agents.
     of_app: Vec<(&'static str, Secret)>,
     /// Where agents may have a proxy of the operator's.
     proxy: Option<Secret>,
+    /// In the path of the webhook's URL. This and the next two are the coordinator's alone.
+    webhook: Secret,
+    /// By which notifications are signed.
+    signature: Secret,
+    /// In a header for the collector of traces.
+    collector: Secret,
     /// Where there is a GitHub App: its private key, by its lines, and the tokens it will get.
     github_app: Vec<Secret>,
     tokens: Vec<Secret>,
@@ -70,7 +82,10 @@ impl Secret {
 impl Secrets {
     pub(super) fn random(scene: Scene) -> Self {
         let value = |prefix| Secret::random("", prefix).value;
+        let folder = TempDir::new().expect("a temporary folder");
         let mut secrets = Self {
+            client: CertificateAuthority::new("clients").client_files(folder.path()),
+            _folder: folder,
             keys: Keys { forge: value("ghp_"), worker_api: value(""), model: value("sk-") },
             of_app: vec![
                 ("AGENT_API_KEY", Secret::random("director-key", "sk-ant-")),
@@ -80,6 +95,9 @@ impl Secrets {
             ],
             // Egress that is guarded leaves no room for another proxy.
             proxy: (scene != Scene::Guarded).then(|| Secret::random(PROXY, SIGNS)),
+            webhook: Secret::random("webhook-url", ""),
+            signature: Secret::random("webhook-secret", ""),
+            collector: Secret::random("collector-key", ""),
             github_app: Vec::new(),
             tokens: Vec::new(),
         };
@@ -93,14 +111,48 @@ impl Secrets {
     }
 
     pub(super) fn all(&self) -> Vec<Secret> {
+        let of_coordinator = [&self.webhook, &self.signature, &self.collector].map(Clone::clone);
+        self.of_agent().into_iter().chain(of_coordinator).collect()
+    }
+
+    /// Those that an agent has.
+    pub(super) fn of_agent(&self) -> Vec<Secret> {
         let keys = [
             Secret::of("forge-token", &self.keys.forge),
             Secret::of("worker-api-key", &self.keys.worker_api),
             Secret::of("model-key", &self.keys.model),
+            Secret::of("client-key", &self.client.secret),
         ];
         let of_app = self.of_app.iter().map(|(_, secret)| secret);
         let more = of_app.chain(&self.proxy).chain(&self.github_app).chain(&self.tokens);
         keys.into_iter().chain(more.cloned()).collect()
+    }
+
+    /// The coordinator's settings that hold some of them. Webhook and collector are this inbox.
+    pub(super) fn settings(&self, inbox: &Inbox) -> Vec<(&'static str, String)> {
+        let path = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+        vec![
+            ("APP_CLIENT_CERT_FILE", path(&self.client.certificate)),
+            ("APP_CLIENT_KEY_FILE", path(&self.client.key)),
+            ("NOTIFY_WEBHOOK_URL", format!("{}/services/{}", inbox.url(), self.webhook.value)),
+            ("NOTIFY_SECRET", self.signature.value.clone()),
+            ("NOTIFY_ON", "job_ended".to_owned()),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", inbox.url()),
+            ("OTEL_EXPORTER_OTLP_HEADERS", format!("x-key={}", self.collector.value)),
+        ]
+    }
+
+    /// What is wrong with what the inbox got: nothing came there with its secret, or a secret in its text.
+    pub(super) fn problems_of(&self, inbox: &Inbox, matcher: &Matcher) -> Vec<String> {
+        let posted = inbox.posted();
+        let told = posted.iter().any(|one| one.path.ends_with(&self.webhook.value));
+        let traced = posted.iter().any(|one| one.header("x-key") == Some(&self.collector.value));
+        let used = [("webhook", told), ("collector", traced)].into_iter();
+        let unused = used.filter(|(_, used)| !used).map(|(name, _)| format!("no {name} was used"));
+        let text: String = posted.into_iter().map(|one| one.body + "\n").collect();
+        let (found, _) = matcher.search(text.as_bytes()).expect("a text can be read");
+        let found = found.into_iter().map(|one| format!("{} is in what was posted", one.secret));
+        unused.chain(found).collect()
     }
 
     /// The private key of the GitHub App.

@@ -15,7 +15,7 @@ use super::processes::Watch;
 use super::scene::Scene;
 use super::secret::{Secret, Secrets, is_handed_on};
 use super::{disk, engine, reach, repository, runner};
-use crate::harness::{Coordinator, Deployment, Engine, Job, within};
+use crate::harness::{Coordinator, Deployment, Engine, Inbox, Job, within};
 use crate::llm::Script;
 
 /// What libraries log is left out unless it is asked for by their names.
@@ -63,6 +63,8 @@ struct Stage {
     secrets: Secrets,
     matcher: Arc<Matcher>,
     plant: Plant,
+    /// Webhook and collector.
+    inbox: Inbox,
     begun: SystemTime,
 }
 
@@ -79,12 +81,18 @@ impl Stage {
         for (name, value) in secrets.app_settings() {
             deployment.app.set(&name, value).await;
         }
+        let inbox = Inbox::start().await;
+        // A refusal is told in the log.
+        inbox.answer(&[500, 500]);
+        for (name, value) in secrets.settings(&inbox) {
+            deployment.home.set(name, &value);
+        }
         let worker = format!("terarchitect-test-{}", uuid::Uuid::new_v4().simple());
         let command = format!("bash work.sh {mode} {worker}");
         scene.prepare(&mut deployment, &command);
         let script = Script { api_key: Some(secrets.keys.model.clone()), ..Script::shell(command) };
         deployment.llm.set_script(script).expect("a valid script");
-        Self { scene, worker, deployment, secrets, matcher, plant, begun }
+        Self { scene, worker, deployment, secrets, matcher, plant, inbox, begun }
     }
 
     async fn play(mut self) -> Found {
@@ -107,6 +115,7 @@ impl Stage {
         self.look(&mut hits, &job, None).await;
         stop(coordinator).await;
         look_at_journal(&mut hits, &self.deployment);
+        problems.extend(self.secrets.problems_of(&self.inbox, &matcher));
         drop(planted);
         self.conclude(hits, watch, problems, reached)
     }
@@ -202,7 +211,7 @@ impl Stage {
             |name: &str| self.plant.secrets().any(|secret: &Secret| secret.name == name);
         hits.retain(|hit| !is_handed_on(hit) && !is_planted(&hit.secret));
         reached.retain(|name| !is_planted(name));
-        let documented = reach::documented(scene, &self.secrets.all());
+        let documented = reach::documented(scene, &self.secrets.of_agent());
         Found { scene, hits, looked, problems, reached, documented, missed }
     }
 }
