@@ -52,7 +52,7 @@ pub(super) struct Secrets {
     pub(super) keys: Keys,
     /// What is shown to the app, in files of this folder.
     client: ClientFiles,
-    _folder: TempDir,
+    folder: TempDir,
     /// Secrets that the app hands to its agents.
     of_app: Vec<(&'static str, Secret)>,
     /// Where agents may have a proxy of the operator's.
@@ -85,7 +85,7 @@ impl Secrets {
         let folder = TempDir::new().expect("a temporary folder");
         let mut secrets = Self {
             client: CertificateAuthority::new("clients").client_files(folder.path()),
-            _folder: folder,
+            folder,
             keys: Keys { forge: value("ghp_"), worker_api: value(""), model: value("sk-") },
             of_app: vec![
                 ("AGENT_API_KEY", Secret::random("director-key", "sk-ant-")),
@@ -131,14 +131,22 @@ impl Secrets {
     /// The coordinator's settings that hold some of them. Webhook and collector are this inbox.
     pub(super) fn settings(&self, inbox: &Inbox) -> Vec<(&'static str, String)> {
         let path = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+        // As an operator keeps them: what is in the environment itself stays there.
+        let file = |name: &str, text: String| {
+            let file = self.folder.path().join(name);
+            std::fs::write(&file, text).expect("a file in a folder of ours");
+            path(&file)
+        };
+        let webhook = format!("{}/services/{}", inbox.url(), self.webhook.value);
+        let headers = format!("x-key={}", self.collector.value);
         vec![
             ("APP_CLIENT_CERT_FILE", path(&self.client.certificate)),
             ("APP_CLIENT_KEY_FILE", path(&self.client.key)),
-            ("NOTIFY_WEBHOOK_URL", format!("{}/services/{}", inbox.url(), self.webhook.value)),
-            ("NOTIFY_SECRET", self.signature.value.clone()),
+            ("NOTIFY_WEBHOOK_URL_FILE", file("webhook", webhook)),
+            ("NOTIFY_SECRET_FILE", file("signature", self.signature.value.clone())),
             ("NOTIFY_ON", "job_ended".to_owned()),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", inbox.url()),
-            ("OTEL_EXPORTER_OTLP_HEADERS", format!("x-key={}", self.collector.value)),
+            ("OTEL_EXPORTER_OTLP_HEADERS_FILE", file("headers", headers)),
         ]
     }
 
