@@ -8,8 +8,8 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::timeout;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{sleep, timeout};
 
 use super::OperateError;
 use crate::config::Screen;
@@ -46,8 +46,10 @@ const NO_USER: &str = "unable to find user";
 /// Closing the connection ends no command that has a terminal of its own.
 const FAREWELL: &[u8] = b"\x03\x04";
 
-/// How long an engine may take to hand it on.
-const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a shell is told to end, and how often: one that is just beginning, or that an interrupt has just
+/// reached, may throw away what it was sent.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(3);
+const FAREWELL_AGAIN: Duration = Duration::from_millis(200);
 
 /// Whether the operator has typed anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +157,8 @@ pub(crate) async fn attach(
         let problem = io::Error::other("its container does not run any more");
         return Err(AttachError::Terminal(problem));
     }
+    // Before there is a shell that somebody has to end.
+    let cut_off = CutOff::listen().map_err(AttachError::Terminal)?;
     let terminal = screen.terminal.as_deref().unwrap_or("xterm");
     let spec = SessionSpec { command: &SHELL, user, terminal };
     let no_shell = |code| AttachError::NoShell { container: container.clone(), user, code };
@@ -163,7 +167,7 @@ pub(crate) async fn attach(
         // Later engines say so at once, earlier ones by the exit code.
         if error.to_string().contains(NO_USER) { no_shell(NOT_BEGUN[0]) } else { error.into() }
     })?;
-    let typed = converse(&mut session).await.map_err(AttachError::Terminal)?;
+    let typed = converse(&mut session, cut_off).await.map_err(AttachError::Terminal)?;
     match session.command.code().await {
         // Of a shell that was used it is the end of the last command.
         Some(code) if NOT_BEGUN.contains(&code) && typed == Typed::Nothing => Err(no_shell(code)),
@@ -173,23 +177,54 @@ pub(crate) async fn attach(
 
 /// Hands on what either side says, each way by itself: a program that reads nothing hides nothing that is
 /// printed, and keeps no operator from leaving.
-async fn converse(session: &mut Session) -> io::Result<Typed> {
-    let mut cut_off = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+async fn converse(session: &mut Session, mut cut_off: CutOff) -> io::Result<Typed> {
     let terminal = RawTerminal::take()?;
     let typed = Cell::new(Typed::Nothing);
     let Session { command, output, input } = session;
+    // Before anything is typed that asks for it.
+    tell_size(&terminal, command).await;
     let left = tokio::select! {
         shown = show(output) => shown.map(|()| Left::Shell),
         read = hand_on(&terminal, input, &typed) => read.map(|()| Left::Operator),
         never = follow_size(&terminal, command) => never.map(|never| match never {}),
-        _ = cut_off.0.recv() => Ok(Left::Operator),
-        _ = cut_off.1.recv() => Ok(Left::Operator),
-    }?;
-    if left == Left::Operator {
+        () = cut_off.wait() => Ok(Left::Operator),
+    };
+    // Also where the terminal is gone before anybody says so.
+    if !matches!(left, Ok(Left::Shell)) {
         // An engine that does not take it leaves the shell to the end of the container.
-        let _taken = timeout(FAREWELL_PATIENCE, input.write(FAREWELL)).await;
+        let _ended = timeout(FAREWELL_PATIENCE, end_shell(output, input)).await;
     }
-    Ok(typed.get())
+    left.map(|_| typed.get())
+}
+
+/// Tells the shell to end until it has.
+async fn end_shell(output: &mut SessionOutput, input: &mut SessionInput) {
+    let tell = async {
+        while input.write(FAREWELL).await.is_ok() {
+            sleep(FAREWELL_AGAIN).await;
+        }
+    };
+    let ended = async { while output.next().await.is_some() {} };
+    tokio::select! {
+        () = tell => {}
+        () = ended => {}
+    }
+}
+
+/// The signals by which an operator is cut off.
+struct CutOff(Signal, Signal);
+
+impl CutOff {
+    fn listen() -> io::Result<Self> {
+        Ok(Self(signal(SignalKind::terminate())?, signal(SignalKind::hangup())?))
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
+        }
+    }
 }
 
 async fn show(output: &mut SessionOutput) -> io::Result<()> {
@@ -220,13 +255,15 @@ async fn hand_on(
 
 async fn follow_size(terminal: &RawTerminal, command: &SessionCommand) -> io::Result<Infallible> {
     let mut resized = signal(SignalKind::window_change())?;
-    loop {
-        if let Some(size) = terminal.size() {
-            command.resize(size).await;
-        }
-        if resized.recv().await.is_none() {
-            return pending().await;
-        }
+    while resized.recv().await.is_some() {
+        tell_size(terminal, command).await;
+    }
+    pending().await
+}
+
+async fn tell_size(terminal: &RawTerminal, command: &SessionCommand) {
+    if let Some(size) = terminal.size() {
+        command.resize(size).await;
     }
 }
 
