@@ -4,9 +4,13 @@
 //! Times and numbers of the rules are shortened for it ([`scaled`]); that the rules as they are wait as
 //! long as they say is shown by `promtool test rules`.
 
+mod dashboard;
+mod picture;
 mod prometheus;
 mod scenes;
 
+pub use dashboard::{Dashboard, Span};
+pub use picture::Picture;
 pub use prometheus::{PROMETHEUS_IMAGE, Prometheus, Wanted, promtool};
 pub use scenes::{Stage, Tried};
 

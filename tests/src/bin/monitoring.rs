@@ -1,13 +1,14 @@
 //! `monitoring`: the alert rules, with Debian's Prometheus.
 //!
-//! Run it by `tests/monitoring`, which makes the image. Its last line is the count.
+//! Run it by `tests/monitoring`, which makes the image. `--picture FILE` draws the dashboard, as it is at the end of
+//! all conditions, as an SVG file. Its last line is the count.
 
 #![expect(clippy::print_stdout, reason = "what it prints is its purpose")]
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use integration_tests::monitoring::{Stage, promtool, scaled};
+use integration_tests::monitoring::{Dashboard, Stage, promtool, scaled};
 
 const MONITORING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/monitoring");
 
@@ -35,9 +36,35 @@ async fn main() -> ExitCode {
     stage.watch(&scaled(&rules)).await;
     let tried = stage.try_all(|one| println!("{one}")).await;
     failed += tried.iter().filter(|one| !one.is_as_it_has_to_be()).count();
+    failed += look_at_dashboard(&stage).await;
     println!("still firing at the end: {:?}", stage.firing().await);
     println!("alerts={} failed={failed}", tried.len());
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether each query of the dashboard has an answer; 0, or 1 where that is not so.
+async fn look_at_dashboard(stage: &Stage) -> usize {
+    let path = Path::new(MONITORING).join("grafana-dashboard.json");
+    let drawn = match Dashboard::read(&path) {
+        Ok(dashboard) => stage.picture(&dashboard).await,
+        Err(why) => Err(why),
+    };
+    let picture = match drawn {
+        Ok(picture) => picture,
+        Err(why) => {
+            println!("dashboard: WRONG\n{why}");
+            return 1;
+        }
+    };
+    println!("dashboard: {} panels; nothing known for {:?}", picture.panels, picture.empty);
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--picture").skip(1);
+    match arguments.next().map(|file| std::fs::write(file, &picture.svg)) {
+        None | Some(Ok(())) => usize::from(!picture.empty.is_empty()),
+        Some(Err(error)) => {
+            println!("the picture cannot be written: {error}");
+            1
+        }
+    }
 }
 
 fn save(page: &str) -> std::io::Result<tempfile::TempDir> {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use super::dashboard::Span;
 use crate::harness::{Running, eventually};
 
 /// The image that `tests/monitoring` makes.
@@ -84,6 +85,24 @@ impl Prometheus {
         url.query_pairs_mut().append_pair("query", expression);
         let answer: Value = self.http.get(url).send().await.ok()?.json().await.ok()?;
         Some(answer["data"]["result"].clone())
+    }
+
+    /// What an expression was over that time, in 100 steps at most.
+    ///
+    /// # Errors
+    /// What Prometheus says of it.
+    pub async fn range(&self, expression: &str, span: Span) -> Result<Vec<Value>, String> {
+        let step = ((span.end - span.begin) / 100.0).max(1.0).to_string();
+        let (begin, end) = (span.begin.to_string(), span.end.to_string());
+        let asked = [("query", expression), ("start", &begin), ("end", &end), ("step", &step)];
+        let url = url::Url::parse_with_params(&format!("{}/api/v1/query_range", self.url), asked);
+        let url = url.map_err(|error| error.to_string())?;
+        let answer = self.http.get(url).send().await.map_err(|error| error.to_string())?;
+        let answer: Value = answer.json().await.map_err(|error| error.to_string())?;
+        match answer["data"]["result"].as_array() {
+            Some(series) => Ok(series.clone()),
+            None => Err(answer["error"].to_string()),
+        }
     }
 
     /// Waits until an alert fires, or does not any more; how long that took, or none within patience.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api_client::ProjectId;
 use base64::Engine as _;
@@ -11,6 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
+use super::dashboard::{Dashboard, Span};
+use super::picture::{self, Picture};
 use super::prometheus::{Prometheus, Wanted};
 use crate::harness::{
     Absence, App, Coordinator, Engine, EngineProxy, Home, Job, KEY, Monitor, eventually,
@@ -82,6 +84,7 @@ impl Scene {
 #[derive(Debug)]
 pub struct Stage {
     prometheus: Option<Prometheus>,
+    watched: Instant,
     coordinator: Coordinator,
     monitor: Monitor,
     home: Home,
@@ -118,6 +121,7 @@ impl Stage {
         let prometheus = None;
         Some(Self {
             prometheus,
+            watched: Instant::now(),
             coordinator,
             monitor,
             home,
@@ -140,11 +144,22 @@ impl Stage {
     /// Has a Prometheus watch the coordinator by these rules.
     pub async fn watch(&mut self, rules: &str) {
         self.prometheus = Some(Prometheus::start(self.monitor.target(), rules).await);
+        self.watched = Instant::now();
     }
 
     /// The alerts that fire now.
     pub async fn firing(&self) -> Vec<String> {
         self.prometheus().firing().await.expect("Prometheus answers")
+    }
+
+    /// The dashboard, with what was seen since it is watched.
+    ///
+    /// # Errors
+    /// The query that Prometheus refuses.
+    pub async fn picture(&self, dashboard: &Dashboard) -> Result<Picture, String> {
+        let now = std::time::UNIX_EPOCH.elapsed().expect("a time after 1970").as_secs_f64();
+        let span = Span { begin: now - self.watched.elapsed().as_secs_f64(), end: now };
+        picture::draw(dashboard, self.prometheus(), span).await
     }
 
     /// Everything that can be brought about, told as it goes.
