@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{TITLE, TITLE_LABEL, VERSION_LABEL, usage};
 use crate::check::{Fit, fit, seconds_of};
 use crate::config::{ImageChoice, ImageConfig, ImageUsage};
-use crate::engine::{Engine, ImageFacts};
+use crate::engine::{Engine, EngineError, ImageFacts};
 use crate::images::ProjectImages;
 use crate::operate::OperateError;
 use crate::paper::{self, Paper};
@@ -44,6 +44,8 @@ struct Listed {
     agent_runner: Option<String>,
     /// Whether that goes with the coordinator.
     fits: Option<Fit>,
+    /// What the engine says of a name that can be no image's.
+    refused: Option<String>,
     /// Whether it is the image of all projects that have none of their own.
     general: bool,
     /// The projects that have it for themselves.
@@ -57,8 +59,13 @@ pub(crate) async fn list(config: &ImageConfig) -> Result<ImageList, OperateError
     let engine = Engine::new(usage.engine.as_deref());
     let mut images = Vec::new();
     for (name, use_of) in wanted(&usage, &map) {
-        let found = engine.image(&name).await?;
-        add(&mut images, Some(name), found, use_of);
+        match engine.image(&name).await {
+            // One bad line of the map hides no other.
+            Err(EngineError::Refused { status: 400, message, .. }) => {
+                images.push(refused(name, message, use_of));
+            }
+            found => add(&mut images, Some(name), found?, use_of),
+        }
     }
     for id in engine.images_labelled(TITLE_LABEL, TITLE).await? {
         let found = engine.image(&id).await?;
@@ -113,6 +120,16 @@ fn add(images: &mut Vec<Listed>, name: Option<String>, found: Option<ImageFacts>
     image.projects.extend(use_of.projects);
 }
 
+fn refused(name: String, message: String, use_of: Use) -> Listed {
+    Listed {
+        names: vec![name],
+        refused: Some(message),
+        general: use_of.general,
+        projects: use_of.projects,
+        ..Listed::default()
+    }
+}
+
 fn listed(found: ImageFacts) -> Listed {
     let is_agents = found.labels.get(TITLE_LABEL).is_some_and(|title| title == TITLE);
     let version = found.labels.get(VERSION_LABEL).filter(|_| is_agents).cloned();
@@ -138,7 +155,7 @@ pub(crate) fn list_text(list: &ImageList, now: u64, paper: Paper) -> String {
     let mut text = paper.dim(&head);
     for (image, name) in list.images.iter().zip(names) {
         let Some(id) = &image.id else {
-            let missing = paper.red("not there");
+            let missing = paper.red(image.refused.as_deref().unwrap_or("not there"));
             let _infallible = write!(text, "\n{name:<width$}  {missing}  {}", used_by(image));
             continue;
         };
@@ -220,6 +237,18 @@ mod tests {
         assert!(text.contains(&format!("not there  {}", project.short())), "{text}");
         assert!(text.contains("0123456789ab") && text.ends_with("all others"), "{text}");
         assert!(text.contains("1m 5s ago") && text.contains(", matches"), "{text}");
+    }
+
+    #[test]
+    fn a_name_that_the_engine_refuses_is_a_line_of_its_own_with_its_users() {
+        let project = ProjectId::random();
+        let use_of = Use { general: false, projects: vec![project] };
+        let message = "invalid reference format".to_owned();
+        let images = vec![refused("Not An Image".to_owned(), message, use_of)];
+        let list = ImageList { version: 1, coordinator: "9", images };
+        let text = list_text(&list, 0, Paper::Plain);
+        let line = format!("Not An Image  invalid reference format  {}", project.short());
+        assert!(text.ends_with(&line), "{text}");
     }
 
     #[test]
