@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +12,9 @@ use crate::config::{OnStop, ShutdownConfig};
 /// How long agents that were told to stop, and the reports about them, are waited for beyond the
 /// time between the request to end and the kill.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How soon after its announcement the stop for an upgrade comes.
+const UPGRADE: Duration = Duration::from_secs(120);
 
 /// How far the end has come.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +25,24 @@ pub(crate) struct Shutdown {
     pub(crate) agents: CancellationToken,
     /// Cancelled when everything is to be left as it stands.
     pub(crate) detach: CancellationToken,
-    /// Cancelled when the stop that comes is for a new start at once, which is to disturb no job.
-    pub(crate) for_upgrade: CancellationToken,
+    /// Whether the stop that comes is for a new start at once, which is to disturb no job.
+    pub(crate) upgrade: Upgrade,
+}
+
+/// An upgrade that was announced. The stop comes at once then, or it is not for the upgrade any more: a restart may
+/// have been refused.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Upgrade(watch::Sender<Option<Instant>>);
+
+impl Upgrade {
+    /// The next stop, if it is soon, is for a new start.
+    pub(crate) fn announce(&self) {
+        self.0.send_replace(Some(Instant::now()));
+    }
+
+    fn is_near(&self) -> bool {
+        self.0.borrow().is_some_and(|announced| announced.elapsed() < UPGRADE)
+    }
 }
 
 /// A request to stop, by a signal.
@@ -46,7 +66,7 @@ impl Shutdown {
         requested().await;
         self.claims.cancel();
         match config.on_stop {
-            _ if self.for_upgrade.is_cancelled() => self.detach.cancel(),
+            _ if self.upgrade.is_near() => self.detach.cancel(),
             OnStop::Detach => self.detach.cancel(),
             OnStop::Drain => {
                 let until = Instant::now() + config.drain_timeout;
@@ -130,12 +150,13 @@ mod tests {
         assert_eq!(after(2, OnStop::Stop).await, (true, true, false, true));
     }
 
-    #[tokio::test]
-    async fn an_upgrade_leaves_the_agents_running_whatever_a_stop_does_otherwise() {
+    /// Whether a stop that long after the announcement of an upgrade leaves the agents running.
+    async fn detaches_after(announced: Duration) -> bool {
         let config =
             ShutdownConfig { on_stop: OnStop::Stop, drain_timeout: Duration::from_secs(300) };
         let shutdown = Shutdown::default();
-        shutdown.for_upgrade.cancel();
+        shutdown.upgrade.announce();
+        tokio::time::advance(announced).await;
         let mut requests = 1..=1;
         let requested = async || {
             if requests.next().is_none() {
@@ -144,7 +165,18 @@ mod tests {
         };
         let mut directed = pin!(shutdown.direct(&config, Duration::from_secs(10), requested));
         assert!(poll!(&mut directed).is_pending());
-        assert!(shutdown.detach.is_cancelled() && !shutdown.agents.is_cancelled());
+        assert_ne!(shutdown.detach.is_cancelled(), shutdown.agents.is_cancelled());
+        shutdown.detach.is_cancelled()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upgrade_leaves_the_agents_running_whatever_a_stop_does_otherwise() {
+        assert!(detaches_after(Duration::ZERO).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upgrade_whose_restart_did_not_come_changes_no_later_stop() {
+        assert!(!detaches_after(UPGRADE).await);
     }
 
     #[tokio::test(start_paused = true)]

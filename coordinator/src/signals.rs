@@ -36,7 +36,10 @@ impl StopSignals {
             tokio::select! {
                 // A stop may come right after.
                 biased;
-                _ = self.upgrade.recv() => shutdown.for_upgrade.cancel(),
+                _ = self.upgrade.recv() => {
+                    tracing::info!("a stop within two minutes is for an upgrade: agents go on");
+                    shutdown.upgrade.announce();
+                }
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
             }

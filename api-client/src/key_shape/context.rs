@@ -16,6 +16,15 @@ const PEM_HEADER_MAX: usize = 240;
 /// What a first line of a private key has of base64 at least, in bytes.
 const PEM_LINE_MIN: usize = 40;
 
+/// How far from its first line the end of a private key is looked for, in bytes. One of RSA with 16,384 bits has 12 KiB.
+const PEM_MAX: usize = 16 << 10;
+
+/// What may stand before a line of a key that is shown with numbers, as a quotation or as a change, in bytes.
+const LINE_PREFIX_MAX: usize = 16;
+
+const PEM_BEGIN: &[u8] = b"-----BEGIN ";
+const PEM_END: &[u8] = b"-----END ";
+
 /// What a private key is called.
 pub(super) const PRIVATE_KEY: &str = "a private key";
 
@@ -85,12 +94,29 @@ fn private_key(text: &[u8], label: usize) -> Option<Range<usize>> {
     private.then(|| base64_run(text, label + end + 5, PEM_LINE_MIN)).flatten()
 }
 
-/// All lines of a private key whose first one is here, their line ends as they are or as a literal has them.
-/// No escape is cut: the text may be JSON.
+/// All lines of a private key whose first one is here, their line ends as they are or as a literal has them, with
+/// what a listing writes before each. No escape is cut: the text may be JSON.
 pub(super) fn all_lines(text: &[u8], first: &Range<usize>) -> Range<usize> {
     let is_escape = first.start > 0 && text[first.start - 1] == b'\\';
     let start = if is_escape { first.start + 1 } else { first.start };
-    let mut end = first.end;
+    let mut end = footer(text, first.end).unwrap_or_else(|| end_of_lines(text, first.end));
+    while let Some(line) = next_line(text, end) {
+        end = end_of_lines(text, line.end);
+    }
+    start..end
+}
+
+/// Where the line begins that ends a key, if it is near and no other key begins before.
+fn footer(text: &[u8], from: usize) -> Option<usize> {
+    let near = &text[from..text.len().min(from + PEM_MAX)];
+    let end = near.windows(PEM_END.len()).position(|found| found == PEM_END)?;
+    let another = near[..end].windows(PEM_BEGIN.len()).any(|found| found == PEM_BEGIN);
+    (!another).then_some(from + end)
+}
+
+/// The end of the lines of base64 that go on here.
+fn end_of_lines(text: &[u8], from: usize) -> usize {
+    let mut end = from;
     while let Some(byte) = text.get(end) {
         let backslashes = text[end..].iter().take_while(|byte| **byte == b'\\').count();
         end += match byte {
@@ -100,7 +126,13 @@ pub(super) fn all_lines(text: &[u8], first: &Range<usize>) -> Range<usize> {
             _ => break,
         };
     }
-    start..end
+    end
+}
+
+/// A further line of a key of which no end is known, after a number or a sign.
+fn next_line(text: &[u8], from: usize) -> Option<Range<usize>> {
+    runs(text, from, from + LINE_PREFIX_MAX, Alphabet::Base64)
+        .find(|found| found.len() >= PEM_LINE_MIN && looks_encoded(&text[found.clone()]))
 }
 
 /// The first long run of base64 soon after a place, which is no example.

@@ -174,3 +174,41 @@ fn each_key_is_taken_out_and_a_private_one_with_all_its_lines() {
     assert_eq!(without_keys(&cut), (without.into(), 1));
     assert_eq!(without_keys("nothing, ünd"), ("nothing, ünd".into(), 0));
 }
+
+#[test]
+fn a_private_key_in_a_listing_is_taken_out_with_all_its_lines() {
+    let lines: Vec<_> =
+        (0..5).map(|_| random_text(BASE62, 64)).chain(["Abc=".to_owned()]).collect();
+    let whole = |prefix: &str, between: &str| -> String {
+        let numbered = |(number, line): (usize, &String)| {
+            format!("{}{line}", prefix.replace('N', &(number + 2).to_string()))
+        };
+        lines.iter().enumerate().map(numbered).collect::<Vec<_>>().join(between)
+    };
+    for prefix in ["     N→", "0000N| ", "-", "+", "> ", "N\\t", "N:", "# "] {
+        for between in ["\n", "\\n"] {
+            let body = whole(prefix, between);
+            let pem = format!(
+                "-----BEGIN PRIVATE KEY-----{between}{body}{between}-----END PRIVATE KEY-----"
+            );
+            // One that was cut has no end.
+            for text in [&pem[..], &pem[..pem.len() - 40]] {
+                let (without, count) = without_keys(text);
+                assert_eq!(count, 1, "{text}");
+                for line in lines.iter().filter(|line| line.len() > 8) {
+                    assert!(!without.contains(line), "{prefix:?}: {without}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_follows_a_private_key_stays() {
+    let body = random_text(BASE62, 64);
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n");
+    let cut = format!(
+        "{pem}...\n## The rest of the page\n-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----"
+    );
+    assert!(without_keys(&cut).0.contains("## The rest of the page"));
+}

@@ -60,7 +60,11 @@ impl Redaction {
     }
 }
 
-/// A text without what stands before the `@` of a URL, where that has a password, and how often there was one.
+/// The longest user name of a URL that is left, in bytes. A longer one may be a token: forges take it without a password.
+const USER_NAME_MAX: usize = 15;
+
+/// A text without what stands before the `@` of a URL, where that has a password or is as long as a token, and how
+/// often there was one.
 fn without_logins(text: &str) -> (String, usize) {
     const ENDS: [char; 9] = ['/', '?', '#', '"', '\'', '`', '<', '>', '\\'];
     let (mut out, mut rest, mut count) = (String::with_capacity(text.len()), text, 0);
@@ -70,7 +74,9 @@ fn without_logins(text: &str) -> (String, usize) {
         let end = after.find(|c: char| c.is_whitespace() || ENDS.contains(&c));
         let authority = &after[..end.unwrap_or(after.len())];
         rest = match authority.rsplit_once('@') {
-            Some((login, _)) if login.contains(':') && login != REDACTED => {
+            Some((login, _))
+                if (login.contains(':') || login.len() > USER_NAME_MAX) && login != REDACTED =>
+            {
                 out.push_str(REDACTED);
                 count += 1;
                 &after[login.len()..]
@@ -100,6 +106,14 @@ mod tests {
             format!("a pl\"anted-secret, {key} and https://me:pass@host/x https://me@h/ x://y");
         let without = "a [redacted], [redacted] and https://[redacted]@host/x https://me@h/ x://y";
         assert_eq!(redaction().text(&text), (without.to_owned(), 3));
+    }
+
+    #[test]
+    fn a_token_that_is_the_user_of_a_url_is_taken_out() {
+        let text =
+            "git clone https://0123456789abcdef0123456789abcdef01234567@forge/x ssh://git@forge";
+        let without = "git clone https://[redacted]@forge/x ssh://git@forge";
+        assert_eq!(redaction().text(text), (without.to_owned(), 1));
     }
 
     #[test]

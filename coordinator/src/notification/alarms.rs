@@ -3,7 +3,7 @@
 //! Invariant: what was raised is cleared when it is over, by this process or by the next one: what was
 //! raised is on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Event;
 use crate::board::StatusView;
-use crate::config::NotifyOn;
+use crate::config::{NotifyConfig, NotifyOn};
 use crate::context::Context;
 use crate::gate::GateState;
 use crate::ledger::{aside, write_json};
@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Claims that are held back for this long are an alarm; much that holds them passes by itself.
 const HELD_FOR_SEC: u64 = 60;
+
+/// After this an alarm that was not delivered is raised again, while it stands.
+const AGAIN: Duration = Duration::from_secs(300);
 
 /// What an earlier process has raised is not over before this one has looked for so long.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -44,10 +47,10 @@ pub(crate) async fn watch(ctx: &Context, end: &CancellationToken) {
     let mut seen = Seen::after(load(&path).await);
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let began = Instant::now();
+    let (began, mut unheard) = (Instant::now(), Unheard::default());
     while end.run_until_cancelled(looks.tick()).await.is_some() {
         let config = ctx.config();
-        for key in ctx.notifier.take_undelivered() {
+        for key in unheard.due(ctx.notifier.take_undelivered(), &config.notify, Instant::now()) {
             seen.raised.remove(&key);
         }
         if config.notify.webhook.is_none() || !config.notify.on.contains(&NotifyOn::Alarm) {
@@ -96,6 +99,33 @@ impl Seen {
         let events = changes(&self.raised, &now);
         self.raised = now;
         events
+    }
+}
+
+/// Alarms that were not delivered: they are raised again, though not to a webhook that has just refused them.
+#[derive(Debug, Default)]
+struct Unheard {
+    /// When each is due again.
+    due: BTreeMap<String, Instant>,
+    /// Where they were to be told.
+    config: Option<NotifyConfig>,
+}
+
+impl Unheard {
+    /// Notes those that failed meanwhile; takes those that are due: all, where they are told elsewhere now.
+    fn due(
+        &mut self,
+        failed: BTreeSet<String>,
+        config: &NotifyConfig,
+        now: Instant,
+    ) -> BTreeSet<String> {
+        let elsewhere = self.config.replace(config.clone()).is_some_and(|before| before != *config);
+        self.due.extend(failed.into_iter().map(|key| (key, now + AGAIN)));
+        let all = std::mem::take(&mut self.due);
+        let (due, later): (BTreeMap<_, _>, _) =
+            all.into_iter().partition(|(_, at)| elsewhere || *at <= now);
+        self.due = later;
+        due.into_keys().collect()
     }
 }
 
@@ -164,6 +194,27 @@ mod tests {
             told.extend(seen.look(&open(state), GateState::Open, SETTLED));
         }
         assert!(matches!(&told[..], [Event::Raised { .. }, Event::Cleared { .. }]), "{told:?}");
+    }
+
+    #[test]
+    fn an_alarm_that_was_refused_is_raised_again_in_minutes_or_when_it_is_told_elsewhere() {
+        let to = |url: &str| NotifyConfig {
+            webhook: Some(url.into()),
+            on: BTreeSet::from([NotifyOn::Alarm]),
+            secret: None,
+        };
+        let (mut unheard, key) = (Unheard::default(), BTreeSet::from(["outbox".to_owned()]));
+        let begun = Instant::now();
+        let mut due = |failed: &BTreeSet<String>, url: &str, secs: u64| {
+            unheard.due(failed.clone(), &to(url), begun + Duration::from_secs(secs))
+        };
+        let none = BTreeSet::new();
+        assert_eq!(due(&key, "https://a", 0), none);
+        assert_eq!(due(&none, "https://a", 299), none);
+        assert_eq!(due(&none, "https://a", 300), key);
+        assert_eq!(due(&none, "https://a", 900), none);
+        assert_eq!(due(&key, "https://a", 901), none);
+        assert_eq!(due(&none, "https://b", 902), key);
     }
 
     #[test]
