@@ -19,6 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::clock;
 use crate::context::Context;
@@ -113,6 +114,9 @@ impl Bundle {
     }
 }
 
+/// One takes a hundred megabytes while it is made.
+static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
+
 /// Puts together what is on record of a job. `live` is what the running coordinator says, if one runs.
 pub(crate) async fn make(
     ctx: &Context,
@@ -120,11 +124,14 @@ pub(crate) async fn make(
     leave_out: &[Part],
     live: Live,
 ) -> Result<Bundle, BundleError> {
+    let alone = ONE_AT_A_TIME.acquire().await.map_err(|_| BundleError::GivenUp)?;
     let host = facts::look(ctx).await;
     let redaction = Redaction::new(ctx.redactor(&AgentEnv::default()));
     let mut draft = Draft::new(redaction, leave_out);
     let (state_dir, settings) = (ctx.state_dir.clone(), ctx.live.settings());
     let made = tokio::task::spawn_blocking(move || {
+        // Also when who asked for it has gone.
+        let _alone = alone;
         let found = look(&state_dir, job);
         let files = JobFiles::look(&state_dir, job);
         let page = explain(&found, &files, &live, clock::now_millis());

@@ -22,7 +22,7 @@ use tokio::time::sleep;
 
 use self::document::contradiction;
 pub(crate) use self::document::{Unusable, on_one_line, word};
-pub(crate) use self::transcript::transcript_path;
+pub(crate) use self::transcript::{forget_transcript, transcript_path};
 use crate::context::Context;
 use crate::engine::{ContainerRef, Fetched};
 use crate::job::Place;

@@ -7,7 +7,7 @@ use super::certificates;
 use super::clock::Reading;
 use super::finding::Finding;
 use super::proxy::Way;
-use super::url::{has_credentials, shown};
+use super::url::{has_credentials, is_broken, shown};
 use crate::clock::now;
 use crate::config::ProjectFilter;
 use crate::context::Context;
@@ -107,6 +107,14 @@ fn known_one(id: ProjectId, listed: Option<&[ListedProject]>) -> Finding {
         Some(project) => {
             let url = project.repo_url.as_deref();
             let at = url.map_or_else(|| "a folder of this host".to_owned(), shown);
+            if url.is_some_and(is_broken) {
+                let found = format!("its repository's URL cannot be read: {at}");
+                return Finding::failed(
+                    what,
+                    found,
+                    "mend it in the app, without a user name or password",
+                );
+            }
             if url.is_some_and(has_credentials) {
                 let found =
                     format!("its repository's URL holds credentials, which agents refuse: {at}");

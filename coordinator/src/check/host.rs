@@ -1,8 +1,10 @@
 //! Whether agents could run on this host, and how far they are bounded there.
 
+use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -15,6 +17,9 @@ const AGENTS: &str = "agents on this host";
 
 /// How long the program may take to tell its version.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// How much of what it prints is read, in bytes.
+const SAID_MAX: u64 = 64 << 10;
 
 /// Runs on this host, where there can be any.
 pub(super) async fn look(config: &Config) -> Vec<Finding> {
@@ -83,9 +88,19 @@ async fn program(host: &HostConfig) -> Finding {
 async fn version(host: &HostConfig) -> Result<String, String> {
     let mut command = Command::new(&host.runner);
     command.arg("--version").env_clear().envs(&host.environment);
-    command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    match timeout(LIMIT, command.output()).await {
-        Ok(Ok(output)) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let said = async {
+        let mut child = command.spawn()?;
+        let mut said = Vec::new();
+        if let Some(stdout) = child.stdout.take() {
+            // Any program may have been named by mistake.
+            stdout.take(SAID_MAX).read_to_end(&mut said).await?;
+        }
+        child.wait().await?;
+        Ok::<_, io::Error>(said)
+    };
+    match timeout(LIMIT, said).await {
+        Ok(Ok(said)) => Ok(String::from_utf8_lossy(&said).into_owned()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
     }

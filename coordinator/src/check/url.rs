@@ -7,10 +7,16 @@ pub(super) fn has_credentials(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| is_web(&url) && holds_some(&url))
 }
 
-/// A URL without them.
+/// Whether a text is meant as a URL and cannot be read as one. One with a `#` in its password is none.
+pub(super) fn is_broken(text: &str) -> bool {
+    text.contains("://") && Url::parse(text).is_err()
+}
+
+/// A URL without them. Where they are in one that cannot be read is not known, so that only its beginning is shown.
 pub(super) fn shown(text: &str) -> String {
-    match Url::parse(text) {
-        Ok(url) if holds_some(&url) => bare(&url).into(),
+    match (Url::parse(text), text.split_once("://")) {
+        (Ok(url), _) if holds_some(&url) => bare(&url).into(),
+        (Err(_), Some((scheme, _))) => format!("{scheme}://…"),
         _ => text.to_owned(),
     }
 }
@@ -44,5 +50,8 @@ mod tests {
             assert!(!has_credentials(plain), "{plain}");
         }
         assert_eq!(shown("git@git.example:acme/web"), "git@git.example:acme/web");
+        let broken = "https://me:pa#ss@git.example/acme/web";
+        assert!(is_broken(broken) && !is_broken(text) && !is_broken("git@git.example:acme/web"));
+        assert_eq!(shown(broken), "https://…");
     }
 }

@@ -43,6 +43,17 @@ pub(super) async fn keep(ctx: &Context, job: JobId, place: &Place, secrets: &Mor
     }
 }
 
+/// Removes that of an earlier run of the job, so that nobody takes it for one of the run that begins.
+pub(crate) async fn forget_transcript(ctx: &Context, job: JobId) {
+    let path = transcript_path(&ctx.state_dir, job);
+    match tokio::fs::remove_file(&path).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(job.id = %job, %error, "the transcript of an earlier run stays");
+        }
+        _ => {}
+    }
+}
+
 /// Writes it without secrets; why not, where it cannot be.
 fn store(path: &Path, fetched: Result<Vec<u8>, Unusable>, secrets: &MoreSecrets) -> Option<String> {
     match fs::remove_file(path) {

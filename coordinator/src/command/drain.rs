@@ -22,7 +22,8 @@ pub(crate) async fn drain(arguments: &Drain) -> Result<ExitCode, Failure> {
     }
     if arguments.json {
         let ended = !arguments.no_wait;
-        say(&json!({ "version": 1, "gate": "draining", "ended": ended }).to_string());
+        let gate = (!ended).then_some("draining");
+        say(&json!({ "version": 1, "gate": gate, "ended": ended }).to_string());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -129,7 +129,8 @@ impl Queue {
             let text = format!("{count} lines of the log were left out here: they came too fast");
             return Some(Line::said(Level::WARN, module_path!(), text));
         }
-        let is_time = state.told.elapsed() >= TOLD || state.life != Life::Open;
+        let is_end = state.life != Life::Open && state.jobs.is_empty();
+        let is_time = state.told.elapsed() >= TOLD || is_end;
         if !(is_time && self.jobs_left_out.is_to_be_told()) {
             return None;
         }

@@ -12,6 +12,7 @@ use super::{After, watch};
 use crate::board::JobStage;
 use crate::breaker::Dependency;
 use crate::check::cure;
+use crate::collect::forget_transcript;
 use crate::config::HostFallback;
 use crate::context::Context;
 use crate::engine::ContainerRef;
@@ -43,7 +44,10 @@ pub(super) async fn begin(ctx: &Context, job: &Job, mut record: Record) -> (Reco
         return (record, after);
     }
     match token_of(ctx, &mut record, job).await {
-        Ok(token) => launch(ctx, job, record, token).await,
+        Ok(token) => {
+            forget_transcript(ctx, job.job_id).await;
+            launch(ctx, job, record, token).await
+        }
         Err(after) => (record, after),
     }
 }
