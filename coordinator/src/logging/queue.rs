@@ -249,8 +249,25 @@ mod tests {
         queue.close(Duration::ZERO);
         let all = all(&queue);
         assert_eq!(all[0], "own");
-        assert!(all[1].starts_with(&format!("{} lines of jobs' output", 2 * JOBS)), "{}", all[1]);
         assert_eq!(all.len(), 2 + JOBS);
+        let told = format!("{} lines of jobs' output", 2 * JOBS);
+        assert!(all[1 + JOBS].starts_with(&told), "{}", all[1 + JOBS]);
+    }
+
+    #[test]
+    fn output_that_cannot_be_written_at_the_end_is_told_in_one_line() {
+        let queue = Queue::new();
+        (0..9).for_each(|_| queue.put_of_job(b"x".to_vec()));
+        queue.close(Duration::ZERO);
+        let mut told = Vec::new();
+        while let Some(item) = queue.next() {
+            match item {
+                Item::Job(_) => queue.not_written(&item),
+                Item::Own(_) => told.push(text(item)),
+            }
+        }
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with("9 lines"), "{told:?}");
     }
 
     #[test]
