@@ -1,4 +1,4 @@
-//! An interactive command in a container that runs, with a terminal of its own.
+//! An interactive command in a container that runs.
 
 use std::io;
 use std::pin::Pin;
@@ -20,8 +20,9 @@ pub(crate) struct SessionSpec<'a> {
     pub(crate) command: &'a [&'a str],
     /// Name or number of the user in the container.
     pub(crate) user: &'a str,
-    /// Kind of the terminal: the value of `TERM`.
-    pub(crate) terminal: &'a str,
+    /// Kind of its terminal: the value of `TERM`. A command without one may find the end of its input when we are
+    /// gone; one that has a terminal does not.
+    pub(crate) terminal: Option<&'a str>,
 }
 
 /// A terminal's size, in characters.
@@ -53,26 +54,27 @@ pub(crate) struct SessionOutput(
 pub(crate) struct SessionInput(Pin<Box<dyn AsyncWrite + Send>>);
 
 impl Engine {
-    /// Begins a command with a terminal in a container.
+    /// Begins a command in a container.
     pub(crate) async fn session(
         &self,
         name: &ContainerRef,
         spec: SessionSpec<'_>,
     ) -> Result<Session, EngineError> {
         let docker = self.docker().await?;
+        let tty = spec.terminal.is_some();
         let config = ExecConfig {
             attach_stdin: Some(true),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
-            tty: Some(true),
+            tty: Some(tty),
             user: Some(spec.user.to_owned()),
-            env: Some(vec![format!("TERM={}", spec.terminal)]),
+            env: spec.terminal.map(|kind| vec![format!("TERM={kind}")]),
             cmd: Some(spec.command.iter().map(|&word| word.to_owned()).collect()),
             ..ExecConfig::default()
         };
         let create = docker.create_exec(&name.0, config);
         let id = self.call(CALL_TIMEOUT, "create a command in", &name.0, create).await?.id;
-        let options = StartExecOptions { tty: true, ..StartExecOptions::default() };
+        let options = StartExecOptions { tty, ..StartExecOptions::default() };
         let start = docker.start_exec(&id, Some(options));
         match self.call(CALL_TIMEOUT, "run a command in", &name.0, start).await? {
             StartExecResults::Attached { output, input } => {
@@ -111,12 +113,5 @@ impl SessionCommand {
         if let Err(error) = limited(CALL_TIMEOUT, "resize", "the terminal", resize).await {
             tracing::debug!(%error, "the terminal keeps its size");
         }
-    }
-
-    /// Its exit code, once it has ended.
-    pub(crate) async fn code(&self) -> Option<i64> {
-        let inspect = self.docker.inspect_exec(&self.id);
-        let ended = limited(CALL_TIMEOUT, "ask for the end of", "the command", inspect).await;
-        ended.ok()?.exit_code
     }
 }

@@ -1,21 +1,21 @@
 //! A shell in the container of a running job. What the agent got as its job document is neither in the
 //! container's environment nor in the shell's.
 
-use std::cell::Cell;
+mod shell;
+
 use std::convert::Infallible;
 use std::future::pending;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{sleep, timeout};
 
+use self::shell::{NotBegun, Shell};
 use super::OperateError;
 use crate::config::Screen;
 use crate::engine::{
     ContainerRef, ContainerState, Engine, EngineError, Session, SessionCommand, SessionInput,
-    SessionOutput, SessionSpec,
+    SessionOutput,
 };
 use crate::explain::find::{FindError, Found, find};
 use crate::keeper::{read_keeper, read_runner, unit_of};
@@ -32,38 +32,6 @@ pub(crate) enum Whose {
 
 /// The user of the agent's image as whom the coding CLI runs.
 const WORKER: &str = "agent";
-
-/// The best shell that an image has.
-const SHELL: [&str; 3] = ["sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash; exec sh"];
-
-/// What a shell says that could not be begun, for want of its user or of itself.
-const NOT_BEGUN: [i64; 2] = [126, 127];
-
-/// What an engine says of a user that an image does not have.
-const NO_USER: &str = "unable to find user";
-
-/// What ends a shell that reads, whatever was typed before: an interrupt, and the end of the input.
-/// Closing the connection ends no command that has a terminal of its own.
-const FAREWELL: &[u8] = b"\x03\x04";
-
-/// How long a shell is told to end, and how often: one that is just beginning, or that an interrupt has just
-/// reached, may throw away what it was sent.
-const FAREWELL_PATIENCE: Duration = Duration::from_secs(3);
-const FAREWELL_AGAIN: Duration = Duration::from_millis(200);
-
-/// Whether the operator has typed anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Typed {
-    Nothing,
-    Something,
-}
-
-/// Who left first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
-    Shell,
-    Operator,
-}
 
 /// Where a job can be looked into.
 #[derive(Debug)]
@@ -92,10 +60,9 @@ pub(crate) enum AttachError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(
-        "no shell could be begun in {container} as {user} (exit {code}); another image may lack that \
-         user: --root"
+        "no shell could be begun in {container} as {user} ({said}); another image may lack that user: --root"
     )]
-    NoShell { container: ContainerRef, user: &'static str, code: i64 },
+    NoShell { container: ContainerRef, user: &'static str, said: String },
 }
 
 impl Whose {
@@ -157,57 +124,31 @@ pub(crate) async fn attach(
         let problem = io::Error::other("its container does not run any more");
         return Err(AttachError::Terminal(problem));
     }
-    // Before there is a shell that somebody has to end.
-    let cut_off = CutOff::listen().map_err(AttachError::Terminal)?;
-    let terminal = screen.terminal.as_deref().unwrap_or("xterm");
-    let spec = SessionSpec { command: &SHELL, user, terminal };
-    let no_shell = |code| AttachError::NoShell { container: container.clone(), user, code };
-    let session = engine.session(container, spec).await;
-    let mut session = session.map_err(|error| {
-        // Later engines say so at once, earlier ones by the exit code.
-        if error.to_string().contains(NO_USER) { no_shell(NOT_BEGUN[0]) } else { error.into() }
+    let kind = screen.terminal.as_deref().unwrap_or("xterm");
+    let shell = Shell::begin(engine, container, user, kind).await;
+    let mut shell = shell.map_err(|problem| match problem {
+        NotBegun::Engine(error) => error.into(),
+        NotBegun::Unfit(said) => AttachError::NoShell { container: container.clone(), user, said },
     })?;
-    let typed = converse(&mut session, cut_off).await.map_err(AttachError::Terminal)?;
-    match session.command.code().await {
-        // Of a shell that was used it is the end of the last command.
-        Some(code) if NOT_BEGUN.contains(&code) && typed == Typed::Nothing => Err(no_shell(code)),
-        _ => Ok(()),
-    }
+    let left = converse(&mut shell.session).await;
+    shell.end().await;
+    left.map_err(AttachError::Terminal)
 }
 
-/// Hands on what either side says, each way by itself: a program that reads nothing hides nothing that is
-/// printed, and keeps no operator from leaving.
-async fn converse(session: &mut Session, mut cut_off: CutOff) -> io::Result<Typed> {
+/// Hands on what either side says until one of them leaves, each way by itself: a program that reads nothing hides
+/// nothing that is printed, and keeps no operator from leaving.
+async fn converse(session: &mut Session) -> io::Result<()> {
+    // Before there is a terminal that somebody has to give back.
+    let mut cut_off = CutOff::listen()?;
     let terminal = RawTerminal::take()?;
-    let typed = Cell::new(Typed::Nothing);
     let Session { command, output, input } = session;
     // Before anything is typed that asks for it.
     tell_size(&terminal, command).await;
-    let left = tokio::select! {
-        shown = show(output) => shown.map(|()| Left::Shell),
-        read = hand_on(&terminal, input, &typed) => read.map(|()| Left::Operator),
-        never = follow_size(&terminal, command) => never.map(|never| match never {}),
-        () = cut_off.wait() => Ok(Left::Operator),
-    };
-    // Also where the terminal is gone before anybody says so.
-    if !matches!(left, Ok(Left::Shell)) {
-        // An engine that does not take it leaves the shell to the end of the container.
-        let _ended = timeout(FAREWELL_PATIENCE, end_shell(output, input)).await;
-    }
-    left.map(|_| typed.get())
-}
-
-/// Tells the shell to end until it has.
-async fn end_shell(output: &mut SessionOutput, input: &mut SessionInput) {
-    let tell = async {
-        while input.write(FAREWELL).await.is_ok() {
-            sleep(FAREWELL_AGAIN).await;
-        }
-    };
-    let ended = async { while output.next().await.is_some() {} };
     tokio::select! {
-        () = tell => {}
-        () = ended => {}
+        shown = show(output) => shown,
+        read = hand_on(&terminal, input) => read,
+        never = follow_size(&terminal, command) => never.map(|never| match never {}),
+        () = cut_off.wait() => Ok(()),
     }
 }
 
@@ -236,19 +177,12 @@ async fn show(output: &mut SessionOutput) -> io::Result<()> {
     Ok(())
 }
 
-async fn hand_on(
-    terminal: &RawTerminal,
-    input: &mut SessionInput,
-    typed: &Cell<Typed>,
-) -> io::Result<()> {
+async fn hand_on(terminal: &RawTerminal, input: &mut SessionInput) -> io::Result<()> {
     let mut keys = [0; 4_096];
     loop {
         match terminal.read(&mut keys).await? {
             0 => return Ok(()),
-            length => {
-                typed.set(Typed::Something);
-                input.write(&keys[..length]).await?;
-            }
+            length => input.write(&keys[..length]).await?,
         }
     }
 }

@@ -136,6 +136,18 @@ impl Engine {
         text
     }
 
+    /// How many commands run in a job's container that were begun in it from outside.
+    pub async fn running_commands(&self, job: JobId) -> usize {
+        let ids = self.inspect(job).await.and_then(|found| found.exec_ids).unwrap_or_default();
+        let mut running = 0;
+        for id in ids {
+            // One that has just ended may be forgotten by now.
+            let command = self.docker.inspect_exec(&id).await;
+            running += usize::from(command.is_ok_and(|command| command.running == Some(true)));
+        }
+        running
+    }
+
     /// Removes a container and an image that a test may have left, when all is over.
     pub fn remove_left(&self, container: String, image: String) {
         at_the_end(async move |docker| {

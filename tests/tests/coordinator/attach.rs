@@ -2,15 +2,18 @@
 
 use std::process::Stdio;
 
-use integration_tests::harness::program;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
+use api_client::JobId;
+use integration_tests::harness::{DEADLINE, eventually, program};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use crate::scene::Scene;
 
-/// Runs a shell script at a terminal of 33 rows and 77 columns, types something, and returns what the
-/// terminal showed. `$attach` is the command with its job.
-async fn at_a_terminal(scene: &Scene, arguments: &str, script: &str, typed: &str) -> String {
+/// Runs a shell script at a terminal of 33 rows and 77 columns. `$attach` is the command with its job.
+fn terminal(scene: &Scene, arguments: &str, script: &str) -> Child {
     let attach = format!("{} attach {arguments}", program("coordinator").display());
     let script = format!("stty rows 33 cols 77; {}", script.replace("$attach", &attach));
     let mut command = Command::new("script");
@@ -22,7 +25,12 @@ async fn at_a_terminal(scene: &Scene, arguments: &str, script: &str, typed: &str
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
-    let mut terminal = command.spawn().unwrap();
+    command.spawn().unwrap()
+}
+
+/// The same, types something, and returns what the terminal showed.
+async fn at_a_terminal(scene: &Scene, arguments: &str, script: &str, typed: &str) -> String {
+    let mut terminal = terminal(scene, arguments, script);
     let mut keyboard = terminal.stdin.take().unwrap();
     let type_in = keyboard.write_all(typed.as_bytes());
     // What is not read any more need not be typed. The keyboard is held to the end: one that is gone would
@@ -31,6 +39,29 @@ async fn at_a_terminal(scene: &Scene, arguments: &str, script: &str, typed: &str
     let shown = shown.unwrap();
     drop(keyboard);
     String::from_utf8_lossy(&shown.stdout).into_owned()
+}
+
+/// Reads what a terminal shows, until this is part of it.
+async fn shown_until(terminal: &mut Child, part: &str) -> String {
+    let screen = terminal.stdout.as_mut().unwrap();
+    let mut shown = Vec::new();
+    let read = async {
+        while !String::from_utf8_lossy(&shown).contains(part) {
+            assert_ne!(screen.read_buf(&mut shown).await.unwrap(), 0, "the terminal is gone");
+        }
+    };
+    let in_time = timeout(DEADLINE, read).await.is_ok();
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    assert!(in_time, "no {part} in {shown}");
+    shown
+}
+
+/// Waits until neither a shell nor its guard runs.
+async fn no_shell_is_left(scene: &Scene, job: JobId) {
+    eventually("the end of all shells", async || {
+        (scene.engine.running_commands(job).await == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -61,6 +92,36 @@ async fn a_shell_in_the_container_has_the_size_of_the_terminal_which_is_given_ba
     let typed = format!("stty raw; sleep 1000\n{}", "x".repeat(16 << 20));
     let shown = at_a_terminal(&scene, &arguments, ended, &typed).await;
     assert!(shown.contains(" icanon") && shown.contains(" echo "), "{shown}");
+    no_shell_is_left(&scene, job.job_id).await;
+    scene.engine.release(job.job_id).await;
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn a_shell_whose_operator_is_killed_ends_whatever_it_was_doing() {
+    let Some(mut scene) = Scene::or_skip("pause").await else { return };
+    scene.home.set("DOCKER_NETWORK", "bridge");
+    let job = scene.add_job().await;
+    let coordinator = scene.home.start();
+    scene.engine.pausing(job.job_id).await;
+    for doing in [
+        "echo up-$((40+2))",
+        "sh -c 'echo up-$((40+2)); sleep 1000'",
+        "stty raw; sh -c 'echo up-$((40+2)); cat'",
+        "trap '' HUP; sh -c 'echo up-$((40+2)); exec sh'",
+        "sh -c 'trap \"\" HUP INT QUIT TERM; echo up-$((40+2)); sleep 1000'",
+    ] {
+        let arguments = format!("--root {}", job.job_id);
+        let mut terminal = terminal(&scene, &arguments, "echo pid $$ of; exec $attach");
+        let shown = shown_until(&mut terminal, " of").await;
+        let pid = shown.split_whitespace().nth(1).unwrap().parse().unwrap();
+        let mut keyboard = terminal.stdin.take().unwrap();
+        keyboard.write_all(format!("{doing}\n").as_bytes()).await.unwrap();
+        shown_until(&mut terminal, "up-42").await;
+        assert_ne!(scene.engine.running_commands(job.job_id).await, 0, "a shell runs");
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        no_shell_is_left(&scene, job.job_id).await;
+    }
     scene.engine.release(job.job_id).await;
     coordinator.terminate().await;
 }
