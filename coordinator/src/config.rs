@@ -5,6 +5,7 @@
 
 mod agent;
 mod agent_env;
+mod combinations;
 mod env_file;
 mod environment;
 mod error;
@@ -19,6 +20,7 @@ mod network;
 mod notify;
 mod overlay;
 mod parse;
+mod part;
 mod read;
 mod reference;
 mod reload;
@@ -28,6 +30,7 @@ mod secret;
 mod secret_command;
 mod setting;
 mod source;
+mod state_dir;
 #[cfg(test)]
 mod tests;
 mod traces;
@@ -58,11 +61,12 @@ pub(crate) use image::{ImageConfig, ImageUsage};
 pub(crate) use limits::{
     BreakerConfig, KeepConfig, LimitsConfig, OnStop, ShutdownConfig, parse_time, positive_time,
 };
-pub(crate) use load::{USUAL_FILE, load, load_engine_host, load_images, load_state_dir};
+pub(crate) use load::{USUAL_FILE, load};
 pub(crate) use log::{JobOutput, LogConfig, LogFormat};
 pub(crate) use network::{AgentProxies, proxy_url};
 pub(crate) use notify::{NotifyConfig, NotifyOn};
 pub(crate) use parse::{image as image_name, log_filter};
+pub(crate) use part::{load_engine_host, load_images, load_state_dir};
 pub(crate) use reference::whole as reference;
 pub(crate) use reload::{Reloaded, reloaded};
 pub(crate) use report::{Form, Report, print};

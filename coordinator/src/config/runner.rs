@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
 use super::parse::{self, Allowed};
+use super::read::Reader;
+use super::setting::service;
 
 const PROGRAM: &str = "agent-runner";
 
@@ -37,14 +39,23 @@ pub(super) fn environment(environment: &Environment) -> BTreeMap<OsString, OsStr
     kept
 }
 
+/// The program, where it was given or is found.
+pub(super) fn read_runner(reader: &mut Reader<'_>, environment: &Environment) -> Option<PathBuf> {
+    reader.path(
+        &service::RUNNER,
+        |text| given(text, environment.home()),
+        || Some(find(environment)),
+    )
+}
+
 /// A path that was given must be that of a program.
-pub(super) fn given(text: &str, home: Option<&Path>) -> Result<PathBuf, Allowed> {
+fn given(text: &str, home: Option<&Path>) -> Result<PathBuf, Allowed> {
     let path = parse::path(text, home)?;
     is_program(&path).then_some(path).ok_or_else(|| "the path of an executable file".to_owned())
 }
 
 /// Beside this program, else in `PATH`; where it is in neither, the place where it is expected.
-pub(super) fn find(environment: &Environment) -> PathBuf {
+fn find(environment: &Environment) -> PathBuf {
     let beside = environment.program_dir().map(|dir| dir.join(PROGRAM));
     if let Some(path) = beside.as_ref().filter(|path| is_program(path)) {
         return path.clone();
