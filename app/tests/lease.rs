@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use api_client::wire::HeldBy;
 use api_client::{ApiError, ClaimId, JobId};
-use harness::{App, by, claim, claimed_as, failure, fenced, ticket_path};
+use harness::{App, PATIENCE, by, claim, claimed_as, failure, fenced, ticket_path};
 use nix::sys::signal::Signal;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -108,7 +108,9 @@ async fn a_heartbeat_keeps_the_lease() {
     let kept = claimed_as(&api, alive).await.job_id;
     let lost = claimed_as(&api, silent).await.job_id;
     let path = format!("/api/worker/jobs/{kept}/heartbeat");
+    let begun = Instant::now();
     while app.job(lost).await["status"] == "running" {
+        assert!(begun.elapsed() < PATIENCE, "the lease of the silent one does not end");
         let (status, answer) =
             app.call(Method::POST, &path, Some(json!({ "claim_id": alive }))).await;
         assert_eq!((status, answer), (StatusCode::OK, json!({"job_id": kept, "lease_sec": 2})));
@@ -168,9 +170,8 @@ async fn an_outage_of_the_server_takes_no_job_from_its_holder() {
     let job = claimed_as(&app.worker_api(), id).await.job_id;
     let claimed = Instant::now();
     app.kill();
-    while claimed.elapsed() < Duration::from_millis(1_500) {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    // The lease would be over: what is tried is that time passes, and nobody is there to see it.
+    tokio::time::sleep_until((claimed + Duration::from_millis(1_500)).into()).await;
     let restarted = Instant::now();
     app.restart();
     app.wait_for_status(job, "pending").await;

@@ -25,7 +25,7 @@ pub(crate) use claims::{by, claim_as, claimed_as, failure, fenced};
 pub(crate) const KEY: &str = "worker-key-0123456789";
 
 /// How long to wait for what must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server with its database in a folder of its own.
 pub(crate) struct App {
