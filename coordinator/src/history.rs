@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::engine::ImageDigest;
 use crate::ledger::{Happened, Record, Stage, Timeline, write_json};
 use crate::outcome::{Cause, Outcome};
+use crate::present::present;
 
 /// Version of the format.
 const VERSION: u32 = 1;
@@ -231,12 +232,11 @@ pub(crate) async fn kept(ctx: &Context, record: &Record) -> Option<EndedJob> {
 
 /// All of them, the latest first. What cannot be read is left out.
 pub(crate) fn all(state_dir: &Path) -> io::Result<Vec<EndedJob>> {
-    let mut all = Vec::new();
-    let entries = match fs::read_dir(state_dir.join("logs")) {
-        // No coordinator has run there yet.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(all),
-        entries => entries?,
+    // Where there is none, no coordinator has run yet.
+    let Some(entries) = present(fs::read_dir(state_dir.join("logs")))? else {
+        return Ok(Vec::new());
     };
+    let mut all = Vec::new();
     for entry in entries {
         let path = entry?.path();
         let ours = path.file_name().and_then(|name| name.to_str());

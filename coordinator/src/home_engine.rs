@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::engine::{Engine, EngineError};
 use crate::ledger::{Existing, LedgerError, aside, write_durably};
+use crate::present::present;
 
 /// The file in the state directory.
 const FILE: &str = "engine-id";
@@ -59,11 +60,7 @@ impl HomeEngine {
     /// jobs would be given up.
     pub(crate) fn load(state_dir: &Path) -> io::Result<Self> {
         let path = state_dir.join(FILE);
-        let id = match fs::read_to_string(&path) {
-            Ok(id) => Some(id.trim().to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
+        let id = present(fs::read_to_string(&path))?.map(|id| id.trim().to_owned());
         Ok(Self { path, id: Mutex::new(Known { id, written: true }) })
     }
 

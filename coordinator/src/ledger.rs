@@ -31,6 +31,8 @@ pub(crate) use lock::{LockError, StateLock};
 pub(crate) use record::{CancelFlag, HostProcess, JobRef, Record, Runs, Stage, TicketRef};
 pub(crate) use timeline::{Event, Happened, Timeline};
 
+use crate::present::present;
+
 /// The records of one state directory. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
@@ -203,10 +205,9 @@ pub(crate) fn readable_record(state_dir: &Path, job: JobId) -> Option<Record> {
 
 /// The records of a state directory, whoever works in it: those that can be read. Nothing is changed.
 pub(crate) fn readable_records(state_dir: &Path) -> io::Result<Vec<Record>> {
-    let entries = match fs::read_dir(state_dir.join("jobs")) {
-        // No coordinator has run there yet.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
+    // Where there is none, no coordinator has run yet.
+    let Some(entries) = present(fs::read_dir(state_dir.join("jobs")))? else {
+        return Ok(Vec::new());
     };
     let mut records = Vec::new();
     for entry in entries {

@@ -48,6 +48,7 @@ mod operate;
 mod outcome;
 mod output;
 mod paper;
+mod present;
 mod probe;
 mod process;
 mod pulls;

@@ -10,6 +10,7 @@ use api_client::contract::TRANSCRIPT_MAX_BYTES;
 use crate::collect::transcript_path;
 use crate::explain::log_path;
 use crate::output::older;
+use crate::present::present;
 
 /// How much of the end of a log a bundle has, in bytes.
 const LOG_MAX: u64 = 8 << 20;
@@ -28,7 +29,7 @@ pub(super) fn log(state_dir: &Path, job: JobId) -> io::Result<Option<String>> {
 /// The transcript of the coding CLI; nothing where none is kept.
 pub(super) fn transcript(state_dir: &Path, job: JobId) -> io::Result<Option<String>> {
     let path = transcript_path(state_dir, job);
-    let Some(file) = there(File::open(path))? else { return Ok(None) };
+    let Some(file) = present(File::open(path))? else { return Ok(None) };
     let mut bytes = Vec::new();
     // Redaction may have made it longer.
     file.take(2 * TRANSCRIPT_MAX_BYTES as u64).read_to_end(&mut bytes)?;
@@ -37,7 +38,7 @@ pub(super) fn transcript(state_dir: &Path, job: JobId) -> io::Result<Option<Stri
 
 /// The end of a file, from the beginning of a line where it is cut.
 fn end_of(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
-    let Some(mut file) = there(File::open(path))? else { return Ok(None) };
+    let Some(mut file) = present(File::open(path))? else { return Ok(None) };
     let start = file.metadata()?.len().saturating_sub(most);
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
@@ -47,14 +48,6 @@ fn end_of(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
         bytes.drain(..line);
     }
     Ok(Some(bytes))
-}
-
-fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::explain::find::{Found, look};
 use crate::explain::lines::plain;
 use crate::explain::log_path;
 use crate::output::older;
+use crate::present::present;
 
 /// Between two looks at a log that grows.
 const LOOK: Duration = Duration::from_millis(250);
@@ -74,12 +75,12 @@ impl Followed {
     fn print_before(&mut self, tail: Option<usize>, sink: &mut Sink) -> io::Result<()> {
         let before = older(&self.path);
         let Some(tail) = tail else {
-            if let Some(mut file) = there(File::open(before))? {
+            if let Some(mut file) = present(File::open(before))? {
                 sink.take_all(&mut file)?;
             }
             return self.print_more(sink);
         };
-        let mut bytes = there(fs::read(before))?.unwrap_or_default();
+        let mut bytes = present(fs::read(before))?.unwrap_or_default();
         if let Some((file, inode)) = self.open()? {
             let mut file = file;
             self.at = file.read_to_end(&mut bytes)? as u64;
@@ -97,7 +98,7 @@ impl Followed {
             file.seek(SeekFrom::Start(self.at))?;
             self.at += sink.take_all(file)?;
         }
-        let newest = there(fs::metadata(&self.path))?.map(|now| now.ino());
+        let newest = present(fs::metadata(&self.path))?.map(|now| now.ino());
         if newest.is_some_and(|inode| self.file.is_none() || inode != self.inode)
             && let Some((mut file, inode)) = self.open()?
         {
@@ -108,7 +109,7 @@ impl Followed {
     }
 
     fn open(&self) -> io::Result<Option<(File, u64)>> {
-        let Some(file) = there(File::open(&self.path))? else { return Ok(None) };
+        let Some(file) = present(File::open(&self.path))? else { return Ok(None) };
         let inode = file.metadata()?.ino();
         Ok(Some((file, inode)))
     }
@@ -170,14 +171,6 @@ fn last_lines(bytes: &[u8], count: usize) -> &[u8] {
     let ends = whole.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n');
     let start = ends.map(|(at, _)| at + 1).nth(count - 1).unwrap_or(0);
     &bytes[start..]
-}
-
-fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]
