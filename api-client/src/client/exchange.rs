@@ -42,7 +42,7 @@ impl WorkerApi {
         parse(call, &answer.body)
     }
 
-    /// Sends one request, and tells the observer of it.
+    /// Sends one request, and tells the observer of it; anything but a 2xx is an error.
     pub(super) async fn send(
         &self,
         call: &Call,
@@ -51,26 +51,15 @@ impl WorkerApi {
         limit: Duration,
     ) -> Result<Answer, ApiError> {
         let begun = Instant::now();
-        let answer = self.accepted(call, method, body, limit).await;
+        let exchanged = self.exchange(call, method, body, limit).await;
+        let answer = exchanged.and_then(|(head, body)| match head.status() {
+            status if status.is_success() => Ok(Answer { status, body }),
+            _ => Err(self.refusal(call, &head, &body)),
+        });
         if let Some(observer) = &self.observer {
             observer.called(call, begun.elapsed(), answer.as_ref().err());
         }
         answer
-    }
-
-    /// Sends one request; anything but a 2xx is an error.
-    async fn accepted(
-        &self,
-        call: &Call,
-        method: Method,
-        body: Option<&impl Serialize>,
-        limit: Duration,
-    ) -> Result<Answer, ApiError> {
-        let (head, body) = self.exchange(call, method, body, limit).await?;
-        if head.status().is_success() {
-            return Ok(Answer { status: head.status(), body });
-        }
-        Err(self.refusal(call, &head, &body))
     }
 
     /// Sends one request, and reads the answer, whatever it is.
