@@ -14,6 +14,7 @@ use super::app::KEY;
 use super::engine::remove_containers;
 use super::program::{Running, program};
 use super::stub::{STUB_IMAGE, StubRunner};
+use super::wait::eventually;
 
 /// How long a command of an operator may take: a check starts containers.
 const COMMAND_LIMIT: Duration = Duration::from_secs(120);
@@ -166,7 +167,15 @@ impl Home {
         fs::read_to_string(self.job_log_path(job)).unwrap_or_default()
     }
 
-    /// Where that is kept.
+    /// Waits until the coordinator knows that a job's agent has come to a `pause`, wherever that runs.
+    pub async fn pausing(&self, job: JobId) {
+        eventually("an agent that pauses", async || {
+            self.job_log(job).contains("pausing\n").then_some(())
+        })
+        .await;
+    }
+
+    /// Where that log is kept.
     pub fn job_log_path(&self, job: JobId) -> PathBuf {
         self.state_dir().join("logs").join(format!("{job}.log"))
     }

@@ -10,7 +10,7 @@ use api_client::JobId;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use integration_tests::harness::{
-    Deployment, DockerMode, Engine, Keys, cli_image, eventually, program, release_process,
+    Deployment, DockerMode, Engine, Keys, cli_image, program, release_process,
 };
 use serde_json::{Value, json};
 
@@ -183,10 +183,7 @@ async fn what_an_agent_took_down_is_kept_with_its_log_wherever_it_ran() {
         scene.home.set(name, value).set("GITHUB_TOKEN", secret);
         let job = scene.add_job().await;
         let first = scene.home.start();
-        eventually("its pause", async || {
-            scene.home.job_log(job.job_id).contains("pausing").then_some(())
-        })
-        .await;
+        scene.home.pausing(job.job_id).await;
         // The end is not seen by who saw the beginning.
         first.kill().await;
         if name == "HOST_FALLBACK" {

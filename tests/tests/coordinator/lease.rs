@@ -39,7 +39,7 @@ async fn forgets_all(home: &Home) {
 async fn agent_on_host(home: &mut Home, job: JobId) -> (Coordinator, u32) {
     let mut coordinator = home.set("HOST_FALLBACK", "always").start();
     coordinator.wait_for_log("agent started").await;
-    eventually("its pause", async || home.job_log(job).ends_with("pausing\n").then_some(())).await;
+    home.pausing(job).await;
     (coordinator, *home.host_runs().last().unwrap())
 }
 

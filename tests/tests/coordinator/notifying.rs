@@ -145,10 +145,7 @@ async fn the_end_of_a_job_is_told_when_the_app_knows_it_and_where_the_coordinato
     let Some(mut scene) = told("pause", &inbox, "job_ended").await else { return };
     let job = scene.add_job().await;
     let mut coordinator = scene.home.start();
-    scene.engine.pausing(job.job_id).await;
-    scene.app.stop().await;
-    scene.engine.release(job.job_id).await;
-    coordinator.wait_for_log("outcome not delivered yet").await;
+    scene.end_while_the_app_is_away(&job, &mut coordinator).await;
     assert!(inbox.posted().is_empty(), "{:?}", inbox.posted());
     coordinator.terminate().await;
     let left = inbox.has(1).await[0].json();

@@ -116,10 +116,7 @@ async fn an_outcome_is_collected_though_the_coordinator_was_away_at_the_end_of_a
     scene.home.set("HOST_FALLBACK", "always");
     let job = scene.add_job().await;
     let first = scene.home.start();
-    eventually("its pause", async || {
-        scene.home.job_log(job.job_id).contains("pausing").then_some(())
-    })
-    .await;
+    scene.home.pausing(job.job_id).await;
     first.kill().await;
     release_process(*scene.home.host_runs().first().unwrap());
     eventually("its end", async || scene.home.kept_an_end().then_some(())).await;

@@ -143,10 +143,7 @@ async fn an_agent_on_the_host_survives_its_coordinator_and_the_next_one_adopts_i
     let first = scene.home.start();
     let agent =
         eventually("an agent on the host", async || scene.home.host_runs().first().copied()).await;
-    eventually("its pause", async || {
-        scene.home.job_log(job.job_id).ends_with("pausing\n").then_some(())
-    })
-    .await;
+    scene.home.pausing(job.job_id).await;
     first.terminate().await;
     assert!(Path::new(&format!("/proc/{agent}")).exists());
 
@@ -167,10 +164,7 @@ async fn an_outcome_is_delivered_once_the_app_is_back() {
     let Some(mut scene) = Scene::or_skip("pause").await else { return };
     let job = scene.add_job().await;
     let mut coordinator = scene.home.start();
-    scene.engine.pausing(job.job_id).await;
-    scene.app.stop().await;
-    scene.engine.release(job.job_id).await;
-    coordinator.wait_for_log("outcome not delivered yet").await;
+    scene.end_while_the_app_is_away(&job, &mut coordinator).await;
 
     scene.app.restart().await;
     assert_eq!(scene.app.ended(job.job_id).await.status, "completed");

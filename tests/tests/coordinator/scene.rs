@@ -1,7 +1,7 @@
 //! What most tests begin with.
 
 use api_client::ProjectId;
-use integration_tests::harness::{App, AppProxy, Engine, Home, Job};
+use integration_tests::harness::{App, AppProxy, Coordinator, Engine, Home, Job};
 
 /// An engine, an app with one project, and a coordinator that was not started yet. The
 /// coordinator's home is dropped first: it removes its containers.
@@ -36,6 +36,14 @@ impl Scene {
 
     pub(crate) async fn add_job(&self) -> Job {
         self.app.add_job(self.project).await
+    }
+
+    /// Ends an agent that pauses once the app is gone, and waits until its coordinator cannot tell it that.
+    pub(crate) async fn end_while_the_app_is_away(&mut self, job: &Job, its: &mut Coordinator) {
+        self.engine.pausing(job.job_id).await;
+        self.app.stop().await;
+        self.engine.release(job.job_id).await;
+        its.wait_for_log("outcome not delivered yet").await;
     }
 
     /// How many containers of the coordinator there are, running or not.
