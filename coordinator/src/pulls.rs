@@ -69,6 +69,30 @@ impl Pulls {
     }
 }
 
+/// What a registry says to a pull that is not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// The image could be pulled.
+    Offered,
+    /// It could not; why, in words.
+    Refused(String),
+    /// The engine cannot ask.
+    Unknown,
+}
+
+/// Asks the registry of an image whether it could be pulled, and fetches nothing.
+pub(crate) async fn ask_registry(engine: &Engine, image: &str, logins: Option<&Path>) -> Offer {
+    let (login, no_login) = match login(logins, image).await {
+        Ok(login) => (login, None),
+        Err(problem) => (None, Some(problem)),
+    };
+    match engine.ask_registry(image, login.as_ref()).await {
+        Ok(true) => Offer::Offered,
+        Ok(false) => Offer::Unknown,
+        Err(error) => Offer::Refused(with_login_problem(error_chain(&error), no_login)),
+    }
+}
+
 async fn pull_now(engine: &Engine, pull: Pull<'_>) -> Result<(), String> {
     let Pull { image, logins, patience } = pull;
     let (login, no_login) = match login(logins, image).await {
@@ -85,10 +109,14 @@ async fn pull_now(engine: &Engine, pull: Pull<'_>) -> Result<(), String> {
             tracing::info!(image, "pulled in {:.1} s", begun.elapsed().as_secs_f64());
             Ok(())
         }
-        Err(error) => {
-            let problem = error_chain(&error);
-            Err(no_login.map_or(problem.clone(), |why| format!("{problem}; no login: {why}")))
-        }
+        Err(error) => Err(with_login_problem(error_chain(&error), no_login)),
+    }
+}
+
+fn with_login_problem(problem: String, no_login: Option<String>) -> String {
+    match no_login {
+        Some(why) => format!("{problem}; no login: {why}"),
+        None => problem,
     }
 }
 

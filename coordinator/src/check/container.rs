@@ -11,13 +11,14 @@ use url::Url;
 use super::cure::cure;
 use super::finding::{Finding, Findings, State};
 use super::forge::ForgeLook;
-use super::image::CLIS;
+use super::image::{CLIS, IMAGE};
 use super::proxy::Way;
 use super::{Depth, certificates, image, no_engine, way_out};
 use crate::alias::HOST_ALIAS;
-use crate::config::{AgentConfig, DockerMode, JobNetwork};
+use crate::config::{AgentConfig, DockerMode, JobNetwork, PullPolicy};
 use crate::context::Context;
 use crate::launch::{LaunchError, Part, Rehearsed, has_gateway, rehearse};
+use crate::pulls::{Offer, ask_registry};
 
 /// What is known already of what a container would reach.
 #[derive(Clone, Copy, Debug)]
@@ -51,14 +52,29 @@ pub(super) async fn look(
         findings.begin(format!("the image {name}"));
         match ctx.engine.has_image(&name).await {
             Ok(true) => {
-                findings.add([Finding::ok("image", format!("{name} is there"))]);
+                findings.add([Finding::ok(IMAGE, format!("{name} is there"))]);
+                if agent.pull == PullPolicy::Always {
+                    findings.add(image::not_renewed(&name, offer(ctx, &name).await));
+                }
                 let tried = Tried { ctx, project, agent, image: &name };
                 Box::pin(tried.all(reach, depth, findings)).await;
             }
-            Ok(false) => findings.add([image::missing(agent, &name)]),
+            Ok(false) => {
+                let offer = match agent.pull {
+                    PullPolicy::Never => None,
+                    PullPolicy::IfMissing | PullPolicy::Always => Some(offer(ctx, &name).await),
+                };
+                findings.add([image::missing(agent, &name, offer)]);
+            }
             Err(error) => findings.add([no_engine(&error)]),
         }
     }
+}
+
+/// What the registry says to a pull. It is not made: an image can take minutes.
+async fn offer(ctx: &Context, image: &str) -> Offer {
+    let config = ctx.config();
+    ask_registry(&ctx.engine, image, config.engine.docker_config.as_deref()).await
 }
 
 /// What is tried.

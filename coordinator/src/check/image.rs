@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::Finding;
 use crate::config::{AgentConfig, PullPolicy};
+use crate::pulls::Offer;
 
 /// Our version, which the agent's is to match: both know the same job document.
 const OURS: &str = env!("CARGO_PKG_VERSION");
 
+/// What the finding about the image itself is called.
+pub(super) const IMAGE: &str = "image";
 const RUNNER: &str = "agent-runner in image";
 /// What the finding about them is called.
 pub(super) const CLIS: &str = "coding CLIs";
@@ -28,21 +31,42 @@ pub(crate) fn fit(version: &str) -> Fit {
     compare(version, OURS)
 }
 
-/// What is said of an image that is not there.
-pub(super) fn missing(agent: &AgentConfig, image: &str) -> Finding {
-    let build = build(image);
-    match agent.pull {
-        PullPolicy::Never => {
+/// What is said of an image that is not there, and of which its registry says this, where it was asked.
+pub(super) fn missing(agent: &AgentConfig, image: &str, offer: Option<Offer>) -> Finding {
+    let cure = format!("{}, or docker pull {image}; then check again", build(image));
+    match (agent.pull, offer) {
+        (PullPolicy::Never, _) => {
             let found = format!("{image} is not there, and AGENT_PULL=never");
-            Finding::failed("image", found, build)
+            Finding::failed(IMAGE, found, build(image))
         }
-        PullPolicy::Always | PullPolicy::IfMissing => {
+        (_, Some(Offer::Refused(problem))) => Finding::failed(
+            IMAGE,
+            format!("{image} is not there and cannot be pulled: {problem}"),
+            cure,
+        ),
+        (_, Some(Offer::Offered)) => {
             let found = format!(
-                "{image} is not there; whether it can be pulled, and run in a container, is not known"
+                "{image} is not there; its registry has it, and it is pulled before a job is claimed: \
+                 nothing was tried in a container of it"
             );
-            Finding::note("image", found, format!("docker pull {image}, or {build}"))
+            Finding::note(IMAGE, found, cure)
+        }
+        (_, Some(Offer::Unknown) | None) => {
+            let found = format!(
+                "{image} is not there; whether it can be pulled is not known, and nothing was tried in a \
+                 container of it"
+            );
+            Finding::note(IMAGE, found, cure)
         }
     }
+}
+
+/// What is said of an image that is there and is to be pulled anew before each claim; nothing where it can be.
+pub(super) fn not_renewed(image: &str, offer: Offer) -> Option<Finding> {
+    let Offer::Refused(problem) = offer else { return None };
+    let found = format!("{image} cannot be pulled anew, as AGENT_PULL=always wants it: {problem}");
+    let cure = "set AGENT_PULL=if-missing, or mend what is between the engine and the registry";
+    Some(Finding::failed(IMAGE, found, cure))
 }
 
 /// What is said of the answer to `agent-runner --version`; none where it was none.
@@ -151,7 +175,26 @@ pub(super) fn doctor(image: &str, code: Option<i64>, output: &str) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::super::finding::State;
+    use super::super::fixture::agent;
     use super::*;
+
+    #[test]
+    fn a_missing_image_fails_where_no_pull_would_bring_it() {
+        let refused = || Some(Offer::Refused("no such host".to_owned()));
+        let state = |pull, offer| {
+            let finding = missing(&agent(&[("AGENT_PULL", pull)]), "team/agent", offer);
+            assert!(finding.cure.unwrap().contains("coordinator image build --tag team/agent"));
+            finding.state
+        };
+        for pull in ["if-missing", "always"] {
+            assert_eq!(state(pull, refused()), State::Failed);
+            assert_eq!(state(pull, Some(Offer::Offered)), State::Note);
+            assert_eq!(state(pull, Some(Offer::Unknown)), State::Note);
+        }
+        assert_eq!(state("never", None), State::Failed);
+        assert!(not_renewed("team/agent", Offer::Offered).is_none());
+        assert_eq!(not_renewed("team/agent", refused().unwrap()).unwrap().state, State::Failed);
+    }
 
     #[test]
     fn versions_match_but_for_the_last_number() {

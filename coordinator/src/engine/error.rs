@@ -81,6 +81,14 @@ impl EngineError {
         }
     }
 
+    /// Whether the engine has no such call: Podman's words for what it leaves out of Docker's API.
+    pub(super) fn is_not_offered(&self) -> bool {
+        match self {
+            Self::Refused { message, .. } => message.contains("is not supported"),
+            _ => false,
+        }
+    }
+
     /// Whether the engine's storage cannot limit what a container takes of the disk.
     pub(super) fn is_about_disk_limits(&self) -> bool {
         match self {

@@ -81,6 +81,22 @@ impl Engine {
         }
     }
 
+    /// Whether an image could be pulled: its registry is asked by the engine, and nothing is fetched. False
+    /// where the engine cannot ask (Podman).
+    pub(crate) async fn ask_registry(
+        &self,
+        image: &str,
+        login: Option<&Login>,
+    ) -> Result<bool, EngineError> {
+        let docker = self.docker().await?;
+        let inspect = docker.inspect_registry_image(image, login.map(credentials));
+        match self.call(CALL_TIMEOUT, "find in its registry the image", image, inspect).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_offered() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Which image a container has; `name` is the one that it was made from.
     pub(crate) async fn image_of(
         &self,

@@ -8,6 +8,7 @@ mod bundle;
 mod caches;
 mod check;
 mod check_broken;
+mod check_image;
 mod check_scene;
 mod commands_json;
 mod custody;
