@@ -20,6 +20,7 @@ mod logs;
 mod man;
 mod retry;
 mod run;
+mod service;
 mod status;
 mod version;
 
@@ -34,7 +35,7 @@ pub(crate) use self::confine::ConfineArguments;
 pub(crate) use self::drain::Drain;
 pub(crate) use self::explain::Explain;
 pub(crate) use self::gc::Gc;
-pub(crate) use self::image::{Image, ImageAction, ImageBuild, ImageList, ImageMap, ImageSource};
+pub(crate) use self::image::{Image, ImageAction, ImageBuild, ImageList, ImageMap};
 pub(crate) use self::jobs::Jobs;
 pub(crate) use self::keep::KeepArguments;
 pub(crate) use self::log_level::LogLevel;
@@ -42,6 +43,7 @@ pub(crate) use self::logs::Logs;
 pub(crate) use self::man::Manual;
 pub(crate) use self::retry::Retry;
 pub(crate) use self::run::Run;
+pub(crate) use self::service::ServiceSettings;
 pub(crate) use self::status::Show;
 pub(crate) use self::version::Version;
 

@@ -30,10 +30,10 @@ use std::time::Duration;
 
 use api_client::error_chain;
 
-use crate::cli::Action;
+use crate::cli::{Action, ServiceSettings};
 use crate::config::{self as settings, Environment, Flags, Loaded, Screen};
 use crate::control::{ControlError, Request};
-use crate::operate::{self, OperateError};
+use crate::operate::{self, OperateError, ServiceSource};
 use crate::paper::{self, Paper};
 
 /// The coordinator could not do what it was asked for.
@@ -116,9 +116,13 @@ fn state_dir(flags: &Flags) -> Result<PathBuf, Failure> {
     operate::state_dir(flags).map_err(|error| operated(&error))
 }
 
+fn source(of: &ServiceSettings) -> ServiceSource<'_> {
+    ServiceSource { flags: &of.settings, env_file: of.env_file.as_deref() }
+}
+
 fn operated(error: &OperateError) -> Failure {
     let code = match error {
-        OperateError::Config(_) => MISCONFIGURED,
+        OperateError::Config(_) | OperateError::WithoutFile { .. } => MISCONFIGURED,
         OperateError::Control(ControlError::NotRunning { .. }) => NOT_RUNNING,
         _ => FAILURE,
     };

@@ -37,6 +37,7 @@ pub(crate) use attach::{AttachError, Attachable, Whose, attach, attachable};
 pub(crate) use bundle::{Made, bundle};
 pub(crate) use ended::{JobFilter, jobs, jobs_json, jobs_text};
 pub(crate) use logs::{follow, print};
+pub(crate) use service::ServiceSource;
 pub(crate) use show::{status_json, status_text, swept_json, swept_text};
 pub(crate) use why_idle::{why_idle, why_idle_json, why_idle_text};
 
@@ -80,6 +81,12 @@ pub(crate) enum OperateError {
     Sweep(#[from] LedgerError),
     #[error(transparent)]
     EnvFile(#[from] EnvFileError),
+    #[error("{doubt}")]
+    WithoutFile {
+        doubt: String,
+        #[source]
+        source: ConfigErrors,
+    },
     #[error(transparent)]
     Images(#[from] ImagesError),
     #[error("project {project} is not in {}", path.display())]
@@ -95,8 +102,8 @@ pub(crate) fn state_dir(flags: &Flags) -> Result<PathBuf, OperateError> {
     Ok(config::load_state_dir(flags, &Environment::from_process())?)
 }
 
-/// What a command works with where no coordinator runs: in the state directory that it asked about, which may be
-/// that of the packaged unit, and nowhere else.
+/// What a check works with where no coordinator runs: the settings given here, in the state directory that it
+/// asked about, which may be that of the packaged unit, and nowhere else.
 fn config_of(flags: &Flags, state_dir: PathBuf) -> Result<Config, OperateError> {
     let config = config::load(flags, &Environment::from_process())?.config;
     Ok(Config { state_dir, ..config })
@@ -141,15 +148,18 @@ pub(crate) async fn explain_job(state_dir: &Path, name: &str) -> Result<Explaine
 }
 
 /// Has the app queue a job's ticket again: through the running coordinator, or from here where none runs.
-pub(crate) async fn retry_job(flags: &Flags, name: &str) -> Result<(Found, JobId), OperateError> {
-    let state_dir = state_dir(flags)?;
+pub(crate) async fn retry_job(
+    source: ServiceSource<'_>,
+    name: &str,
+) -> Result<(Found, JobId), OperateError> {
+    let state_dir = source.state_dir()?;
     let found = find(&state_dir, name)?;
     let job = found.job;
     match ask(&state_dir, Request::Retry { job }).await {
         Ok(Answer::Queued { job }) => Ok((found, job)),
         Ok(_) => Err(OperateError::Confused),
         Err(ControlError::NotRunning { .. }) => {
-            let daemon = Daemon::new(config_of(flags, state_dir)?, Mode::Once)?;
+            let daemon = Daemon::new(source.config_in(state_dir)?, Mode::Once)?;
             let queued = retry(&daemon.context(), job).await?;
             Ok((found, queued))
         }
@@ -181,13 +191,13 @@ pub(crate) async fn wait_until_drained(
 }
 
 /// Removes garbage: through the running coordinator, or here where none runs.
-pub(crate) async fn gc(flags: &Flags, deed: Deed) -> Result<Swept, OperateError> {
-    let state_dir = state_dir(flags)?;
+pub(crate) async fn gc(source: ServiceSource<'_>, deed: Deed) -> Result<Swept, OperateError> {
+    let state_dir = source.state_dir()?;
     match ask(&state_dir, Request::Gc { deed }).await {
         Ok(Answer::Swept(swept)) => Ok(swept),
         Ok(_) => Err(OperateError::Confused),
         Err(ControlError::NotRunning { .. }) => {
-            let daemon = Daemon::new(config_of(flags, state_dir)?, Mode::Once)?;
+            let daemon = Daemon::new(source.config_in(state_dir)?, Mode::Once)?;
             Ok(sweep(&daemon.context(), Occasion::AskedAlone, deed).await?)
         }
         Err(error) => Err(error.into()),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::Flags;
+use super::service::ServiceSettings;
 
 /// Arguments of `coordinator bundle`.
 #[derive(Args, Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct BundleArguments {
     /// Print one JSON object about it.
     #[arg(long)]
     pub(crate) json: bool,
-    /// The settings: where no coordinator runs, the secrets that must not be in it are those that they name.
+    /// The settings. Where no coordinator runs, the secrets that must not be in it are those that they name.
     #[command(flatten)]
-    pub(crate) settings: Flags,
+    pub(crate) source: ServiceSettings,
 }

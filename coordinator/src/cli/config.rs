@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::config::Flags;
+use super::service::ServiceSettings;
 
 /// Arguments of `coordinator config`.
 #[derive(Args, Debug)]
@@ -15,5 +15,5 @@ pub(crate) struct ShowConfig {
     pub(crate) reference: bool,
     /// The settings.
     #[command(flatten)]
-    pub(crate) settings: Flags,
+    pub(crate) source: ServiceSettings,
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::config::Flags;
+use super::service::ServiceSettings;
 
 /// Arguments of `coordinator gc`.
 #[derive(Args, Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct Gc {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
-    /// The settings.
+    /// The settings. Where a coordinator runs in the state directory, it cleans up with its own.
     #[command(flatten)]
-    pub(crate) settings: Flags,
+    pub(crate) source: ServiceSettings,
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use api_client::ProjectId;
 use clap::{Args, Subcommand};
 
-use crate::config::{Flags, image_name};
+use super::service::ServiceSettings;
+use crate::config::image_name;
 
 /// Arguments of `coordinator image`.
 #[derive(Args, Debug)]
@@ -47,9 +48,9 @@ pub(crate) struct ImageBuild {
     /// Print one JSON object at the end.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Where the settings come from.
+    /// The settings: engine, state directory, image, agent-runner, proxies and certificates count.
     #[command(flatten)]
-    pub(crate) source: ImageSource,
+    pub(crate) source: ServiceSettings,
 }
 
 /// Arguments of `coordinator image list`.
@@ -58,9 +59,9 @@ pub(crate) struct ImageList {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Where the settings come from.
+    /// The settings: engine, state directory, image, agent-runner, proxies and certificates count.
     #[command(flatten)]
-    pub(crate) source: ImageSource,
+    pub(crate) source: ServiceSettings,
 }
 
 /// Arguments of `coordinator image map`.
@@ -75,24 +76,12 @@ pub(crate) struct ImageMap {
     /// Take the project out of the map.
     #[arg(long, conflicts_with = "mapped-image")]
     pub(crate) remove: bool,
-    /// Print one JSON object.
-    #[arg(long, conflicts_with_all = ["mapped-image", "remove"])]
+    /// Print one JSON object: the map, as it is after a change.
+    #[arg(long)]
     pub(crate) json: bool,
-    /// Where the settings come from.
-    #[command(flatten)]
-    pub(crate) source: ImageSource,
-}
-
-/// Where the settings of these commands come from.
-#[derive(Args, Debug)]
-pub(crate) struct ImageSource {
-    /// The file that the service has its environment from; what is set here wins over it
-    /// [default: /etc/terarchitect/coordinator.env, if it is there].
-    #[arg(long, value_name = "FILE")]
-    pub(crate) env_file: Option<PathBuf>,
     /// The settings: engine, state directory, image, agent-runner, proxies and certificates count.
     #[command(flatten)]
-    pub(crate) settings: Flags,
+    pub(crate) source: ServiceSettings,
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::job::JobArgument;
-use crate::config::Flags;
+use super::service::ServiceSettings;
 
 /// Arguments of `coordinator retry`.
 #[derive(Args, Debug)]
@@ -16,5 +16,5 @@ pub(crate) struct Retry {
     pub(crate) json: bool,
     /// The settings. Where a coordinator runs in the state directory, it asks with its own.
     #[command(flatten)]
-    pub(crate) settings: Flags,
+    pub(crate) source: ServiceSettings,
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::{FAILURE, Failure, complain, failure, operated, say};
+use super::{FAILURE, Failure, complain, failure, operated, say, source};
 use crate::bundle::{Bundle, Part, name_of};
 use crate::cli::BundleArguments;
 use crate::operate::{self, Made};
@@ -27,7 +27,7 @@ pub(crate) async fn bundle(arguments: &BundleArguments) -> Result<ExitCode, Fail
                        not beside --json";
         return Err(Failure { code: FAILURE, message: message.to_owned() });
     }
-    let made = operate::bundle(&arguments.settings, &arguments.job, leave_out).await;
+    let made = operate::bundle(source(&arguments.source), &arguments.job, leave_out).await;
     let Made { bundle, doubt } = made.map_err(|error| operated(&error))?;
     if let Some(doubt) = doubt {
         complain(&doubt);

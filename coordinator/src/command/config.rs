@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{Failure, complain, load, say};
+use super::{Failure, complain, operated, say, source};
 use crate::cli::ShowConfig;
 use crate::config::{self, Form};
 
@@ -11,10 +11,11 @@ pub(crate) fn config(arguments: &ShowConfig) -> Result<ExitCode, Failure> {
         say(&config::reference());
         return Ok(ExitCode::SUCCESS);
     }
-    let loaded = load(&arguments.settings)?;
+    let loaded = source(&arguments.source).load();
+    let (loaded, doubt) = loaded.map_err(|error| operated(&error))?;
     let form = if arguments.json { Form::Json } else { Form::Text };
     say(&config::print(&loaded.report, form));
-    for notice in loaded.notices {
+    for notice in loaded.notices.into_iter().chain(doubt) {
         complain(&notice);
     }
     Ok(ExitCode::SUCCESS)

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::{Failure, complain, operated, say, screen, show};
-use crate::cli::{Image, ImageAction, ImageBuild, ImageList, ImageMap, ImageSource};
+use super::{Failure, complain, operated, say, screen, show, source};
+use crate::cli::{Image, ImageAction, ImageBuild, ImageList, ImageMap, ServiceSettings};
 use crate::clock;
 use crate::config::ImageConfig;
 use crate::engine::Layers;
@@ -19,8 +19,8 @@ pub(crate) async fn image(arguments: Image) -> Result<ExitCode, Failure> {
     }
 }
 
-fn config(source: &ImageSource) -> Result<ImageConfig, Failure> {
-    let config = images::image_config(&source.settings, source.env_file.as_deref());
+fn config(of: &ServiceSettings) -> Result<ImageConfig, Failure> {
+    let config = images::image_config(source(of));
     let (config, notice) = config.map_err(|error| operated(&error))?;
     if let Some(notice) = notice {
         complain(&notice);
@@ -70,21 +70,23 @@ async fn list(arguments: &ImageList) -> Result<ExitCode, Failure> {
 async fn map(arguments: &ImageMap) -> Result<ExitCode, Failure> {
     let config = config(&arguments.source)?;
     let edited = match (arguments.project, &arguments.image) {
-        (Some(project), Some(image)) => images::set(&config, project, image).await,
-        (Some(project), None) if arguments.remove => images::unset(&config, project).await,
-        (project, _) => {
-            let map = images::map(&config, project).await.map_err(|error| operated(&error))?;
-            if arguments.json {
-                say(&images::map_json(&map));
-            } else {
-                show(|paper| images::map_text(&map, paper));
-            }
-            return Ok(ExitCode::SUCCESS);
-        }
+        (Some(project), Some(image)) => Some(images::set(&config, project, image).await),
+        (Some(project), None) if arguments.remove => Some(images::unset(&config, project).await),
+        _ => None,
     };
-    let edited = edited.map_err(|error| operated(&error))?;
-    say(&edited.told);
-    if let Some(but) = edited.but {
+    let edited = edited.transpose().map_err(|error| operated(&error))?;
+    if let Some(edited) = edited.as_ref().filter(|_| !arguments.json) {
+        say(&edited.told);
+    } else {
+        let map =
+            images::map(&config, arguments.project).await.map_err(|error| operated(&error))?;
+        if arguments.json {
+            say(&images::map_json(&map));
+        } else {
+            show(|paper| images::map_text(&map, paper));
+        }
+    }
+    if let Some(but) = edited.and_then(|edited| edited.but) {
         complain(&but);
     }
     Ok(ExitCode::SUCCESS)

@@ -27,6 +27,8 @@ impl EnvFileError {
 /// What such a file holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EnvFile {
+    /// Where it is.
+    pub(crate) path: PathBuf,
     /// Names and values, in their order; of a name that stands there twice the last one holds.
     pub(crate) variables: Vec<(String, String)>,
     /// The lines, from 1, that systemd passes over although something stands there.
@@ -61,7 +63,7 @@ impl EnvFile {
             if text.len() as u64 > LENGTH_MAX {
                 return Err(io::Error::other("it is longer than 1 MiB"));
             }
-            Ok(Self::parse(&String::from_utf8_lossy(&text)))
+            Ok(Self { path: path.to_owned(), ..Self::parse(&String::from_utf8_lossy(&text)) })
         };
         read().map_err(|source| EnvFileError { path: path.to_owned(), source })
     }

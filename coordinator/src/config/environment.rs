@@ -11,6 +11,8 @@ use super::env_file::EnvFile;
 #[derive(Default)]
 pub(crate) struct Environment {
     variables: BTreeMap<OsString, OsString>,
+    /// Of those that a file gave, which one.
+    of_files: BTreeMap<OsString, PathBuf>,
     home: Option<PathBuf>,
     executable: Option<PathBuf>,
 }
@@ -31,29 +33,40 @@ impl Environment {
     pub(crate) fn from_process() -> Self {
         Self {
             variables: std::env::vars_os().collect(),
+            of_files: BTreeMap::new(),
             home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),
             executable: std::env::current_exe().ok(),
         }
     }
 
     /// The same with the variables of a file that the environment does not have.
-    pub(crate) fn over(mut self, file: EnvFile) -> Self {
-        for (name, value) in file.variables.into_iter().rev() {
-            self.variables.entry(name.into()).or_insert_with(|| value.into());
-        }
-        self
+    pub(crate) fn over(self, file: EnvFile) -> Self {
+        let EnvFile { path, variables, .. } = file;
+        let has = |(name, _): &(String, String)| self.variables.contains_key(OsStr::new(name));
+        let variables = variables.into_iter().filter(|variable| !has(variable)).collect();
+        self.under(EnvFile { path, variables, ignored: Vec::new() })
     }
 
     /// The same with all variables of a file.
     pub(crate) fn under(mut self, file: EnvFile) -> Self {
-        let variables = file.variables.into_iter();
-        self.variables.extend(variables.map(|(name, value)| (name.into(), value.into())));
+        for (name, value) in file.variables {
+            self.of_files.insert(name.clone().into(), file.path.clone());
+            self.variables.insert(name.into(), value.into());
+        }
         self
     }
 
     /// The value of a variable, blank or not.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// What a variable is called where it is told where a value came from: one of a file with that file.
+    pub(super) fn told(&self, name: &str) -> String {
+        match self.of_files.get(OsStr::new(name)) {
+            Some(file) => format!("{name} of {}", file.display()),
+            None => name.to_owned(),
+        }
     }
 
     /// What a service is given beside what its file says: whose it is, and how to talk to people. Nothing
@@ -106,6 +119,7 @@ impl Environment {
         let variables = variables.into_iter();
         Self {
             variables: variables.map(|(k, v)| (k.into(), v.into())).collect(),
+            of_files: BTreeMap::new(),
             home: Some("/home/op".into()),
             executable: None,
         }

@@ -12,6 +12,9 @@ use serde::Serialize;
 use super::setting::Setting;
 use super::source::Origin;
 
+/// Version of the JSON.
+const VERSION: u32 = 1;
+
 /// Widest value that still moves the column after it, in characters.
 const COLUMN_MAX: usize = 60;
 
@@ -93,6 +96,7 @@ fn text(report: &Report) -> String {
 
 fn json(report: &Report) -> String {
     let document = JsonReport {
+        version: VERSION,
         file: report.file.as_ref().map(|file| file.display().to_string()),
         settings: report.entries.iter().map(Entry::json).collect(),
     };
@@ -102,6 +106,7 @@ fn json(report: &Report) -> String {
 
 #[derive(Serialize)]
 struct JsonReport<'a> {
+    version: u32,
     file: Option<String>,
     settings: Vec<JsonEntry<'a>>,
 }
@@ -113,7 +118,7 @@ struct JsonEntry<'a> {
     flag: Option<String>,
     secret: bool,
     set: bool,
-    /// Absent for a secret and for what is not set.
+    /// `null` for a secret and for what is not set.
     value: Option<&'a str>,
     source: String,
 }

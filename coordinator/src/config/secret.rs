@@ -86,7 +86,8 @@ impl Reader<'_> {
     ) -> Result<(Option<Given>, Option<Given>), Problem> {
         let given = |variable: String| {
             let text = self.sources.variable(setting, &variable)?;
-            Ok(text.map(|text| Given { text, origin: Origin::Variables(vec![variable]) }))
+            let told = self.sources.environment.told(&variable);
+            Ok(text.map(|text| Given { text, origin: Origin::Variables(vec![told]) }))
         };
         let literal = given(setting.name.to_owned())?;
         let path = given(format!("{}_FILE", setting.name))?;

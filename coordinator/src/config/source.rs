@@ -143,7 +143,7 @@ impl Sources<'_> {
         for variable in setting.variables() {
             if let Some(text) = self.variable(setting, variable)? {
                 texts.push(text);
-                names.push(variable.to_owned());
+                names.push(self.environment.told(variable));
                 if setting.kind != Kind::List {
                     break;
                 }

@@ -1,12 +1,13 @@
 //! What is on record of a job, put together by whoever knows the secrets that must not be in it: the running
 //! coordinator, or here where none runs.
 
+use std::path::PathBuf;
+
 use api_client::JobId;
 
-use super::service::environment;
-use super::{OperateError, state_dir};
+use super::{OperateError, ServiceSource};
 use crate::bundle::{Bundle, Part, make};
-use crate::config::{self, Config, Flags, Loaded};
+use crate::config::{Config, Loaded};
 use crate::context::Mode;
 use crate::control::{Answer, ControlError, Request, ask};
 use crate::daemon::Daemon;
@@ -26,24 +27,27 @@ pub(crate) struct Made {
 
 /// The bundle of the job that is called so.
 pub(crate) async fn bundle(
-    flags: &Flags,
+    source: ServiceSource<'_>,
     name: &str,
     leave_out: Vec<Part>,
 ) -> Result<Made, OperateError> {
-    let state_dir = state_dir(flags)?;
+    let state_dir = source.state_dir()?;
     let job = find(&state_dir, name)?.job;
     match ask(&state_dir, Request::Bundle { job, leave_out: leave_out.clone() }).await {
         Ok(Answer::Bundled(bundle)) => Ok(Made { bundle, doubt: None }),
         Ok(_) => Err(OperateError::Confused),
-        Err(ControlError::NotRunning { .. }) => here(flags, job, &leave_out).await,
+        Err(ControlError::NotRunning { .. }) => here(source, state_dir, job, &leave_out).await,
         Err(error) => Err(error.into()),
     }
 }
 
-async fn here(flags: &Flags, job: JobId, leave_out: &[Part]) -> Result<Made, OperateError> {
-    let state_dir = state_dir(flags)?;
-    let (environment, notice) = environment(None)?;
-    let Loaded { config, report, .. } = config::load(flags, &environment)?;
+async fn here(
+    source: ServiceSource<'_>,
+    state_dir: PathBuf,
+    job: JobId,
+    leave_out: &[Part],
+) -> Result<Made, OperateError> {
+    let (Loaded { config, report, .. }, notice) = source.load()?;
     // Let go of at once: a coordinator that is started meanwhile must not find its state directory taken.
     let ctx = Daemon::new(Config { state_dir, ..config }, Mode::Once)?.context();
     ctx.live.note_settings(&report);

@@ -5,11 +5,8 @@ mod list;
 mod map;
 mod progress;
 
-use std::path::Path;
-
-use super::OperateError;
-use super::service::environment;
-use crate::config::{self, Flags, ImageConfig, ImageUsage};
+use super::{OperateError, ServiceSource};
+use crate::config::{self, ImageConfig, ImageUsage};
 use crate::control::{Answer, ControlError, Request, ask};
 
 pub(crate) use build::{ImageBuildError, ToBuild, build, built_json, built_text};
@@ -23,14 +20,12 @@ const TITLE: &str = "terarchitect-agent";
 /// The version of the agent-runner in such an image.
 const VERSION_LABEL: &str = "org.opencontainers.image.version";
 
-/// The settings of these commands, with what could not be read of them. `env_file` is where the service has its
-/// environment from; the usual one where none is named.
+/// The settings of these commands, with what could not be read of them.
 pub(crate) fn image_config(
-    flags: &Flags,
-    env_file: Option<&Path>,
+    source: ServiceSource<'_>,
 ) -> Result<(ImageConfig, Option<String>), OperateError> {
-    let (environment, notice) = environment(env_file)?;
-    Ok((config::load_images(flags, &environment)?, notice))
+    let (environment, notice) = source.environment()?;
+    Ok((config::load_images(source.flags, &environment)?, notice))
 }
 
 /// Which images there are to be: as the running coordinator has it, or as the settings here where none runs.

@@ -36,6 +36,7 @@ async fn every_object_that_a_command_prints_has_its_version_and_the_fields_of_th
         ("log-level", vec!["log-level", "debug", "--for", "1m"]),
         ("gc", vec!["gc", "--dry-run"]),
         ("check", vec!["check", "--quick"]),
+        ("config", vec!["config"]),
         ("version", vec!["version"]),
         ("pause, resume, drain", vec!["pause"]),
         ("pause, resume, drain", vec!["resume"]),

@@ -7,7 +7,7 @@ use std::process::Command;
 use api_client::ProjectId;
 use bollard::query_parameters::RemoveImageOptions;
 use integration_tests::harness::{Engine, Home, program};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::scene::Scene;
 
@@ -146,6 +146,22 @@ async fn settings_come_from_the_services_own_file() {
     let (code, said) = home.command(&["image", "list", "--env-file", "/nonexistent"]).await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("cannot read the environment file /nonexistent"), "{said}");
+}
+
+#[tokio::test]
+async fn an_edit_of_the_map_is_told_to_programs_as_the_map_then_is() {
+    let mut home = Home::new("http://127.0.0.1:9");
+    home.unset("AGENT_IMAGE");
+    let project = ProjectId::random().to_string();
+    for (edit, mapped, from) in
+        [("team/agent:1", json!("team/agent:1"), "map"), ("--remove", Value::Null, "default")]
+    {
+        let (code, said) = home.command(&["image", "map", &project, edit, "--json"]).await;
+        assert_eq!(code, Some(0), "{said}");
+        let map: Value = serde_json::from_str(&said).unwrap();
+        let [row] = map["projects"].as_array().unwrap().as_slice() else { panic!("{said}") };
+        assert_eq!((&row["mapped"], row["from"].as_str()), (&mapped, Some(from)), "{said}");
+    }
 }
 
 fn mode(path: &Path) -> u32 {

@@ -36,6 +36,7 @@ mod readiness;
 mod restart;
 mod scene;
 mod secrets;
+mod service_settings;
 mod several;
 mod slots;
 mod stopping;
