@@ -139,6 +139,8 @@ async fn containers(
     let here = facts.folder.as_deref().filter(|folder| folder.is_dir());
     let floor = config.limits.disk_floor;
     findings.add(here.and_then(|folder| disk::judge("engine", folder, floor)));
+    let keep = config.keep.cache_bytes;
+    findings.add(here.and_then(|folder| disk::caches(folder, keep)));
     for (project, agent) in settings(&config) {
         Box::pin(container::look(ctx, project, agent, reach, depth, findings)).await;
     }

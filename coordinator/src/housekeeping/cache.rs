@@ -1,6 +1,7 @@
-//! The sizes of the caches, where the engine keeps them on this host.
+//! The sizes of the caches, where the engine keeps them on this host and this user may look into them.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,25 +9,39 @@ use super::Occasion;
 use crate::config::CacheScope;
 use crate::context::Context;
 use crate::engine::{EngineError, Leftover, LeftoverKind};
-use crate::folder_size::size_of;
+use crate::folder_size::{FolderSize, size_of};
 use crate::launch::label;
 
 /// A cache can have very many files: they are measured no more often than this.
 const PERIOD: Duration = Duration::from_secs(3_600);
 
-/// When the caches were last measured.
+/// When the caches were last measured, and whether it was said that they cannot be.
 #[derive(Debug, Default)]
-pub(crate) struct Measured(Mutex<Option<Instant>>);
+pub(crate) struct Measured {
+    last: Mutex<Option<Instant>>,
+    told: AtomicBool,
+}
 
 impl Measured {
     /// Whether it is time again; if so, the next time is an hour from now.
     fn is_due(&self) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last.is_none_or(|at| at.elapsed() > PERIOD);
         if due {
             *last = Some(Instant::now());
         }
         due
+    }
+
+    /// Says once that a cache cannot be looked into.
+    fn tell_unread(&self, volume: &str) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                volume,
+                "CACHE_KEEP_MIB does not hold: the coordinator's user cannot look into this cache; \
+                 `docker volume rm` removes it by hand"
+            );
+        }
     }
 }
 
@@ -41,20 +56,25 @@ pub(super) async fn too_large(
     if bytes == 0 || (occasion == Occasion::Round && !ctx.measured.is_due()) {
         return Ok(Vec::new());
     }
-    let (mut large, mut together) = (Vec::new(), 0);
+    let (mut large, mut together) = (Vec::new(), FolderSize::default());
     for volume in caches(ctx).await? {
         if !ctx.engine.users_of_volume(&volume).await?.is_empty() {
             continue;
         }
         let Some(path) = ctx.engine.volume_path(&volume).await? else { continue };
         let size = tokio::task::spawn_blocking(move || size_of(&path)).await.unwrap_or_default();
-        together += size.bytes;
+        together.bytes += size.bytes;
+        together.unread += size.unread;
         if size.bytes > bytes {
             let (kind, name) = (LeftoverKind::Volume, volume.clone());
             large.push(Leftover { kind, id: volume, name, job: None });
+        } else if size.unread > 0 {
+            ctx.measured.tell_unread(&volume);
         }
     }
-    ctx.board.caches_measured(together);
+    if together.unread == 0 {
+        ctx.board.caches_measured(together.bytes);
+    }
     Ok(large)
 }
 

@@ -227,7 +227,8 @@ settings! {
         "A cache volume larger than this, in MiB, is removed when no job uses it; 0 for no limit.",
     ).allowed(MEBIBYTES).more(
         "The next job starts with an empty one. It is looked at once an hour, where the engine \
-         keeps it on this host.",
+         keeps it on this host and the coordinator may look into it: as root, not as the package \
+         installs it ([housekeeping](runbook.md#housekeeping)).",
     );
 
     LOG_LEVEL = Setting::new(
