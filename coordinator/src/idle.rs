@@ -171,7 +171,8 @@ impl Condition {
                  again by itself"
             }
             Self::AppKey => {
-                "give the key that the app has: TERARCHITECT_WORKER_API_KEY, then systemctl reload or restart"
+                "give the key that the app has: TERARCHITECT_WORKER_API_KEY, then systemctl restart (agents \
+                 go on); reload where it stands in a file of its own"
             }
             Self::AppRefuses => "is TERARCHITECT_API_URL that of the app, and PROJECT_IDS right?",
             Self::AppMalformed => "is TERARCHITECT_API_URL that of the app, and no other server's?",
