@@ -33,7 +33,7 @@ pub(crate) struct Setting {
 }
 
 /// What several settings allow, in Markdown.
-const A_PATH: &str = "a path; `~/` at its begin is the home directory";
+const A_PATH: &str = "a path; `~/` at its beginning is the home directory";
 const COUNT: &str = "a whole number above 0";
 const MEBIBYTES: &str = "a whole number of MiB, or 0";
 const NAME: &str = "letters, digits, `.`, `_` and `-`";

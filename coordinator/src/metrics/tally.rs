@@ -24,7 +24,7 @@ const MODEL_MAX_CHARS: usize = 80;
 /// What any further model, and any word that is not known, counts as.
 const OTHER: &str = "other";
 
-/// How a turn of a coding CLI can end, as `docs/outcome.md` lists it.
+/// How a turn of a coding CLI can end, as `docs/agent.md` lists it.
 const ENDINGS: [&str; 16] = [
     "finished",
     "hung_after_end",
