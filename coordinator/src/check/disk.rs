@@ -24,10 +24,10 @@ pub(super) fn judge(what: &str, folder: &Path, floor: u64) -> Option<Finding> {
 /// Whether caches can be measured, where they are to be: in the engine's folder, by who looks now.
 pub(super) fn caches(engine_folder: &Path, keep_bytes: u64) -> Option<Finding> {
     let folder = engine_folder.join("volumes");
-    (keep_bytes > 0).then(|| of_caches(&folder, fs::read_dir(&folder).map(drop)))
+    (keep_bytes > 0).then(|| of_caches(&folder, &fs::read_dir(&folder).map(drop)))
 }
 
-fn of_caches(folder: &Path, looked: io::Result<()>) -> Finding {
+fn of_caches(folder: &Path, looked: &io::Result<()>) -> Finding {
     const WHAT: &str = "CACHE_KEEP_MIB";
     if looked.is_ok() {
         return Finding::ok(WHAT, "caches can be measured");
@@ -56,8 +56,8 @@ mod tests {
     #[test]
     fn caches_that_this_user_cannot_look_into_are_told_of() {
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
-        assert_eq!(of_caches(Path::new("/x"), Err(denied)).state, State::Note);
-        assert_eq!(of_caches(Path::new("/x"), Ok(())).state, State::Ok);
+        assert_eq!(of_caches(Path::new("/x"), &Err(denied)).state, State::Note);
+        assert_eq!(of_caches(Path::new("/x"), &Ok(())).state, State::Ok);
         assert_eq!(caches(Path::new("/nonexistent"), 0), None);
     }
 }
