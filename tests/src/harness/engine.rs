@@ -1,7 +1,7 @@
 //! The real Docker Engine, seen by the tests themselves.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use api_client::JobId;
@@ -111,10 +111,18 @@ impl Engine {
 
     /// The address of this host at which containers reach it: that of their usual bridge.
     pub async fn host_address(&self) -> IpAddr {
-        let bridge = self.docker.inspect_network("bridge", None::<InspectNetworkOptions>).await;
-        let addresses = bridge.ok().and_then(|bridge| bridge.ipam?.config).unwrap_or_default();
-        let gateways = addresses.into_iter().filter_map(|one| one.gateway?.parse().ok());
-        gateways.into_iter().find(IpAddr::is_ipv4).unwrap_or(LOOPBACK)
+        self.host_address_on("bridge").await.unwrap_or(LOOPBACK)
+    }
+
+    /// The same on another bridge network of this host.
+    pub async fn host_address_on(&self, network: &str) -> Option<IpAddr> {
+        let found = self.docker.inspect_network(network, None::<InspectNetworkOptions>).await;
+        let addresses = found.ok()?.ipam?.config?;
+        let mut gateways = addresses.into_iter().filter_map(|one| {
+            // An engine that was never restarted names none: it is the first of its addresses then.
+            one.gateway.map_or_else(|| first_address(&one.subnet?), |gateway| gateway.parse().ok())
+        });
+        gateways.find(IpAddr::is_ipv4)
     }
 
     /// Runs a command in a job's container as this user, and returns what it printed.
@@ -286,6 +294,12 @@ impl Drop for Image {
             let _gone = docker.remove_image(&name, None::<RemoveImageOptions>, None).await;
         });
     }
+}
+
+/// The first address of an IPv4 subnet, such as `172.17.0.0/16`.
+fn first_address(subnet: &str) -> Option<IpAddr> {
+    let network: Ipv4Addr = subnet.split('/').next()?.parse().ok()?;
+    Some(IpAddr::V4(Ipv4Addr::from_bits(network.to_bits() + 1)))
 }
 
 /// The name that the coordinator gives to a job's container.
