@@ -7,7 +7,7 @@
 
 #[expect(clippy::expect_used, reason = "what goes wrong in the campaign itself ends the scene")]
 pub mod campaign;
-mod documented;
+pub mod documented;
 pub mod forge;
 #[expect(
     clippy::expect_used,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
+use integration_tests::documented::root;
 use integration_tests::harness::program;
 
-use crate::page::{pages, root};
+use crate::page::pages;
 use crate::shell::commands;
 
 const PROGRAMS: [&str; 3] = ["coordinator", "agent-runner", "terarchitect-app"];

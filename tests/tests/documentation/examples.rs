@@ -2,9 +2,8 @@
 
 use std::fs;
 
+use integration_tests::documented::root;
 use yaml_rust2::{Yaml, YamlLoader};
-
-use crate::page::root;
 
 /// The one document in an example.
 pub(crate) fn example(name: &str) -> Yaml {

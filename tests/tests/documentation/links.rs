@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::page::{Page, pages, root};
+use integration_tests::documented::{Page, root};
+
+use crate::page::pages;
 
 /// Folders whose files are named by their paths from the root.
 const FOLDERS: [&str; 8] = [

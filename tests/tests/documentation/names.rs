@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use integration_tests::documented::root;
 use integration_tests::harness::program;
 
-use crate::page::{pages, root};
+use crate::page::pages;
 
 /// Names of other programs, and of the kernel: no settings of ours.
 const OF_OTHERS: &[&str] = &[
