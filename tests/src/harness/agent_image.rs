@@ -18,7 +18,7 @@ use super::tar::{File, archive};
 pub const AGENT_IMAGE: &str = "terarchitect-test-agent";
 
 const DOCKERFILE: &str = "FROM debian:bookworm-slim\n\
-    RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates git git-lfs procps \
+    RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl git git-lfs procps \
     && git lfs uninstall --skip-repo --system \
     && rm -rf /var/lib/apt/lists/* && useradd --uid 1000 --create-home agent\n\
     COPY claude /usr/local/bin/claude\n\

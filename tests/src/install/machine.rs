@@ -4,18 +4,23 @@ use std::fs;
 use std::path::Path;
 
 use bollard::exec::StartExecResults;
-use bollard::models::{ContainerCreateBody, ExecConfig, HostConfig};
+use bollard::models::{ContainerCreateBody, ExecConfig, HostConfig, NetworkingConfig};
 use bollard::query_parameters::{
     BuildImageOptionsBuilder, CreateContainerOptions, RemoveContainerOptionsBuilder,
     UploadToContainerOptionsBuilder,
 };
 use futures_util::{StreamExt, TryStreamExt};
 
+use super::network::Network;
+use super::terminal::Terminal;
 use crate::harness::{Engine, TarFile, archive, at_the_end, eventually};
 
 const IMAGE: &str = "terarchitect-test-machine";
 const DOCKERFILE: &str = include_str!("machine.Dockerfile");
 const BOOT: &str = include_str!("boot.sh");
+
+/// The editor of people there: it writes what is in `~/typed` below what a file has.
+pub(super) const EDITOR: &str = "/usr/local/bin/type-it";
 
 /// Where files are put.
 const ROOT: &str = "/root";
@@ -38,11 +43,21 @@ pub(super) struct Machine {
 impl Machine {
     /// Boots one, and waits until all its services are up.
     pub(super) async fn boot(engine: &Engine) -> Self {
+        Self::boot_with(engine, "machine", None).await
+    }
+
+    /// The same with this name, on a network.
+    pub(super) async fn boot_on(engine: &Engine, network: &Network, name: &str) -> Self {
+        Self::boot_with(engine, name, Some(network.networking())).await
+    }
+
+    async fn boot_with(engine: &Engine, name: &str, networking: Option<NetworkingConfig>) -> Self {
         build(engine).await;
         let both = |option: &str| format!("{option}=unconfined");
         let config = ContainerCreateBody {
             image: Some(IMAGE.to_owned()),
-            hostname: Some("machine".to_owned()),
+            hostname: Some(name.to_owned()),
+            networking_config: networking,
             volumes: Some(vec!["/var/lib/docker".to_owned()]),
             host_config: Some(HostConfig {
                 // What systemd and an inner engine need: not --privileged, which not every engine can give.
@@ -100,6 +115,26 @@ impl Machine {
         let done = self.run(script).await;
         assert_eq!(done.code, 0, "{script}: {}", done.text);
         done.text
+    }
+
+    /// Opens a terminal there, as this user, in the home folder.
+    pub(super) async fn terminal(&self, user: &str) -> Terminal {
+        let docker = self.engine.docker();
+        let config = ExecConfig {
+            cmd: Some(["bash", "--noprofile", "--norc"].map(str::to_owned).into()),
+            user: Some(user.to_owned()),
+            working_dir: Some(format!("/home/{user}")),
+            env: Some(vec![format!("HOME=/home/{user}"), format!("SUDO_EDITOR={EDITOR}")]),
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..Default::default()
+        };
+        let exec = docker.create_exec(&self.id, config).await.expect("the machine runs").id;
+        match docker.start_exec(&exec, None).await.expect("the machine runs") {
+            StartExecResults::Attached { input, output } => Terminal::new(input, output),
+            StartExecResults::Detached => panic!("a terminal that nobody sits at"),
+        }
     }
 
     /// Puts a file of this host into the machine's `/root`, and tells its path there.

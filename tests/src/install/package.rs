@@ -4,8 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::report::{Shown, shown};
-use super::scene::{ENV_FILE, MADE_IMAGE, Scene};
-use crate::harness::{AGENT_IMAGE, eventually};
+use super::scene::{ENV_FILE, MADE_IMAGE, Scene, lay_out_image};
 
 const UNIT: &str = "terarchitect-coordinator";
 
@@ -29,7 +28,7 @@ const TRACES: &str = "find /etc /usr /var/lib /run /lib/systemd -xdev -iname '*t
 pub(super) async fn installed(scene: &mut Scene, package: &Path) -> Shown<()> {
     let path = scene.machine.put(package).await;
     let begun = Instant::now();
-    let said = scene.machine.ok(&format!("dpkg -i {path}")).await;
+    let said = scene.machine.ok(&scene.kind.install(&path)).await;
     let took = begun.elapsed();
     assert!(said.contains("systemctl enable --now"), "{said}");
     scene.machine.ok(FILES).await;
@@ -41,8 +40,7 @@ pub(super) async fn installed(scene: &mut Scene, package: &Path) -> Shown<()> {
     let verified = "systemd-analyze verify /lib/systemd/system/terarchitect-coordinator.service 2>&1 \
         | grep terarchitect | grep -v -e Restart -e 'man coordinator' || true";
     assert_eq!(scene.machine.ok(verified).await, "");
-    let size =
-        scene.machine.ok("dpkg-query -W -f '${Installed-Size}' terarchitect-coordinator").await;
+    let size = scene.machine.ok(scene.kind.size()).await;
     shown(format!("{} ms, {size} KiB installed", took.as_millis()))
 }
 
@@ -59,17 +57,10 @@ pub(super) async fn refused(scene: &mut Scene) -> Shown<()> {
     shown("exit 2, TERARCHITECT_API_URL named in the journal, no restart")
 }
 
-/// The package makes the agent's image, under the name in the settings. Its own Dockerfile would take minutes for what
-/// the network gives: here one stands in for it that is done at once; the rest is the package's.
+/// The package makes the agent's image, under the name in the settings.
 pub(super) async fn image_made(scene: &mut Scene) -> Shown<()> {
     scene.write_settings("").await;
-    let share = format!(
-        "mkdir -p /root/share/packaging && cp /usr/share/terarchitect/packaging/slim-aider /root/share/packaging/ \
-         && printf '%s\\n' 'FROM {AGENT_IMAGE} AS base' 'FROM base AS system' \
-            'COPY packaging/slim-aider /usr/local/bin/' \
-            'LABEL org.opencontainers.image.title=\"terarchitect-agent\"' >/root/share/Dockerfile.agent"
-    );
-    scene.machine.ok(&share).await;
+    lay_out_image(&scene.machine, "/root/share", "").await;
     let begun = Instant::now();
     let said = scene.machine.ok("coordinator image build --from /root/share 2>&1").await;
     let took = begun.elapsed();
@@ -131,7 +122,7 @@ pub(super) async fn upgraded(scene: &mut Scene, package: &Path) -> Shown<()> {
     let settings = scene.machine.ok(&format!("sha256sum {ENV_FILE}")).await;
     let path = scene.machine.put(package).await;
     let begun = Instant::now();
-    scene.machine.ok(&format!("dpkg --force-confold -i {path}")).await;
+    scene.machine.ok(&scene.kind.upgrade(&path)).await;
     let took = begun.elapsed();
     scene.up(Some(&pid)).await;
     assert_eq!(scene.containers().await, before);
@@ -139,7 +130,7 @@ pub(super) async fn upgraded(scene: &mut Scene, package: &Path) -> Shown<()> {
     scene.release(&jobs).await;
     scene.write_settings("").await;
     scene.machine.ok(&format!("systemctl restart {UNIT}")).await;
-    let version = scene.machine.ok("dpkg-query -W -f '${Version}' terarchitect-coordinator").await;
+    let version = scene.machine.ok(scene.kind.version()).await;
     shown(format!(
         "to {version} in {} ms, 3 containers the same, 3 pull requests",
         took.as_millis()
@@ -163,7 +154,8 @@ pub(super) async fn again(scene: &mut Scene, package: &Path) -> Shown<()> {
     let path = scene.machine.put(package).await;
     let running =
         scene.machine.ok("docker ps --format '{{.Names}}' --filter label=terarchitect.job").await;
-    scene.machine.ok(&format!("dpkg -i {path} && systemctl enable --now {UNIT} 2>&1")).await;
+    let install = scene.kind.install(&path);
+    scene.machine.ok(&format!("{install} && systemctl enable --now {UNIT} 2>&1")).await;
     scene.machine.ok(&format!("docker exec -u 0 {running} touch /usr/local/bin/go")).await;
     let job = running.trim_start_matches("terarchitect-").parse().expect("a job's container");
     scene.delivered(job).await;
@@ -173,12 +165,9 @@ pub(super) async fn again(scene: &mut Scene, package: &Path) -> Shown<()> {
 /// A purge leaves nothing of ours, and says what it leaves of others'.
 pub(super) async fn purged(scene: &mut Scene) -> Shown<()> {
     scene.hold(1).await;
-    let said = scene.machine.ok("dpkg --purge terarchitect-coordinator 2>&1").await;
-    eventually("nothing of ours to be left", async || {
-        let left = scene.machine.run(TRACES).await.text;
-        if left.is_empty() { Some(()) } else { None }
-    })
-    .await;
+    let said = scene.machine.ok(scene.kind.purge()).await;
+    let left = scene.machine.run(TRACES).await.text;
+    assert_eq!(left, "", "{said}");
     let left: Vec<_> = said.lines().filter_map(|line| line.split_once("left: ")).collect();
     let left: Vec<_> = left.into_iter().map(|(_, what)| what).collect();
     shown(format!("no file, user, process, container, volume or network; it says: {left:?}"))

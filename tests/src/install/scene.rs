@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use api_client::{JobId, ProjectId};
 use tempfile::TempDir;
 
+use super::kind::Kind;
 use super::machine::Machine;
 use super::report::Shown;
 use crate::forge::{ForgeOptions, PullRequest, RepoName, RepoSource, TestForge, Token};
@@ -12,6 +13,9 @@ use crate::harness::{
     AGENT_IMAGE, App, Engine, GO_IN_IMAGE, Job, KEY, build_agent_image, eventually, repo_name,
     source_repository,
 };
+
+/// What the image has of the package, beside `agent-runner`.
+const SLIM_AIDER: &[u8] = include_bytes!("../../../packaging/slim-aider");
 
 const UNIT: &str = "terarchitect-coordinator";
 /// The image in which jobs run: the one that `coordinator image build` makes on the machine.
@@ -23,6 +27,7 @@ pub(super) const ENV_FILE: &str = "/etc/terarchitect/coordinator.env";
 /// Everything that takes part.
 #[derive(Debug)]
 pub(super) struct Scene {
+    pub(super) kind: Kind,
     pub(super) machine: Machine,
     pub(super) app: App,
     pub(super) forge: TestForge,
@@ -35,7 +40,7 @@ pub(super) struct Scene {
 
 impl Scene {
     /// Boots the machine, and starts app and forge where it reaches them.
-    pub(super) async fn set(engine: &Engine) -> Shown<Self> {
+    pub(super) async fn set(engine: &Engine, kind: Kind) -> Shown<Self> {
         build_agent_image(engine).await;
         let machine = Machine::boot(engine).await;
         machine.give_image(AGENT_IMAGE).await;
@@ -64,7 +69,7 @@ impl Scene {
             app.port(),
             forge.api_url(),
         );
-        let scene = Self { machine, app, forge, project, repo, settings, _folder: folder };
+        let scene = Self { kind, machine, app, forge, project, repo, settings, _folder: folder };
         Shown::with(scene, facts.replace('\n', ", engine "))
     }
 
@@ -151,4 +156,21 @@ impl Scene {
         let shown = self.property("NRestarts").await;
         shown.trim_start_matches("NRestarts=").parse().expect("a number")
     }
+}
+
+/// Lays out a folder on a machine for `coordinator image build --from`. The package's own Dockerfile would take
+/// minutes for what the network gives: here one stands in for it that is done at once, with one more line.
+pub(super) async fn lay_out_image(machine: &Machine, folder: &str, line: &str) {
+    let lines = format!(
+        "FROM {AGENT_IMAGE} AS base\nFROM base AS system\n\
+         COPY packaging/slim-aider /usr/local/bin/\n{line}\n\
+         LABEL org.opencontainers.image.title=\"terarchitect-agent\"\n"
+    );
+    let dockerfile = machine.write("Dockerfile.agent", lines.as_bytes()).await;
+    let slim = machine.write("slim-aider", SLIM_AIDER).await;
+    machine
+        .ok(&format!(
+            "install -D -m 644 -t {folder} {dockerfile} && install -D -t {folder}/packaging {slim}"
+        ))
+        .await;
 }
