@@ -73,6 +73,11 @@ id! {
     ClaimId, "a claim id"
 }
 
+id! {
+    /// A passage of a project's memory.
+    MemoryId, "a memory id"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use api_client::{JobId, ProjectId, TicketId};
+use api_client::{JobId, MemoryId, ProjectId, TicketId};
 use clap::{Args, Parser, Subcommand};
 
 use crate::lease::{lease_length, max_attempts};
@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Ticket(Client<TicketCommand>),
     /// Look at the queue
     Job(Client<JobCommand>),
+    /// Look at what projects remember, and delete it
+    Memory(Client<MemoryCommand>),
     /// Show and change settings
     Settings(Client<SettingsCommand>),
 }
@@ -62,6 +64,16 @@ pub(crate) struct ServeArgs {
     /// stays with the ticket until a restart; also TERARCHITECT_APP_ORIGINAL=1
     #[arg(long, conflicts_with_all = ["lease_sec", "max_attempts"])]
     pub(crate) original: bool,
+    /// Base URL of an OpenAI-compatible endpoint, such as http://127.0.0.1:8080/v1, by which memory is
+    /// searched by meaning too [default: TERARCHITECT_APP_EMBEDDING_URL, else none]
+    #[arg(long, value_name = "URL")]
+    pub(crate) embedding_url: Option<String>,
+    /// The endpoint's model [default: TERARCHITECT_APP_EMBEDDING_MODEL]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) embedding_model: Option<String>,
+    /// File that holds the endpoint's key; otherwise TERARCHITECT_APP_EMBEDDING_KEY, else none is sent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) embedding_key_file: Option<PathBuf>,
 }
 
 /// A command that talks to a running server.
@@ -156,6 +168,32 @@ pub(crate) enum JobCommand {
     },
     /// Show a job
     Show { id: JobId },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MemoryCommand {
+    /// List what a project remembers, newest first
+    List {
+        #[arg(long, value_name = "ID")]
+        project: ProjectId,
+        /// At most this many, up to 1000
+        #[arg(long, value_name = "COUNT", default_value_t = 100)]
+        limit: u32,
+        /// Leave out this many of the newest
+        #[arg(long, value_name = "COUNT", default_value_t = 0)]
+        offset: u32,
+    },
+    /// Delete passages of a project's memory
+    Delete {
+        #[arg(long, value_name = "ID")]
+        project: ProjectId,
+        /// The passages
+        #[arg(value_name = "MEMORY", required_unless_present = "all", conflicts_with = "all")]
+        memories: Vec<MemoryId>,
+        /// All of them
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 //! text for people.
 
 mod job;
+mod memory;
 mod project;
 mod settings;
 mod ticket;
@@ -64,6 +65,10 @@ pub(crate) async fn run(command: Command, environment: Environment) -> Result<()
         Command::Job(client) => {
             let remote = connect(&client.target, environment)?;
             (client.target, job::run(client.command, &remote).await?)
+        }
+        Command::Memory(client) => {
+            let remote = connect(&client.target, environment)?;
+            (client.target, memory::run(client.command, &remote).await?)
         }
         Command::Settings(client) => {
             let remote = connect(&client.target, environment)?;

@@ -2,6 +2,7 @@
 //! reader of the environment.
 
 mod behaviour;
+mod embedding;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use directories::ProjectDirs;
 use url::Url;
 
 use crate::cli::{ServeArgs, Target};
+use crate::embedding::EmbeddingConfig;
 
 pub(crate) use behaviour::Behaviour;
 use behaviour::{LEASE_SEC, MAX_ATTEMPTS, ORIGINAL};
@@ -22,14 +24,15 @@ const DEFAULT_URL: &str = "http://127.0.0.1:5010";
 /// A setting of this program is missing or wrong.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("cannot read --key-file {}", path.display())]
+    #[error("cannot read {option} {}", path.display())]
     KeyFile {
+        option: &'static str,
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("--key-file {} is empty", path.display())]
-    EmptyKeyFile { path: PathBuf },
+    #[error("{option} {} is empty", path.display())]
+    EmptyKeyFile { option: &'static str, path: PathBuf },
     #[error("the key from {source_name} must be printable ASCII without spaces")]
     KeyCharacters { source_name: String },
     #[error(
@@ -43,7 +46,23 @@ pub(crate) enum ConfigError {
     Value { name: &'static str, text: String, problem: String },
     #[error("the server's URL {text:?} must be an http or https URL without credentials")]
     Url { text: String },
+    #[error(
+        "{} (or --embedding-url) must be an http or https URL without credentials and query",
+        embedding::URL
+    )]
+    EmbeddingUrl,
+    #[error("{given} needs {missing} (or the options of these names)")]
+    EmbeddingHalf { given: &'static str, missing: &'static str },
 }
+
+/// The names by which a key is given.
+#[derive(Clone, Copy, Debug)]
+struct KeyNames {
+    option: &'static str,
+    variable: &'static str,
+}
+
+const SERVER_KEY: KeyNames = KeyNames { option: "--key-file", variable: env::WORKER_API_KEY };
 
 /// What this program reads from the environment.
 #[derive(Debug, Default)]
@@ -53,6 +72,9 @@ pub(crate) struct Environment {
     lease_sec: Option<String>,
     max_attempts: Option<String>,
     original: Option<String>,
+    embedding_url: Option<String>,
+    embedding_model: Option<String>,
+    embedding_key: Option<Secret>,
     /// Which log records are shown, in the syntax of `tracing`.
     pub(crate) log_filter: Option<String>,
 }
@@ -67,6 +89,9 @@ impl Environment {
             lease_sec: value(LEASE_SEC),
             max_attempts: value(MAX_ATTEMPTS),
             original: value(ORIGINAL),
+            embedding_url: value(embedding::URL),
+            embedding_model: value(embedding::MODEL),
+            embedding_key: value(embedding::KEY).map(Secret::from),
             log_filter: value("RUST_LOG"),
         }
     }
@@ -81,12 +106,15 @@ pub(crate) struct ServeConfig {
     pub(crate) key: Option<Secret>,
     pub(crate) port_file: Option<PathBuf>,
     pub(crate) behaviour: Behaviour,
+    /// By which memory is searched by meaning too.
+    pub(crate) embedding: Option<EmbeddingConfig>,
 }
 
 impl ServeConfig {
     pub(crate) fn resolve(args: ServeArgs, environment: Environment) -> Result<Self, ConfigError> {
         let behaviour = Behaviour::resolve(&args, &environment)?;
-        let key = key(args.key_file.as_deref(), environment.key)?;
+        let embedding = embedding::resolve(&args, &environment)?;
+        let key = key(SERVER_KEY, args.key_file.as_deref(), environment.key)?;
         if key.is_none() && !args.listen.ip().to_canonical().is_loopback() {
             return Err(ConfigError::KeyNeeded { listen: args.listen });
         }
@@ -96,6 +124,7 @@ impl ServeConfig {
             key,
             port_file: args.port_file,
             behaviour,
+            embedding,
         })
     }
 }
@@ -121,27 +150,35 @@ impl ClientConfig {
             let shown = text.rsplit('@').next().unwrap_or_default();
             return Err(ConfigError::Url { text: shown.to_owned() });
         };
-        Ok(Self { url, key: key(target.key_file.as_deref(), environment.key)? })
+        let key = key(SERVER_KEY, target.key_file.as_deref(), environment.key)?;
+        Ok(Self { url, key })
     }
 }
 
 /// The key of the file, else that of the environment. White space around it is not part of it.
-fn key(file: Option<&Path>, environment: Option<Secret>) -> Result<Option<Secret>, ConfigError> {
-    let (key, source_name) = match file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| ConfigError::KeyFile { path: path.to_owned(), source })?;
-            (Secret::from(text), format!("--key-file {}", path.display()))
-        }
-        None => match environment {
-            Some(key) => (key, env::WORKER_API_KEY.to_owned()),
-            None => return Ok(None),
-        },
-    };
+fn key(
+    names: KeyNames,
+    file: Option<&Path>,
+    environment: Option<Secret>,
+) -> Result<Option<Secret>, ConfigError> {
+    let KeyNames { option, variable } = names;
+    let (key, source_name) =
+        match file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|source| {
+                    ConfigError::KeyFile { option, path: path.to_owned(), source }
+                })?;
+                (Secret::from(text), format!("{option} {}", path.display()))
+            }
+            None => match environment {
+                Some(key) => (key, variable.to_owned()),
+                None => return Ok(None),
+            },
+        };
     let trimmed = Secret::from(key.expose().trim());
     if trimmed.is_blank() {
         let path = file.unwrap_or(Path::new("")).to_owned();
-        return Err(ConfigError::EmptyKeyFile { path });
+        return Err(ConfigError::EmptyKeyFile { option, path });
     }
     if !trimmed.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(ConfigError::KeyCharacters { source_name });
@@ -167,6 +204,9 @@ mod tests {
             lease_sec: None,
             max_attempts: None,
             original: false,
+            embedding_url: None,
+            embedding_model: None,
+            embedding_key_file: None,
         }
     }
 
@@ -194,16 +234,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         std::fs::write(&path, "from-file\n").unwrap();
-        let found = key(Some(&path), Some(Secret::from("from-env"))).unwrap();
+        let found = key(SERVER_KEY, Some(&path), Some(Secret::from("from-env"))).unwrap();
         assert_eq!(found, Some(Secret::from("from-file")));
         std::fs::write(&path, " \n").unwrap();
-        let error = key(Some(&path), Some(Secret::from("from-env"))).unwrap_err();
+        let error = key(SERVER_KEY, Some(&path), Some(Secret::from("from-env"))).unwrap_err();
         assert!(matches!(error, ConfigError::EmptyKeyFile { .. }));
     }
 
     #[test]
     fn a_key_that_no_header_can_carry_is_refused_without_being_shown() {
-        let error = key(None, Some(Secret::from("worker\nkey"))).unwrap_err();
+        let error = key(SERVER_KEY, None, Some(Secret::from("worker\nkey"))).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("TERARCHITECT_WORKER_API_KEY"), "{text}");
         assert!(!text.contains("worker\n"), "{text}");

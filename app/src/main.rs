@@ -12,8 +12,10 @@ mod clock;
 mod command;
 mod config;
 mod context;
+mod embedding;
 mod error;
 mod lease;
+mod memory;
 mod model;
 mod output;
 mod queue;
@@ -27,6 +29,7 @@ mod setting;
 mod state;
 mod store;
 mod sweep;
+mod vector;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;

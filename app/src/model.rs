@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use api_client::wire::JobKind;
-use api_client::{ClaimId, JobId, ProjectId, TicketId};
+use api_client::{ClaimId, JobId, MemoryId, ProjectId, TicketId};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -223,6 +223,15 @@ pub(crate) struct LogRecord {
     pub(crate) raw_output: Option<String>,
     pub(crate) success: Option<bool>,
     pub(crate) created_at: Timestamp,
+}
+
+/// A passage of a project's memory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    pub(crate) id: MemoryId,
+    pub(crate) content: String,
+    /// When it was kept; not known of the oldest.
+    pub(crate) created_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

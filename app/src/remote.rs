@@ -67,6 +67,11 @@ impl Remote {
         self.send(Method::PUT, path, Some(body)).await
     }
 
+    /// Asks for something to be gone.
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), RemoteError> {
+        self.send(Method::DELETE, path, None).await.map(drop)
+    }
+
     /// The answer as a type; for the part of it that is shown to people.
     pub(crate) fn read<T: serde::de::DeserializeOwned>(
         &self,
@@ -101,6 +106,9 @@ impl Remote {
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let text = response.bytes().await.map_err(unreachable)?;
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
+        }
         let value = serde_json::from_slice::<Value>(&text);
         if status.is_success() {
             return value.map_err(|source| self.malformed(source));

@@ -61,6 +61,9 @@ routes! {
     patch "/api/projects/{project}/tickets/{ticket}" ticket::edit;
     delete "/api/projects/{project}/tickets/{ticket}" ticket::delete;
     post "/api/projects/{project}/tickets/{ticket}/reviews" job::enqueue_review;
+    get "/api/projects/{project}/memory" memory::list;
+    delete "/api/projects/{project}/memory" memory::delete_all;
+    delete "/api/projects/{project}/memory/{memory}" memory::delete;
     get "/api/tickets/{ticket}" ticket::find;
     get "/api/jobs" job::list;
     get "/api/jobs/{job}" job::show;

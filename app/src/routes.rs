@@ -19,6 +19,7 @@ use axum::http::StatusCode;
 const PROJECT: ApiError = ApiError::NotFound("Project");
 const TICKET: ApiError = ApiError::NotFound("Ticket");
 const JOB: ApiError = ApiError::NotFound("Job");
+const MEMORY: ApiError = ApiError::NotFound("Memory");
 pub(crate) const URL: ApiError = ApiError::NotFound("this URL");
 
 const fn active_job(status: JobStatus) -> ApiError {

@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cancel::CancelFlags;
 use crate::config::{Behaviour, ServeConfig};
+use crate::embedding::Embedder;
 use crate::lease::Leases;
+use crate::memory::Memory;
 use crate::output;
 use crate::router::router;
 use crate::state::{App, Protocol};
@@ -27,6 +29,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) enum ServeError {
     #[error("cannot use the database")]
     Store(#[from] StoreError),
+    #[error("cannot set up HTTP for the embedding endpoint")]
+    Embedding(#[source] reqwest::Error),
     #[error("cannot listen on {listen}")]
     Bind {
         listen: SocketAddr,
@@ -48,6 +52,8 @@ pub(crate) enum ServeError {
 /// Serves until SIGTERM or SIGINT, then lets requests in hand end.
 pub(crate) async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let store = Store::open(&config.db)?;
+    let embedder = config.embedding.clone().map(Embedder::new).transpose();
+    let memory = Memory::new(store.clone(), embedder.map_err(ServeError::Embedding)?);
     let bind = |source| ServeError::Bind { listen: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
@@ -56,7 +62,7 @@ pub(crate) async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signal)?;
 
     let stop = CancellationToken::new();
-    let mut server = pin!(run(listener, store, &config, stop.clone()));
+    let mut server = pin!(run(listener, store, memory, &config, stop.clone()));
     announce(&config, address)?;
 
     tokio::select! {
@@ -79,6 +85,7 @@ pub(crate) async fn serve(config: ServeConfig) -> Result<(), ServeError> {
 async fn run(
     listener: TcpListener,
     store: Store,
+    memory: Memory,
     config: &ServeConfig,
     stop: CancellationToken,
 ) -> io::Result<()> {
@@ -89,7 +96,7 @@ async fn run(
         }
         Behaviour::Original => (Protocol::Original(CancelFlags::default()), None),
     };
-    let app = router(App::new(store.clone(), config.key.clone(), protocol));
+    let app = router(App::new(store.clone(), memory, config.key.clone(), protocol));
     let server = async {
         let server = axum::serve(listener, app);
         let ended = server.with_graceful_shutdown(stop.clone().cancelled_owned()).await;

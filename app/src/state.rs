@@ -6,12 +6,14 @@ use api_client::Secret;
 
 use crate::cancel::CancelFlags;
 use crate::lease::Leases;
+use crate::memory::Memory;
 use crate::store::Store;
 
 /// The parts of the running server.
 #[derive(Clone, Debug)]
 pub(crate) struct App {
     pub(crate) store: Store,
+    pub(crate) memory: Memory,
     key: Option<Arc<Secret>>,
     protocol: Protocol,
 }
@@ -26,8 +28,13 @@ pub(crate) enum Protocol {
 }
 
 impl App {
-    pub(crate) fn new(store: Store, key: Option<Secret>, protocol: Protocol) -> Self {
-        Self { store, key: key.map(Arc::new), protocol }
+    pub(crate) fn new(
+        store: Store,
+        memory: Memory,
+        key: Option<Secret>,
+        protocol: Protocol,
+    ) -> Self {
+        Self { store, memory, key: key.map(Arc::new), protocol }
     }
 
     /// The key that callers need, if any.

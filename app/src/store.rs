@@ -28,6 +28,7 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 pub(crate) use claim::{Claim, ClaimedJob, Expired, Hold, Settled};
 pub(crate) use job::{Filter, NewReview, Queued};
 pub(crate) use log::NewLog;
+pub(crate) use memory::Passage;
 pub(crate) use project::{NewProject, Removal};
 pub(crate) use ticket::{Board, Delivery, NewTicket, TicketEdit};
 
@@ -37,8 +38,11 @@ use crate::clock::Timestamp;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// In the order of their numbers; the database's `user_version` counts those applied.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../migrations/0001_initial.sql"), include_str!("../migrations/0002_claims.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_claims.sql"),
+    include_str!("../migrations/0003_memory.sql"),
+];
 
 /// The database could not be used.
 #[derive(Debug, thiserror::Error)]

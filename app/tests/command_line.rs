@@ -92,6 +92,42 @@ async fn a_secret_comes_by_standard_input_and_is_never_shown() {
 }
 
 #[tokio::test]
+async fn what_a_project_remembers_is_listed_and_deleted_from_the_command_line() {
+    let app = App::start();
+    let project = app.add_project().await;
+    let docs = ["Login uses argon2.\nNothing else.", "Board.", "Mail."].map(str::to_owned);
+    app.worker_api().index_memory(project, &docs).await.unwrap();
+    let project = project.to_string();
+    let list = ["memory", "list", "--project", &project];
+    let listed = text(&app, &list);
+    assert!(listed.contains("Login uses argon2. Nothing else.\n"), "{listed}");
+    assert_eq!(listed.lines().count(), 4);
+    let all = json(&app, &list);
+    let ids: Vec<&str> = (0..3).map(|index| all[index]["id"].as_str().unwrap()).collect();
+    let delete = ["memory", "delete", "--project", &project];
+    assert_eq!(text(&app, &[&delete[..], &ids[..1]].concat()), "1 memory deleted\n");
+    assert!(!text(&app, &list).contains("Mail."));
+    let again = refused(&run(&app, &[&delete[..], &ids[..1]].concat(), ""), 1);
+    assert_eq!(again, "error: Memory not found (404 Not Found)\n");
+    refused(&run(&app, &delete, ""), 2);
+    refused(&run(&app, &[&delete[..], &["--all", ids[1]]].concat(), ""), 2);
+    text(&app, &[&delete[..], &["--all"]].concat());
+    assert_eq!(text(&app, &list), "no memories\n");
+}
+
+#[test]
+fn half_an_embedding_endpoint_is_refused_before_anything_is_done() {
+    let (folder, _) = file("");
+    let db = folder.path().join("app.db");
+    let mut serve = binary();
+    serve.args(["serve", "--embedding-url", "http://127.0.0.1:9/v1", "--db"]).arg(&db);
+    let told = refused(&serve.output().unwrap(), 2);
+    assert!(told.contains("TERARCHITECT_APP_EMBEDDING_MODEL"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(!db.exists());
+}
+
+#[tokio::test]
 async fn failures_are_one_line_with_their_exit_code() {
     let app = App::start();
     let id = "93863a0a-985e-474b-a6b2-40a89654e6bf";

@@ -83,3 +83,28 @@ fn what_is_answered_is_on_disk() {
     assert_eq!(pragma("synchronous"), "Integer(2)");
     assert_eq!(pragma("foreign_keys"), "Integer(1)");
 }
+
+#[tokio::test]
+async fn the_memory_of_an_older_database_is_found_and_can_be_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.db");
+    let project = api_client::ProjectId::random();
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(MIGRATIONS[0]).unwrap();
+    old.execute_batch(MIGRATIONS[1]).unwrap();
+    old.execute_batch(&format!(
+        "PRAGMA user_version = 2;
+        INSERT INTO projects VALUES ('{project}', 'n', '', 'u', 'docker', NULL, 0);
+        INSERT INTO memory_docs (project_id, content) VALUES ('{project}', 'Logins are hashed.');
+        INSERT INTO memory_docs (project_id, content) VALUES ('{project}', 'Boards.');"
+    ))
+    .unwrap();
+    drop(old);
+    let store = Store::open(&path).unwrap();
+    let found = store.recall(project, vec!["hash a login".to_owned()], 5).await.unwrap().unwrap();
+    assert_eq!(found[0][0].text, "Logins are hashed.");
+    assert_eq!(store.forget(project, found[0][0].id).await.unwrap(), Removal::Done);
+    let left = store.memories(project, 9, 0).await.unwrap().unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!((left[0].content.as_str(), left[0].created_at), ("Boards.", None));
+}

@@ -2,6 +2,7 @@
 
 mod claims;
 pub(crate) mod description;
+pub(crate) mod embedding;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ pub(crate) struct App {
     pub(crate) http: Client,
     folder: TempDir,
     options: &'static [&'static str],
+    environment: Vec<(&'static str, String)>,
 }
 
 /// The binary without anything of the environment that it reads.
@@ -47,6 +49,9 @@ pub(crate) fn binary() -> Command {
         "TERARCHITECT_APP_LEASE_SEC",
         "TERARCHITECT_APP_MAX_ATTEMPTS",
         "TERARCHITECT_APP_ORIGINAL",
+        "TERARCHITECT_APP_EMBEDDING_URL",
+        "TERARCHITECT_APP_EMBEDDING_MODEL",
+        "TERARCHITECT_APP_EMBEDDING_KEY",
         "RUST_LOG",
     ] {
         command.env_remove(name);
@@ -54,12 +59,17 @@ pub(crate) fn binary() -> Command {
     command
 }
 
-fn spawn(db: &Path, options: &[&str]) -> (Child, mpsc::Receiver<String>, String) {
+fn spawn(
+    db: &Path,
+    options: &[&str],
+    environment: &[(&str, String)],
+) -> (Child, mpsc::Receiver<String>, String) {
     let mut child = binary()
         .args(["serve", "--listen", "127.0.0.1:0", "--db"])
         .arg(db)
         .args(options)
         .envs([("TERARCHITECT_WORKER_API_KEY", KEY), ("RUST_LOG", "trace")])
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -87,10 +97,18 @@ impl App {
 
     /// With these further options of `serve`.
     pub(crate) fn start_with(options: &'static [&'static str]) -> Self {
+        Self::start_in(options, Vec::new())
+    }
+
+    /// With these options of `serve`, and these variables in its environment.
+    pub(crate) fn start_in(
+        options: &'static [&'static str],
+        environment: Vec<(&'static str, String)>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (child, log, url) = spawn(&folder.path().join("app.db"), options);
+        let (child, log, url) = spawn(&folder.path().join("app.db"), options, &environment);
         let http = api_client::http::http_client("test/1").build().unwrap();
-        Self { child, log, logged: Vec::new(), url, http, folder, options }
+        Self { child, log, logged: Vec::new(), url, http, folder, options, environment }
     }
 
     /// The server dies without a word and is started again on the same database.
@@ -107,7 +125,7 @@ impl App {
     /// Starts the server again, which has ended.
     pub(crate) fn restart(&mut self) {
         let db = self.folder.path().join("app.db");
-        (self.child, self.log, self.url) = spawn(&db, self.options);
+        (self.child, self.log, self.url) = spawn(&db, self.options, &self.environment);
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
