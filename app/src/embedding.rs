@@ -179,7 +179,7 @@ fn in_order(answer: Answer, count: usize) -> Result<Vec<Vector>, String> {
     let mut vectors: Vec<Option<Vector>> = vec![None; count];
     for Embedding { index, embedding } in answer.data {
         let place = vectors.get_mut(index);
-        *place.ok_or_else(|| format!("there is no text {index}"))? = Vector::new(embedding);
+        *place.ok_or_else(|| format!("there is no text {index}"))? = Vector::new(&embedding);
     }
     let missing = |index| format!("there is no vector for text {index}");
     let vectors = vectors.into_iter().enumerate();
@@ -198,8 +198,7 @@ mod tests {
     fn vectors_come_in_the_order_of_the_texts() {
         let turned = r#"{"data": [{"index": 1, "embedding": [0, 2]},
             {"index": 0, "embedding": [3, 0], "object": "embedding"}], "usage": {}}"#;
-        let expected =
-            [vec![1.0, 0.0], vec![0.0, 1.0]].map(|numbers| Vector::new(numbers).unwrap());
+        let expected = [[1.0, 0.0], [0.0, 1.0]].map(|numbers| Vector::new(&numbers).unwrap());
         assert_eq!(answer(turned).unwrap(), expected);
     }
 

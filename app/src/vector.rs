@@ -8,7 +8,7 @@ pub(crate) struct Vector(Vec<f32>);
 
 impl Vector {
     /// The direction of these numbers; none where they have no direction.
-    pub(crate) fn new(numbers: Vec<f32>) -> Option<Self> {
+    pub(crate) fn new(numbers: &[f32]) -> Option<Self> {
         let length = numbers.iter().map(|n| f64::from(*n).powi(2)).sum::<f64>().sqrt();
         if !length.is_finite() || length == 0.0 {
             return None;
@@ -31,8 +31,8 @@ impl Vector {
     /// What [`to_bytes`](Self::to_bytes) gave; none where the bytes are something else.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (numbers, rest) = bytes.as_chunks();
-        rest.is_empty()
-            .then(|| Self::new(numbers.iter().map(|n| f32::from_le_bytes(*n)).collect()))?
+        let numbers: Vec<f32> = numbers.iter().map(|number| f32::from_le_bytes(*number)).collect();
+        if rest.is_empty() { Self::new(&numbers) } else { None }
     }
 }
 
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn directions_are_compared_whatever_their_length() {
-        let vector = |numbers: &[f32]| Vector::new(numbers.to_vec()).unwrap();
+        let vector = |numbers: &[f32]| Vector::new(numbers).unwrap();
         let cosine = |a: &[f32], b: &[f32]| vector(a).cosine(&vector(b));
         assert!((cosine(&[1.0, 2.0], &[10.0, 20.0]).unwrap() - 1.0).abs() < 1e-6);
         assert!(cosine(&[1.0, 0.0], &[0.0, 3.0]).unwrap().abs() < 1e-6);
@@ -52,14 +52,14 @@ mod tests {
 
     #[test]
     fn what_has_no_direction_is_no_vector() {
-        for numbers in [vec![], vec![0.0, 0.0], vec![f32::NAN, 1.0], vec![f32::INFINITY]] {
+        for numbers in [&[][..], &[0.0, 0.0], &[f32::NAN, 1.0], &[f32::INFINITY]] {
             assert_eq!(Vector::new(numbers), None);
         }
     }
 
     #[test]
     fn a_vector_is_read_as_it_was_kept() {
-        let vector = Vector::new(vec![0.5, -3.25, 0.001]).unwrap();
+        let vector = Vector::new(&[0.5, -3.25, 0.001]).unwrap();
         let read = Vector::from_bytes(&vector.to_bytes()).unwrap();
         assert!((read.cosine(&vector).unwrap() - 1.0).abs() < 1e-6);
         assert_eq!(Vector::from_bytes(&[0; 7]), None);

@@ -18,7 +18,7 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("app.db")).unwrap();
         let project = project_in(&store).await;
-        Self { store, project, folder: folder }
+        Self { store, project, folder }
     }
 
     async fn keep(&self, passages: &[&str]) {
@@ -191,7 +191,7 @@ async fn the_nearest_are_of_this_project_and_this_model_alone() {
     let other = project_in(&scene.store).await;
     scene.store.remember(other, vec!["theirs".to_owned()], NOW).await.unwrap();
     scene.keep(&["near", "nearer", "opposite", "by another model"]).await;
-    let vector = |x: f32, y: f32| Vector::new(vec![x, y]).unwrap();
+    let vector = |x: f32, y: f32| Vector::new(&[x, y]).unwrap();
     for (project, model) in [(scene.project, "m-1"), (other, "m-1")] {
         let unread = scene.store.unread_passages(project, model.to_owned(), 9).await.unwrap();
         let read = unread.into_iter().map(|(place, text)| {
@@ -215,6 +215,6 @@ async fn the_nearest_are_of_this_project_and_this_model_alone() {
     };
     assert_eq!(near("m-1", vector(1.0, 0.0)).await, ["nearer", "near"]);
     assert_eq!(near("m-2", vector(1.0, 0.0)).await, ["by another model"]);
-    let other_space = Vector::new(vec![1.0]).unwrap();
+    let other_space = Vector::new(&[1.0]).unwrap();
     assert!(near("m-1", other_space).await.is_empty());
 }
