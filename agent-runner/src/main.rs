@@ -21,6 +21,7 @@ mod inner_docker;
 mod inspect;
 mod lfs;
 mod logging;
+mod memory;
 mod model_gateway;
 mod outcome;
 mod pressure;

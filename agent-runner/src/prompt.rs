@@ -118,6 +118,16 @@ impl Assignment {
         &self.title
     }
 
+    /// Title and description, for those who look for what belongs to it.
+    pub(crate) fn question(&self) -> String {
+        format!("{}\n\n{}", self.title, self.description)
+    }
+
+    /// Adds a section to what helps to understand it. It must be without any known secret.
+    pub(crate) fn add_background(&mut self, section: &str) {
+        self.background.push_str(section);
+    }
+
     /// The prompt of the first turn.
     pub(crate) fn prompt(&self, instructions: &[Instructions]) -> String {
         let mut prompt = format!("# {}\n\n", self.title);
@@ -208,7 +218,7 @@ fn read_within(tree: &Path, name: &str, redaction: &Redaction) -> io::Result<Opt
 }
 
 /// Every line marked as a quotation, so that no heading or fence in it can end it.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     text.lines().map(|line| format!("> {line}")).collect::<Vec<_>>().join("\n")
 }
 

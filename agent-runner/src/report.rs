@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::bounded::bounded;
+use crate::memory::ProjectMemory;
 use crate::redaction::Redaction;
 use crate::settings::{AppTicket, Hold};
 
@@ -48,6 +49,10 @@ pub(crate) enum Step {
     ContextLoaded,
     /// Another run works from the same repository of this host.
     WaitingForRepository,
+    /// The project's memory was asked when the run began.
+    MemoryRetrieveStart,
+    /// The project's memory has what the run did.
+    MemoryIndexed,
     /// The ticket's branch is checked out.
     BranchCreated,
     /// What the worker is asked.
@@ -101,6 +106,8 @@ impl Step {
             Self::SessionStarted => "session_started",
             Self::ContextLoaded => "context_loaded",
             Self::WaitingForRepository => "waiting_for_repository",
+            Self::MemoryRetrieveStart => "memory_retrieve_start",
+            Self::MemoryIndexed => "memory_indexed",
             Self::BranchCreated => "branch_created",
             Self::Finalize => "finalize",
             Self::TaskComplete => "task_complete",
@@ -124,6 +131,8 @@ impl Step {
             | Self::SessionStarted
             | Self::ContextLoaded
             | Self::WaitingForRepository
+            | Self::MemoryRetrieveStart
+            | Self::MemoryIndexed
             | Self::BranchCreated
             | Self::WorkerPrompt(_)
             | Self::WorkerTurn(_)
@@ -288,6 +297,14 @@ impl Reporter {
             review_comment_body: None,
         };
         app.complete(&completion).await
+    }
+
+    /// The project's memory, as far as the app has one.
+    pub(crate) fn memory(&self) -> Option<ProjectMemory> {
+        match self {
+            Self::App(app) => Some(ProjectMemory::new(app.api.clone(), app.at.project)),
+            Self::LogOnly { .. } => None,
+        }
     }
 
     fn redaction(&self) -> &Redaction {

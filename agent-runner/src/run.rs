@@ -4,6 +4,7 @@
 mod delivery;
 mod folder;
 mod job;
+mod memory;
 mod model;
 mod place;
 mod proposal;
@@ -184,8 +185,9 @@ impl Run {
             settings.worker.cli.name()
         );
         self.course.note(|record| record.worker = Some(settings.worker.cli.facts()));
-        let job = Job::new(self, start.docker, settings, assignment).await?;
+        let mut job = Job::new(self, start.docker, settings, assignment).await?;
         reporter.step(Step::ContextLoaded, &loaded, None).await;
+        job.recall(reporter).await;
         Ok(job)
     }
 

@@ -9,6 +9,7 @@ mod document;
 mod egress;
 mod handover;
 mod layers;
+mod memory;
 mod model;
 mod network;
 mod origin;
@@ -27,6 +28,7 @@ use url::Url;
 pub(crate) use self::document::DocumentError;
 pub(crate) use self::handover::{Handover, PLAIN_NAMES};
 pub(crate) use self::layers::{Layer, Layers};
+pub(crate) use self::memory::MemoryUse;
 pub(crate) use self::network::{gateway_proxies, identity, proxies};
 pub(crate) use self::origin::{AppTicket, Hold, Origin};
 pub(crate) use self::trace::{collector, secrets_of_headers, trace_parent};
@@ -167,6 +169,8 @@ pub(crate) struct Settings {
     pub(crate) author_email: String,
     /// Whether unfinished work is saved on a branch of its own, where that was said.
     pub(crate) rescue: Option<bool>,
+    /// Whether the project's memory is used.
+    pub(crate) memory: MemoryUse,
     /// The coding CLI.
     pub(crate) worker: WorkerSettings,
 }
@@ -240,6 +244,7 @@ impl Settings {
             author_name: or_default(env::GIT_USER_NAME, DEFAULT_AUTHOR_NAME),
             author_email: or_default(env::GIT_USER_EMAIL, DEFAULT_AUTHOR_EMAIL),
             rescue: layers.find(env::AGENT_RESCUE).map(|rescue| rescue.switch()).transpose()?,
+            memory: MemoryUse::read(layers)?,
             worker: WorkerSettings::read(layers)?,
         })
     }

@@ -112,6 +112,8 @@ pub mod env {
     pub const AGENT_ON_HOST: &str = "AGENT_ON_HOST";
     /// `1` or `0`: whether a run that cannot deliver saves what there is on a branch of its own.
     pub const AGENT_RESCUE: &str = "AGENT_RESCUE";
+    /// Whether a run asks the project's memory and adds to it: `1` or `0`.
+    pub const AGENT_PROJECT_MEMORY: &str = "AGENT_PROJECT_MEMORY";
     /// File into which the runner writes an [`OutcomeDocument`](crate::outcome::OutcomeDocument) at its
     /// end: the folder is there, the file is replaced as a whole. Not the app's to set.
     pub const OUTCOME_FILE: &str = "AGENT_OUTCOME_FILE";

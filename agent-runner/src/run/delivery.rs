@@ -36,6 +36,9 @@ pub(super) async fn deliver_or_rescue(
         // What is delivered stays so, also where there is no time for this.
         late.run_until_cancelled(job.tidy(checkout, commit)).await;
     }
+    if let Ok(request) = &delivered {
+        late.run_until_cancelled(job.remember(&progress.answer, request, reporter)).await;
+    }
     if let Err(error) = &delivered
         && error.leaves_work()
         && job.rescues()

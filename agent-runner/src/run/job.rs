@@ -14,6 +14,7 @@ use crate::checkout::{self, Checkout, HeldRepository, Mirror, Start};
 use crate::course::Course;
 use crate::forge::AnyForge;
 use crate::git::{BranchName, Git, Source};
+use crate::memory::ProjectMemory;
 use crate::outcome::{Published, RunError};
 use crate::processes;
 use crate::project_file::ProjectFile;
@@ -45,6 +46,8 @@ pub(super) struct Job {
     inner_layers: InnerLayers,
     git_mirrors: GitMirrors,
     pub(super) project: ProjectFile,
+    /// What the project remembers of earlier work, once a run has asked for it and there is such a thing.
+    pub(super) memory: Option<ProjectMemory>,
     user: Option<WorkerUser>,
     _refresh: Option<RefreshServer>,
 }
@@ -83,6 +86,7 @@ impl Job {
             inner_layers: settings::inner_layers(layers),
             git_mirrors: settings::git_mirrors(layers),
             project: ProjectFile::default(),
+            memory: None,
             settings,
             assignment,
             redaction: redaction.clone(),

@@ -61,7 +61,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 60] = [
+pub(super) const SETTING_NAMES: [&str; 61] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -106,6 +106,7 @@ pub(super) const SETTING_NAMES: [&str; 60] = [
     env::TRANSCRIPT_FILE,
     env::AGENT_IMAGE,
     env::AGENT_RESCUE,
+    env::AGENT_PROJECT_MEMORY,
     env::AGENT_EGRESS,
     env::AGENT_EGRESS_ALLOW,
     env::AGENT_EGRESS_TRUSTED,

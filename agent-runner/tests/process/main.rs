@@ -10,6 +10,7 @@ mod job;
 mod killed;
 mod lease;
 mod lfs;
+mod memory;
 mod outcome;
 mod publishing;
 mod refreshing;

@@ -17,6 +17,8 @@ use crate::turn::{self, NOTHING};
 pub(crate) const CLAIM: &str = "0b8f4e0e-8f3a-4c5e-9d1e-2f6a7c9b1d00";
 pub(crate) const TICKET: &str = "c1d437f0-01dc-40f1-84f8-cda84d4af8e3";
 const PROJECT: &str = "b0acb5a0-d0bc-4738-89d0-347ecd318506";
+/// Requests that no order of things is about.
+const ASIDE: [&str; 4] = ["log", "flag", "recall", "remember"];
 const PULLS: &str = "/api/v3/repos/acme/demo/pulls";
 
 /// A request, and what there was to see when it came.
@@ -41,6 +43,10 @@ pub(crate) enum Answer {
     Gone,
     /// What was asked is done, and the connection is closed.
     DoneAndGone,
+    /// This status and this body.
+    Says(u16, Value),
+    /// Nothing, until the one who asked is gone.
+    Silence,
     /// What is usual.
     Usual,
 }
@@ -86,6 +92,8 @@ struct Servers {
     requests: Arc<Mutex<Vec<Request>>>,
     /// The pull requests that were opened, as they were asked for.
     opened: Arc<Mutex<Vec<Value>>>,
+    /// What the project remembers.
+    memory: Mutex<Vec<Value>>,
     origin: PathBuf,
 }
 
@@ -122,6 +130,7 @@ impl Scene {
             answers: Box::new(answers),
             requests: Arc::clone(&requests),
             opened: Arc::clone(&opened),
+            memory: Mutex::default(),
             origin: job.folder.path().join("origin"),
         });
         thread::spawn(move || {
@@ -151,10 +160,16 @@ impl Scene {
         self.opened.lock().unwrap().len()
     }
 
-    /// The requests so far, the log's and those about cancelling left out.
+    /// The requests so far, those of the log, the memory and about cancelling left out.
     pub(crate) fn requests(&self) -> Vec<Request> {
         let all = self.requests.lock().unwrap().clone();
-        all.into_iter().filter(|request| !["log", "flag"].contains(&request.what)).collect()
+        all.into_iter().filter(|request| !ASIDE.contains(&request.what)).collect()
+    }
+
+    /// What the requests of this kind brought, those of the log and the memory among them.
+    pub(crate) fn bodies(&self, what: &str) -> Vec<Value> {
+        let all = self.requests.lock().unwrap();
+        all.iter().filter(|request| request.what == what).map(|one| one.body.clone()).collect()
     }
 
     /// What the requests were for, in their order.
@@ -164,9 +179,7 @@ impl Scene {
 
     /// The entries in the ticket's log.
     pub(crate) fn log_entries(&self) -> Vec<Value> {
-        let all = self.requests.lock().unwrap();
-        let entries = all.iter().filter(|request| request.what == "log");
-        entries.map(|entry| entry.body.clone()).collect()
+        self.bodies("log")
     }
 
     /// What git says on the remote.
@@ -178,9 +191,8 @@ impl Scene {
 
     /// The steps in the ticket's log.
     pub(crate) fn steps(&self) -> Vec<String> {
-        let all = self.requests.lock().unwrap();
-        let entries = all.iter().filter(|request| request.what == "log");
-        entries.map(|entry| entry.body["step"].as_str().unwrap().to_owned()).collect()
+        let step = |entry: &Value| entry["step"].as_str().unwrap().to_owned();
+        self.log_entries().iter().map(step).collect()
     }
 
     /// The commit of the ticket's branch on the remote.
@@ -236,6 +248,11 @@ impl Servers {
         let refused = |status| (status, json!({"error": "no", "message": "no"}));
         let (status, body) = match (self.answers)(&request, before) {
             Answer::Refusal(status) => refused(status),
+            Answer::Says(status, body) => (status, body),
+            Answer::Silence => {
+                let _gone = stream.read_to_end(&mut Vec::new());
+                return;
+            }
             Answer::Usual => self.usual(&request),
             Answer::Done(status) => {
                 self.usual(&request);
@@ -269,6 +286,15 @@ impl Servers {
                 (200, all.collect())
             }
             "open" => self.open(&request.body),
+            "recall" => {
+                let docs = self.memory.lock().unwrap().clone();
+                (200, json!({"results": [{"question": "", "docs": docs, "doc_scores": []}]}))
+            }
+            "remember" => {
+                let docs = request.body["docs"].as_array().unwrap().clone();
+                self.memory.lock().unwrap().extend(docs);
+                (200, json!({"count": 1, "message": "Indexed"}))
+            }
             "read" | "update" => (200, pull(self.pushed().as_deref(), &self.opened())),
             _ => (200, json!({})),
         }
@@ -313,6 +339,8 @@ fn kind(line: &str) -> &'static str {
         "POST" if ends("/logs") => "log",
         "POST" if path.starts_with("/api/worker/jobs/") && ends("/heartbeat") => "renewal",
         "POST" if ends(&format!("/tickets/{TICKET}/complete")) => "completion",
+        "POST" if ends("/memory/retrieve") => "recall",
+        "POST" if ends("/memory/index") => "remember",
         "GET" if path.starts_with(&format!("{PULLS}?")) => "find",
         "POST" if path == PULLS => "open",
         "GET" if path == format!("{PULLS}/7") => "read",

@@ -19,6 +19,11 @@ pub(crate) fn start(claude: &str, on_push: &str) -> Job {
     start_by(program, folder(), claude, ("push", on_push), None)
 }
 
+/// What the last turn of `claude` was asked.
+pub(crate) fn prompt(job: &Job) -> String {
+    std::fs::read_to_string(job.folder.path().join("prompt")).unwrap()
+}
+
 /// The same by another command, of the job that a document describes, in a folder with an origin;
 /// `on_git` is a subcommand of git and the script that is run in its place. It finds the real thing
 /// as `real "$@"`.
@@ -29,7 +34,7 @@ pub(crate) fn start_by(
     on_git: (&str, &str),
     document: Option<&str>,
 ) -> Job {
-    write_script(folder.path(), "claude", &format!("cat > /dev/null\n{claude}\n{DONE}"));
+    write_script(folder.path(), "claude", &format!("cat > $HERE/prompt\n{claude}\n{DONE}"));
     let (subcommand, instead) = on_git;
     let git = format!(
         "real() {{ GIT_ALLOW_PROTOCOL=file \
