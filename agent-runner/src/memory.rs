@@ -119,13 +119,13 @@ impl ProjectMemory {
 impl Delivered<'_> {
     fn passage(&self, redaction: &Redaction) -> String {
         let part = |text: &str| bounded(redaction.redact(text).trim(), KEPT_MAX);
-        let [task, answer] = [self.assignment.question(), self.answer.to_owned()];
+        let task = part(&self.assignment.question());
+        let done = match part(self.answer) {
+            nothing if nothing.is_empty() => nothing,
+            words => format!("What was done, in the words of who did it:\n\n{words}\n\n"),
+        };
         let pull_request = redaction.redact(self.pull_request);
-        format!(
-            "Ticket: {}\n\nWhat was done, in the words of who did it:\n\n{}\n\nPull request: {pull_request}",
-            part(&task),
-            part(&answer)
-        )
+        format!("Ticket: {task}\n\n{done}Pull request: {pull_request}")
     }
 }
 

@@ -74,6 +74,14 @@ fn what_is_kept_has_task_and_last_words_without_secrets_and_bounded() {
     assert!(!passage.contains("topsecret") && passage.len() < 2 * KEPT_MAX + 500);
 }
 
+#[test]
+fn where_there_are_no_last_words_the_rest_is_kept() {
+    let assignment = Assignment::of_task("Add it", &Redaction::default());
+    let delivered = Delivered { assignment: &assignment, answer: " ", pull_request: "http://x/7" };
+    let passage = delivered.passage(&Redaction::default());
+    assert_eq!(passage, "Ticket: Add it\n\nAdd it\n\nPull request: http://x/7");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_memory_that_never_answers_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

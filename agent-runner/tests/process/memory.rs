@@ -13,13 +13,16 @@ const HEADING: &str = "## What the project remembers of earlier work";
 const WARNINGS: [&str; 2] =
     ["the project's memory could not be asked", "the project's memory could not be added to"];
 
+const BUSY: &str = r#"echo $$ >> new
+    echo '{"type":"assistant","message":{"content":[{"type":"text","text":"It has to be sorted."}]}}'"#;
+
 fn usual(_: &Request, _: usize) -> Answer {
     Answer::Usual
 }
 
 /// A worker that does something in each run.
 fn busy() -> Plan {
-    Plan { claude: "echo $$ >> new", ..Plan::default() }
+    Plan { claude: BUSY, ..Plan::default() }
 }
 
 fn recalled(docs: Value) -> Answer {
@@ -38,7 +41,7 @@ fn a_second_run_is_told_what_the_first_one_did() {
     assert!(!prompt(&scene.job).contains(HEADING));
     let [kept] = &scene.bodies("remember")[..] else { panic!("not once") };
     let kept = kept["docs"][0].as_str().unwrap().to_owned();
-    for part in ["Ticket: Add it", "All done.", "http://forge/acme/demo/pull/7"] {
+    for part in ["Ticket: Add it", "It has to be sorted.", "http://forge/acme/demo/pull/7"] {
         assert!(kept.contains(part), "{kept}");
     }
     assert_eq!(memory_steps(&scene), ["memory_indexed"]);
@@ -53,7 +56,7 @@ fn a_second_run_is_told_what_the_first_one_did() {
     assert_eq!(code, Some(0), "{stderr}");
     let told = prompt(&scene.job);
     assert!(told.contains(HEADING) && told.contains("> Ticket: Add it\n"), "{told}");
-    assert!(told.contains("> All done.\n"), "{told}");
+    assert!(told.contains("> It has to be sorted.\n"), "{told}");
     let steps = ["memory_indexed", "memory_retrieve_start", "memory_indexed"];
     assert_eq!(memory_steps(&scene), steps);
 }
@@ -115,8 +118,6 @@ fn a_memory_that_hangs_does_not_fail_the_run() {
         "recall" | "remember" => Answer::Silence,
         _ => Answer::Usual,
     });
-    // Longer than either may hold it up.
-    scene.asked("completion");
     let (code, stderr) = scene.job.end();
     assert_eq!(code, Some(0), "{stderr}");
     let summary = scene.outcome().summary;
