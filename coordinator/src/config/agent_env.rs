@@ -11,7 +11,7 @@ use super::setting::{Kind, Setting};
 
 /// Of settings that the agent of this version has no use for.
 const NOT_USED: &str = "Handed on, so that a configuration of the original works unchanged; \
-    `agent-runner` has neither Director nor memory, and does not use it.";
+    `agent-runner` does not use it.";
 
 /// Of times that the agent itself reads.
 const SECONDS: &str = "The agent wants a whole number from 1 to 604800 (a week).";
@@ -58,6 +58,7 @@ agent_env! {
     Text "FORGE" "The forge: github, gitea (Forgejo too) or gitlab; where not set, by its address.",
     Url "FORGE_API_URL" "Base URL of the forge's REST API, where it is not the usual one.",
     Text "AGENT_RESCUE" "1 or 0: whether a run that cannot deliver saves its work on a branch.",
+    Text "AGENT_PROJECT_MEMORY" "1 or 0: whether a run asks the project's memory and adds to it.",
     Text "GIT_USER_NAME" "Name of the author of commits.",
     Text "GIT_USER_EMAIL" "E-mail address of the author of commits.",
     Text "WORKER_MODE" "The coding CLI: opencode, claude-code, codex, gemini or aider.",
