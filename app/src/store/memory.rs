@@ -15,8 +15,10 @@ use super::{Removal, Store, StoreError, optional_time, project, typed};
 use crate::clock::Timestamp;
 use crate::model::Memory;
 
-/// Passages that are kept for each project. Of more the oldest are forgotten.
-const PASSAGES_MAX: u32 = 10_000;
+/// Passages that are kept for each project. Of more the oldest are forgotten. A search looks at every one
+/// that has a word of the question, and nobody else has the database meanwhile: with 10,000 of 2 KB and 64
+/// common words, 2 s were measured.
+const PASSAGES_MAX: u32 = 2_000;
 
 /// More different words of a question than this are not looked up.
 const QUESTION_MAX_WORDS: usize = 64;
