@@ -11,6 +11,7 @@ mod cancel;
 mod checkout;
 mod cli;
 mod course;
+mod director;
 mod doctor;
 mod egress;
 mod forge;

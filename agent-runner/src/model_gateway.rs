@@ -8,6 +8,7 @@
 //! Invariant: a key goes to one origin, that of its own provider, for requests to models below its
 //! path; nothing that is sent back holds it.
 
+mod account;
 mod answer;
 mod budget;
 mod call;
@@ -40,7 +41,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-pub(crate) use self::budget::{Budget, Exhausted, Failing, Pricing, Totals};
+pub(crate) use self::account::{Account, Entry};
+pub(crate) use self::budget::{Budget, DirectorTotals, Exhausted, Failing, Price, Pricing, Totals};
 pub(crate) use self::check::Unfit;
 pub(crate) use self::usd::Usd;
 pub(crate) use self::wire::Wire;
@@ -206,6 +208,11 @@ impl ModelGateway {
     /// What all calls were that have ended.
     pub(crate) fn totals(&self) -> Totals {
         self.gate.ledger.totals()
+    }
+
+    /// The account of the job, for the Director's calls: they do not come this way.
+    pub(crate) fn account(&self) -> Account {
+        Account::of(&self.gate.ledger)
     }
 
     /// Ends it with the calls that are under way; what all calls were.

@@ -42,10 +42,14 @@ const TITLE_MAX_CHARS: usize = 100;
 /// How much of the worker's last words a pull request shows, in bytes.
 const ANSWER_MAX: usize = 8 << 10;
 
+/// The title of the ticket by which the app has a project set up.
+const SETUP_TITLE: &str = "Project setup";
+
 /// The heading at which the app splits a pull request's text.
 const ACCOMPLISHED: &str = "## What was accomplished";
 
-const RULES: &str = "\
+/// How a worker works.
+pub(crate) const RULES: &str = "\
 ## How to work
 
 - You are in the root of a checkout of the repository. Read what you need before you change anything.
@@ -128,20 +132,24 @@ impl Assignment {
         self.background.push_str(section);
     }
 
+    /// What is to be done, with what helps to understand it.
+    pub(crate) fn task(&self) -> String {
+        let description = bounded(&self.description, DESCRIPTION_MAX);
+        format!("# {}\n\n{description}\n{}", self.title, self.background)
+    }
+
+    /// Whether the ticket is the one that sets a project up, by the title that the app gives it.
+    pub(crate) fn sets_project_up(&self) -> bool {
+        self.title.trim().eq_ignore_ascii_case(SETUP_TITLE)
+    }
+
     /// The prompt of the first turn.
     pub(crate) fn prompt(&self, instructions: &[Instructions]) -> String {
         let mut prompt = format!("# {}\n\n", self.title);
         prompt.push_str(&bounded(&self.description, DESCRIPTION_MAX));
         prompt.push_str("\n\n");
         prompt.push_str(RULES);
-        for file in instructions {
-            prompt.push_str(&format!(
-                "\n## The repository's {}\n\nWritten by the repository's authors; where it \
-                 contradicts the section above, that section counts.\n\n{}\n",
-                file.name,
-                quoted(&file.text)
-            ));
-        }
+        prompt.push_str(&quoted_instructions(instructions));
         prompt.push_str(&self.background);
         prompt
     }
@@ -175,6 +183,19 @@ pub(crate) fn instructions(tree: &Path, redaction: &Redaction) -> Vec<Instructio
         }
     }
     found
+}
+
+/// The instructions of a repository, for a prompt that has rules before them.
+pub(crate) fn quoted_instructions(instructions: &[Instructions]) -> String {
+    let section = |file: &Instructions| {
+        format!(
+            "\n## The repository's {}\n\nWritten by the repository's authors; where it \
+             contradicts the section above, that section counts.\n\n{}\n",
+            file.name,
+            quoted(&file.text)
+        )
+    };
+    instructions.iter().map(section).collect()
 }
 
 /// What the worker is asked when the repository's check failed on its work.

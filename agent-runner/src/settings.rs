@@ -5,6 +5,7 @@
 //! file ([`Settings::heed`]). Precedence: environment, job document, the app's settings, project file,
 //! default; a blank value counts as not set.
 
+mod director;
 mod document;
 mod egress;
 mod handover;
@@ -20,11 +21,13 @@ mod worker;
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use api_client::contract::{DOCKER_RUN_ERROR_MAX_CHARS, env};
 use api_client::{JobId, Secret};
 use url::Url;
 
+pub(crate) use self::director::{DirectorModel, DirectorProvider, DirectorSettings};
 pub(crate) use self::document::DocumentError;
 pub(crate) use self::handover::{Handover, PLAIN_NAMES};
 pub(crate) use self::layers::{Layer, Layers};
@@ -173,6 +176,10 @@ pub(crate) struct Settings {
     pub(crate) memory: MemoryUse,
     /// The coding CLI.
     pub(crate) worker: WorkerSettings,
+    /// The Director, where there is one.
+    pub(crate) director: Option<DirectorSettings>,
+    /// How long set-up, turns and checks may take together, where that is limited.
+    pub(crate) time_budget: Option<Duration>,
 }
 
 impl FromStr for DockerMode {
@@ -246,6 +253,8 @@ impl Settings {
             rescue: layers.find(env::AGENT_RESCUE).map(|rescue| rescue.switch()).transpose()?,
             memory: MemoryUse::read(layers)?,
             worker: WorkerSettings::read(layers)?,
+            director: DirectorSettings::read(layers)?,
+            time_budget: director::time_budget(layers)?,
         })
     }
 }

@@ -84,8 +84,41 @@ pub mod env {
     pub const MODEL_GATEWAY_KEY: &str = "MODEL_GATEWAY_KEY";
     /// Longest time for one turn of the worker, in seconds.
     pub const WORKER_TIMEOUT_SEC: &str = "WORKER_TIMEOUT_SEC";
+    /// `openai`, `anthropic`, `openrouter` or `custom`: who has the Director's model, and with it the
+    /// protocol and the usual address.
+    pub const AGENT_PROVIDER: &str = "AGENT_PROVIDER";
     /// Base URL of the Director's model endpoint.
     pub const AGENT_LLM_URL: &str = "AGENT_LLM_URL";
+    /// Model of the Director.
+    pub const AGENT_MODEL: &str = "AGENT_MODEL";
+    /// Key of the Director's model endpoint (secret).
+    pub const AGENT_LLM_KEY: &str = "AGENT_API_KEY";
+    /// Who has the model that stands in while the Director's gives no answer.
+    pub const AGENT_FALLBACK_PROVIDER: &str = "AGENT_FALLBACK_PROVIDER";
+    /// Base URL of that model's endpoint.
+    pub const AGENT_FALLBACK_URL: &str = "AGENT_FALLBACK_URL";
+    /// That model.
+    pub const AGENT_FALLBACK_MODEL: &str = "AGENT_FALLBACK_MODEL";
+    /// Key of that endpoint (secret).
+    pub const AGENT_FALLBACK_KEY: &str = "AGENT_FALLBACK_API_KEY";
+    /// Longest time for one call of the Director's model, in seconds.
+    pub const AGENT_TIMEOUT_SEC: &str = "AGENT_TIMEOUT_SEC";
+    /// Most tokens that one answer of the Director may have.
+    pub const AGENT_MAX_OUTPUT: &str = "AGENT_MAX_OUTPUT";
+    /// Most tokens that one question to the Director has.
+    pub const AGENT_MAX_CONTEXT: &str = "AGENT_MAX_CONTEXT";
+    /// Most turns of the worker under a Director, those before the work itself not among them.
+    pub const AGENT_MAX_TURNS: &str = "AGENT_MAX_TURNS";
+    /// How often the Director looks at a plan at most.
+    pub const AGENT_MAX_PLAN_REVIEWS: &str = "AGENT_MAX_PLAN_REVIEWS";
+    /// Longest time for set-up, turns and checks together, in seconds.
+    pub const AGENT_TIME_BUDGET_SEC: &str = "AGENT_TIME_BUDGET_SEC";
+    /// Price of a million tokens that the Director's model reads, in US dollars.
+    pub const AGENT_PRICE_INPUT: &str = "AGENT_PRICE_INPUT";
+    /// Price of a million tokens that the Director's model writes, in US dollars.
+    pub const AGENT_PRICE_OUTPUT: &str = "AGENT_PRICE_OUTPUT";
+    /// Folder with prompts that replace those of the runner. Not the app's to set.
+    pub const AGENT_PROMPTS_DIR: &str = "AGENT_PROMPTS_DIR";
     /// Name of the author of commits.
     pub const GIT_USER_NAME: &str = "GIT_USER_NAME";
     /// E-mail address of the author of commits.
@@ -155,13 +188,14 @@ pub mod env {
 
 /// The settings that hold a URL which the agent opens. Where the agent runs in a container, a
 /// loopback host in one of these (and in nothing else) is rewritten to reach the Docker host.
-pub const URL_SETTINGS: [&str; 10] = [
+pub const URL_SETTINGS: [&str; 11] = [
     env::API_URL,
     env::REPO_URL,
     env::FORGE_API_URL,
     env::WORKER_LLM_URL,
     env::WORKER_FALLBACK_URL,
     env::AGENT_LLM_URL,
+    env::AGENT_FALLBACK_URL,
     env::AGENT_OTLP_ENDPOINT,
     "EMBEDDING_SERVICE_URL",
     "MEMORY_EMBEDDING_BASE_URL",

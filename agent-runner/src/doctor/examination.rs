@@ -193,7 +193,7 @@ fn settings(kind: WorkerKind, endpoint: Url) -> WorkerSettings {
         key: Secret::from("no-key-is-needed"),
         fallback: None,
         models: None,
-        budget: Budget { tokens: None, pricing: None },
+        budget: Budget::default(),
         turn_limit: TURN_LIMIT,
         stall_limit: STALL_LIMIT,
     }

@@ -24,6 +24,15 @@ pub(crate) struct Pricing {
     pub(crate) limit: Option<Usd>,
 }
 
+/// Prices of a million tokens of the Director's model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Price {
+    /// Of tokens that the model reads.
+    pub(crate) input: Usd,
+    /// Of tokens that the model writes.
+    pub(crate) output: Usd,
+}
+
 /// The limits of one job. Without any, its calls are counted only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Budget {
@@ -31,6 +40,17 @@ pub(crate) struct Budget {
     pub(crate) tokens: Option<u64>,
     /// Prices, and with them a limit of what the job may cost.
     pub(crate) pricing: Option<Pricing>,
+    /// Those of the Director's model, where there is a Director and costs are counted.
+    pub(crate) director: Option<Price>,
+}
+
+/// Who makes a call: both have one budget, and each its own prices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Payer {
+    /// The coding CLI.
+    Worker,
+    /// The Director.
+    Director,
 }
 
 /// Tokens of one call or of all.
@@ -80,6 +100,13 @@ pub(crate) enum Exhausted {
         /// What the request would have been, by estimate.
         expected: u64,
     },
+    /// The time of the job's turns is over.
+    Time {
+        /// The limit, in seconds.
+        seconds: u64,
+        /// What was used until then.
+        used: Tokens,
+    },
     /// Another gateway between here and the provider says so, in its words.
     Elsewhere(String),
 }
@@ -95,7 +122,7 @@ pub(crate) enum Standing {
     Exceeded,
 }
 
-/// All calls of a job.
+/// All calls that a worker made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Totals {
@@ -137,12 +164,71 @@ impl Totals {
     }
 }
 
+/// All calls that a Director made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DirectorTotals {
+    /// How many calls there were.
+    pub(crate) calls: u64,
+    /// Their tokens.
+    pub(crate) tokens: Tokens,
+    /// What they cost, where prices are known.
+    pub(crate) cost: Option<Usd>,
+}
+
 /// The account of a job.
 #[derive(Debug)]
 pub(super) struct Ledger {
     budget: Budget,
-    totals: Mutex<Totals>,
+    entries: Mutex<Entries>,
     exhausted: CancellationToken,
+}
+
+/// What is in the account.
+#[derive(Debug, Default)]
+struct Entries {
+    worker: Totals,
+    director: DirectorTotals,
+}
+
+impl Entries {
+    const fn used(&self) -> Used {
+        Used { worker: self.worker.tokens, director: self.director.tokens }
+    }
+
+    const fn tokens_of(&mut self, payer: Payer) -> &mut Tokens {
+        match payer {
+            Payer::Worker => &mut self.worker.tokens,
+            Payer::Director => &mut self.director.tokens,
+        }
+    }
+
+    const fn calls_of(&mut self, payer: Payer) -> &mut u64 {
+        match payer {
+            Payer::Worker => &mut self.worker.calls,
+            Payer::Director => &mut self.director.calls,
+        }
+    }
+}
+
+/// Tokens by who used them.
+#[derive(Clone, Copy, Debug)]
+struct Used {
+    worker: Tokens,
+    director: Tokens,
+}
+
+impl Used {
+    fn all(self) -> Tokens {
+        self.worker.with(Tokens::default(), self.director)
+    }
+
+    fn and(self, payer: Payer, more: Tokens) -> Self {
+        let with = |tokens: Tokens| tokens.with(Tokens::default(), more);
+        match payer {
+            Payer::Worker => Self { worker: with(self.worker), ..self },
+            Payer::Director => Self { director: with(self.director), ..self },
+        }
+    }
 }
 
 impl Tokens {
@@ -171,24 +257,32 @@ impl fmt::Display for Tokens {
 
 impl Budget {
     /// What tokens cost, where prices are known.
-    pub(super) fn cost(&self, tokens: Tokens) -> Option<Usd> {
-        let pricing = self.pricing.as_ref()?;
-        let input = pricing.input.of_tokens(tokens.input);
-        let output = pricing.output.of_tokens(tokens.output);
-        Some(input.plus(output))
+    pub(super) fn cost(&self, payer: Payer, tokens: Tokens) -> Option<Usd> {
+        let price = match payer {
+            Payer::Worker => self.pricing.map(|Pricing { input, output, .. }| Price { input, output }),
+            Payer::Director => self.director,
+        }?;
+        Some(price.input.of_tokens(tokens.input).plus(price.output.of_tokens(tokens.output)))
+    }
+
+    /// What both cost together, as far as prices are known.
+    fn cost_of_both(&self, used: Used) -> Option<Usd> {
+        let worker = self.cost(Payer::Worker, used.worker)?;
+        Some(worker.plus(self.cost(Payer::Director, used.director).unwrap_or_default()))
     }
 
     /// How an account of these tokens stands, and at which limit if it is at one.
-    fn judge(&self, used: Tokens) -> (Standing, Option<Limit>) {
+    fn judge(&self, used: Used) -> (Standing, Option<Limit>) {
         let of = |order| match order {
             Ordering::Less => Standing::Within,
             Ordering::Equal => Standing::Reached,
             Ordering::Greater => Standing::Exceeded,
         };
-        let money = self.cost(used).zip(self.pricing.and_then(|pricing| pricing.limit));
+        let money = self.cost_of_both(used).zip(self.pricing.and_then(|pricing| pricing.limit));
         let money =
             money.map(|(spent, limit)| (of(spent.cmp(&limit)), Limit::Money { limit, spent }));
-        let tokens = self.tokens.map(|limit| (of(used.total().cmp(&limit)), Limit::Tokens(limit)));
+        let tokens = self.tokens;
+        let tokens = tokens.map(|limit| (of(used.all().total().cmp(&limit)), Limit::Tokens(limit)));
         let all = money.into_iter().chain(tokens);
         all.filter(|(standing, _)| *standing != Standing::Within)
             .max_by_key(|(standing, _)| *standing)
@@ -214,6 +308,9 @@ impl fmt::Display for Exhausted {
             Self::NoRoom { limit, used, expected } => {
                 write!(f, "{limit}; used: {used}; the next request has about {expected} more")
             }
+            Self::Time { seconds, used } => {
+                write!(f, "AGENT_TIME_BUDGET_SEC allows {seconds} s; used until then: {used}")
+            }
             Self::Elsewhere(words) => f.write_str(words),
         }
     }
@@ -229,7 +326,7 @@ impl fmt::Display for Totals {
 impl Ledger {
     pub(super) fn new(budget: Budget) -> Self {
         let exhausted = CancellationToken::new();
-        Self { budget, totals: Mutex::default(), exhausted }
+        Self { budget, entries: Mutex::default(), exhausted }
     }
 
     /// Cancelled at the moment the budget is used up.
@@ -239,78 +336,96 @@ impl Ledger {
 
     /// How the budget ended, if it did.
     pub(super) fn how(&self) -> Option<Exhausted> {
-        self.lock().exhausted.clone()
+        self.lock().worker.exhausted.clone()
     }
 
     /// What these tokens cost, where prices are known.
-    pub(super) fn cost(&self, tokens: Tokens) -> Option<Usd> {
-        self.budget.cost(tokens)
+    pub(super) fn cost(&self, payer: Payer, tokens: Tokens) -> Option<Usd> {
+        self.budget.cost(payer, tokens)
     }
 
     /// Enters a call that is expected to read so many tokens. It must leave room for an answer.
     ///
     /// # Errors
     /// When there is nothing left, or not enough.
-    pub(super) fn admit(&self, expected: Tokens) -> Result<(), Exhausted> {
-        let mut totals = self.lock();
-        if let Some(exhausted) = &totals.exhausted {
+    pub(super) fn admit(&self, payer: Payer, expected: Tokens) -> Result<(), Exhausted> {
+        let mut entries = self.lock();
+        if let Some(exhausted) = &entries.worker.exhausted {
             return Err(exhausted.clone());
         }
-        let after = totals.tokens.with(Tokens::default(), expected);
-        if let (_, Some(limit)) = self.budget.judge(after) {
-            let used = totals.tokens;
-            let how = Exhausted::NoRoom { limit, used, expected: expected.input };
-            totals.exhausted = Some(how.clone());
-            drop(totals);
+        let used = entries.used();
+        if let (_, Some(limit)) = self.budget.judge(used.and(payer, expected)) {
+            let how = Exhausted::NoRoom { limit, used: used.all(), expected: expected.input };
+            entries.worker.exhausted = Some(how.clone());
+            drop(entries);
             self.exhausted.cancel();
             return Err(how);
         }
-        totals.calls += 1;
-        totals.tokens = after;
+        *entries.calls_of(payer) += 1;
+        let tokens = entries.tokens_of(payer);
+        *tokens = tokens.with(Tokens::default(), expected);
         Ok(())
     }
 
     /// Replaces what is known of a call by what is known now.
-    pub(super) fn revise(&self, before: Tokens, after: Tokens) -> Standing {
-        let mut totals = self.lock();
-        totals.tokens = totals.tokens.with(before, after);
-        if totals.exhausted.is_some() {
+    pub(super) fn revise(&self, payer: Payer, before: Tokens, after: Tokens) -> Standing {
+        let mut entries = self.lock();
+        let tokens = entries.tokens_of(payer);
+        *tokens = tokens.with(before, after);
+        if entries.worker.exhausted.is_some() {
             return Standing::Exceeded;
         }
-        let used = totals.tokens;
+        let used = entries.used();
         let (standing, limit) = self.budget.judge(used);
-        totals.exhausted = limit.map(|limit| Exhausted::Reached { limit, used });
-        drop(totals);
+        let used = used.all();
+        entries.worker.exhausted = limit.map(|limit| Exhausted::Reached { limit, used });
+        drop(entries);
         if limit.is_some() {
             self.exhausted.cancel();
         }
         standing
     }
 
+    /// Ends the budget because the time of the turns is over.
+    pub(super) fn end_of_time(&self, limit: Duration) {
+        let mut entries = self.lock();
+        let used = entries.used().all();
+        let how = Exhausted::Time { seconds: limit.as_secs(), used };
+        entries.worker.exhausted.get_or_insert(how);
+        drop(entries);
+        self.exhausted.cancel();
+    }
+
     /// Ends the budget because another gateway did.
     pub(super) fn end(&self, words: String) {
-        self.lock().exhausted.get_or_insert(Exhausted::Elsewhere(words));
+        self.lock().worker.exhausted.get_or_insert(Exhausted::Elsewhere(words));
         self.exhausted.cancel();
     }
 
     /// Notes for how long the provider wants to be left alone.
     pub(super) fn note_wait(&self, wait: Option<Duration>) {
-        self.lock().retry_after = wait;
+        self.lock().worker.retry_after = wait;
     }
 
     /// Notes what the last call came to.
     pub(super) fn note_end(&self, failing: Option<Failing>) {
-        self.lock().failing = failing;
+        self.lock().worker.failing = failing;
     }
 
-    /// All calls so far.
+    /// All calls of the worker so far.
     pub(super) fn totals(&self) -> Totals {
-        let totals = self.lock().clone();
-        Totals { cost: self.budget.cost(totals.tokens), ..totals }
+        let totals = self.lock().worker.clone();
+        Totals { cost: self.budget.cost(Payer::Worker, totals.tokens), ..totals }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Totals> {
-        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    /// All calls of the Director so far.
+    pub(super) fn of_director(&self) -> DirectorTotals {
+        let totals = self.lock().director;
+        DirectorTotals { cost: self.budget.cost(Payer::Director, totals.tokens), ..totals }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

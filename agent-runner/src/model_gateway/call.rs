@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::budget::{Exhausted, Failing, Ledger, Standing, Tokens};
+use super::budget::{Exhausted, Failing, Ledger, Payer, Standing, Tokens};
 use super::provider::Role;
 use super::refusal::Refusal;
 use super::request::Outgoing;
@@ -71,7 +71,7 @@ impl Call {
             false => Tokens::default(),
         };
         if route.generates() {
-            ledger.admit(entered)?;
+            ledger.admit(Payer::Worker, entered)?;
         }
         Ok(Self {
             ledger: Arc::clone(ledger),
@@ -169,7 +169,7 @@ impl Call {
     }
 
     fn enter(&mut self, now: Tokens) -> Standing {
-        let standing = self.ledger.revise(self.entered, now);
+        let standing = self.ledger.revise(Payer::Worker, self.entered, now);
         self.entered = now;
         standing
     }
@@ -186,7 +186,7 @@ impl Drop for Call {
             self.ledger.note_end(self.failing());
         }
         let Tokens { input, cached, output } = self.entered;
-        let cost = self.ledger.cost(self.entered).map(tracing::field::display);
+        let cost = self.ledger.cost(Payer::Worker, self.entered).map(tracing::field::display);
         let (wire, model) = (self.route.wire.name(), self.model.as_str());
         let provider = tracing::field::display(self.provider);
         let status = self.status.map(|status| status.as_u16());

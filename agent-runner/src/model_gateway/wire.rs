@@ -177,7 +177,7 @@ impl Wire {
     }
 
     /// The path at which an answer of this model is asked for below a base, as the CLIs make it of that.
-    pub(super) fn generating(self, base: &str, model: &str) -> String {
+    pub(crate) fn generating(self, base: &str, model: &str) -> String {
         let (base, plain) = (base.trim_end_matches('/'), without_version(base));
         let openai = if plain.len() < base.len() { base.to_owned() } else { format!("{base}/v1") };
         match self {

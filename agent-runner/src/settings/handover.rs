@@ -61,7 +61,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 61] = [
+pub(super) const SETTING_NAMES: [&str; 77] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -94,7 +94,23 @@ pub(super) const SETTING_NAMES: [&str; 61] = [
     env::WORKER_PRICE_INPUT,
     env::WORKER_PRICE_OUTPUT,
     env::MODEL_GATEWAY_KEY,
+    env::AGENT_PROVIDER,
     env::AGENT_LLM_URL,
+    env::AGENT_MODEL,
+    env::AGENT_LLM_KEY,
+    env::AGENT_FALLBACK_PROVIDER,
+    env::AGENT_FALLBACK_URL,
+    env::AGENT_FALLBACK_MODEL,
+    env::AGENT_FALLBACK_KEY,
+    env::AGENT_TIMEOUT_SEC,
+    env::AGENT_MAX_OUTPUT,
+    env::AGENT_MAX_CONTEXT,
+    env::AGENT_MAX_TURNS,
+    env::AGENT_MAX_PLAN_REVIEWS,
+    env::AGENT_TIME_BUDGET_SEC,
+    env::AGENT_PRICE_INPUT,
+    env::AGENT_PRICE_OUTPUT,
+    env::AGENT_PROMPTS_DIR,
     env::GIT_USER_NAME,
     env::GIT_USER_EMAIL,
     env::DOCKER_RUN_ERROR,

@@ -236,6 +236,17 @@ impl Found<'_> {
         }
     }
 
+    /// A whole number above zero.
+    pub(super) fn number(&self, most: u32) -> Result<u32, SettingsError> {
+        match self.value.expose().trim().parse::<u32>() {
+            Ok(number) if (1..=most).contains(&number) => Ok(number),
+            _ => Err(self.invalid(&format!(
+                "must be a whole number from 1 to {most}, got {:?}",
+                self.shown()
+            ))),
+        }
+    }
+
     /// `1` or `0`.
     pub(super) fn switch(&self) -> Result<bool, SettingsError> {
         match self.value.expose().trim() {

@@ -6,7 +6,7 @@ use api_client::http::Network;
 
 use super::worker::WorkerKind;
 use super::{Layers, SettingsError, WorkerSettings, network};
-use crate::model_gateway::{Budget, Fallback, ModelGatewayConfig, Pricing, Usd};
+use crate::model_gateway::{Budget, Fallback, ModelGatewayConfig, Price, Pricing, Usd};
 
 /// Most tokens that a budget can have.
 const TOKENS_MAX: u64 = 1_000_000_000_000;
@@ -74,7 +74,21 @@ pub(super) fn budget(layers: &Layers) -> Result<Budget, SettingsError> {
             found.invalid(&format!("must be a whole number from 1 to {TOKENS_MAX}, got {shown:?}"))
         })
     });
-    Ok(Budget { tokens: tokens.transpose()?, pricing: pricing(layers)? })
+    let pricing = pricing(layers)?;
+    let director = pricing.map(|_| director_price(layers)).transpose()?.flatten();
+    Ok(Budget { tokens: tokens.transpose()?, pricing, director })
+}
+
+/// The prices of the Director's model: wanted where costs are counted and there is a Director.
+fn director_price(layers: &Layers) -> Result<Option<Price>, SettingsError> {
+    let is_there = |name| layers.find(name).is_some();
+    if !is_there(env::AGENT_MODEL) && !is_there(env::AGENT_LLM_URL) {
+        return Ok(None);
+    }
+    let purpose = "where WORKER_PRICE_INPUT is set, the Director's model has its price as well, in US \
+                   dollars for a million tokens";
+    let usd = |name| layers.required(name, purpose)?.parse::<Usd>();
+    Ok(Some(Price { input: usd(env::AGENT_PRICE_INPUT)?, output: usd(env::AGENT_PRICE_OUTPUT)? }))
 }
 
 fn pricing(layers: &Layers) -> Result<Option<Pricing>, SettingsError> {
@@ -123,7 +137,7 @@ mod tests {
         let read = budget(&layers(&settings)).unwrap();
         let usd = |text: &str| text.parse::<Usd>().unwrap();
         let pricing = Pricing { input: usd("3"), output: usd("15"), limit: Some(usd("2.5")) };
-        assert_eq!(read, Budget { tokens: Some(200_000), pricing: Some(pricing) });
+        assert_eq!(read, Budget { tokens: Some(200_000), pricing: Some(pricing), director: None });
     }
 
     #[test]
@@ -146,6 +160,19 @@ mod tests {
         }
         let error = refused(&[("WORKER_MONEY_BUDGET", "$5")]);
         assert!(error.contains("WORKER_MONEY_BUDGET") && error.contains("US dollars"), "{error}");
+    }
+
+    #[test]
+    fn where_costs_are_counted_a_director_has_its_price() {
+        let prices = [("WORKER_PRICE_INPUT", "1"), ("WORKER_PRICE_OUTPUT", "1")];
+        let director = ("AGENT_MODEL", "m");
+        let error = refused(&[prices[0], prices[1], director]);
+        assert!(error.starts_with("AGENT_PRICE_INPUT is not set"), "{error}");
+        let own = [("AGENT_PRICE_INPUT", "2"), ("AGENT_PRICE_OUTPUT", "8")];
+        let all = [prices[0], prices[1], director, own[0], own[1]];
+        let read = budget(&layers(&all)).unwrap().director.unwrap();
+        assert_eq!((read.input, read.output), ("2".parse().unwrap(), "8".parse().unwrap()));
+        assert_eq!(budget(&layers(&[director])).unwrap().director, None);
     }
 
     #[test]

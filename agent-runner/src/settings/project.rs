@@ -63,7 +63,7 @@ fn lowered(budget: Budget, wishes: &WorkerWishes) -> Result<Budget, SettingsErro
             });
         }
     };
-    Ok(Budget { tokens, pricing })
+    Ok(Budget { tokens, pricing, ..budget })
 }
 
 fn stricter<T: Ord>(ours: Option<T>, wish: Option<T>) -> Option<T> {

@@ -1,0 +1,149 @@
+//! The models that may be the Director, in their order: each is asked again as long as that may help, then
+//! the next one.
+
+use std::time::{Duration, Instant};
+
+use api_client::http::http_client;
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::endpoint::{Asked, Endpoint, Failure, KEY_NAMES, Then};
+use super::error::DirectorError;
+use super::wire::{Question, Said};
+use crate::model_gateway::Account;
+use crate::settings::DirectorSettings;
+
+/// How often one model is asked the same.
+const TRIES: usize = 6;
+
+/// How often a question is changed for one model: three of its parts may be too much.
+const ADAPTATIONS: usize = 4;
+
+/// The longest time that a model's wish for a pause is followed; beyond it the next one is asked.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+const USER_AGENT: &str = concat!("agent-runner/", env!("CARGO_PKG_VERSION"));
+
+/// All models, of which one answers.
+#[derive(Debug)]
+pub(super) struct Chain {
+    http: reqwest::Client,
+    endpoints: Vec<Endpoint>,
+    /// Who answered last.
+    last: usize,
+    limit: Duration,
+    pauses: ExponentialBuilder,
+    account: Account,
+}
+
+impl Chain {
+    /// The models of these settings.
+    ///
+    /// # Errors
+    /// When a key or the HTTP client cannot be used.
+    pub(super) fn new(
+        settings: &DirectorSettings,
+        account: Account,
+    ) -> Result<Self, DirectorError> {
+        let http = http_client(USER_AGENT).build().map_err(DirectorError::Client)?;
+        let [main, fallback] = KEY_NAMES;
+        let mut endpoints = vec![Endpoint::new(&settings.main, main)?];
+        for model in &settings.fallbacks {
+            endpoints.push(Endpoint::new(model, fallback)?);
+        }
+        let pauses = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_secs(2))
+            .with_max_delay(Duration::from_secs(60))
+            .with_max_times(TRIES - 1)
+            .with_jitter();
+        Ok(Self { http, endpoints, last: 0, limit: settings.call_limit, pauses, account })
+    }
+
+    /// The same without long pauses between the tries.
+    #[cfg(test)]
+    pub(super) fn in_a_hurry(&mut self) {
+        self.pauses = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(1))
+            .with_max_times(TRIES - 1);
+    }
+
+    /// The model that answered last, else the first.
+    pub(super) fn model(&self) -> &str {
+        self.endpoints.get(self.last).map_or("", |endpoint| endpoint.model.as_str())
+    }
+
+    /// Asks until one of them answers.
+    ///
+    /// # Errors
+    /// When none does, the budget is used up, or `stop` is cancelled.
+    pub(super) async fn ask(
+        &mut self,
+        question: &Question<'_>,
+        stop: &CancellationToken,
+    ) -> Result<Said, DirectorError> {
+        let mut failures = Vec::new();
+        for index in 0..self.endpoints.len() {
+            let Some(endpoint) = self.endpoints.get(index) else { break };
+            let Some(tries) = endpoint.breaker.tries(TRIES, Instant::now()) else {
+                failures.push(format!("{}: left alone for a while", endpoint.name()));
+                continue;
+            };
+            let asked = self.ask_one(index, question, tries);
+            let asked = stop.run_until_cancelled(asked).await.ok_or_else(|| self.stopped())??;
+            let Some(endpoint) = self.endpoints.get_mut(index) else { break };
+            match asked {
+                Ok(said) => {
+                    endpoint.breaker.answered();
+                    self.last = index;
+                    return Ok(said);
+                }
+                Err(why) => {
+                    endpoint.breaker.failed(Instant::now());
+                    let failure = format!("{}: {why}", endpoint.name());
+                    tracing::warn!("the Director's model gives no answer: {failure}");
+                    failures.push(failure);
+                }
+            }
+        }
+        Err(DirectorError::NoAnswer { failures })
+    }
+
+    /// Asks one of them, so often; why it gave no answer.
+    async fn ask_one(
+        &mut self,
+        index: usize,
+        question: &Question<'_>,
+        tries: usize,
+    ) -> Result<Result<Said, String>, DirectorError> {
+        let mut pauses = self.pauses.build().take(tries - 1);
+        let mut adaptations = 0;
+        loop {
+            let Some(endpoint) = self.endpoints.get_mut(index) else { return Ok(Err(String::new())) };
+            let asked = endpoint.ask(&self.http, question, self.limit, &self.account).await;
+            let Failure { why, then } = match asked {
+                Asked::Answered(said) => return Ok(Ok(said)),
+                Asked::NoBudget(exhausted) => return Err(DirectorError::Budget(exhausted)),
+                Asked::Failed(failure) => failure,
+            };
+            match then {
+                Then::Never => return Ok(Err(why)),
+                Then::AtOnce if adaptations < ADAPTATIONS => adaptations += 1,
+                Then::AtOnce => return Ok(Err(why)),
+                Then::Again(Some(wish)) if wish > PAUSE_MAX => {
+                    return Ok(Err(format!("{why} (it wants a pause of {} s)", wish.as_secs())));
+                }
+                Then::Again(wish) => {
+                    let Some(pause) = pauses.next() else { return Ok(Err(why)) };
+                    let pause = wish.unwrap_or(pause);
+                    tracing::warn!(?pause, "the Director's model is asked again: {why}");
+                    sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    fn stopped(&self) -> DirectorError {
+        self.account.exhausted().map_or(DirectorError::Cancelled, DirectorError::Budget)
+    }
+}
