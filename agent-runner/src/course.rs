@@ -56,6 +56,8 @@ pub(crate) enum Phase {
     Setup,
     /// A turn of the worker.
     Worker,
+    /// The Director is asked.
+    Director,
     /// The repository's check command.
     Check,
     /// What changed is committed.
@@ -83,6 +85,7 @@ impl Phase {
             Self::Clone => "clone",
             Self::Setup => "setup",
             Self::Worker => "worker",
+            Self::Director => "director",
             Self::Check => "check",
             Self::Commit => "commit",
             Self::Inspect => "inspect",
@@ -125,6 +128,7 @@ impl Course {
             turns: Vec::new(),
             tokens: TokenFacts::default(),
             money_usd: None,
+            director: None,
             phases: Vec::new(),
             worker: None,
             runner_version: env!("CARGO_PKG_VERSION").to_owned(),

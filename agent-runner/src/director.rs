@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::answer::{Assessment, PlanVerdict};
 pub(crate) use self::error::DirectorError;
-pub(crate) use self::prompts::{PromptError, Prompts, Template};
-pub(crate) use self::stagnation::{Movement, Stagnation, Stagnant};
+pub(crate) use self::prompts::{Prompts, Template};
+pub(crate) use self::stagnation::{Movement, Stagnant, Stagnation};
 
 use self::answer::Answer;
 use self::chain::Chain;

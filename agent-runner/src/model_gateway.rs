@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-pub(crate) use self::account::{Account, Entry};
+pub(crate) use self::account::Account;
 pub(crate) use self::budget::{Budget, DirectorTotals, Exhausted, Failing, Price, Pricing, Totals};
 pub(crate) use self::check::Unfit;
 pub(crate) use self::usd::Usd;

@@ -15,6 +15,7 @@ pub(crate) use self::text::paths_text;
 
 use self::text::{findings_text, shown_text, words_text};
 use crate::checkout::CheckoutError;
+use crate::director::{DirectorError, Stagnant};
 use crate::forge::ForgeError;
 use crate::inner_docker::InnerDockerError;
 use crate::model_gateway::ModelGatewayError;
@@ -74,6 +75,27 @@ pub(crate) enum RunError {
     /// The coding CLI's turn did not end well.
     #[error("{0}")]
     Turn(Ending),
+    /// The Director could not do its part.
+    #[error(transparent)]
+    Director(#[from] DirectorError),
+    /// The Director wants more turns than there are.
+    #[error("the ticket is not done after {turns} turns; AGENT_MAX_TURNS allows no more")]
+    TurnsUsedUp {
+        /// How many there were.
+        turns: u32,
+    },
+    /// Nothing moved any more.
+    #[error(
+        "the work does not move on: for three turns running {}, also after a change of approach was \
+         demanded; {turns} turns in all",
+        what.words()
+    )]
+    Stagnated {
+        /// What did not change.
+        what: Stagnant,
+        /// How many turns there were.
+        turns: u32,
+    },
     /// It did not, and the kernel had held the worker to a limit.
     #[error("{ending}; {limit}")]
     Limited {
@@ -223,6 +245,9 @@ impl RunError {
         match self {
             Self::Worker(_)
             | Self::Turn(_)
+            | Self::Director(_)
+            | Self::TurnsUsedUp { .. }
+            | Self::Stagnated { .. }
             | Self::Limited { .. }
             | Self::SetUp { .. }
             | Self::Commit(_)
@@ -286,8 +311,17 @@ impl RunError {
             | Self::Forge(_)
             | Self::App(_)
             | Self::ProjectFile(_)
-            | Self::Model(ModelGatewayError::Key { .. }) => AgentExit::Misconfigured,
-            Self::Turn(Ending::BudgetExhausted(_)) => AgentExit::BudgetExhausted,
+            | Self::Model(ModelGatewayError::Key { .. })
+            | Self::Director(
+                DirectorError::Prompt(_) | DirectorError::Key { .. } | DirectorError::Client(_),
+            ) => AgentExit::Misconfigured,
+            Self::Turn(Ending::BudgetExhausted(_))
+            | Self::Director(DirectorError::Budget(_))
+            | Self::TurnsUsedUp { .. }
+            | Self::Stagnated { .. } => AgentExit::BudgetExhausted,
+            Self::Director(DirectorError::NoAnswer { .. } | DirectorError::Unusable { .. }) => {
+                AgentExit::DirectorFailed
+            }
             Self::Turn(Ending::Refused(_) | Ending::NeedsInput(_))
             | Self::Blocked { .. }
             | Self::Reverts { .. } => AgentExit::Blocked,
@@ -319,7 +353,9 @@ impl RunError {
             | Self::Push { .. }
             | Self::NotConfirmed { .. }
             | Self::PullRequest { .. } => AgentExit::PublishFailed,
-            Self::Cancelled(_) | Self::CutShort => AgentExit::Cancelled,
+            Self::Cancelled(_) | Self::CutShort | Self::Director(DirectorError::Cancelled) => {
+                AgentExit::Cancelled
+            }
             Self::ReviewNotSupported => AgentExit::NotSupported,
         }
     }
@@ -337,10 +373,10 @@ impl RunError {
             AgentExit::Superseded => Step::Superseded,
             AgentExit::Delivered => Step::TaskComplete,
             AgentExit::BudgetExhausted => Step::BudgetExhausted,
-            AgentExit::WorkerFailed
-            | AgentExit::DirectorFailed
-            | AgentExit::OutOfMemory
-            | AgentExit::ProcessLimit => Step::WorkerUnavailable,
+            AgentExit::DirectorFailed => Step::DirectorFailed,
+            AgentExit::WorkerFailed | AgentExit::OutOfMemory | AgentExit::ProcessLimit => {
+                Step::WorkerUnavailable
+            }
             AgentExit::Blocked => Step::Blocked,
             AgentExit::ChecksFailed => Step::ChecksFailed,
         }

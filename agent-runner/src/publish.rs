@@ -3,6 +3,7 @@
 //! Invariant: the commit that is returned, pushed and verified is one and the same; a branch on the
 //! remote is only ever moved forward, so commits of others are never lost.
 
+mod changes;
 mod freshness;
 mod history;
 mod lfs;
@@ -17,6 +18,7 @@ use api_client::outcome::DiffFacts;
 use git2::Repository;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::changes::{Changes, Since, changes, file_of};
 pub(crate) use self::freshness::{Updated, fetch_base, is_all_ours, moved_base, reverted, update};
 pub(crate) use self::history::{commits, inspected, message};
 pub(crate) use self::lfs::{LfsContent, gather_lfs, lfs_at_hand, send_lfs};

@@ -56,9 +56,19 @@ pub(crate) enum Step {
     /// The ticket's branch is checked out.
     BranchCreated,
     /// What the worker is asked.
-    WorkerPrompt(u32),
+    WorkerPrompt(WorkerStage),
     /// What the worker did.
-    WorkerTurn(u32),
+    WorkerTurn(WorkerStage),
+    /// The ticket is one that sets a project up.
+    ProjectSetUp,
+    /// The Director approved the plan.
+    PlanApproved,
+    /// The Director did not, as often as it was asked.
+    PlanReviewExhausted,
+    /// What the Director makes of this turn.
+    DirectorTurn(u32),
+    /// The Director could not be reached or understood.
+    DirectorFailed,
     /// The repository's set-up command has ended.
     SetUp,
     /// The repository's check has ended, after this turn.
@@ -93,12 +103,54 @@ pub(crate) enum Step {
     AppUnreachable,
 }
 
+/// What a turn of the worker is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WorkerStage {
+    /// It looks around.
+    Research,
+    /// It writes a plan.
+    Plan,
+    /// It mends the plan, after this review.
+    PlanReview(u32),
+    /// It sets a project up.
+    SetUp,
+    /// It does the work.
+    Turn(u32),
+}
+
+impl WorkerStage {
+    fn prompt(self) -> Cow<'static, str> {
+        match self {
+            Self::Research => "worker_research_prompt".into(),
+            Self::Plan => "worker_plan_prompt".into(),
+            Self::PlanReview(review) => format!("worker_plan_review_{review}_prompt").into(),
+            Self::SetUp => "worker_setup_prompt".into(),
+            Self::Turn(turn) => format!("worker_turn_{turn}_prompt").into(),
+        }
+    }
+
+    fn turn(self) -> Cow<'static, str> {
+        match self {
+            Self::Research => "worker_research_done".into(),
+            Self::Plan => "worker_plan_done".into(),
+            Self::PlanReview(review) => format!("worker_plan_review_{review}").into(),
+            Self::SetUp => "worker_setup_done".into(),
+            Self::Turn(turn) => format!("worker_turn_{turn}").into(),
+        }
+    }
+}
+
 impl Step {
     /// The name in the ticket's log.
     pub(crate) fn name(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::WorkerPrompt(turn) => return format!("worker_turn_{turn}_prompt").into(),
-            Self::WorkerTurn(turn) => return format!("worker_turn_{turn}").into(),
+            Self::WorkerPrompt(stage) => return stage.prompt(),
+            Self::WorkerTurn(stage) => return stage.turn(),
+            Self::DirectorTurn(turn) => return format!("director_turn_{turn}").into(),
+            Self::ProjectSetUp => "project_setup_flow",
+            Self::PlanApproved => "plan_approved",
+            Self::PlanReviewExhausted => "plan_review_exhausted",
+            Self::DirectorFailed => "director_failed",
             Self::Check(turn) => return format!("check_{turn}").into(),
             Self::SetUp => "setup",
             Self::Blocked => "blocked",
@@ -136,6 +188,10 @@ impl Step {
             | Self::BranchCreated
             | Self::WorkerPrompt(_)
             | Self::WorkerTurn(_)
+            | Self::ProjectSetUp
+            | Self::PlanApproved
+            | Self::PlanReviewExhausted
+            | Self::DirectorTurn(_)
             | Self::SetUp
             | Self::Check(_)
             | Self::Finalize
@@ -143,6 +199,7 @@ impl Step {
             Self::Misconfigured
             | Self::CloneFailed
             | Self::WorkerUnavailable
+            | Self::DirectorFailed
             | Self::BudgetExhausted
             | Self::Blocked
             | Self::NoChanges

@@ -2,6 +2,7 @@
 //! [`delivery`].
 
 mod delivery;
+mod directed;
 mod folder;
 mod job;
 mod memory;

@@ -63,6 +63,9 @@ pub struct OutcomeDocument {
     /// What they cost in US dollars, where prices are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money_usd: Option<f64>,
+    /// What the Director did, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub director: Option<DirectorFacts>,
     /// How long each part of the run took, in the order of their begin.
     #[serde(default)]
     pub phases: Vec<PhaseFacts>,
@@ -277,6 +280,35 @@ pub struct TokenFacts {
     pub cached: u64,
     /// Written by the model.
     pub output: u64,
+}
+
+/// The Director, and what it did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DirectorFacts {
+    /// The model that answered last, else the one that is asked first.
+    pub model: String,
+    /// How often models were asked, answers that could not be used among them.
+    pub calls: u64,
+    /// Tokens of all calls; those of the worker are apart.
+    pub tokens: TokenFacts,
+    /// What they cost in US dollars, where prices are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money_usd: Option<f64>,
+    /// What the plan came to, once it was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanOutcome>,
+    /// How many turns of the worker it judged.
+    pub assessments: u32,
+}
+
+/// What a plan came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanOutcome {
+    /// The Director approved it.
+    Approved,
+    /// The Director did not, and the work went on with it.
+    NotApproved,
 }
 
 /// One part of the run.

@@ -6,7 +6,7 @@
 use std::sync::PoisonError;
 
 use api_client::outcome::{
-    CheckFacts, CheckKind, Finding, FindingKind, OutcomeDocument, TokenFacts,
+    CheckFacts, CheckKind, DirectorFacts, Finding, FindingKind, OutcomeDocument, TokenFacts,
 };
 
 use super::Course;
@@ -77,6 +77,7 @@ fn facts(record: &OutcomeDocument) -> Vec<String> {
     if !record.turns.is_empty() {
         facts.push(spent(record));
     }
+    facts.extend(record.director.as_ref().map(director));
     facts.extend(record.checks.iter().map(check));
     if let Some(repository) = &record.repository
         && let Some(moved) = &repository.base_moved_to
@@ -101,6 +102,16 @@ fn spent(record: &OutcomeDocument) -> String {
     };
     let cost = record.money_usd.map(|usd| format!(", {usd:.4} USD")).unwrap_or_default();
     format!("{turns}; tokens: {input} in, {cached} cached, {output} out{cost}")
+}
+
+fn director(director: &DirectorFacts) -> String {
+    let TokenFacts { input, cached, output } = director.tokens;
+    let cost = director.money_usd.map(|usd| format!(", {usd:.4} USD")).unwrap_or_default();
+    format!(
+        "Director: model {}, {} calls; tokens: {input} in, {cached} cached, {output} out{cost}",
+        code(&director.model),
+        director.calls
+    )
 }
 
 fn check(check: &CheckFacts) -> String {

@@ -204,10 +204,16 @@ mod tests {
         let done = r#"{"complete":true,"summary":" Done. ","next_prompt":""}"#;
         assert_eq!(assessed(done).unwrap(), Assessment::Complete { summary: "Done.".to_owned() });
         let fault = assessed(r#"{"complete":false,"summary":"","next_prompt":" "}"#).unwrap_err();
-        assert_eq!(fault, "the field \"next_prompt\" is empty, and is needed where \"complete\" is \"false\"");
+        assert_eq!(
+            fault,
+            "the field \"next_prompt\" is empty, and is needed where \"complete\" is \"false\""
+        );
         let fault = assessed(r#"{"complete":false,"next_prompt":null}"#).unwrap_err();
         assert!(fault.ends_with("must be a text, and is null"), "{fault}");
-        assert_eq!(assessed(r#"{"complete":true}"#).unwrap_err(), "the field \"summary\" is missing");
+        assert_eq!(
+            assessed(r#"{"complete":true}"#).unwrap_err(),
+            "the field \"summary\" is missing"
+        );
         assert_eq!(PlanVerdict::read(r#"{"plan_approved":true}"#).unwrap(), PlanVerdict::Approved);
         let rejected = PlanVerdict::read(r#"{"plan_approved":false,"feedback":"no tests"}"#);
         assert_eq!(rejected.unwrap(), PlanVerdict::Rejected { feedback: "no tests".to_owned() });

@@ -119,7 +119,9 @@ impl Chain {
         let mut pauses = self.pauses.build().take(tries - 1);
         let mut adaptations = 0;
         loop {
-            let Some(endpoint) = self.endpoints.get_mut(index) else { return Ok(Err(String::new())) };
+            let Some(endpoint) = self.endpoints.get_mut(index) else {
+                return Ok(Err(String::new()));
+            };
             let asked = endpoint.ask(&self.http, question, self.limit, &self.account).await;
             let Failure { why, then } = match asked {
                 Asked::Answered(said) => return Ok(Ok(said)),

@@ -76,7 +76,10 @@ impl Endpoint {
     ///
     /// # Errors
     /// When the key cannot be sent.
-    pub(super) fn new(model: &DirectorModel, key_name: &'static str) -> Result<Self, DirectorError> {
+    pub(super) fn new(
+        model: &DirectorModel,
+        key_name: &'static str,
+    ) -> Result<Self, DirectorError> {
         let wire = model.provider.wire();
         let mut url = model.url.clone();
         url.set_path(&wire.generating(model.url.path(), &model.model));
@@ -158,7 +161,8 @@ impl Endpoint {
         value: &Value,
         text: &str,
     ) -> Failure {
-        let words = wire::error_in(value).map_or_else(|| self.shown(text), |words| self.shown(&words));
+        let words =
+            wire::error_in(value).map_or_else(|| self.shown(text), |words| self.shown(&words));
         let why = format!("{}: {words}", status.as_u16());
         let then = match status.as_u16() {
             408 | 409 | 425 | 429 | 500..=599 => Then::Again(wait),

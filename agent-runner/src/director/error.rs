@@ -29,7 +29,9 @@ pub(crate) enum DirectorError {
         failures: Vec<String>,
     },
     /// A model answered, and not what was asked for.
-    #[error("the Director's answers cannot be used, after {repairs} requests for another one: {fault}")]
+    #[error(
+        "the Director's answers cannot be used, after {repairs} requests for another one: {fault}"
+    )]
     Unusable {
         /// How often another one was asked for.
         repairs: usize,

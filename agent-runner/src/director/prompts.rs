@@ -277,7 +277,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("director.md"), "{{task}} {{agent_settings}}").unwrap();
         let error = Prompts::load(Some(folder.path())).unwrap_err().to_string();
-        assert!(error.contains("{{agent_settings}}; those of this prompt are task, plan"), "{error}");
+        assert!(
+            error.contains("{{agent_settings}}; those of this prompt are task, plan"),
+            "{error}"
+        );
         fs::write(folder.path().join("director.md"), "  ").unwrap();
         assert!(Prompts::load(Some(folder.path())).unwrap_err().to_string().contains("empty"));
     }

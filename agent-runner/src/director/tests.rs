@@ -197,7 +197,10 @@ async fn its_tokens_are_in_the_jobs_account_and_end_with_its_budget() {
     assert!(error.to_string().contains("WORKER_TOKEN_BUDGET allows 2000 tokens"), "{error}");
     let calls = u64::try_from(model.bodies().len()).unwrap();
     let spent = account.of_director();
-    assert_eq!((spent.calls, spent.tokens.input, spent.tokens.output), (calls, 100 * calls, 10 * calls));
+    assert_eq!(
+        (spent.calls, spent.tokens.input, spent.tokens.output),
+        (calls, 100 * calls, 10 * calls)
+    );
 }
 
 #[tokio::test]

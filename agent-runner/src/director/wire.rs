@@ -204,7 +204,9 @@ fn read_chat(answer: &Value, limit: u32) -> Option<Said> {
     let message = choice["message"].as_object()?;
     let text = match message.get("content") {
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
+        Some(Value::Array(parts)) => {
+            parts.iter().filter_map(|part| part["text"].as_str()).collect()
+        }
         _ => String::new(),
     };
     let refusal = message.get("refusal").and_then(Value::as_str).filter(|why| !why.is_empty());

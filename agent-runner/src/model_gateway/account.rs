@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::Wire;
 use super::budget::{DirectorTotals, Exhausted, Ledger, Payer, Tokens};
@@ -50,11 +49,6 @@ impl Account {
     /// How the budget ended, if it did.
     pub(crate) fn exhausted(&self) -> Option<Exhausted> {
         self.0.how()
-    }
-
-    /// Cancelled at the moment the budget is used up.
-    pub(crate) fn end(&self) -> &CancellationToken {
-        self.0.exhausted()
     }
 
     /// Ends the budget: the time is over.

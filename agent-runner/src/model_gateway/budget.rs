@@ -259,7 +259,9 @@ impl Budget {
     /// What tokens cost, where prices are known.
     pub(super) fn cost(&self, payer: Payer, tokens: Tokens) -> Option<Usd> {
         let price = match payer {
-            Payer::Worker => self.pricing.map(|Pricing { input, output, .. }| Price { input, output }),
+            Payer::Worker => {
+                self.pricing.map(|Pricing { input, output, .. }| Price { input, output })
+            }
             Payer::Director => self.director,
         }?;
         Some(price.input.of_tokens(tokens.input).plus(price.output.of_tokens(tokens.output)))

@@ -11,12 +11,22 @@ use crate::lfs::{LfsStore, is_in_lfs};
 
 /// A state of the work tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Snapshot(Oid);
+pub(crate) struct Snapshot(pub(super) Oid);
 
 /// Files that a command of the repository made, changed or removed by itself: they are no work of the
 /// agent's, and are not committed unless it changed them further.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ByProducts(Vec<ByProduct>);
+pub(crate) struct ByProducts {
+    found: Vec<ByProduct>,
+    /// Files that stay as they were when the work began, whoever changes them.
+    kept_out: Vec<KeptOut>,
+}
+
+#[derive(Clone, Debug)]
+struct KeptOut {
+    path: Vec<u8>,
+    at_start: Option<Content>,
+}
 
 #[derive(Clone, Debug)]
 struct ByProduct {
@@ -59,7 +69,26 @@ impl ByProducts {
         })
         .await?;
         tracing::info!(files = found.len(), "a command left files behind, which are not committed");
-        self.0.extend(found);
+        self.found.extend(found);
+        Ok(())
+    }
+
+    /// Keeps a file out of all commits: it is no work, whatever becomes of it.
+    ///
+    /// # Errors
+    /// When the commit that the work began at cannot be read.
+    pub(crate) async fn keep_out(
+        &mut self,
+        git: &Git,
+        checkout: &Checkout,
+        path: &Path,
+    ) -> Result<(), PublishError> {
+        let (start, file) = (checkout.start_commit().oid(), path.to_owned());
+        let at_start = on_thread(checkout.shadow(), git.cancel(), move |repository| {
+            Ok(content_in(&repository.find_commit(start)?.tree()?, &file))
+        })
+        .await?;
+        self.kept_out.push(KeptOut { path: path.as_os_str().as_bytes().to_vec(), at_start });
         Ok(())
     }
 
@@ -70,7 +99,15 @@ impl ByProducts {
         index: &mut Index,
         committed: Option<&git2::Tree<'_>>,
     ) -> Result<(), git2::Error> {
-        for one in self.0.iter().rev() {
+        for one in &self.kept_out {
+            let path = Path::new(std::ffi::OsStr::from_bytes(&one.path));
+            match one.at_start {
+                Some(content) => index.add(&entry(&one.path, content))?,
+                None if index.get_path(path, 0).is_some() => index.remove(path, 0)?,
+                None => {}
+            }
+        }
+        for one in self.found.iter().rev() {
             let path = Path::new(std::ffi::OsStr::from_bytes(&one.path));
             let found = index.get_path(path, 0);
             let now = found.as_ref().map(|entry| Content { id: entry.id, mode: entry.mode });

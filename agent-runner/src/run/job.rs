@@ -226,12 +226,7 @@ impl Job {
     pub(super) fn prompt(&self, checkout: &Checkout) -> String {
         let prompt =
             self.assignment.prompt(&prompt::instructions(checkout.path(), &self.redaction));
-        let earlier = match checkout.start() {
-            Start::Fresh => "",
-            Start::Continued => prompt::CONTINUED,
-            Start::Rescued => prompt::UNFINISHED,
-        };
-        self.redaction.redact(&format!("{prompt}{earlier}"))
+        self.redaction.redact(&format!("{prompt}{}", earlier(checkout)))
     }
 
     /// Hands the work tree to the worker's user.
@@ -244,7 +239,8 @@ impl Job {
 
     /// Opens the worker's way to its model.
     pub(super) async fn open_model(&self) -> Result<ModelAccess, RunError> {
-        ModelAccess::open(&self.settings.worker, &self.cancel).await
+        let Settings { worker, time_budget, .. } = &self.settings;
+        ModelAccess::open(worker, *time_budget, &self.cancel).await
     }
 
     /// The coding CLI in the checkout; `private` is for its own files.
@@ -305,5 +301,14 @@ impl Job {
     /// One line for people.
     pub(super) fn title(&self) -> String {
         self.redaction.redact(self.assignment.title())
+    }
+}
+
+/// What the worker is told of an earlier run's work.
+pub(super) fn earlier(checkout: &Checkout) -> &'static str {
+    match checkout.start() {
+        Start::Fresh => "",
+        Start::Continued => prompt::CONTINUED,
+        Start::Rescued => prompt::UNFINISHED,
     }
 }

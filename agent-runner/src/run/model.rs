@@ -2,13 +2,15 @@
 //! not.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use api_client::Secret;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use crate::model_gateway::{ModelGateway, ModelGatewayConfig, Totals, Unfit};
+use crate::model_gateway::{Account, ModelGateway, ModelGatewayConfig, Totals, Unfit};
 use crate::outcome::RunError;
 use crate::settings::{Provider, WorkerSettings};
 use crate::worker::Ending;
@@ -20,12 +22,16 @@ pub(super) struct ModelAccess {
     stop: CancellationToken,
     /// Passes the end of the budget on to `stop`.
     _watch: AbortOnDropHandle<()>,
+    /// Ends the budget when the time is over.
+    _clock: Option<AbortOnDropHandle<()>>,
 }
 
 impl ModelAccess {
     /// Opens one at an address of this host's own that nobody else knows the placeholder of.
+    /// After `time`, where that is limited, its budget ends.
     pub(super) async fn open(
         settings: &WorkerSettings,
+        time: Option<Duration>,
         cancel: &CancellationToken,
     ) -> Result<Self, RunError> {
         let placeholder = Secret::from(format!("agent-{}", Uuid::new_v4().simple()));
@@ -40,7 +46,15 @@ impl ModelAccess {
             exhausted.cancelled().await;
             stopped.cancel();
         });
-        Ok(Self { gateway, worker, stop, _watch: AbortOnDropHandle::new(watch) })
+        let clock = time.map(|limit| {
+            let account = gateway.account();
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                sleep(limit).await;
+                account.end_of_time(limit);
+            }))
+        });
+        let watch = AbortOnDropHandle::new(watch);
+        Ok(Self { gateway, worker, stop, _watch: watch, _clock: clock })
     }
 
     /// Why the turn cannot succeed, as far as the endpoint tells before it is begun. One of the CLI's own
@@ -77,7 +91,12 @@ impl ModelAccess {
         &self.stop
     }
 
-    /// What all calls were so far.
+    /// The account that all calls are in.
+    pub(super) fn account(&self) -> Account {
+        self.gateway.account()
+    }
+
+    /// What all calls of the worker were so far.
     pub(super) fn totals(&self) -> Totals {
         self.gateway.totals()
     }

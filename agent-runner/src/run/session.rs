@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use api_client::outcome::{CheckFacts, CheckKind};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::directed;
 use super::job::Job;
 use super::model::ModelAccess;
 use crate::bounded::end;
@@ -17,13 +19,13 @@ use crate::checkout::Checkout;
 use crate::course::{Course, Phase, millis};
 use crate::git::CommitId;
 use crate::inner_docker::InnerDocker;
-use crate::model_gateway::Totals;
+use crate::model_gateway::{Account, Totals};
 use crate::outcome::{Published, RunError};
 use crate::pressure::Pressure;
 use crate::project_file::{Check, ProjectCommand};
 use crate::prompt;
 use crate::publish::{ByProducts, Snapshot};
-use crate::report::{Reporter, Step};
+use crate::report::{Reporter, Step, WorkerStage};
 use crate::settings::DockerMode;
 use crate::worker::{CommandEnd, CommandReport, Ending, TurnReport, Worker};
 
@@ -80,15 +82,18 @@ pub(super) async fn work(
     checked
 }
 
-struct Session<'s> {
-    job: &'s Job,
-    checkout: &'s Checkout,
-    reporter: &'s Reporter,
+/// Everything that the turns of a run need.
+pub(super) struct Session<'s> {
+    pub(super) job: &'s Job,
+    pub(super) checkout: &'s Checkout,
+    pub(super) reporter: &'s Reporter,
     gateway: ModelAccess,
     worker: Worker,
     docker: Option<InnerDocker>,
     /// The calls of the turns so far.
     told: Totals,
+    /// All turns so far, and those of them that did work.
+    begun: u32,
     turns: u32,
     /// Asks the coding CLI for its version, beside its turn.
     _version: Option<AbortOnDropHandle<()>>,
@@ -119,6 +124,7 @@ impl<'s> Session<'s> {
             worker,
             docker,
             told,
+            begun: 0,
             turns: 0,
             _version: version,
         })
@@ -128,7 +134,10 @@ impl<'s> Session<'s> {
         if let Some(setup) = &self.job.project().setup {
             self.set_up(setup, progress).await?;
         }
-        self.turn(self.job.prompt(self.checkout), progress).await?;
+        if let Some(director) = &self.job.settings.director {
+            return directed::work(self, director, progress).await;
+        }
+        self.execute(self.job.prompt(self.checkout), progress).await?;
         let Some(check) = &self.job.project().check else { return Ok(Checked::Well) };
         self.check(check, progress).await
     }
@@ -150,7 +159,7 @@ impl<'s> Session<'s> {
             }
             turns_left -= 1;
             let prompt = prompt::check_failed(&check.command.command, report.end, &report.output);
-            self.turn(prompt, progress).await?;
+            self.execute(prompt, progress).await?;
         }
     }
 
@@ -167,7 +176,7 @@ impl<'s> Session<'s> {
     }
 
     /// Runs a command of the repository. What it changes in the work tree is not the worker's.
-    async fn command(
+    pub(super) async fn command(
         &mut self,
         kind: CheckKind,
         command: &ProjectCommand,
@@ -202,12 +211,28 @@ impl<'s> Session<'s> {
         Ok(report)
     }
 
-    /// One turn of the coding CLI; a later one goes on where the one before it ended.
-    async fn turn(&mut self, prompt: String, progress: &mut Progress) -> Result<(), RunError> {
-        let number = self.turns;
+    /// One turn that does work.
+    pub(super) async fn execute(
+        &mut self,
+        prompt: String,
+        progress: &mut Progress,
+    ) -> Result<(), RunError> {
+        let stage = WorkerStage::Turn(self.turns);
         self.turns += 1;
+        self.turn(stage, prompt, progress).await
+    }
+
+    /// One turn of the coding CLI; a later one goes on where the one before it ended.
+    pub(super) async fn turn(
+        &mut self,
+        stage: WorkerStage,
+        prompt: String,
+        progress: &mut Progress,
+    ) -> Result<(), RunError> {
+        let number = self.begun;
+        self.begun += 1;
         let prompt = self.job.redacted(&prompt);
-        let step = Step::WorkerPrompt(number);
+        let step = Step::WorkerPrompt(stage);
         self.reporter.step(step, "Prompt for the worker", Some(&prompt)).await;
         let (before, began) = (Pressure::now(), Instant::now());
         let phase = self.job.course().phase(Phase::Worker);
@@ -228,7 +253,7 @@ impl<'s> Session<'s> {
         if self.job.is_cancelled() {
             return Err(RunError::Cancelled(Published::Nothing));
         }
-        self.told_of(number, &turn).await;
+        self.told_of(stage, &turn).await;
         match turn.ending {
             Ending::Finished | Ending::HungAfterEnd => Ok(()),
             ending @ Ending::BudgetExhausted(_) => Err(RunError::Turn(ending)),
@@ -247,9 +272,24 @@ impl<'s> Session<'s> {
         }
     }
 
-    async fn told_of(&self, number: u32, turn: &TurnReport) {
+    /// Where the Director's calls are counted.
+    pub(super) fn account(&self) -> Account {
+        self.gateway.account()
+    }
+
+    /// Cancelled when the run is, or when the budget is used up.
+    pub(super) const fn stop(&self) -> &CancellationToken {
+        self.gateway.stop()
+    }
+
+    /// How many turns did work so far.
+    pub(super) const fn turns(&self) -> u32 {
+        self.turns
+    }
+
+    async fn told_of(&self, stage: WorkerStage, turn: &TurnReport) {
         let summary = format!("{} ({}; the CLI says {})", turn.ending, turn.calls, turn.usage);
-        self.reporter.step(Step::WorkerTurn(number), &summary, Some(&turn.transcript)).await;
+        self.reporter.step(Step::WorkerTurn(stage), &summary, Some(&turn.transcript)).await;
     }
 
     async fn close(self) {

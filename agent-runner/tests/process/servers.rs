@@ -16,6 +16,7 @@ use crate::turn::{self, NOTHING};
 
 pub(crate) const CLAIM: &str = "0b8f4e0e-8f3a-4c5e-9d1e-2f6a7c9b1d00";
 pub(crate) const TICKET: &str = "c1d437f0-01dc-40f1-84f8-cda84d4af8e3";
+pub(crate) const DIRECTOR_KEY: &str = "sk-topsecret-of-the-director";
 const PROJECT: &str = "b0acb5a0-d0bc-4738-89d0-347ecd318506";
 /// Requests that no order of things is about.
 const ASIDE: [&str; 4] = ["log", "flag", "recall", "remember"];
@@ -70,6 +71,8 @@ pub(crate) struct Plan {
     pub(crate) setting: (&'static str, &'static str),
     /// The project file of the repository, if it has one.
     pub(crate) project: Option<&'static str>,
+    /// What a Director answers, in its order: status and body; none for a run without one.
+    pub(crate) director: &'static [(u16, &'static str)],
 }
 
 impl Default for Plan {
@@ -80,6 +83,7 @@ impl Default for Plan {
             on_git: NOTHING,
             setting: ("CLAIM_ID", CLAIM),
             project: None,
+            director: &[],
         }
     }
 }
@@ -95,6 +99,7 @@ struct Servers {
     /// What the project remembers.
     memory: Mutex<Vec<Value>>,
     origin: PathBuf,
+    director: &'static [(u16, &'static str)],
 }
 
 impl Scene {
@@ -119,6 +124,11 @@ impl Scene {
         let mut document = document(&url);
         document["AGENT_OUTCOME_FILE"] =
             folder.path().join("outcome.json").to_str().unwrap().into();
+        if !plan.director.is_empty() {
+            document["AGENT_LLM_URL"] = format!("{url}/director/v1").into();
+            document["AGENT_MODEL"] = "judge".into();
+            document["AGENT_API_KEY"] = DIRECTOR_KEY.into();
+        }
         let (name, value) = plan.setting;
         document[name] = value.replace("$HERE", folder.path().to_str().unwrap()).into();
         let program = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
@@ -132,6 +142,7 @@ impl Scene {
             opened: Arc::clone(&opened),
             memory: Mutex::default(),
             origin: job.folder.path().join("origin"),
+            director: plan.director,
         });
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -172,9 +183,16 @@ impl Scene {
         all.iter().filter(|request| request.what == what).map(|one| one.body.clone()).collect()
     }
 
-    /// What the requests were for, in their order.
+    /// What the requests were for, in their order; those of a Director apart.
     pub(crate) fn course(&self) -> Vec<&'static str> {
-        self.requests().iter().map(|request| request.what).collect()
+        let all = self.requests().into_iter().map(|request| request.what);
+        all.filter(|what| *what != "director").collect()
+    }
+
+    /// What a Director was asked, in its order.
+    pub(crate) fn asked_director(&self) -> Vec<Value> {
+        let all = self.requests().into_iter().filter(|request| request.what == "director");
+        all.map(|request| request.body).collect()
     }
 
     /// The entries in the ticket's log.
@@ -246,6 +264,11 @@ impl Servers {
             all.iter().filter(|earlier| earlier.what == request.what).count() - 1
         };
         let refused = |status| (status, json!({"error": "no", "message": "no"}));
+        if request.what == "director" {
+            let (status, body) = self.director.get(before).or(self.director.last()).unwrap();
+            respond(&mut stream, *status, body);
+            return;
+        }
         let (status, body) = match (self.answers)(&request, before) {
             Answer::Refusal(status) => refused(status),
             Answer::Says(status, body) => (status, body),
@@ -264,15 +287,7 @@ impl Servers {
                 return;
             }
         };
-        let body = body.to_string();
-        let retry = if status == 429 { "retry-after: 1\r\n" } else { "" };
-        // A run that was cancelled does not wait for it.
-        let _gone = write!(
-            stream.get_mut(),
-            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nconnection: close\r\n\
-             {retry}content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        respond(&mut stream, status, &body.to_string());
     }
 
     fn usual(&self, request: &Request) -> (u16, Value) {
@@ -321,6 +336,17 @@ impl Servers {
     }
 }
 
+fn respond(stream: &mut BufReader<TcpStream>, status: u16, body: &str) {
+    let retry = if status == 429 { "retry-after: 1\r\n" } else { "" };
+    // A run that was cancelled does not wait for it.
+    let _gone = write!(
+        stream.get_mut(),
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         {retry}content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+}
+
 /// The commit of the ticket's branch on the remote.
 fn pushed(origin: &Path) -> Option<String> {
     let branch = format!("refs/heads/ticket-{TICKET}");
@@ -337,6 +363,7 @@ fn kind(line: &str) -> &'static str {
         "GET" if ends("/worker-context") => "context",
         "GET" if ends("/cancel-requested") => "flag",
         "POST" if ends("/logs") => "log",
+        "POST" if path == "/director/v1/chat/completions" => "director",
         "POST" if path.starts_with("/api/worker/jobs/") && ends("/heartbeat") => "renewal",
         "POST" if ends(&format!("/tickets/{TICKET}/complete")) => "completion",
         "POST" if ends("/memory/retrieve") => "recall",

@@ -42,8 +42,14 @@ fn money_is_counted_by_both_prices() {
     let pricing = Pricing { input: usd("3"), output: usd("15"), limit: Some(usd("0.018")) };
     let ledger = Ledger::new(Budget { tokens: None, pricing: Some(pricing), director: None });
     ledger.admit(Payer::Worker, tokens(1_000, 0)).unwrap();
-    assert_eq!(ledger.revise(Payer::Worker, tokens(1_000, 0), tokens(1_000, 999)), Standing::Within);
-    assert_eq!(ledger.revise(Payer::Worker, tokens(1_000, 999), tokens(1_000, 1_000)), Standing::Reached);
+    assert_eq!(
+        ledger.revise(Payer::Worker, tokens(1_000, 0), tokens(1_000, 999)),
+        Standing::Within
+    );
+    assert_eq!(
+        ledger.revise(Payer::Worker, tokens(1_000, 999), tokens(1_000, 1_000)),
+        Standing::Reached
+    );
     let totals = ledger.totals();
     assert_eq!(totals.cost, Some(usd("0.018")));
     let how = totals.exhausted.unwrap().to_string();
@@ -81,7 +87,10 @@ fn worker_and_director_have_one_budget_and_each_its_prices() {
     let answered = ledger.revise(Payer::Director, tokens(500, 0), tokens(500, 100));
     assert_eq!(answered, Standing::Within);
     let director = ledger.of_director();
-    assert_eq!((director.calls, director.tokens, director.cost), (1, tokens(500, 100), Some(usd("0.007"))));
+    assert_eq!(
+        (director.calls, director.tokens, director.cost),
+        (1, tokens(500, 100), Some(usd("0.007")))
+    );
     assert_eq!((ledger.totals().calls, ledger.totals().cost), (1, Some(usd("0.002"))));
     // 0.009 are spent, so that a thousand more of the worker's tokens would reach the limit.
     let refused = ledger.admit(Payer::Worker, tokens(1_000, 0)).unwrap_err();
@@ -96,5 +105,8 @@ fn the_end_of_the_time_is_the_end_of_the_budget() {
     ledger.end_of_time(Duration::from_secs(60));
     assert!(ledger.exhausted().is_cancelled());
     let refused = ledger.admit(Payer::Director, tokens(1, 0)).unwrap_err().to_string();
-    assert!(refused.starts_with("AGENT_TIME_BUDGET_SEC allows 60 s; used until then: 7"), "{refused}");
+    assert!(
+        refused.starts_with("AGENT_TIME_BUDGET_SEC allows 60 s; used until then: 7"),
+        "{refused}"
+    );
 }

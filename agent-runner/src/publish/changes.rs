@@ -1,0 +1,116 @@
+//! What is different, in the words of git, for a model to judge; and what is in one file.
+//!
+//! Invariant: read from objects of git alone, so that no link in the work tree leads elsewhere.
+
+use std::path::Path;
+
+use git2::{Diff, DiffFormat, DiffLine, DiffStatsFormat, Repository};
+
+use super::{PublishError, Snapshot, on_thread};
+use crate::bounded::{HeadTail, beginning};
+use crate::checkout::Checkout;
+use crate::git::{CommitId, Git};
+
+/// Width of a table of changes, in characters.
+const WIDTH: usize = 100;
+/// Longest table, in bytes.
+const STAT_MAX: usize = 8 << 10;
+/// The kind of an ordinary file in a tree.
+const BLOB: i32 = 0o100_000;
+const KIND: i32 = 0o170_000;
+
+/// From where changes are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// Where the branch left the default branch.
+    Base,
+    /// A commit.
+    Commit(CommitId),
+}
+
+/// What is different.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// A table of the files, as `git diff --stat` has it.
+    pub(crate) stat: String,
+    /// The changes themselves, which may be shortened.
+    pub(crate) patch: String,
+}
+
+/// What is different at a commit; its patch has about `max` bytes, from its beginning and its end.
+///
+/// # Errors
+/// When the commits cannot be read.
+pub(crate) async fn changes(
+    git: &Git,
+    checkout: &Checkout,
+    since: Since,
+    commit: CommitId,
+    max: usize,
+) -> Result<Changes, PublishError> {
+    let (base, start) = (checkout.base_commit().oid(), checkout.start_commit().oid());
+    on_thread(checkout.shadow(), git.cancel(), move |repository| {
+        let from = match since {
+            Since::Base => repository.merge_base(base, commit.oid()).unwrap_or(start),
+            Since::Commit(before) => before.oid(),
+        };
+        let tree_of = |id| repository.find_commit(id)?.tree();
+        let (old, new) = (tree_of(from)?, tree_of(commit.oid())?);
+        let diff = repository.diff_tree_to_tree(Some(&old), Some(&new), None)?;
+        Ok(Changes { stat: stat(&diff)?, patch: patch(&diff, max)? })
+    })
+    .await
+}
+
+/// An ordinary file of a snapshot, up to `max` bytes; nothing where there is none.
+///
+/// # Errors
+/// When the snapshot cannot be read.
+pub(crate) async fn file_of(
+    git: &Git,
+    checkout: &Checkout,
+    snapshot: Snapshot,
+    path: &Path,
+    max: usize,
+) -> Result<Option<String>, PublishError> {
+    let path = path.to_owned();
+    on_thread(checkout.shadow(), git.cancel(), move |repository| {
+        text_in(&repository, snapshot, &path, max)
+    })
+    .await
+}
+
+fn text_in(
+    repository: &Repository,
+    snapshot: Snapshot,
+    path: &Path,
+    max: usize,
+) -> Result<Option<String>, git2::Error> {
+    let tree = repository.find_tree(snapshot.0)?;
+    let Ok(entry) = tree.get_path(path) else { return Ok(None) };
+    if entry.filemode() & KIND != BLOB {
+        return Ok(None);
+    }
+    let blob = repository.find_blob(entry.id())?;
+    let text = String::from_utf8_lossy(blob.content());
+    Ok(Some(beginning(&text, max).to_owned()))
+}
+
+fn stat(diff: &Diff<'_>) -> Result<String, git2::Error> {
+    let text = diff.stats()?.to_buf(DiffStatsFormat::FULL, WIDTH)?;
+    let mut kept = HeadTail::new(STAT_MAX);
+    kept.push(&String::from_utf8_lossy(&text));
+    Ok(kept.into_text().trim_end().to_owned())
+}
+
+fn patch(diff: &Diff<'_>, max: usize) -> Result<String, git2::Error> {
+    let mut kept = HeadTail::new(max);
+    diff.print(DiffFormat::Patch, |_, _, line: DiffLine<'_>| {
+        if matches!(line.origin(), '+' | '-' | ' ') {
+            kept.push(line.origin().encode_utf8(&mut [0; 4]));
+        }
+        kept.push(&String::from_utf8_lossy(line.content()));
+        true
+    })?;
+    Ok(kept.into_text())
+}

@@ -1,0 +1,191 @@
+//! The work: turns of the worker, each judged on facts, until the ticket is done or something ends it.
+
+use super::super::session::{Checked, Progress, Session};
+use super::Direction;
+use super::facts::{CheckSays, Facts, Work};
+use crate::bounded::bounded;
+use crate::course::Phase;
+use crate::director::{Assessment, Movement, Stagnant, Stagnation, Template};
+use crate::outcome::RunError;
+use crate::prompt::{self, quoted};
+use crate::report::Step;
+
+/// How much of the worker's words the Director sees, in bytes.
+const WORDS_MAX: usize = 12 << 10;
+
+/// What there is to remember from one turn to the next.
+struct Turns {
+    stagnation: Stagnation,
+    /// Whether another approach was demanded.
+    approach: Approach,
+    /// Whether the worker was told that nothing is changed.
+    empty: Empty,
+    /// How often the check may still fail on work that counts as done.
+    failures_left: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Approach {
+    First,
+    Changed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Empty {
+    NotSaid,
+    Said,
+}
+
+/// What follows a turn.
+enum Next {
+    Turn(String),
+    Done(Checked),
+}
+
+impl Direction<'_> {
+    /// Turns, the first of them with this prompt where one is given.
+    pub(super) async fn execute(
+        &mut self,
+        first: Option<String>,
+        session: &mut Session<'_>,
+        progress: &mut Progress,
+    ) -> Result<Checked, RunError> {
+        let check = session.job.project().check.as_ref();
+        let mut turns = Turns {
+            stagnation: Stagnation::default(),
+            approach: Approach::First,
+            empty: Empty::NotSaid,
+            failures_left: check.map_or(0, |check| check.turns),
+        };
+        let mut tip = session.checkout.start_commit();
+        let mut next = first;
+        loop {
+            let prompt = next.take().unwrap_or_default();
+            if !prompt.is_empty() {
+                if session.turns() == self.settings.turns {
+                    return Err(RunError::TurnsUsedUp { turns: session.turns() });
+                }
+                session.execute(prompt.clone(), progress).await?;
+            }
+            let facts = Facts::gather(session, progress, tip).await?;
+            tip = facts.tip;
+            let stuck = turns.observe(prompt, &facts, session.turns())?;
+            let assessment = self.assess(&facts, stuck, session, progress).await?;
+            match self.next(assessment, &facts, &mut turns, stuck, session, progress) {
+                Next::Turn(prompt) => next = Some(prompt),
+                Next::Done(checked) => return Ok(checked),
+            }
+        }
+    }
+
+    /// Has the Director judge a turn.
+    async fn assess(
+        &mut self,
+        facts: &Facts,
+        stuck: Option<Stagnant>,
+        session: &Session<'_>,
+        progress: &Progress,
+    ) -> Result<Assessment, RunError> {
+        let turn = session.turns().saturating_sub(1);
+        let notice =
+            stuck.map(|what| self.prompts().fill(Template::Stuck, &[("what", what.words())]));
+        let or_none = |text: &str| match text.trim() {
+            "" => "> (nothing)".to_owned(),
+            text => quoted(text),
+        };
+        let fields = [
+            ("turn", session.turns().to_string()),
+            ("turns", self.settings.turns.to_string()),
+            ("stat", or_none(&facts.all.stat)),
+            ("new_stat", or_none(&facts.new.stat)),
+            ("diff", or_none(&facts.new.patch)),
+            ("check", quoted(&facts.check.words())),
+            ("words", or_none(&bounded(&progress.answer, WORDS_MAX))),
+            ("notice", notice.unwrap_or_default()),
+        ];
+        let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let question = self.prompts().fill(Template::Assessment, &fields);
+        let phase = session.job.course().phase(Phase::Director);
+        let assessment = self.director.assess(question, session.stop()).await;
+        drop(phase);
+        self.assessments += u32::from(assessment.is_ok());
+        self.note(session);
+        let assessment = assessment?;
+        let (summary, words) = match &assessment {
+            Assessment::Complete { summary } => {
+                ("The Director says that the ticket is done", summary)
+            }
+            Assessment::Continue { prompt } => ("The Director wants more", prompt),
+        };
+        session.reporter.step(Step::DirectorTurn(turn), summary, Some(words)).await;
+        Ok(assessment)
+    }
+
+    /// What follows from what the Director says and what the facts allow.
+    fn next(
+        &self,
+        assessment: Assessment,
+        facts: &Facts,
+        turns: &mut Turns,
+        stuck: Option<Stagnant>,
+        session: &Session<'_>,
+        progress: &mut Progress,
+    ) -> Next {
+        let summary = match assessment {
+            Assessment::Continue { prompt } => {
+                let preface = stuck.map(|what| {
+                    self.prompts().fill(Template::ChangeApproach, &[("what", what.words())])
+                });
+                return Next::Turn(preface.unwrap_or_default() + &prompt);
+            }
+            Assessment::Complete { summary } => summary,
+        };
+        match (facts.work, &facts.check) {
+            (Work::None, _) if turns.empty == Empty::NotSaid => {
+                turns.empty = Empty::Said;
+                let fields = [("summary", &*quoted(&summary))];
+                Next::Turn(self.prompts().fill(Template::NothingChanged, &fields))
+            }
+            // What a run without any change comes to, the commit says.
+            (Work::None, _) => Next::Done(Checked::Well),
+            (Work::Some, CheckSays::Failed(report)) if turns.failures_left == 0 => {
+                Next::Done(Checked::Failed(report.end))
+            }
+            (Work::Some, CheckSays::Failed(report)) => {
+                turns.failures_left -= 1;
+                let command = session.job.project().check.as_ref();
+                let command = command.map_or("", |check| check.command.command.as_str());
+                Next::Turn(prompt::check_failed(command, report.end, &report.output))
+            }
+            (Work::Some, CheckSays::Passed | CheckSays::Nothing) => {
+                progress.answer = session.job.cleaned(&summary);
+                Next::Done(Checked::Well)
+            }
+        }
+    }
+}
+
+impl Turns {
+    /// Takes in a turn; what does not move, the first time.
+    ///
+    /// # Errors
+    /// The second time.
+    fn observe(
+        &mut self,
+        prompt: String,
+        facts: &Facts,
+        turns: u32,
+    ) -> Result<Option<Stagnant>, RunError> {
+        let diff = facts.new.patch.clone();
+        let found =
+            self.stagnation.observe(Movement { prompt, diff, error: facts.check.failure() });
+        match (found, self.approach) {
+            (Some(what), Approach::Changed) => Err(RunError::Stagnated { what, turns }),
+            (Some(what), Approach::First) => {
+                self.approach = Approach::Changed;
+                Ok(Some(what))
+            }
+            (None, _) => Ok(None),
+        }
+    }
+}

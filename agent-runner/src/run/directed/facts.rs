@@ -1,0 +1,103 @@
+//! What can be known of a turn without asking anyone who took part in it.
+
+use api_client::outcome::CheckKind;
+
+use super::super::session::{Progress, Session};
+use crate::bounded::bounded;
+use crate::checkout::Start;
+use crate::course::Phase;
+use crate::git::CommitId;
+use crate::outcome::RunError;
+use crate::publish::{self, Changes, Since};
+use crate::worker::{CommandEnd, CommandReport};
+
+/// How much of a turn's changes the Director sees, in bytes, and of what the check wrote.
+const DIFF_MAX: usize = 24 << 10;
+const CHECK_MAX: usize = 8 << 10;
+
+/// What git and the repository's check say after a turn.
+pub(super) struct Facts {
+    /// The commit with all that is different.
+    pub(super) tip: CommitId,
+    /// Whether anything is.
+    pub(super) work: Work,
+    /// All changes.
+    pub(super) all: Changes,
+    /// Those of this turn.
+    pub(super) new: Changes,
+    /// What the check says.
+    pub(super) check: CheckSays,
+}
+
+/// Whether there is any work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    Some,
+    None,
+}
+
+/// What the repository's check says.
+pub(super) enum CheckSays {
+    /// There is none, or nothing to check.
+    Nothing,
+    /// It passed.
+    Passed,
+    /// It failed.
+    Failed(CommandReport),
+}
+
+impl Facts {
+    /// Commits what is different, looks at it and runs the check; `before` is the commit of the turn before.
+    pub(super) async fn gather(
+        session: &mut Session<'_>,
+        progress: &mut Progress,
+        before: CommitId,
+    ) -> Result<Self, RunError> {
+        let (job, checkout) = (session.job, session.checkout);
+        let phase = job.course().phase(Phase::Commit);
+        let tip = job.commit_with(&job.git, checkout, progress, None).await?;
+        let changes = |since, max| publish::changes(&job.git, checkout, since, tip, max);
+        let all = changes(Since::Base, 0).await.map_err(RunError::Commit)?;
+        let new = changes(Since::Commit(before), DIFF_MAX).await.map_err(RunError::Commit)?;
+        drop(phase);
+        let is_new = checkout.start() == Start::Fresh && tip == checkout.start_commit();
+        let work = if is_new { Work::None } else { Work::Some };
+        let check = match &job.project().check {
+            Some(check) if work == Work::Some => {
+                let report = session.command(CheckKind::Check, &check.command, progress).await?;
+                match report.end {
+                    CommandEnd::Exited(0) => CheckSays::Passed,
+                    _ => CheckSays::Failed(report),
+                }
+            }
+            Some(_) | None => CheckSays::Nothing,
+        };
+        Ok(Self { tip, work, all, new, check })
+    }
+}
+
+impl CheckSays {
+    /// In words, with the end of what it wrote.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Nothing => "(There is none, or there is nothing to check.)".to_owned(),
+            Self::Passed => "It passed.".to_owned(),
+            Self::Failed(report) => {
+                format!("It failed ({}):\n{}", report.end, bounded(&report.output, CHECK_MAX))
+            }
+        }
+    }
+
+    /// How it failed, to be compared.
+    pub(super) fn failure(&self) -> Option<String> {
+        match self {
+            Self::Failed(report) => Some(steady(&format!("{}\n{}", report.end, report.output))),
+            Self::Nothing | Self::Passed => None,
+        }
+    }
+}
+
+/// A text without its digits: times and counters are different in every run of the same failure.
+fn steady(text: &str) -> String {
+    text.chars().filter(|c| !c.is_ascii_digit()).collect()
+}
