@@ -72,10 +72,9 @@ impl Director {
             redaction,
             task,
             plan: String::new(),
-            conversation: Conversation::default(),
+            conversation: Conversation::within(settings.context.saturating_sub(settings.output)),
             output: settings.output,
-        }
-        .within(settings.context))
+        })
     }
 
     /// What is said to the worker and to the Director.
@@ -116,11 +115,6 @@ impl Director {
         stop: &CancellationToken,
     ) -> Result<Assessment, DirectorError> {
         self.ask(question, stop).await
-    }
-
-    fn within(mut self, context: u32) -> Self {
-        self.conversation.limit(context.saturating_sub(self.output));
-        self
     }
 
     /// Asks until there is an answer of this kind; what could not be used is no part of the conversation.

@@ -14,6 +14,7 @@ mod budget;
 mod call;
 mod check;
 mod frames;
+mod ledger;
 mod provider;
 mod refusal;
 mod request;
@@ -47,7 +48,7 @@ pub(crate) use self::check::Unfit;
 pub(crate) use self::usd::Usd;
 pub(crate) use self::wire::Wire;
 
-use self::budget::Ledger;
+use self::ledger::Ledger;
 use self::provider::Provider;
 use self::refusal::Refusal;
 

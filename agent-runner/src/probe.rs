@@ -34,7 +34,13 @@ const LIMIT: Duration = Duration::from_secs(15);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The URLs beside the app's that a job opens, as far as they are known before there is one.
-const OPENED: [&str; 3] = [env::FORGE_API_URL, env::WORKER_LLM_URL, env::WORKER_FALLBACK_URL];
+const OPENED: [&str; 5] = [
+    env::FORGE_API_URL,
+    env::WORKER_LLM_URL,
+    env::WORKER_FALLBACK_URL,
+    env::AGENT_LLM_URL,
+    env::AGENT_FALLBACK_URL,
+];
 
 /// What those are called that are named on the command line.
 const ASKED: &str = "forge";

@@ -12,7 +12,7 @@ use url::Url;
 use crate::Secret;
 
 pub use self::exit::AgentExit;
-pub use crate::hosts::{DEFAULT_REGISTRIES, default_model_hosts};
+pub use crate::hosts::{DEFAULT_REGISTRIES, default_model_hosts, director_host};
 
 /// Names of the environment variables of a job, as the original agent reads them.
 pub mod env {

@@ -58,6 +58,17 @@ pub fn default_model_hosts(worker_mode: &str) -> &'static [&'static str] {
     }
 }
 
+/// Where a Director finds its model when no setting says so; `provider` is what `AGENT_PROVIDER` says.
+#[must_use]
+pub fn director_host(provider: &str) -> Option<&'static str> {
+    match provider.trim().to_ascii_lowercase().as_str() {
+        "" | "openai" => Some("api.openai.com:443"),
+        "anthropic" => Some("api.anthropic.com:443"),
+        "openrouter" => Some("openrouter.ai:443"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

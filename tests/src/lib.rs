@@ -7,6 +7,8 @@
 
 #[expect(clippy::expect_used, reason = "what goes wrong in the campaign itself ends the scene")]
 pub mod campaign;
+#[expect(clippy::expect_used, reason = "what goes wrong here ends the run")]
+pub mod director;
 pub mod documented;
 pub mod forge;
 #[expect(

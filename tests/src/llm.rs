@@ -26,6 +26,7 @@ mod gemini;
 mod record;
 mod responses;
 mod script;
+mod sequence;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ use url::Url;
 
 pub use record::LlmRequest;
 pub use script::{Rule, Scenario, Script, ScriptError};
+pub use sequence::Said;
 
 use crate::server::{Bound, OwnedServer, ServerError};
 

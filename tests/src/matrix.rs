@@ -5,7 +5,7 @@
 //! are its own, so that cases run beside one another; nothing is left of them.
 
 mod case;
-mod container;
+pub(crate) mod container;
 mod expected;
 mod script;
 mod stage;

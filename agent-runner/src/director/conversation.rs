@@ -24,7 +24,7 @@ pub(super) struct Round {
 }
 
 /// All rounds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Conversation {
     rounds: Vec<Round>,
     limit: usize,
@@ -42,9 +42,9 @@ impl Round {
 }
 
 impl Conversation {
-    /// Sets how many tokens a question may have with all that goes with it.
-    pub(super) fn limit(&mut self, tokens: u32) {
-        self.limit = usize::try_from(tokens).unwrap_or(usize::MAX);
+    /// An empty one, of which a question may have so many tokens with all that goes with it.
+    pub(super) fn within(tokens: u32) -> Self {
+        Self { rounds: Vec::new(), limit: usize::try_from(tokens).unwrap_or(usize::MAX) }
     }
 
     pub(super) fn add(&mut self, round: Round) {
@@ -98,8 +98,7 @@ mod tests {
     use super::*;
 
     fn conversation(limit: u32, rounds: usize) -> Conversation {
-        let mut conversation = Conversation::default();
-        conversation.limit(limit);
+        let mut conversation = Conversation::within(limit);
         for number in 0..rounds {
             conversation.add(Round {
                 brief: format!("brief {number}"),

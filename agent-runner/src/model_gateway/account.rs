@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Wire;
-use super::budget::{DirectorTotals, Exhausted, Ledger, Payer, Tokens};
+use super::budget::{DirectorTotals, Exhausted, Payer, Tokens};
+use super::ledger::Ledger;
 use super::usage::{Reading, tokens_of, tokens_of_request};
 
 /// The account of a job. Copies share it.

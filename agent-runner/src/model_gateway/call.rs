@@ -9,7 +9,8 @@ use hyper::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::budget::{Exhausted, Failing, Ledger, Payer, Standing, Tokens};
+use super::budget::{Exhausted, Failing, Payer, Standing, Tokens};
+use super::ledger::Ledger;
 use super::provider::Role;
 use super::refusal::Refusal;
 use super::request::Outgoing;

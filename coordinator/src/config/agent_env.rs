@@ -13,6 +13,9 @@ use super::setting::{Kind, Setting};
 const NOT_USED: &str = "Handed on, so that a configuration of the original works unchanged; \
     `agent-runner` does not use it.";
 
+/// Of the Director.
+const DIRECTOR: &str = "See [the Director](agent.md#the-director).";
+
 /// Of times that the agent itself reads.
 const SECONDS: &str = "The agent wants a whole number from 1 to 604800 (a week).";
 
@@ -75,10 +78,26 @@ agent_env! {
     Number "WORKER_MONEY_BUDGET" "Most money that the model may cost in one job, in US dollars.",
     Number "WORKER_PRICE_INPUT" "Price of a million tokens that the model reads, in US dollars.",
     Number "WORKER_PRICE_OUTPUT" "Price of a million tokens that the model writes, in US dollars.",
-    Text "AGENT_PROVIDER" "Provider of the Director's model." more NOT_USED,
-    Url "AGENT_LLM_URL" "Base URL of the Director's model endpoint." more NOT_USED,
-    Text "AGENT_MODEL" "Model of the Director." more NOT_USED,
-    Secret "AGENT_API_KEY" "Key of the Director's model endpoint." more NOT_USED,
+    Text "AGENT_PROVIDER" "Whose the Director's model is: openai, anthropic, openrouter or custom."
+        more DIRECTOR,
+    Url "AGENT_LLM_URL" "Base URL of the Director's model endpoint." more DIRECTOR,
+    Text "AGENT_MODEL" "Model of the Director; without it, or a URL, there is none." more DIRECTOR,
+    Secret "AGENT_API_KEY" "Key of the Director's model endpoint." more DIRECTOR,
+    Text "AGENT_FALLBACK_PROVIDER" "Whose the model is that stands in while the Director's gives no answer."
+        more DIRECTOR,
+    Url "AGENT_FALLBACK_URL" "Base URL of that model's endpoint.",
+    Text "AGENT_FALLBACK_MODEL" "That model.",
+    Secret "AGENT_FALLBACK_API_KEY" "Key of that endpoint.",
+    Number "AGENT_PRICE_INPUT" "Price of a million tokens that the Director's model reads, in US dollars.",
+    Number "AGENT_PRICE_OUTPUT" "Price of a million tokens that the Director's model writes, in US dollars.",
+    Number "AGENT_TIMEOUT_SEC" "Longest time for one call of the Director's model, in seconds." more SECONDS,
+    Number "AGENT_MAX_OUTPUT" "Most tokens of one answer of the Director.",
+    Number "AGENT_MAX_CONTEXT" "Most tokens of one question to the Director.",
+    Number "AGENT_MAX_TURNS" "Most turns of the worker under a Director.",
+    Number "AGENT_MAX_PLAN_REVIEWS" "How often the Director looks at a plan at most.",
+    Number "AGENT_TIME_BUDGET_SEC" "Longest time for all turns of a job together, in seconds." more SECONDS,
+    Text "AGENT_PROMPTS_DIR" "Folder, where the agent runs, with prompts that replace those of the runner."
+        more DIRECTOR,
     Secret "OPENAI_API_KEY" "Key of OpenAI, for workers that use it." more NOT_USED,
     Secret "ANTHROPIC_API_KEY" "Key of Anthropic, for workers that use it." more NOT_USED,
     Text "EMBEDDING_PROVIDER" "Provider of embeddings." more NOT_USED,

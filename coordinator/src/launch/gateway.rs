@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use api_client::contract::{
-    DEFAULT_REGISTRIES, JobDocument, NO_PROXIES, PROXIES, URL_SETTINGS, default_model_hosts, env,
-    gateway_port,
+    DEFAULT_REGISTRIES, JobDocument, NO_PROXIES, PROXIES, URL_SETTINGS, default_model_hosts,
+    director_host, env, gateway_port,
 };
 use api_client::wire::Job;
 use api_client::{JobId, Secret};
@@ -215,6 +215,15 @@ fn own_hosts(document: &JobDocument) -> Vec<String> {
         let mode = document.get(env::WORKER_MODE).map_or("", Secret::expose);
         hosts.extend(default_model_hosts(mode).iter().map(|&host| host.to_owned()));
     }
+    let provider = document.get(env::AGENT_PROVIDER).map_or("", Secret::expose);
+    if document.get(env::AGENT_MODEL).is_some() && document.get(env::AGENT_LLM_URL).is_none() {
+        hosts.extend(director_host(provider).map(str::to_owned));
+    }
+    let provider = document.get(env::AGENT_FALLBACK_PROVIDER).map_or("", Secret::expose);
+    let stands_in = document.get(env::AGENT_FALLBACK_MODEL).is_some();
+    if stands_in && document.get(env::AGENT_FALLBACK_URL).is_none() {
+        hosts.extend(director_host(provider).map(str::to_owned));
+    }
     hosts.sort();
     hosts.dedup();
     hosts
@@ -261,6 +270,26 @@ mod tests {
         for secret in ["WORKER_API_KEY", "WORKER_FALLBACK_API_KEY", "GITHUB_TOKEN"] {
             assert_eq!(told.get(secret), None, "{secret}");
         }
+    }
+
+    #[test]
+    fn the_directors_host_is_allowed_and_its_key_is_not_told_to_the_gateway() {
+        let config = config(&[("AGENT_EGRESS", "none"), ("AGENT_MODEL_GATEWAY", "outside")]);
+        let gateway = Gateway::of(&config.agent).unwrap();
+        let allowed = |director: &[(&str, &str)]| {
+            let told = gateway.document(&document(director), &Secret::from("placeholder"));
+            assert_eq!(told.get(env::AGENT_LLM_KEY), None);
+            assert_eq!(told.get(env::AGENT_FALLBACK_KEY), None);
+            text(&told, env::AGENT_EGRESS_ALLOW).unwrap().to_owned()
+        };
+        let key = ("AGENT_API_KEY", "sk-1");
+        let own = ("AGENT_LLM_URL", "http://judge.example:8080/v1");
+        assert!(allowed(&[own, ("AGENT_MODEL", "m"), key]).contains("judge.example:8080"));
+        let named = [("AGENT_PROVIDER", "openrouter"), ("AGENT_MODEL", "m"), key];
+        assert!(allowed(&named).contains("openrouter.ai:443"));
+        let fallback = [("AGENT_FALLBACK_PROVIDER", "openrouter"), ("AGENT_FALLBACK_MODEL", "m")];
+        assert!(allowed(&fallback).contains("openrouter.ai:443"));
+        assert!(!allowed(&[("AGENT_PROVIDER", "openrouter"), key]).contains("openrouter"));
     }
 
     #[test]

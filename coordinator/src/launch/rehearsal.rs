@@ -187,7 +187,15 @@ fn told(part: &Part, mut document: JobDocument) -> Secret {
     if !matches!(part, Part::Probe { .. }) {
         return Secret::from("");
     }
-    for name in [env::GITHUB_TOKEN, env::GH_TOKEN, env::WORKER_LLM_KEY, env::WORKER_FALLBACK_KEY] {
+    let unused = [
+        env::GITHUB_TOKEN,
+        env::GH_TOKEN,
+        env::WORKER_LLM_KEY,
+        env::WORKER_FALLBACK_KEY,
+        env::AGENT_LLM_KEY,
+        env::AGENT_FALLBACK_KEY,
+    ];
+    for name in unused {
         document.remove(name);
     }
     document.to_stdin()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api_client::contract::AgentExit;
-use api_client::outcome::OutcomeDocument;
+use api_client::outcome::{OutcomeDocument, TokenFacts};
 use serde_json::Value;
 
 use super::histogram::Histogram;
@@ -218,15 +218,22 @@ impl Tally {
             *self.turns.entry(known.unwrap_or(OTHER)).or_default() += 1;
         }
         let model = document.worker.as_ref().and_then(|worker| worker.model.as_deref());
-        let model = on_one_line(model.unwrap_or("unknown"), MODEL_MAX_CHARS);
+        self.spent_on(model.unwrap_or("unknown"), document.tokens, document.money_usd);
+        if let Some(director) = &document.director {
+            self.spent_on(&director.model, director.tokens, director.money_usd);
+        }
+    }
+
+    /// Adds what one model used.
+    fn spent_on(&mut self, model: &str, tokens: TokenFacts, money_usd: Option<f64>) {
+        let model = on_one_line(model, MODEL_MAX_CHARS);
         let known = self.models.contains_key(&model) || self.models.len() < MODELS_MAX;
         let model = if known { model } else { OTHER.to_owned() };
         let spent = self.models.entry(model).or_default();
-        let tokens = &document.tokens;
         spent.input = spent.input.saturating_add(tokens.input);
         spent.cached = spent.cached.saturating_add(tokens.cached);
         spent.output = spent.output.saturating_add(tokens.output);
-        let money = document.money_usd.filter(|money| money.is_finite() && *money > 0.0);
+        let money = money_usd.filter(|money| money.is_finite() && *money > 0.0);
         spent.money_usd += money.unwrap_or(0.0);
     }
 }
@@ -241,6 +248,8 @@ fn word(exit: AgentExit) -> String {
 
 #[cfg(test)]
 mod tests {
+    use api_client::outcome::DirectorFacts;
+
     use super::*;
 
     fn document(model: &str, ending: &str) -> OutcomeDocument {
@@ -265,6 +274,24 @@ mod tests {
         assert_eq!(tally.models.len(), MODELS_MAX + 1);
         assert_eq!(tally.models.values().map(|spent| spent.input).sum::<u64>(), 5_000);
         assert!(tally.models.keys().all(|model| !model.contains('\n')));
+    }
+
+    #[test]
+    fn what_a_director_used_counts_for_its_own_model() {
+        let mut tally = Tally::default();
+        let mut document = document("m", "finished");
+        document.director = Some(DirectorFacts {
+            model: "judge".to_owned(),
+            calls: 2,
+            tokens: TokenFacts { input: 7, cached: 0, output: 3 },
+            money_usd: Some(0.5),
+            plan: None,
+            assessments: 1,
+        });
+        tally.ended(&Outcome::Completed, Some(&document));
+        assert_eq!((tally.models["judge"].input, tally.models["judge"].output), (7, 3));
+        assert!((tally.models["judge"].money_usd - 0.5).abs() < 1e-9);
+        assert_eq!(tally.models["m"].input, 10);
     }
 
     #[test]

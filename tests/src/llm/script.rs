@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::sequence::Said;
+
 /// What to answer. Every field has a default; unknown ones are refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -51,6 +53,8 @@ pub struct Script {
     pub wires: Vec<String>,
     /// The only API key that is accepted; any when absent.
     pub api_key: Option<String>,
+    /// Answers in their order, in the place of all others; the last one is given for ever.
+    pub sequence: Vec<Said>,
     /// Changes for some conversations; the first rule that fits applies.
     pub rules: Vec<Rule>,
 }
@@ -129,6 +133,7 @@ impl Default for Script {
             models: vec!["scripted-model".to_owned()],
             wires: Vec::new(),
             api_key: None,
+            sequence: Vec::new(),
             rules: Vec::new(),
         }
     }

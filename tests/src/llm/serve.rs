@@ -22,6 +22,7 @@ use super::NOTHING_ASKED;
 use super::decide::decide;
 use super::record::LlmRequest;
 use super::script::{Scenario, Script};
+use super::sequence;
 use super::view::{Answer, Usage, View};
 use super::wire::{Event, GeminiFraming, Reply, Target, Wire, openai_error};
 
@@ -145,6 +146,11 @@ async fn generate(
         NOTHING_ASKED.clone_into(&mut record.answer);
         llm.requests.add(record);
         return error_reply(400, wire.error(400, "there is no conversation in the request"));
+    }
+    if let Some(said) = script.said(number) {
+        said.name().clone_into(&mut record.answer);
+        llm.requests.add(record);
+        return sequence::respond(wire, &view, &script, said);
     }
     let answer = decide(&view, &script);
     record.answer = named(&script, &answer);

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::harness::{Engine, TarFile, archive, at_the_end};
 
 /// The image of the cases.
-const IMAGE: &str = "terarchitect-test-matrix";
+pub(super) const IMAGE: &str = "terarchitect-test-matrix";
 
 /// Where the outcome is written, and the folder of this host that is there.
 const OUTCOME: &str = "/out/outcome.json";
@@ -89,21 +89,22 @@ pub(super) async fn remove_image(engine: &Engine) {
 
 /// Whether the CLIs are those that do not exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exits {
+pub(crate) enum Exits {
     Yes,
     No,
 }
 
 /// A container that is removed at the end, come what may.
-pub(super) struct Container {
+pub(crate) struct Container {
     docker: Docker,
     name: String,
 }
 
 impl Container {
-    /// Starts an agent with these settings. `out` is where its outcome comes.
-    pub(super) async fn start(
+    /// Starts an agent of this image with these settings. `out` is where its outcome comes.
+    pub(crate) async fn start(
         engine: &Engine,
+        image: &str,
         name: String,
         settings: &[(&str, String)],
         exits: Exits,
@@ -123,7 +124,7 @@ impl Container {
             ..HostConfig::default()
         };
         let body = ContainerCreateBody {
-            image: Some(IMAGE.to_owned()),
+            image: Some(image.to_owned()),
             cmd: Some(vec!["ticket".to_owned()]),
             env: Some(variables),
             host_config: Some(host_config),
@@ -139,7 +140,7 @@ impl Container {
     }
 
     /// Waits until it ends: its exit code, or nothing when it has not by then.
-    pub(super) async fn end(&self, until: Instant) -> Option<i64> {
+    pub(crate) async fn end(&self, until: Instant) -> Option<i64> {
         while Instant::now() < until {
             let found = self.docker.inspect_container(&self.name, None::<InspectContainerOptions>);
             let state = found.await.expect("it is there").state.unwrap_or_default();
@@ -168,12 +169,12 @@ impl Container {
     }
 
     /// Removes it; what is left of it would only be removed later.
-    pub(super) async fn remove(self) {
+    pub(crate) async fn remove(self) {
         remove(&self.docker, &self.name).await;
     }
 
     /// All that it has printed.
-    pub(super) async fn output(&self) -> String {
+    pub(crate) async fn output(&self) -> String {
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).build();
         let mut pieces = self.docker.logs(&self.name, Some(options));
         let mut text = String::new();

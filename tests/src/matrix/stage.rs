@@ -86,7 +86,8 @@ impl Stage {
         let settings = self.settings(case, &repo, &llm);
         let name = format!("terarchitect-matrix-{}-{:08x}", case.name(), fastrand::u32(..));
         let exits = if case.end == TurnEnd::HangsAfterEnd { Exits::No } else { Exits::Yes };
-        let container = Container::start(&self.engine, name, &settings, exits, &out).await;
+        let container =
+            Container::start(&self.engine, container::IMAGE, name, &settings, exits, &out).await;
         let until = begun + AROUND_A_TURN + self.stall * CASE_STALLS;
         let code = tokio::select! {
             code = container.end(until) => code,

@@ -1,3 +1,4 @@
+use super::super::budget::{Limit, Price, Pricing};
 use super::*;
 
 fn usd(text: &str) -> Usd {

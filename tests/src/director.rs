@@ -1,0 +1,11 @@
+//! The real agent with real coding CLIs, under a Director whose answers are scripted: good ones, and every kind
+//! of bad one.
+//!
+//! What counts is what is on the remote afterwards, and that no model was ever sent a secret. Invariant: a
+//! case's models, repository and container are its own.
+
+mod case;
+mod stage;
+
+pub use case::{Case, Story};
+pub use stage::{Row, Stage, Summary};
