@@ -114,3 +114,74 @@ fn patch(diff: &Diff<'_>, max: usize) -> Result<String, git2::Error> {
     })?;
     Ok(kept.into_text())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::super::testing::{Scene, commit_message};
+    use super::super::{Author, ByProducts, commit_all, snapshot};
+    use super::*;
+    use crate::git::testing::{Remote, run, ticket};
+
+    const PLAN: &str = "plan/x_task_plan.md";
+
+    #[tokio::test]
+    async fn changes_are_those_of_the_branch_or_of_a_turn_and_bounded() {
+        let scene = Scene::new().await;
+        scene.write("first", "1\n");
+        let first = scene.commit().await.unwrap();
+        scene.write("second", &"a line of it\n".repeat(1_000));
+        let second = scene.commit().await.unwrap();
+        let of = async |since, max| {
+            changes(&scene.git, &scene.checkout, since, second, max).await.unwrap()
+        };
+        let all = of(Since::Base, 0).await;
+        assert!(all.stat.ends_with("2 files changed, 1001 insertions(+)"), "{}", all.stat);
+        let new = of(Since::Commit(first), 1_000).await;
+        assert!(!new.stat.contains("first") && new.stat.contains("second"), "{}", new.stat);
+        assert!(new.patch.contains("+++ b/second\n@@") && new.patch.contains("\n+a line of it\n"));
+        assert!(new.patch.contains("bytes left out") && new.patch.len() < 1_200);
+        assert_eq!(of(Since::Commit(second), 1_000).await, Changes::default());
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_from_git_and_a_link_is_none() {
+        let scene = Scene::new().await;
+        scene.write(PLAN, "1. Do it\n");
+        symlink("/etc/passwd", scene.checkout.path().join("plan/link")).unwrap();
+        let now = snapshot(&scene.git, &scene.checkout).await.unwrap();
+        let of = async |path: &str, max| {
+            file_of(&scene.git, &scene.checkout, now, Path::new(path), max).await.unwrap()
+        };
+        assert_eq!(of(PLAN, 100).await.as_deref(), Some("1. Do it\n"));
+        assert_eq!(of(PLAN, 2).await.as_deref(), Some("1."));
+        assert_eq!((of("plan/link", 100).await, of("plan", 100).await), (None, None));
+        assert_eq!(of("nothing", 100).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_kept_out_stays_as_it_was_whoever_commits_it() {
+        let origin = Remote::new("main");
+        origin.commit("main", "plan/old", "of an earlier run\n");
+        let scene = Scene::of(origin).await;
+        let (git, checkout) = (&scene.git, &scene.checkout);
+        let mut by_products = ByProducts::default();
+        for path in [PLAN, "plan/old"] {
+            by_products.keep_out(git, checkout, Path::new(path)).await.unwrap();
+        }
+        scene.write(PLAN, "new\n");
+        scene.write("plan/old", "changed\n");
+        run(checkout.path(), &["add", "-A"]);
+        run(checkout.path(), &["commit", "-q", "-m", "by the worker"]);
+        scene.write(PLAN, "changed again\n");
+        scene.write("work", "done\n");
+        let author = Author::new("Agent", "agent@example.org").unwrap();
+        let message = commit_message("Do it");
+        let commit = commit_all(git, checkout, &author, &message, &by_products).await.unwrap();
+        super::super::push(git, checkout, commit.unwrap()).await.unwrap();
+        let origin = scene.origin.path();
+        let changed = run(&origin, &["diff", "--name-only", "main", ticket().as_str()]);
+        assert_eq!(changed, "work");
+    }
+}

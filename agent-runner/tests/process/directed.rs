@@ -53,7 +53,6 @@ fn run(plan: Plan) -> (Option<i32>, Scene) {
         assert!(secrets.iter().all(|secret| !asked.to_string().contains(secret)), "{asked}");
     }
     assert!(secrets.iter().all(|secret| !log.contains(secret)), "{log}");
-    println!("{log}");
     (code, scene)
 }
 
@@ -142,6 +141,20 @@ fn a_rejected_plan_goes_back_and_is_mended() {
     let second = words(&scene.asked_director()[1]);
     assert!(second.contains("> 1. Write new (0)\n> 1. Write new (1)"), "{second}");
     assert_eq!(facts(&scene).plan, Some(PlanOutcome::Approved));
+}
+
+#[test]
+fn a_ticket_that_sets_a_project_up_has_no_plan_and_is_judged_after_its_first_turn() {
+    let plan = Plan { title: " project SETUP", claude: "echo made > made", ..directed(&[DONE]) };
+    let (ended, scene) = run(plan);
+    assert_eq!(ended, code(AgentExit::Delivered));
+    let steps = scene.steps();
+    assert_eq!(
+        steps[3..7],
+        ["project_setup_flow", "worker_setup_prompt", "worker_setup_done", "director_turn_0"]
+    );
+    assert_eq!(facts(&scene).plan, None);
+    assert_eq!(published(&scene), "README\nmade");
 }
 
 #[test]

@@ -73,6 +73,8 @@ pub(crate) struct Plan {
     pub(crate) project: Option<&'static str>,
     /// What a Director answers, in its order: status and body; none for a run without one.
     pub(crate) director: &'static [(u16, &'static str)],
+    /// The title of the ticket.
+    pub(crate) title: &'static str,
 }
 
 impl Default for Plan {
@@ -84,6 +86,7 @@ impl Default for Plan {
             setting: ("CLAIM_ID", CLAIM),
             project: None,
             director: &[],
+            title: "Add it",
         }
     }
 }
@@ -100,6 +103,7 @@ struct Servers {
     memory: Mutex<Vec<Value>>,
     origin: PathBuf,
     director: &'static [(u16, &'static str)],
+    title: &'static str,
 }
 
 impl Scene {
@@ -143,6 +147,7 @@ impl Scene {
             memory: Mutex::default(),
             origin: job.folder.path().join("origin"),
             director: plan.director,
+            title: plan.title,
         });
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -292,7 +297,7 @@ impl Servers {
 
     fn usual(&self, request: &Request) -> (u16, Value) {
         match request.what {
-            "context" => (200, json!({"current_ticket": {"id": TICKET, "title": "Add it"}})),
+            "context" => (200, json!({"current_ticket": {"id": TICKET, "title": self.title}})),
             "flag" => (200, json!({"cancel_requested": false})),
             "find" => {
                 let opened = self.opened.lock().unwrap();

@@ -20,7 +20,7 @@ use crate::matrix::Cli;
 use crate::matrix::container::{Container, Exits};
 
 /// A case that takes longer hangs.
-const CASE_LIMIT: Duration = Duration::from_secs(600);
+const CASE_LIMIT: Duration = Duration::from_secs(1_200);
 
 const FORGE_TOKEN: &str = "ghp_director_forge_token";
 const WORKER_KEY: &str = "sk-director-tests-worker-key";

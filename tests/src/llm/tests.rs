@@ -242,3 +242,33 @@ async fn a_wire_that_is_not_spoken_has_no_path() {
     }
     fx.llm.shutdown().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_sequence_is_answered_in_its_order_and_its_last_for_ever() {
+    let sequence = vec![
+        Said::Limited(7),
+        Said::Page,
+        Said::CutOff("half".to_owned()),
+        Said::Null,
+        Said::Text("whole".to_owned()),
+    ];
+    let fx = Fixture::new(Script { sequence, ..Script::default() }).await;
+    let client = CLIENTS[0];
+    let ask = || fx.post(client.path(false), &client.body(false, false)).send();
+    let limited = ask().await.unwrap();
+    assert_eq!(
+        (limited.status().as_u16(), &limited.headers()["retry-after"]),
+        (429, &"7".parse().unwrap())
+    );
+    let page = ask().await.unwrap();
+    assert_eq!(page.status(), StatusCode::BAD_GATEWAY);
+    assert!(page.text().await.unwrap().starts_with("<html>"));
+    let cut: Value = ask().await.unwrap().json().await.unwrap();
+    assert_eq!(cut["choices"][0]["finish_reason"], "length");
+    let null: Value = ask().await.unwrap().json().await.unwrap();
+    assert_eq!(null["choices"][0]["message"]["content"], Value::Null);
+    for _ in 0..2 {
+        let (_, answer) = fx.whole(client, false).await;
+        assert_eq!(client.text(&answer), "whole");
+    }
+}
