@@ -162,7 +162,7 @@ impl Endpoint {
         text: &str,
     ) -> Failure {
         let words =
-            wire::error_in(value).map_or_else(|| self.shown(text), |words| self.shown(&words));
+            wire::error_in(value).map_or_else(|| self.shown(text), |words| self.shown(words));
         let why = format!("{}: {words}", status.as_u16());
         let then = match status.as_u16() {
             408 | 409 | 425 | 429 | 500..=599 => Then::Again(wait),

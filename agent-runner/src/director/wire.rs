@@ -2,8 +2,6 @@
 //!
 //! Invariant: an answer is in the protocol or it is not; what its text is worth is for others to say.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value, json};
 
 use super::answer::Fault;
@@ -193,10 +191,10 @@ pub(super) fn read(wire: Wire, answer: &Value, limit: u32) -> Result<Said, Strin
 }
 
 /// What an error says of itself, in any protocol.
-pub(super) fn error_in(answer: &Value) -> Option<Cow<'_, str>> {
+pub(super) fn error_in(answer: &Value) -> Option<&str> {
     let error = &answer["error"];
     let words = error["message"].as_str().or_else(|| error.as_str());
-    words.or_else(|| answer["message"].as_str()).map(Cow::Borrowed)
+    words.or_else(|| answer["message"].as_str())
 }
 
 fn read_chat(answer: &Value, limit: u32) -> Option<Said> {
