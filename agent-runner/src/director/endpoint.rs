@@ -223,7 +223,7 @@ fn wait_of(headers: &HeaderMap) -> Option<Duration> {
     }
     let at = seconds_of_date(value)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-    Some(Duration::from_secs(u64::try_from(at).ok()?.saturating_sub(now)))
+    Some(Duration::from_secs(at.saturating_sub(now)))
 }
 
 /// The settings that keys are from, of the first model and of those that stand in.

@@ -39,7 +39,7 @@ impl Stagnant {
 /// The turns so far, as far as they count.
 #[derive(Debug, Default)]
 pub(crate) struct Stagnation {
-    last: Option<Movement>,
+    last: Movement,
     /// How often each has been the same running, the first time included.
     prompts: u32,
     diffs: u32,
@@ -49,7 +49,7 @@ pub(crate) struct Stagnation {
 impl Stagnation {
     /// Takes in a turn; what stagnates with it. The count begins anew then.
     pub(crate) fn observe(&mut self, now: Movement) -> Option<Stagnant> {
-        let last = self.last.replace(now.clone()).unwrap_or_default();
+        let last = std::mem::take(&mut self.last);
         let count = |same: bool, before: u32| if same { before + 1 } else { 1 };
         self.prompts = count(last.prompt == now.prompt, self.prompts);
         self.diffs = count(last.diff == now.diff, self.diffs);
@@ -57,6 +57,7 @@ impl Stagnation {
             Some(_) => count(last.error == now.error, self.errors),
             None => 0,
         };
+        self.last = now;
         let reached = |count: u32| count >= SAME_MAX;
         let found = [
             (Stagnant::Error, self.errors),
