@@ -97,6 +97,9 @@ fn text_in(
 }
 
 fn stat(diff: &Diff<'_>) -> Result<String, git2::Error> {
+    if diff.deltas().len() == 0 {
+        return Ok(String::new());
+    }
     let text = diff.stats()?.to_buf(DiffStatsFormat::FULL, WIDTH)?;
     let mut kept = HeadTail::new(STAT_MAX);
     kept.push(&String::from_utf8_lossy(&text));
