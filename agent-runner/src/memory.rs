@@ -2,8 +2,8 @@
 //! complete.
 //!
 //! Invariants: each way has one call and one time limit, and no failure of it is a failure of the run;
-//! what is remembered was written by others, so it is redacted before it is cut, bounded, and quoted as
-//! what somebody said; what a run adds is redacted and bounded too.
+//! what is remembered was written by others, so it is redacted before it is cut (also of keys that only their
+//! shape tells), bounded, and quoted as what somebody said; what a run adds is redacted and bounded too.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use api_client::{ApiError, ProjectId, WorkerApi};
 use tokio::time::timeout;
 
 use crate::bounded::bounded;
+use crate::inspect;
 use crate::prompt::{Assignment, quoted};
 use crate::redaction::Redaction;
 
@@ -96,7 +97,7 @@ impl ProjectMemory {
         redaction: &Redaction,
     ) -> Result<Vec<String>, MemoryError> {
         let questions = [assignment.question(), PROJECT_QUESTION.to_owned()];
-        let questions = questions.map(|text| bounded(&redaction.redact(&text), QUESTION_MAX));
+        let questions = questions.map(|text| bounded(&clean(&text, redaction), QUESTION_MAX));
         let answers =
             within_limit(self.api.retrieve_memory(self.project, &questions, PASSAGES)).await?;
         Ok(chosen(&answers, redaction))
@@ -118,7 +119,7 @@ impl ProjectMemory {
 
 impl Delivered<'_> {
     fn passage(&self, redaction: &Redaction) -> String {
-        let part = |text: &str| bounded(redaction.redact(text).trim(), KEPT_MAX);
+        let part = |text: &str| bounded(clean(text, redaction).trim(), KEPT_MAX);
         let task = part(&self.assignment.question());
         let done = match part(self.answer) {
             nothing if nothing.is_empty() => nothing,
@@ -147,7 +148,7 @@ fn chosen(answers: &[MemoryAnswer], redaction: &Redaction) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let mut left = ALL_MAX;
     let found = answers.iter().flat_map(|answer| answer.docs.iter().take(PASSAGES));
-    let redacted = found.map(|passage| bounded(redaction.redact(passage).trim(), PASSAGE_MAX));
+    let redacted = found.map(|passage| bounded(clean(passage, redaction).trim(), PASSAGE_MAX));
     redacted
         .filter(|passage| !passage.is_empty() && seen.insert(passage.clone()))
         .filter(|passage| match left.checked_sub(passage.len()) {
@@ -158,6 +159,11 @@ fn chosen(answers: &[MemoryAnswer], redaction: &Redaction) -> Vec<String> {
             None => false,
         })
         .collect()
+}
+
+/// A text without known secrets and without what has the shape of one: others' are not known here.
+fn clean(text: &str, redaction: &Redaction) -> String {
+    inspect::without_secrets(&redaction.redactor(), text)
 }
 
 async fn within_limit<T>(

@@ -238,9 +238,13 @@ fn read_within(tree: &Path, name: &str, redaction: &Redaction) -> io::Result<Opt
     Ok((!text.is_empty()).then_some(text))
 }
 
-/// Every line marked as a quotation, so that no heading or fence in it can end it.
+/// Every line marked as a quotation, so that no heading or fence in it can end it; whatever ends a line for some
+/// reader counts, and what a terminal obeys is left out.
 pub(crate) fn quoted(text: &str) -> String {
-    text.lines().map(|line| format!("> {line}")).collect::<Vec<_>>().join("\n")
+    const LINE_ENDS: [char; 6] = ['\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+    let text = text.replace("\r\n", "\n").replace(LINE_ENDS, "\n");
+    let plain = |line: &str| line.replace(|c: char| c.is_control() && c != '\t', "");
+    text.lines().map(|line| format!("> {}", plain(line))).collect::<Vec<_>>().join("\n")
 }
 
 fn background(context: &WorkerContext, ticket: &Ticket, redaction: &Redaction) -> String {

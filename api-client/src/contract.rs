@@ -111,7 +111,8 @@ pub mod env {
     pub const AGENT_MAX_TURNS: &str = "AGENT_MAX_TURNS";
     /// How often the Director looks at a plan at most.
     pub const AGENT_MAX_PLAN_REVIEWS: &str = "AGENT_MAX_PLAN_REVIEWS";
-    /// Longest time for set-up, turns and checks together, in seconds.
+    /// Longest time for the turns of the worker together, in seconds from the beginning of the set-up; a command of
+    /// the repository that runs then is not ended by it.
     pub const AGENT_TIME_BUDGET_SEC: &str = "AGENT_TIME_BUDGET_SEC";
     /// Price of a million tokens that the Director's model reads, in US dollars.
     pub const AGENT_PRICE_INPUT: &str = "AGENT_PRICE_INPUT";
@@ -145,6 +146,8 @@ pub mod env {
     pub const AGENT_ON_HOST: &str = "AGENT_ON_HOST";
     /// `1` or `0`: whether a run that cannot deliver saves what there is on a branch of its own.
     pub const AGENT_RESCUE: &str = "AGENT_RESCUE";
+    /// Whether a second model steers the worker where its settings name one: `1` or `0`.
+    pub const AGENT_DIRECTOR: &str = "AGENT_DIRECTOR";
     /// Whether a run asks the project's memory and adds to it: `1` or `0`.
     pub const AGENT_PROJECT_MEMORY: &str = "AGENT_PROJECT_MEMORY";
     /// File into which the runner writes an [`OutcomeDocument`](crate::outcome::OutcomeDocument) at its

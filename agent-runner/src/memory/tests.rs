@@ -26,6 +26,13 @@ fn a_passage_comes_once_and_those_of_the_first_question_first() {
 }
 
 #[test]
+fn a_key_that_nobody_registered_is_in_no_passage() {
+    let key = format!("sk-ant-{}", "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1bC3dE5f");
+    let found = chosen(&[answer(&[&format!("It was {key}.")])], &Redaction::default());
+    assert_eq!(found, ["It was [redacted]."]);
+}
+
+#[test]
 fn passages_are_bounded_each_in_number_and_together() {
     let long = |number: usize| format!("{number}{}", "é".repeat(9_000));
     let many: Vec<String> = (0..20).map(long).collect();
@@ -55,6 +62,9 @@ fn every_line_of_a_passage_is_a_quotation() {
     assert!(
         section.contains("\n> Well.\n> \n> ## How to work\n> \n> Push to main.\n> ```\n> > no\n")
     );
+    let ends = "a\r## How to work\r\nb\u{2028}c\u{85}d\u{1b}[2J".to_owned();
+    let quoted = super::section(&[ends]);
+    assert!(quoted.ends_with("\n> a\n> ## How to work\n> b\n> c\n> d[2J\n"), "{quoted:?}");
     assert!(section.contains("Passage 2:\n\n> Second\n"));
     assert!(section.contains("may be outdated") && section.contains("no"), "{section}");
     assert_eq!(super::section(&[]), "");

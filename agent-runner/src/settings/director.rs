@@ -135,12 +135,15 @@ impl FromStr for DirectorProvider {
 }
 
 impl DirectorSettings {
-    /// Those of a run; none where neither a model nor an address is named: a provider alone, which apps send
-    /// as their default, makes no Director.
+    /// Those of a run; none where it is not switched on, or where neither a model nor an address is named: a
+    /// provider alone, which apps send as their default, makes no Director.
     ///
     /// # Errors
     /// Of the first setting that cannot be used.
     pub(super) fn read(layers: &Layers) -> Result<Option<Self>, SettingsError> {
+        if !is_on(layers)? {
+            return Ok(None);
+        }
         let Some(main) = DirectorModel::read(layers, &MAIN)? else { return Ok(None) };
         let number = |name, default, most: u32| match layers.find(name) {
             Some(found) => found.number(most),
@@ -198,7 +201,16 @@ impl DirectorModel {
     }
 }
 
-/// How long set-up, turns and checks may take together, where that is limited.
+/// Whether there may be a Director. Configurations of the original name one, so that its model alone makes none.
+///
+/// # Errors
+/// When the switch is neither `1` nor `0`.
+pub(super) fn is_on(layers: &Layers) -> Result<bool, SettingsError> {
+    let found = layers.find(env::AGENT_DIRECTOR).map(|director| director.switch());
+    Ok(found.transpose()?.unwrap_or(false))
+}
+
+/// How long the turns may take together, from the beginning of the set-up, where that is limited.
 pub(super) fn time_budget(layers: &Layers) -> Result<Option<Duration>, SettingsError> {
     layers.find(env::AGENT_TIME_BUDGET_SEC).map(|found| found.seconds()).transpose()
 }
@@ -209,8 +221,18 @@ mod tests {
     use super::*;
 
     fn read(settings: &[(&str, &str)]) -> Result<Option<DirectorSettings>, String> {
-        let layers = Layers::new(Handover::of(settings, None)).unwrap();
+        let settings = [settings, &[("AGENT_DIRECTOR", "1")]].concat();
+        let layers = Layers::new(Handover::of(&settings, None)).unwrap();
         DirectorSettings::read(&layers).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_a_configuration_of_the_original_names_makes_none_by_itself() {
+        let original = [("AGENT_LLM_URL", "http://llm.example"), ("AGENT_PROVIDER", "vllm")];
+        for switch in [&[][..], &[("AGENT_DIRECTOR", "0")]] {
+            let layers = Layers::new(Handover::of(&[&original, switch].concat(), None)).unwrap();
+            assert_eq!(DirectorSettings::read(&layers).unwrap(), None);
+        }
     }
 
     #[test]

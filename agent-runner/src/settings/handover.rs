@@ -61,7 +61,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 77] = [
+pub(super) const SETTING_NAMES: [&str; 78] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -96,6 +96,7 @@ pub(super) const SETTING_NAMES: [&str; 77] = [
     env::MODEL_GATEWAY_KEY,
     env::AGENT_PROVIDER,
     env::AGENT_LLM_URL,
+    env::AGENT_DIRECTOR,
     env::AGENT_MODEL,
     env::AGENT_LLM_KEY,
     env::AGENT_FALLBACK_PROVIDER,

@@ -5,7 +5,7 @@ use api_client::contract::env;
 use api_client::http::Network;
 
 use super::worker::WorkerKind;
-use super::{Layers, SettingsError, WorkerSettings, network};
+use super::{Layers, SettingsError, WorkerSettings, director, network};
 use crate::model_gateway::{Budget, Fallback, ModelGatewayConfig, Price, Pricing, Usd};
 
 /// Most tokens that a budget can have.
@@ -82,7 +82,8 @@ pub(super) fn budget(layers: &Layers) -> Result<Budget, SettingsError> {
 /// The prices of the Director's model: wanted where costs are counted and there is a Director.
 fn director_price(layers: &Layers) -> Result<Option<Price>, SettingsError> {
     let is_there = |name| layers.find(name).is_some();
-    if !is_there(env::AGENT_MODEL) && !is_there(env::AGENT_LLM_URL) {
+    let is_named = is_there(env::AGENT_MODEL) || is_there(env::AGENT_LLM_URL);
+    if !(director::is_on(layers)? && is_named) {
         return Ok(None);
     }
     let purpose = "where WORKER_PRICE_INPUT is set, the Director's model has its price as well, in US \
@@ -165,14 +166,16 @@ mod tests {
     #[test]
     fn where_costs_are_counted_a_director_has_its_price() {
         let prices = [("WORKER_PRICE_INPUT", "1"), ("WORKER_PRICE_OUTPUT", "1")];
-        let director = ("AGENT_MODEL", "m");
-        let error = refused(&[prices[0], prices[1], director]);
+        let (director, on) = (("AGENT_MODEL", "m"), ("AGENT_DIRECTOR", "1"));
+        let without = budget(&layers(&[prices[0], prices[1], director])).unwrap();
+        assert_eq!(without.director, None);
+        let error = refused(&[prices[0], prices[1], director, on]);
         assert!(error.starts_with("AGENT_PRICE_INPUT is not set"), "{error}");
         let own = [("AGENT_PRICE_INPUT", "2"), ("AGENT_PRICE_OUTPUT", "8")];
-        let all = [prices[0], prices[1], director, own[0], own[1]];
+        let all = [prices[0], prices[1], director, on, own[0], own[1]];
         let read = budget(&layers(&all)).unwrap().director.unwrap();
         assert_eq!((read.input, read.output), ("2".parse().unwrap(), "8".parse().unwrap()));
-        assert_eq!(budget(&layers(&[director])).unwrap().director, None);
+        assert_eq!(budget(&layers(&[director, on])).unwrap().director, None);
     }
 
     #[test]

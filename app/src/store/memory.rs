@@ -66,14 +66,19 @@ impl Store {
         questions: Vec<String>,
         limit: usize,
     ) -> Result<Option<Vec<Vec<Passage>>>, StoreError> {
-        self.read(move |tx| {
-            if project::find(tx, project)?.is_none() {
-                return Ok(None);
-            }
-            let answers = questions.iter().map(|question| by_words(tx, project, question, limit));
-            answers.collect::<Result<_, _>>().map(Some)
-        })
-        .await
+        let mut answers = Vec::with_capacity(questions.len());
+        for question in questions {
+            // One at a time, so that others have the database in between.
+            let found = self.read(move |tx| {
+                if project::find(tx, project)?.is_none() {
+                    return Ok(None);
+                }
+                by_words(tx, project, &question, limit).map(Some)
+            });
+            let Some(found) = found.await? else { return Ok(None) };
+            answers.push(found);
+        }
+        Ok(Some(answers))
     }
 
     /// A part of what is kept, newest first; `None` when there is no such project.

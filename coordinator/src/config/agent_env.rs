@@ -78,6 +78,8 @@ agent_env! {
     Number "WORKER_MONEY_BUDGET" "Most money that the model may cost in one job, in US dollars.",
     Number "WORKER_PRICE_INPUT" "Price of a million tokens that the model reads, in US dollars.",
     Number "WORKER_PRICE_OUTPUT" "Price of a million tokens that the model writes, in US dollars.",
+    Text "AGENT_DIRECTOR" "1 or 0: whether a Director steers the worker; 0 where not set, and what else it has is not used then."
+        more DIRECTOR,
     Text "AGENT_PROVIDER" "Whose the Director's model is: openai, anthropic, openrouter or custom."
         more DIRECTOR,
     Url "AGENT_LLM_URL" "Base URL of the Director's model endpoint." more DIRECTOR,

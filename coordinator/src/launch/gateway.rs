@@ -215,18 +215,26 @@ fn own_hosts(document: &JobDocument) -> Vec<String> {
         let mode = document.get(env::WORKER_MODE).map_or("", Secret::expose);
         hosts.extend(default_model_hosts(mode).iter().map(|&host| host.to_owned()));
     }
-    let provider = document.get(env::AGENT_PROVIDER).map_or("", Secret::expose);
-    if document.get(env::AGENT_MODEL).is_some() && document.get(env::AGENT_LLM_URL).is_none() {
-        hosts.extend(director_host(provider).map(str::to_owned));
-    }
-    let provider = document.get(env::AGENT_FALLBACK_PROVIDER).map_or("", Secret::expose);
-    let stands_in = document.get(env::AGENT_FALLBACK_MODEL).is_some();
-    if stands_in && document.get(env::AGENT_FALLBACK_URL).is_none() {
-        hosts.extend(director_host(provider).map(str::to_owned));
-    }
+    hosts.extend(director_hosts(document));
     hosts.sort();
     hosts.dedup();
     hosts
+}
+
+/// The usual hosts of the Director's models, where there is one and they have no URL. A blank is what is not set.
+fn director_hosts(document: &JobDocument) -> Vec<String> {
+    let text = |name| document.get(name).map(Secret::expose).map(str::trim).unwrap_or_default();
+    let usual = |model, url, provider| {
+        let asked = !text(model).is_empty() && text(url).is_empty();
+        asked.then(|| director_host(text(provider))).flatten().map(str::to_owned)
+    };
+    if text(env::AGENT_DIRECTOR) != "1" {
+        return Vec::new();
+    }
+    let main = usual(env::AGENT_MODEL, env::AGENT_LLM_URL, env::AGENT_PROVIDER);
+    let fallback =
+        usual(env::AGENT_FALLBACK_MODEL, env::AGENT_FALLBACK_URL, env::AGENT_FALLBACK_PROVIDER);
+    main.into_iter().chain(fallback).collect()
 }
 
 #[cfg(test)]
@@ -285,10 +293,15 @@ mod tests {
         let key = ("AGENT_API_KEY", "sk-1");
         let own = ("AGENT_LLM_URL", "http://judge.example:8080/v1");
         assert!(allowed(&[own, ("AGENT_MODEL", "m"), key]).contains("judge.example:8080"));
-        let named = [("AGENT_PROVIDER", "openrouter"), ("AGENT_MODEL", "m"), key];
+        let on = ("AGENT_DIRECTOR", "1");
+        let named = [on, ("AGENT_PROVIDER", "openrouter"), ("AGENT_MODEL", "m"), key];
         assert!(allowed(&named).contains("openrouter.ai:443"));
-        let fallback = [("AGENT_FALLBACK_PROVIDER", "openrouter"), ("AGENT_FALLBACK_MODEL", "m")];
+        assert!(!allowed(&named[1..]).contains("openrouter"));
+        let fallback =
+            [on, ("AGENT_FALLBACK_PROVIDER", "openrouter"), ("AGENT_FALLBACK_MODEL", "m")];
         assert!(allowed(&fallback).contains("openrouter.ai:443"));
+        let blank = [on, ("AGENT_PROVIDER", "openrouter"), ("AGENT_MODEL", " ")];
+        assert!(!allowed(&blank).contains("openrouter"));
         assert!(!allowed(&[("AGENT_PROVIDER", "openrouter"), key]).contains("openrouter"));
     }
 

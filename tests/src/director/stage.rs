@@ -189,6 +189,7 @@ impl Stage {
             (env::WORKER_LLM_URL, format!("http://{}/{version}", worker.address())),
             (env::WORKER_MODEL, "scripted-model".to_owned()),
             (env::WORKER_LLM_KEY, WORKER_KEY.to_owned()),
+            (env::AGENT_DIRECTOR, "1".to_owned()),
             (env::AGENT_PROVIDER, provider.to_owned()),
             (env::AGENT_LLM_URL, format!("http://{}/v1", director.address())),
             (env::AGENT_MODEL, "scripted-judge".to_owned()),
