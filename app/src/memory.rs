@@ -19,8 +19,8 @@ use crate::store::{Passage, Removal, Store, StoreError};
 const CANDIDATES: usize = 50;
 
 /// How long one request may take to have passages read by the model: those of an earlier time, when
-/// there was none, too. Agents wait 20 s for all of it.
-const CATCH_UP_LIMIT: Duration = Duration::from_secs(5);
+/// there was none, too. Longer than one call of the endpoint may take, and shorter than agents wait (20 s).
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(12);
 
 /// The memory of all projects.
 #[derive(Clone, Debug)]
