@@ -87,12 +87,28 @@ impl Gate {
 
     /// Changes it, on disk first.
     pub(crate) async fn set(&self, state: GateState) -> Result<(), LedgerError> {
-        let (path, now, changing) =
-            (self.path.clone(), Arc::clone(&self.state), Arc::clone(&self.changing));
+        let now = Arc::clone(&self.state);
+        self.write(state, move || {
+            now.send_if_modified(|now| std::mem::replace(now, state) != state);
+        })
+        .await
+    }
+
+    /// What the next start is to find. Who asks this process is told what holds until its end.
+    pub(crate) async fn leave(&self, state: GateState) -> Result<(), LedgerError> {
+        self.write(state, || ()).await
+    }
+
+    async fn write(
+        &self,
+        state: GateState,
+        then: impl FnOnce() + Send + 'static,
+    ) -> Result<(), LedgerError> {
+        let (path, changing) = (self.path.clone(), Arc::clone(&self.changing));
         let change = move || {
             let _alone = changing.lock().unwrap_or_else(PoisonError::into_inner);
             write_json(&path, &OnDisk { version: VERSION, state })?;
-            now.send_if_modified(|now| std::mem::replace(now, state) != state);
+            then();
             Ok(())
         };
         aside(&self.path, change).await
@@ -110,6 +126,16 @@ mod tests {
             Gate::open(dir.path()).unwrap().set(state).await.unwrap();
             assert_eq!(Gate::open(dir.path()).unwrap().current(), state);
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_left_for_the_next_start_changes_nothing_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let gate = Gate::open(dir.path()).unwrap();
+        gate.set(GateState::Draining).await.unwrap();
+        gate.leave(GateState::Open).await.unwrap();
+        assert_eq!(gate.current(), GateState::Draining);
+        assert_eq!(Gate::open(dir.path()).unwrap().current(), GateState::Open);
     }
 
     #[tokio::test]

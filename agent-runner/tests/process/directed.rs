@@ -103,6 +103,7 @@ fn a_ticket_of_four_turns_is_delivered_when_the_director_says_so() {
         "worker_turn_3",
         "director_turn_3",
         "finalize",
+        "memory_indexed",
         "task_complete",
     ];
     assert_eq!(steps, expected);

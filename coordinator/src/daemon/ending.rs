@@ -42,7 +42,7 @@ impl Daemon {
             tracing::info!("{left} jobs are left as they stand, for the next start");
         }
         if self.ctx.gate.current() == GateState::Draining && self.tasks.is_empty() {
-            if let Err(error) = self.ctx.gate.set(GateState::Open).await {
+            if let Err(error) = self.ctx.gate.leave(GateState::Open).await {
                 tracing::warn!(%error, "the next start will think that it is to drain");
             }
             tracing::info!("drained");

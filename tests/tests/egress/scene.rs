@@ -226,13 +226,15 @@ impl Server {
 
 /// The addresses of this host that a container on an ordinary network reaches.
 pub(crate) async fn addresses_of_host() -> Vec<IpAddr> {
-    let form = "{{(index .IPAM.Config 0).Gateway}}";
-    let bridge = text(&done(&["network", "inspect", "--format", form, "bridge"]));
+    let bridge = match Engine::or_skip().await {
+        Some(engine) => Some(engine.host_address().await),
+        None => None,
+    };
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
     // Nothing is sent: the system chooses the address that it would be sent from.
     let outward = socket.connect(SocketAddr::from(([1, 1, 1, 1], 9))).await;
     let outward = outward.and_then(|()| socket.local_addr()).map(|address| address.ip());
-    [bridge.parse().ok(), outward.ok()].into_iter().flatten().collect()
+    [bridge, outward.ok()].into_iter().flatten().collect()
 }
 
 pub(crate) fn docker(arguments: &[&str]) -> Output {
