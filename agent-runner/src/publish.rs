@@ -23,7 +23,7 @@ pub(crate) use self::freshness::{Updated, fetch_base, is_all_ours, moved_base, r
 pub(crate) use self::history::{commits, inspected, message};
 pub(crate) use self::lfs::{LfsContent, gather_lfs, lfs_at_hand, send_lfs};
 pub(crate) use self::rescue::{confirm, forget_rescue, rescue, squashed};
-pub(crate) use self::stage::{ByProducts, Snapshot, commit_all, snapshot};
+pub(crate) use self::stage::{ByProducts, Snapshot, at_start, commit_all, snapshot, staged};
 
 use crate::checkout::Checkout;
 use crate::git::{BranchName, CommitId, Git, GitError, PushAnswer, Shadow, ShadowError};

@@ -122,14 +122,23 @@ impl Endpoint {
             Err(exhausted) => return Asked::NoBudget(exhausted),
         };
         let request = http.post(self.url.clone()).headers(self.headers.clone()).json(&body);
+        let mut is_reached = true;
         let answered = timeout(limit, async {
-            let response = request.send().await.map_err(unreachable)?;
+            let response = request.send().await.map_err(|error| {
+                is_reached = !error.is_connect();
+                unreachable(error)
+            })?;
             let (status, wait) = (response.status(), wait_of(response.headers()));
             Ok::<_, Failure>((status, wait, whole(response).await?))
         });
         let (status, wait, text) = match answered.await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(failure)) => return Asked::Failed(failure),
+            Ok(Err(failure)) => {
+                if !is_reached {
+                    entry.costs_nothing();
+                }
+                return Asked::Failed(failure);
+            }
             Err(_) => {
                 let why = format!("no answer within {} s (AGENT_TIMEOUT_SEC)", limit.as_secs());
                 return Asked::Failed(Failure { why, then: Then::Again(None) });

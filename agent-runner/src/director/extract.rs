@@ -1,7 +1,8 @@
 //! The JSON object in a text: models put words and fences around it.
 //!
-//! Invariant: of several objects the last one that is complete counts, and only what is at the top level:
-//! a model that thinks aloud shows drafts first.
+//! Invariant: of several objects the last one counts, and only what is at the top level: a model that thinks
+//! aloud shows drafts first. Where the last one is cut off there is none, and nothing is taken out of one that is
+//! no JSON.
 
 use serde_json::{Map, Value};
 
@@ -22,22 +23,27 @@ pub(super) fn object_in(text: &str) -> Result<Map<String, Value>, Fault> {
     let mut at = 0;
     for _ in 0..BEGINNINGS_MAX {
         let Some(begin) = text[at..].find('{').map(|begin| at + begin) else { break };
+        // Other braces are of the words around.
+        let is_object = text[begin + 1..].trim_start().starts_with('"');
         let Some(length) = balanced(&text[begin..]) else {
+            if is_object {
+                found = None;
+            }
             if found.is_none() {
                 reason = ": one begins and does not end".to_owned();
             }
-            // A brace in the words before the object may have no end.
             at = begin + 1;
             continue;
         };
-        match serde_json::from_str(&text[begin..begin + length]) {
+        match serde_json::from_str::<Map<String, Value>>(&text[begin..begin + length]) {
+            Ok(object) if object.is_empty() => at = begin + length,
             Ok(object) => {
                 found = Some(object);
                 at = begin + length;
             }
             Err(error) => {
                 reason = format!(": {error}");
-                at = begin + 1;
+                at = if is_object { begin + length } else { begin + 1 };
             }
         }
     }
@@ -93,6 +99,17 @@ mod tests {
     fn an_object_within_another_is_none_of_its_own() {
         let text = r#"So: {"complete":true,"draft":{"complete":false}}"#;
         assert_eq!(complete(text), Some(true));
+    }
+
+    #[test]
+    fn nothing_is_taken_out_of_an_answer_that_is_no_json_or_for_one_that_is_cut_off() {
+        for text in [
+            r#"{"complete":false,"draft":{"complete":true,"summary":"ok"},}"#,
+            r#"{"complete":true} No: {"complete":false,"next_prompt":"Fix the"#,
+        ] {
+            assert_eq!(complete(text), None, "{text}");
+        }
+        assert_eq!(complete(r#"{"complete":true} as in {}"#), Some(true));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use git2::{Diff, DiffFormat, DiffLine, DiffStatsFormat, Repository};
 use super::{PublishError, Snapshot, on_thread};
 use crate::bounded::{HeadTail, beginning};
 use crate::checkout::Checkout;
-use crate::git::{CommitId, Git};
+use crate::git::Git;
 
 /// Width of a table of changes, in characters.
 const WIDTH: usize = 100;
@@ -24,8 +24,8 @@ const KIND: i32 = 0o170_000;
 pub(crate) enum Since {
     /// Where the branch left the default branch.
     Base,
-    /// A commit.
-    Commit(CommitId),
+    /// A state.
+    State(Snapshot),
 }
 
 /// What is different.
@@ -37,7 +37,7 @@ pub(crate) struct Changes {
     pub(crate) patch: String,
 }
 
-/// What is different at a commit; its patch has about `max` bytes, from its beginning and its end.
+/// What is different in a state; its patch has about `max` bytes, from its beginning and its end.
 ///
 /// # Errors
 /// When the commits cannot be read.
@@ -45,17 +45,19 @@ pub(crate) async fn changes(
     git: &Git,
     checkout: &Checkout,
     since: Since,
-    commit: CommitId,
+    now: Snapshot,
     max: usize,
 ) -> Result<Changes, PublishError> {
     let (base, start) = (checkout.base_commit().oid(), checkout.start_commit().oid());
     on_thread(checkout.shadow(), git.cancel(), move |repository| {
-        let from = match since {
-            Since::Base => repository.merge_base(base, commit.oid()).unwrap_or(start),
-            Since::Commit(before) => before.oid(),
+        let old = match since {
+            Since::Base => {
+                let from = repository.merge_base(base, start).unwrap_or(start);
+                repository.find_commit(from)?.tree()?
+            }
+            Since::State(before) => repository.find_tree(before.0)?,
         };
-        let tree_of = |id| repository.find_commit(id)?.tree();
-        let (old, new) = (tree_of(from)?, tree_of(commit.oid())?);
+        let new = repository.find_tree(now.0)?;
         let diff = repository.diff_tree_to_tree(Some(&old), Some(&new), None)?;
         Ok(Changes { stat: stat(&diff)?, patch: patch(&diff, max)? })
     })
@@ -123,7 +125,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::super::testing::{Scene, commit_message};
-    use super::super::{Author, ByProducts, commit_all, snapshot};
+    use super::super::{Author, ByProducts, commit_all, snapshot, staged};
     use super::*;
     use crate::git::testing::{Remote, run, ticket};
 
@@ -132,20 +134,23 @@ mod tests {
     #[tokio::test]
     async fn changes_are_those_of_the_branch_or_of_a_turn_and_bounded() {
         let scene = Scene::new().await;
+        let state =
+            async || staged(&scene.git, &scene.checkout, &ByProducts::default()).await.unwrap();
         scene.write("first", "1\n");
-        let first = scene.commit().await.unwrap();
+        let first = state().await;
         scene.write("second", &"a line of it\n".repeat(1_000));
-        let second = scene.commit().await.unwrap();
+        let second = state().await;
         let of = async |since, max| {
             changes(&scene.git, &scene.checkout, since, second, max).await.unwrap()
         };
         let all = of(Since::Base, 0).await;
         assert!(all.stat.ends_with("2 files changed, 1001 insertions(+)"), "{}", all.stat);
-        let new = of(Since::Commit(first), 1_000).await;
+        let new = of(Since::State(first), 1_000).await;
         assert!(!new.stat.contains("first") && new.stat.contains("second"), "{}", new.stat);
         assert!(new.patch.contains("+++ b/second\n@@") && new.patch.contains("\n+a line of it\n"));
         assert!(new.patch.contains("bytes left out") && new.patch.len() < 1_200);
-        assert_eq!(of(Since::Commit(second), 1_000).await, Changes::default());
+        assert_eq!(of(Since::State(second), 1_000).await, Changes::default());
+        assert_eq!(scene.commit().await.map(|_| ()), Some(()), "nothing of it was committed");
     }
 
     #[tokio::test]

@@ -135,6 +135,37 @@ pub(crate) async fn snapshot(git: &Git, checkout: &Checkout) -> Result<Snapshot,
     staged.await.map(Snapshot)
 }
 
+/// What a commit would hold now: the work tree without by-products.
+///
+/// # Errors
+/// When the tree cannot be read.
+pub(crate) async fn staged(
+    git: &Git,
+    checkout: &Checkout,
+    by_products: &ByProducts,
+) -> Result<Snapshot, PublishError> {
+    let (branch, workers_head) = (checkout.branch().to_ref(), checkout.workers_head());
+    let (lfs, by_products) = (checkout.lfs().cloned(), by_products.clone());
+    let staged = on_thread(checkout.shadow(), git.cancel(), move |repository| {
+        let tip = repository.find_reference(&branch)?.peel_to_commit()?;
+        let committed = newest(&repository, tip, workers_head)?.tree()?;
+        stage_all(&repository, lfs.as_ref(), &by_products, Some(&committed))
+    });
+    staged.await.map(Snapshot)
+}
+
+/// What the branch held when the work began.
+///
+/// # Errors
+/// When the commit cannot be read.
+pub(crate) async fn at_start(git: &Git, checkout: &Checkout) -> Result<Snapshot, PublishError> {
+    let start = checkout.start_commit().oid();
+    let tree = on_thread(checkout.shadow(), git.cancel(), move |repository| {
+        Ok(repository.find_commit(start)?.tree_id())
+    });
+    tree.await.map(Snapshot)
+}
+
 /// Commits everything that differs in the work tree, files that git does not know included, those
 /// that it ignores, and by-products, not. Commits that the worker made itself are kept below. Nothing is
 /// returned if the tree is as it was at the start, or at the last call.

@@ -8,6 +8,8 @@ use crate::course::Phase;
 use crate::director::{Assessment, Movement, Stagnant, Stagnation, Template};
 use crate::outcome::RunError;
 use crate::prompt::{self, quoted};
+use crate::publish;
+use crate::pulse::with_pulse;
 use crate::report::Step;
 
 /// How much of the worker's words the Director sees, in bytes.
@@ -57,7 +59,8 @@ impl Direction<'_> {
             empty: Empty::NotSaid,
             failures_left: check.map_or(0, |check| check.turns),
         };
-        let mut tip = session.checkout.start_commit();
+        let start = publish::at_start(&session.job.git, session.checkout).await;
+        let mut state = start.map_err(RunError::Commit)?;
         let mut next = first;
         loop {
             let prompt = next.take().unwrap_or_default();
@@ -67,11 +70,12 @@ impl Direction<'_> {
                 }
                 session.execute(prompt.clone(), progress).await?;
             }
-            let facts = Facts::gather(session, progress, tip).await?;
-            tip = facts.tip;
-            let stuck = turns.observe(prompt, &facts, session.turns())?;
+            let facts = Facts::gather(session, progress, state).await?;
+            state = facts.state;
+            let stuck = turns.observe(prompt, &facts);
+            // It is asked first: what does not move may be done.
             let assessment = self.assess(&facts, stuck, session, progress).await?;
-            match self.next(assessment, &facts, &mut turns, stuck, session, progress) {
+            match self.next(assessment, &facts, &mut turns, stuck, session, progress)? {
                 Next::Turn(prompt) => next = Some(prompt),
                 Next::Done(checked) => return Ok(checked),
             }
@@ -106,7 +110,8 @@ impl Direction<'_> {
         let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
         let question = self.prompts().fill(Template::Assessment, &fields);
         let phase = session.job.course().phase(Phase::Director);
-        let assessment = self.director.assess(question, session.stop()).await;
+        let asked = self.director.assess(question, session.stop());
+        let assessment = Box::pin(with_pulse("a question to the Director", asked)).await;
         drop(phase);
         self.assessments += u32::from(assessment.is_ok());
         self.note(session);
@@ -130,17 +135,14 @@ impl Direction<'_> {
         stuck: Option<Stagnant>,
         session: &Session<'_>,
         progress: &mut Progress,
-    ) -> Next {
+    ) -> Result<Next, RunError> {
         let summary = match assessment {
             Assessment::Continue { prompt } => {
-                let preface = stuck.map(|what| {
-                    self.prompts().fill(Template::ChangeApproach, &[("what", what.words())])
-                });
-                return Next::Turn(preface.unwrap_or_default() + &prompt);
+                return Ok(Next::Turn(self.preface(stuck, turns, session)? + &prompt));
             }
             Assessment::Complete { summary } => summary,
         };
-        match (facts.work, &facts.check) {
+        Ok(match (facts.work, &facts.check) {
             (Work::None, _) if turns.empty == Empty::NotSaid => {
                 turns.empty = Empty::Said;
                 let fields = [("summary", &*quoted(&summary))];
@@ -155,37 +157,36 @@ impl Direction<'_> {
                 turns.failures_left -= 1;
                 let command = session.job.project().check.as_ref();
                 let command = command.map_or("", |check| check.command.command.as_str());
-                Next::Turn(prompt::check_failed(command, report.end, &report.output))
+                let why = prompt::check_failed(command, report.end, &report.output);
+                Next::Turn(self.preface(stuck, turns, session)? + &why)
             }
             (Work::Some, CheckSays::Passed | CheckSays::Nothing) => {
                 progress.answer = session.job.cleaned(&summary);
                 Next::Done(Checked::Well)
             }
+        })
+    }
+
+    /// What is put before a prompt where nothing moves: the demand for another approach, once.
+    fn preface(
+        &self,
+        stuck: Option<Stagnant>,
+        turns: &mut Turns,
+        session: &Session<'_>,
+    ) -> Result<String, RunError> {
+        let Some(what) = stuck else { return Ok(String::new()) };
+        if turns.approach == Approach::Changed {
+            return Err(RunError::Stagnated { what, turns: session.turns() });
         }
+        turns.approach = Approach::Changed;
+        Ok(self.prompts().fill(Template::ChangeApproach, &[("what", what.words())]))
     }
 }
 
 impl Turns {
-    /// Takes in a turn; what does not move, the first time.
-    ///
-    /// # Errors
-    /// The second time.
-    fn observe(
-        &mut self,
-        prompt: String,
-        facts: &Facts,
-        turns: u32,
-    ) -> Result<Option<Stagnant>, RunError> {
+    /// Takes in a turn; what does not move.
+    fn observe(&mut self, prompt: String, facts: &Facts) -> Option<Stagnant> {
         let diff = facts.new.patch.clone();
-        let found =
-            self.stagnation.observe(Movement { prompt, diff, error: facts.check.failure() });
-        match (found, self.approach) {
-            (Some(what), Approach::Changed) => Err(RunError::Stagnated { what, turns }),
-            (Some(what), Approach::First) => {
-                self.approach = Approach::Changed;
-                Ok(Some(what))
-            }
-            (None, _) => Ok(None),
-        }
+        self.stagnation.observe(Movement { prompt, diff, error: facts.check.failure() })
     }
 }

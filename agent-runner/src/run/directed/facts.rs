@@ -4,11 +4,9 @@ use api_client::outcome::CheckKind;
 
 use super::super::session::{Progress, Session};
 use crate::bounded::bounded;
-use crate::checkout::Start;
 use crate::course::Phase;
-use crate::git::CommitId;
 use crate::outcome::RunError;
-use crate::publish::{self, Changes, Since};
+use crate::publish::{self, Changes, Since, Snapshot};
 use crate::worker::{CommandEnd, CommandReport};
 
 /// How much of a turn's changes the Director sees, in bytes, and of what the check wrote.
@@ -17,8 +15,8 @@ const CHECK_MAX: usize = 8 << 10;
 
 /// What git and the repository's check say after a turn.
 pub(super) struct Facts {
-    /// The commit with all that is different.
-    pub(super) tip: CommitId,
+    /// What there is now.
+    pub(super) state: Snapshot,
     /// Whether anything is.
     pub(super) work: Work,
     /// All changes.
@@ -47,21 +45,25 @@ pub(super) enum CheckSays {
 }
 
 impl Facts {
-    /// Commits what is different, looks at it and runs the check; `before` is the commit of the turn before.
+    /// Looks at what is different and runs the check; `before` is the state after the turn before. Nothing is
+    /// committed: what a later turn takes back was never there.
     pub(super) async fn gather(
         session: &mut Session<'_>,
         progress: &mut Progress,
-        before: CommitId,
+        before: Snapshot,
     ) -> Result<Self, RunError> {
         let (job, checkout) = (session.job, session.checkout);
         let phase = job.course().phase(Phase::Commit);
-        let tip = job.commit_with(&job.git, checkout, progress, None).await?;
-        let changes = |since, max| publish::changes(&job.git, checkout, since, tip, max);
+        let state = publish::staged(&job.git, checkout, &progress.by_products).await;
+        let state = state.map_err(RunError::Commit)?;
+        let changes = |since, max| publish::changes(&job.git, checkout, since, state, max);
         let all = changes(Since::Base, 0).await.map_err(RunError::Commit)?;
-        let new = changes(Since::Commit(before), DIFF_MAX).await.map_err(RunError::Commit)?;
+        // More than is shown, so that a secret at a cut is whole when it is looked for.
+        let new = changes(Since::State(before), 2 * DIFF_MAX).await.map_err(RunError::Commit)?;
+        let new = Changes { patch: bounded(&job.redacted(&new.patch), DIFF_MAX), ..new };
+        let start = publish::at_start(&job.git, checkout).await.map_err(RunError::Commit)?;
         drop(phase);
-        let is_new = checkout.start() == Start::Fresh && tip == checkout.start_commit();
-        let work = if is_new { Work::None } else { Work::Some };
+        let work = if state == start { Work::None } else { Work::Some };
         let check = match &job.project().check {
             Some(check) if work == Work::Some => {
                 let report = session.command(CheckKind::Check, &check.command, progress).await?;
@@ -72,7 +74,7 @@ impl Facts {
             }
             Some(_) | None => CheckSays::Nothing,
         };
-        Ok(Self { tip, work, all, new, check })
+        Ok(Self { state, work, all, new, check })
     }
 }
 

@@ -7,12 +7,13 @@ use api_client::outcome::PlanOutcome;
 
 use super::super::session::{Progress, Session};
 use super::Direction;
-use crate::bounded::bounded;
+use crate::bounded::{beginning, bounded};
 use crate::course::Phase;
 use crate::director::{PlanVerdict, Template};
 use crate::outcome::RunError;
 use crate::prompt::{self, RULES, quoted};
 use crate::publish;
+use crate::pulse::with_pulse;
 use crate::report::{Step, WorkerStage};
 
 /// Longest plan, in bytes, and how much of the worker's words goes with it.
@@ -71,7 +72,8 @@ impl Direction<'_> {
             [("review", &*review), ("reviews", &reviews), ("plan", &plan), ("words", &words)];
         let question = self.prompts().fill(Template::PlanReview, &fields);
         let phase = session.job.course().phase(Phase::Director);
-        let verdict = self.director.review_plan(question, session.stop()).await;
+        let asked = self.director.review_plan(question, session.stop());
+        let verdict = Box::pin(with_pulse("a question to the Director", asked)).await;
         drop(phase);
         self.note(session);
         Ok(verdict?)
@@ -118,7 +120,9 @@ async fn plan_of(
 ) -> Result<String, RunError> {
     let (job, checkout) = (session.job, session.checkout);
     let snapshot = job.snapshot(checkout).await?;
-    let written = publish::file_of(&job.git, checkout, snapshot, file, PLAN_MAX).await;
+    // More than is kept, so that a secret at the cut is whole when it is looked for.
+    let written = publish::file_of(&job.git, checkout, snapshot, file, 2 * PLAN_MAX).await;
     let written = written.map_err(RunError::Commit)?.filter(|text| !text.trim().is_empty());
-    Ok(written.unwrap_or_else(|| bounded(&prompt::accomplished(&progress.answer), PLAN_MAX)))
+    let plan = written.unwrap_or_else(|| prompt::accomplished(&progress.answer));
+    Ok(beginning(&job.redacted(&plan), PLAN_MAX).to_owned())
 }
