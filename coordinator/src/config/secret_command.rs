@@ -232,7 +232,7 @@ mod tests {
         let until = Instant::now() + Duration::from_secs(10);
         while !is_gone() {
             assert!(Instant::now() < until, "it runs on");
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 
