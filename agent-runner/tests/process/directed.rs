@@ -119,6 +119,24 @@ fn a_ticket_of_four_turns_is_delivered_when_the_director_says_so() {
     );
 }
 
+/// Its first turn leaves a private key's file behind, which publishing refuses, and its second one takes it back.
+const TAKES_BACK: &str = r#"
+if grep -q 'change nothing yet' $HERE/prompt; then :
+elif grep -q 'NEXT' $HERE/prompt; then rm id_rsa; echo line > new
+elif grep -q 'Now do the work' $HERE/prompt; then
+  printf -- '-----BEGIN PRIVATE KEY-----\n%s\n' "$(head -c 48 /dev/urandom | base64 -w 0)" > id_rsa
+else mkdir -p plan; echo '1. Write new' > "$(sed -n 's/.*`\(plan\/.*_task_plan.md\)`.*/\1/p' $HERE/prompt | head -n 1)"
+fi; true"#;
+
+#[test]
+fn what_a_later_turn_takes_back_keeps_no_work_from_being_delivered() {
+    let plan = Plan { claude: TAKES_BACK, director: &[APPROVED, MORE, DONE], ..Plan::default() };
+    let (ended, scene) = run(plan);
+    assert_eq!(ended, code(AgentExit::Delivered));
+    assert!(words(&scene.asked_director()[1]).contains("id_rsa"), "it was there");
+    assert_eq!(published(&scene), "README\nnew");
+}
+
 #[test]
 fn the_director_judges_by_what_git_says() {
     let (_, scene) = run(directed(&[APPROVED, MORE, DONE]));
