@@ -216,6 +216,13 @@ impl TestForge {
         self.forge.repos.path(repo)
     }
 
+    /// What git says of a bare repository on disk; nothing where it fails.
+    pub fn git(&self, repo: &RepoName, arguments: &[&str]) -> String {
+        let mut git = std::process::Command::new("git");
+        let said = git.arg("--git-dir").arg(self.repo_path(repo)).args(arguments).output();
+        said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned()).unwrap_or_default()
+    }
+
     /// All pull requests of a repository, oldest first.
     pub fn pulls(&self, repo: &RepoName) -> Vec<PullRequest> {
         self.forge.pulls.list(repo)

@@ -4,7 +4,6 @@ use std::fmt;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use api_client::contract::{AgentExit, env};
@@ -200,15 +199,7 @@ impl Stage {
 
     /// The files that the work's branch has beyond the default one; none where there is no such branch.
     fn files(&self, repo: &RepoName) -> Vec<String> {
-        let git = |arguments: &[&str]| {
-            let output = Command::new("git")
-                .arg("--git-dir")
-                .arg(self.forge.repo_path(repo))
-                .args(arguments)
-                .output()
-                .expect("git");
-            String::from_utf8_lossy(&output.stdout).into_owned()
-        };
+        let git = |arguments: &[&str]| self.forge.git(repo, arguments);
         let refs = git(&["for-each-ref", "--format=%(refname:short)", "refs/heads"]);
         let Some(branch) = refs.lines().find(|name| *name != "main") else { return Vec::new() };
         git(&["diff", "--name-only", "main", branch]).lines().map(str::to_owned).collect()

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use api_client::contract::env;
@@ -146,15 +145,7 @@ impl Stage {
     /// What is on the remote beside its default branch; nothing of what is known where it is anything
     /// else.
     fn remote(&self, repo: &RepoName) -> Result<Remote, String> {
-        let git = |arguments: &[&str]| {
-            let output = Command::new("git")
-                .arg("--git-dir")
-                .arg(self.forge.repo_path(repo))
-                .args(arguments)
-                .output()
-                .expect("git");
-            String::from_utf8_lossy(&output.stdout).into_owned()
-        };
+        let git = |arguments: &[&str]| self.forge.git(repo, arguments);
         let refs = git(&["for-each-ref", "--format=%(objectname) %(refname:short)", "refs/heads"]);
         let work: Vec<_> = refs.lines().filter(|line| !line.ends_with(" main")).collect();
         let pulls = self.forge.pulls(repo);
