@@ -2,7 +2,7 @@
 //!
 //! Invariants: an answer is taken whole or not at all; an error repeats neither the key nor what was
 //! sent; while the endpoint fails, it is asked again only now and then, so that nobody waits for it each
-//! time.
+//! time. A text that it refuses is no failure of the endpoint.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,6 +32,9 @@ pub(crate) const BATCH_MAX: usize = 32;
 /// and refuse more.
 const TEXT_MAX_CHARS: usize = 4_000;
 
+/// What is sent for a text without a word, since endpoints refuse nothing at all.
+const PLAIN_TEXT: &str = "-";
+
 /// Where the endpoint is.
 #[derive(Clone, Debug)]
 pub(crate) struct EmbeddingConfig {
@@ -39,6 +42,17 @@ pub(crate) struct EmbeddingConfig {
     pub(crate) url: Url,
     pub(crate) model: String,
     pub(crate) key: Option<Secret>,
+}
+
+/// What the endpoint made of texts.
+#[derive(Debug)]
+pub(crate) enum Embedded {
+    /// One vector for each.
+    Vectors(Vec<Vector>),
+    /// It answers, and takes not all of these texts.
+    Refused,
+    /// It fails, or failed a moment ago.
+    Failing,
 }
 
 /// The endpoint gave no vectors.
@@ -52,6 +66,18 @@ pub(crate) enum EmbeddingError {
     Useless { url: Url, problem: String },
     #[error("it failed less than {} s ago", PAUSE.as_secs())]
     Paused,
+}
+
+impl EmbeddingError {
+    /// Whether other texts may fare better.
+    fn is_of_the_texts(&self) -> bool {
+        const OF_TEXTS: [StatusCode; 3] = [
+            StatusCode::BAD_REQUEST,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ];
+        matches!(self, Self::Refused { status, .. } if OF_TEXTS.contains(status))
+    }
 }
 
 /// Whether the endpoint answers: a streak of failures is logged once.
@@ -100,24 +126,46 @@ impl Embedder {
         self.model.clone()
     }
 
-    /// One vector for each text, of which there may be [`BATCH_MAX`]; none while the endpoint fails, of
-    /// which the log has one line for each streak.
-    pub(crate) async fn embed(&self, texts: &[String]) -> Option<Vec<Vector>> {
+    /// What is made of these texts, of which there may be [`BATCH_MAX`]. The log has one line for each
+    /// streak of failures.
+    pub(crate) async fn embed(&self, texts: &[String]) -> Embedded {
         match self.try_embed(texts).await {
             Ok(vectors) => {
-                if let Health::FailedAt(_) = std::mem::replace(&mut *self.health(), Health::Well) {
-                    tracing::info!(url = %self.url, "the embedding endpoint answers again");
-                }
-                Some(vectors)
+                self.answered();
+                Embedded::Vectors(vectors)
             }
-            Err(EmbeddingError::Paused) => None,
+            Err(error) if error.is_of_the_texts() => Embedded::Refused,
             Err(error) => {
-                let failed = Health::FailedAt(Instant::now());
-                if let Health::Well = std::mem::replace(&mut *self.health(), failed) {
-                    tracing::warn!(%error, "memory is searched by words alone for now");
-                }
-                None
+                self.failed(&error);
+                Embedded::Failing
             }
+        }
+    }
+
+    /// Whether it takes a text that none refuses. If not, what it refused was not the text.
+    pub(crate) async fn is_well(&self) -> bool {
+        match self.try_embed(&[PLAIN_TEXT.to_owned()]).await {
+            Ok(_) => true,
+            Err(error) => {
+                self.failed(&error);
+                false
+            }
+        }
+    }
+
+    fn answered(&self) {
+        if let Health::FailedAt(_) = std::mem::replace(&mut *self.health(), Health::Well) {
+            tracing::info!(url = %self.url, "the embedding endpoint answers again");
+        }
+    }
+
+    fn failed(&self, error: &EmbeddingError) {
+        if matches!(error, EmbeddingError::Paused) {
+            return;
+        }
+        let failed = Health::FailedAt(Instant::now());
+        if let Health::Well = std::mem::replace(&mut *self.health(), failed) {
+            tracing::warn!(%error, "memory is searched by words alone for now");
         }
     }
 
@@ -171,7 +219,7 @@ impl Embedder {
 /// The beginning of a text; an empty one is refused by endpoints.
 fn shortened(text: &str) -> String {
     let text: String = text.chars().take(TEXT_MAX_CHARS).collect();
-    if text.trim().is_empty() { "-".to_owned() } else { text }
+    if text.trim().is_empty() { PLAIN_TEXT.to_owned() } else { text }
 }
 
 /// The vectors in the order of the texts.

@@ -11,9 +11,10 @@ use api_client::{MemoryId, ProjectId};
 
 use self::fusion::fused;
 use crate::clock::Timestamp;
-use crate::embedding::{BATCH_MAX, Embedder};
+use crate::embedding::{BATCH_MAX, Embedded, Embedder};
 use crate::model;
-use crate::store::{Passage, Removal, Store, StoreError};
+use crate::store::{Passage, Place, Removal, Store, StoreError};
+use crate::vector::Vector;
 
 /// Passages of each ranking that are looked at where there are two.
 const CANDIDATES: usize = 50;
@@ -21,6 +22,13 @@ const CANDIDATES: usize = 50;
 /// How long one request may take to have passages read by the model: those of an earlier time, when
 /// there was none, too. Longer than one call of the endpoint may take, and shorter than agents wait (20 s).
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(12);
+
+/// How far the model came with what it was to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Done,
+    CutShort,
+}
 
 /// The memory of all projects.
 #[derive(Clone, Debug)]
@@ -108,18 +116,40 @@ impl Memory {
         let limit = u32::try_from(BATCH_MAX).unwrap_or(u32::MAX);
         loop {
             let unread = self.store.unread_passages(project, embedder.model(), limit).await?;
-            if unread.is_empty() {
+            if unread.is_empty() || self.read(unread, embedder).await? == Reading::CutShort {
                 return Ok(());
             }
-            let (places, texts): (Vec<_>, Vec<_>) = unread.into_iter().unzip();
-            let Some(vectors) = embedder.embed(&texts).await else { return Ok(()) };
-            let read = places.into_iter().zip(texts).zip(vectors);
-            let read = read.map(|((place, text), vector)| (place, text, vector)).collect();
-            self.store.keep_vectors(embedder.model(), read).await?;
         }
     }
 
-    /// None where the endpoint fails.
+    /// Has the model read passages, in halves where it refuses them together. One that it refuses by
+    /// itself is found by its words alone.
+    async fn read(
+        &self,
+        passages: Vec<(Place, String)>,
+        embedder: &Embedder,
+    ) -> Result<Reading, StoreError> {
+        let mut waiting = vec![passages];
+        while let Some(mut batch) = waiting.pop() {
+            let texts: Vec<String> = batch.iter().map(|(_, text)| text.clone()).collect();
+            let vectors: Vec<Option<Vector>> = match embedder.embed(&texts).await {
+                Embedded::Vectors(vectors) => vectors.into_iter().map(Some).collect(),
+                Embedded::Refused if batch.len() > 1 => {
+                    waiting.push(batch.split_off(batch.len() / 2));
+                    waiting.push(batch);
+                    continue;
+                }
+                Embedded::Refused if embedder.is_well().await => vec![None],
+                Embedded::Refused | Embedded::Failing => return Ok(Reading::CutShort),
+            };
+            let read = batch.into_iter().zip(vectors);
+            let read = read.map(|((place, text), vector)| (place, text, vector)).collect();
+            self.store.keep_vectors(embedder.model(), read).await?;
+        }
+        Ok(Reading::Done)
+    }
+
+    /// None where the endpoint gives nothing.
     async fn by_meaning(
         &self,
         project: ProjectId,
@@ -130,7 +160,7 @@ impl Memory {
         if questions.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let Some(vectors) = embedder.embed(questions).await else { return Ok(None) };
+        let Embedded::Vectors(vectors) = embedder.embed(questions).await else { return Ok(None) };
         self.store.nearest(project, embedder.model(), vectors, limit).await.map(Some)
     }
 }

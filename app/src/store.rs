@@ -28,7 +28,7 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 pub(crate) use claim::{Claim, ClaimedJob, Expired, Hold, Settled};
 pub(crate) use job::{Filter, NewReview, Queued};
 pub(crate) use log::NewLog;
-pub(crate) use memory::Passage;
+pub(crate) use memory::{Passage, Place};
 pub(crate) use project::{NewProject, Removal};
 pub(crate) use ticket::{Board, Delivery, NewTicket, TicketEdit};
 

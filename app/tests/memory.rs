@@ -6,7 +6,7 @@
 mod harness;
 
 use api_client::ProjectId;
-use harness::embedding::{EMBEDDING_KEY, Endpoint, Mood};
+use harness::embedding::{EMBEDDING_KEY, Endpoint, Mood, REFUSED_WORD};
 use harness::{App, KEY};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -144,6 +144,42 @@ async fn an_endpoint_that_fails_leaves_the_search_by_words_and_is_told_of_once()
         assert_eq!(log.matches("by words alone").count(), 1, "{log}");
         assert!(!log.contains(EMBEDDING_KEY), "an answer is not repeated");
     }
+}
+
+#[tokio::test]
+async fn a_text_that_the_endpoint_refuses_is_found_by_its_words_and_the_others_by_their_meaning() {
+    let endpoint = Endpoint::start().await;
+    endpoint.set(Mood::Picky);
+    let app = App::start_in(&[], endpoint.environment());
+    let project = app.add_project().await;
+    let refused = format!("An {REFUSED_WORD} thing.");
+    let reports: Vec<String> = (0..20).map(|number| format!("Report {number}.")).collect();
+    let mut passages: Vec<&str> = reports.iter().map(String::as_str).collect();
+    passages.extend(DOCS);
+    passages.insert(10, &refused);
+    keep(&app, project, &passages).await;
+    assert_eq!(ask(&app, project, "How does login work?").await[0], DOCS[0]);
+    assert_eq!(ask(&app, project, REFUSED_WORD).await[0], refused);
+    let asked = endpoint.asked().len();
+    keep(&app, project, &["One more."]).await;
+    assert_eq!(endpoint.asked().len(), asked + 1, "it is not asked for that text again");
+    let (log, _) = app.stop();
+    assert!(!log.contains("by words alone"), "{log}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_refuses_every_text_sets_none_aside() {
+    let endpoint = Endpoint::start().await;
+    endpoint.set(Mood::RefusesAll);
+    let mut app = App::start_in(&[], endpoint.environment());
+    let project = app.add_project().await;
+    keep(&app, project, &DOCS).await;
+    assert_eq!(ask(&app, project, "kanban").await, [DOCS[1]]);
+    endpoint.set(Mood::Well);
+    // A new server has not seen it refuse.
+    app.kill_and_restart();
+    keep(&app, project, &["One more."]).await;
+    assert_eq!(ask(&app, project, "login").await[0], DOCS[0]);
 }
 
 #[tokio::test]

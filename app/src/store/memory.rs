@@ -11,6 +11,8 @@ use std::collections::BTreeSet;
 use api_client::{MemoryId, ProjectId};
 use rusqlite::{Connection, Row, params};
 
+pub(crate) use self::vectors::Place;
+
 use super::{Removal, Store, StoreError, optional_time, project, typed};
 use crate::clock::Timestamp;
 use crate::model::Memory;

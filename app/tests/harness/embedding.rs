@@ -28,7 +28,14 @@ pub(crate) enum Mood {
     Fails,
     Rubbish,
     Hangs,
+    /// It takes no request with [`REFUSED_WORD`] in a text.
+    Picky,
+    /// It takes no request.
+    RefusesAll,
 }
+
+/// The word in a text that a picky endpoint refuses.
+pub(crate) const REFUSED_WORD: &str = "unspeakable";
 
 /// The endpoint.
 #[derive(Clone, Debug)]
@@ -88,7 +95,11 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Byte
         Mood::Fails => (StatusCode::INTERNAL_SERVER_ERROR, EMBEDDING_KEY).into_response(),
         Mood::Rubbish => "<html>all is well</html>".into_response(),
         Mood::Hangs => std::future::pending().await,
-        Mood::Well => {
+        Mood::RefusesAll => StatusCode::BAD_REQUEST.into_response(),
+        Mood::Picky if body["input"].to_string().contains(REFUSED_WORD) => {
+            StatusCode::BAD_REQUEST.into_response()
+        }
+        Mood::Well | Mood::Picky => {
             let texts = body["input"].as_array().unwrap().iter().map(|text| text.as_str().unwrap());
             let data = texts.enumerate().map(|(index, text)| {
                 json!({ "object": "embedding", "index": index, "embedding": meaning(text) })

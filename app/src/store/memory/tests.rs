@@ -200,14 +200,14 @@ async fn the_nearest_are_of_this_project_and_this_model_alone() {
                 "opposite" => vector(-1.0, 0.0),
                 _ => vector(1.0, 0.1),
             };
-            (place, text, direction)
+            (place, text, Some(direction))
         });
         let read = read.filter(|(_, text, _)| text != "by another model").collect();
         scene.store.keep_vectors(model.to_owned(), read).await.unwrap();
     }
     let left = scene.store.unread_passages(scene.project, "m-1".to_owned(), 9).await.unwrap();
     let [(place, text)] = left.try_into().unwrap();
-    let read = vec![(place, text, vector(1.0, 0.0))];
+    let read = vec![(place, text, Some(vector(1.0, 0.0)))];
     scene.store.keep_vectors("m-2".to_owned(), read).await.unwrap();
     let near = async |model: &str, question| {
         let near = scene.store.nearest(scene.project, model.to_owned(), vec![question], 5);

@@ -35,12 +35,13 @@ impl Store {
         .await
     }
 
-    /// Keeps what this model made of passages, in the place of what another one did. A passage that was
-    /// deleted meanwhile is left out.
+    /// Keeps what this model made of passages, in the place of what another one did; none of one that it
+    /// does not take, so that it is not asked for that again. A passage that was deleted meanwhile is left
+    /// out.
     pub(crate) async fn keep_vectors(
         &self,
         model: String,
-        vectors: Vec<(Place, String, Vector)>,
+        vectors: Vec<(Place, String, Option<Vector>)>,
     ) -> Result<(), StoreError> {
         self.write(move |tx| {
             // By the text too: another passage may be in the place by now.
@@ -48,7 +49,8 @@ impl Store {
                 SELECT seq, ?3, ?4 FROM memory_docs WHERE seq = ?1 AND content = ?2";
             let mut statement = tx.prepare_cached(sql)?;
             for (place, text, vector) in vectors {
-                statement.execute(params![place.0, text, model, vector.to_bytes()])?;
+                let numbers = vector.map(|vector| vector.to_bytes()).unwrap_or_default();
+                statement.execute(params![place.0, text, model, numbers])?;
             }
             Ok(())
         })
