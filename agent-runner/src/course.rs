@@ -129,6 +129,7 @@ impl Course {
             tokens: TokenFacts::default(),
             money_usd: None,
             director: None,
+            threads: Vec::new(),
             phases: Vec::new(),
             worker: None,
             runner_version: env!("CARGO_PKG_VERSION").to_owned(),
