@@ -12,21 +12,23 @@ mod error;
 mod lfs;
 mod lock;
 mod mirror;
+mod remote;
 mod saved;
 mod submodules;
 mod worktree;
 
 use std::path::{Path, PathBuf};
 
-use crate::git::{Advertised, BranchName, CommitId, FetchInto, Git, Shadow, Source, workers_head};
+use crate::git::{BranchName, CommitId, FetchInto, Git, Shadow, Source, workers_head};
 use crate::lfs::LfsStore;
 use crate::removal::remove_folder;
 
 pub(crate) use self::error::CheckoutError;
 pub(crate) use self::lfs::fetch_lfs;
 pub(crate) use self::mirror::Mirror;
+use self::remote::{Remote, ask_again, ask_for_head, ask_remote};
 pub(crate) use self::submodules::fetch_submodules;
-pub(crate) use self::worktree::{HeldRepository, worktree_of};
+pub(crate) use self::worktree::{HeldRepository, worktree_of, worktree_of_head};
 
 /// Commits of history in a clone that starts fresh: the worker needs files, not history.
 const FRESH_DEPTH: u32 = 1;
@@ -43,6 +45,8 @@ pub(crate) enum Start {
     Continued,
     /// At what an earlier run could not finish, and saved.
     Rescued,
+    /// At the head of a pull request, which is to be answered.
+    Reviewed,
 }
 
 /// A work tree for one job, and what is needed to publish what is done in it.
@@ -181,6 +185,23 @@ pub(crate) async fn clone_ticket_branch(
     Box::pin(clone_as(git, source, into, branch, &remote, mirror)).await
 }
 
+/// Clones the repository into a folder that is empty or absent, with the head of a pull request checked out, as
+/// it is: unfinished work of an earlier run is left where it is.
+///
+/// # Errors
+/// See [`CheckoutError`].
+pub(crate) async fn clone_head(
+    git: &Git,
+    source: &Source,
+    into: &Path,
+    head: &BranchName,
+    mirror: Option<&Mirror>,
+) -> Result<Checkout, CheckoutError> {
+    let into = &std::path::absolute(into).map_err(|source| not_found(into, source))?;
+    let remote = ask_for_head(git, source, head).await?;
+    Box::pin(clone_as(git, source, into, head, &remote, mirror)).await
+}
+
 async fn clone_as(
     git: &Git,
     source: &Source,
@@ -239,7 +260,7 @@ impl Cloned {
 fn first_branch(remote: &Remote) -> &BranchName {
     match remote.start {
         Start::Fresh => &remote.default,
-        Start::Continued | Start::Rescued => &remote.continued,
+        Start::Continued | Start::Rescued | Start::Reviewed => &remote.continued,
     }
 }
 
@@ -253,79 +274,21 @@ async fn clone_from(
     let first = first_branch(remote);
     let depth = match remote.start {
         Start::Fresh => FRESH_DEPTH,
-        Start::Continued | Start::Rescued => CONTINUED_DEPTH,
+        Start::Continued | Start::Rescued | Start::Reviewed => CONTINUED_DEPTH,
     };
     git.clone(source, first, depth, into).await?;
     let path = absolute(into)?;
     let start_commit = head_of_clone(git, source, &path).await?;
-    if remote.start != Start::Continued {
+    if matches!(remote.start, Start::Fresh | Start::Rescued) {
         git.switch_to_new(&path, branch).await?;
     }
     let base_commit = match remote.start {
         Start::Fresh => start_commit,
-        Start::Continued | Start::Rescued => {
+        Start::Continued | Start::Rescued | Start::Reviewed => {
             fetch_base(git, source, &path, &remote.default).await?
         }
     };
     Ok(Cloned { path, start_commit, base_commit })
-}
-
-/// What the remote says before anything is fetched.
-#[derive(Clone)]
-struct Remote {
-    default: BranchName,
-    default_commit: Option<CommitId>,
-    /// Of the branch that is continued.
-    branch_commit: Option<CommitId>,
-    /// Of the ticket's own branch.
-    published: Option<CommitId>,
-    /// Of the branch with unfinished work.
-    rescue: Option<CommitId>,
-    /// The branch that is continued: the ticket's, or the one that its unfinished work is on.
-    continued: BranchName,
-    start: Start,
-}
-
-impl Remote {
-    /// The same, as if no unfinished work were to be continued.
-    fn without_saved(&self, branch: &BranchName) -> Self {
-        let start = if self.published.is_some() { Start::Continued } else { Start::Fresh };
-        let (continued, branch_commit) = (branch.clone(), self.published);
-        Self { continued, branch_commit, start, ..self.clone() }
-    }
-}
-
-/// The default branch of the remote, and whether it has `branch`.
-async fn ask_remote(
-    git: &Git,
-    source: &Source,
-    branch: &BranchName,
-) -> Result<Remote, CheckoutError> {
-    let rescue = branch.rescue();
-    let names = ["HEAD", &branch.to_ref(), &rescue.to_ref()];
-    let remote = git.ls_remote(source, &names).await?;
-    let default = default_branch(&remote, source)?;
-    let (default_commit, published) = (remote.head_commit(), remote.commit_of(branch));
-    let (start, continued) = match (published, remote.commit_of(&rescue)) {
-        (_, Some(_)) => (Start::Rescued, rescue),
-        (Some(_), None) => (Start::Continued, branch.clone()),
-        (None, None) => (Start::Fresh, branch.clone()),
-    };
-    tracing::info!(%default, ?start, "the remote was read");
-    let branch_commit = remote.commit_of(&continued);
-    let rescue = remote.commit_of(&branch.rescue());
-    Ok(Remote { rescue, default, default_commit, branch_commit, published, continued, start })
-}
-
-fn default_branch(remote: &Advertised, source: &Source) -> Result<BranchName, CheckoutError> {
-    let url = || source.url.to_string();
-    if !remote.has_head() {
-        return Err(CheckoutError::Empty { url: url() });
-    }
-    remote
-        .default_branch()
-        .ok_or_else(|| CheckoutError::Detached { url: url() })?
-        .map_err(|source| CheckoutError::DefaultBranch { url: url(), source })
 }
 
 async fn head_of_clone(

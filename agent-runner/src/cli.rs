@@ -27,7 +27,7 @@ pub(crate) struct Cli {
 enum Command {
     /// Implement a ticket, or the text in TASK, and open a pull request
     Ticket,
-    /// Answer a review comment on a pull request (not in this version)
+    /// Answer what the reviewers of a pull request said (PR_NUMBER)
     Review,
     /// Tell whether the coding CLIs of this image work, with a model that is built in
     Doctor(DoctorOptions),

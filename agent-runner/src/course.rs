@@ -70,6 +70,10 @@ pub(crate) enum Phase {
     Push,
     /// The pull request is found or opened, and read back.
     PullRequest,
+    /// What was said of a pull request is read.
+    Review,
+    /// Its threads are answered.
+    Reply,
     /// The app is told.
     Complete,
     /// Unfinished work is saved.
@@ -92,6 +96,8 @@ impl Phase {
             Self::Freshness => "freshness",
             Self::Push => "push",
             Self::PullRequest => "pull_request",
+            Self::Review => "review",
+            Self::Reply => "reply",
             Self::Complete => "complete",
             Self::Rescue => "rescue",
             Self::CleanUp => "clean_up",

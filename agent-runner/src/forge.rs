@@ -26,7 +26,13 @@ pub(crate) use self::any::AnyForge;
 pub(crate) use self::error::ForgeError;
 pub(crate) use self::kind::ForgeKind;
 pub(crate) use self::propose::{Existing, open_pull_request};
-pub(crate) use self::pull_request::{PullRequest, PullRequestDraft, PullRequestState, Readiness};
+pub(crate) use self::pull_request::{
+    PullRequest, PullRequestDraft, PullRequestState, Readiness, UNTIL_CHECKS_PASS,
+};
+pub(crate) use self::review::{
+    Account, AccountKind, Association, Check, CheckState, Comment, Home, Line, Review, Reviewed,
+    Thread, ThreadKind, ThreadState,
+};
 pub(crate) use self::template::template;
 
 use crate::git::BranchName;

@@ -224,9 +224,33 @@ pub(crate) enum RunError {
     /// The same, but what was to be brought to an end took too long.
     #[error("cancelled; the run was cut short, the step before this one tells how far it came")]
     CutShort,
-    /// This kind of job is for a later version.
-    #[error("review jobs cannot be done by this version of agent-runner")]
-    ReviewNotSupported,
+    /// A pull request that is not to be worked on.
+    #[error("pull request #{number} is not worked on: {why}")]
+    ReviewRefused {
+        /// Its number.
+        number: u64,
+        /// What keeps us from it.
+        why: String,
+    },
+    /// What is said of the pull request could not be read.
+    #[error("the review of the pull request could not be read")]
+    ReviewUnread(#[source] ForgeError),
+    /// What was decided could not be noted on the pull request, so that nothing is said there.
+    #[error("what was decided of the review could not be noted on the pull request")]
+    ReviewNotNoted(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Not all replies are posted; the next run posts the rest.
+    #[error("{posted} of {all} replies are posted on {url}; a further run posts the others")]
+    ReplyNotPosted {
+        /// The pull request.
+        url: String,
+        /// How many are.
+        posted: usize,
+        /// How many there are to be.
+        all: usize,
+        /// Why.
+        #[source]
+        source: Box<ForgeError>,
+    },
 }
 
 impl RunError {
@@ -260,6 +284,7 @@ impl RunError {
             | Self::Cancelled(_)
             | Self::Blocked { .. }
             | Self::Reverts { .. }
+            | Self::ReviewNotNoted(_)
             | Self::ChecksFailed { proposed: None, .. } => true,
             Self::Settings(_)
             | Self::Author(_)
@@ -279,8 +304,10 @@ impl RunError {
             | Self::Superseded { .. }
             | Self::LeaseUnknown { .. }
             | Self::ChecksFailed { .. }
-            | Self::CutShort
-            | Self::ReviewNotSupported => false,
+            | Self::ReviewRefused { .. }
+            | Self::ReviewUnread(_)
+            | Self::ReplyNotPosted { .. }
+            | Self::CutShort => false,
         }
     }
 
@@ -324,7 +351,9 @@ impl RunError {
             }
             Self::Turn(Ending::Refused(_) | Ending::NeedsInput(_))
             | Self::Blocked { .. }
-            | Self::Reverts { .. } => AgentExit::Blocked,
+            | Self::Reverts { .. }
+            | Self::ReviewRefused { .. }
+            | Self::Checkout(CheckoutError::HeadIsDefault { .. }) => AgentExit::Blocked,
             // The app answers, and says that key or ids are wrong.
             Self::Context(ApiError::Unauthorised { .. } | ApiError::Gone { .. }) => {
                 AgentExit::Misconfigured
@@ -352,11 +381,13 @@ impl RunError {
             | Self::LfsNotSent(_)
             | Self::Push { .. }
             | Self::NotConfirmed { .. }
-            | Self::PullRequest { .. } => AgentExit::PublishFailed,
+            | Self::PullRequest { .. }
+            | Self::ReviewUnread(_)
+            | Self::ReviewNotNoted(_)
+            | Self::ReplyNotPosted { .. } => AgentExit::PublishFailed,
             Self::Cancelled(_) | Self::CutShort | Self::Director(DirectorError::Cancelled) => {
                 AgentExit::Cancelled
             }
-            Self::ReviewNotSupported => AgentExit::NotSupported,
         }
     }
 

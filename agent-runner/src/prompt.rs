@@ -117,6 +117,12 @@ impl Assignment {
         })
     }
 
+    /// The review of a pull request that was made for it.
+    pub(crate) fn for_review(self, number: u64) -> Self {
+        let description = format!("The pull request is for this ticket:\n\n{}", self.question());
+        Self { title: format!("Review of pull request #{number}"), description, ..self }
+    }
+
     /// One line.
     pub(crate) fn title(&self) -> &str {
         &self.title

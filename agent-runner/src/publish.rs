@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::changes::{Changes, Since, changes, file_of};
 pub(crate) use self::freshness::{Updated, fetch_base, is_all_ours, moved_base, reverted, update};
-pub(crate) use self::history::{commits, inspected, message};
+pub(crate) use self::history::{commits, inspected, is_in_start, message};
 pub(crate) use self::lfs::{LfsContent, gather_lfs, lfs_at_hand, send_lfs};
 pub(crate) use self::rescue::{confirm, forget_rescue, rescue, squashed};
 pub(crate) use self::stage::{ByProducts, Snapshot, at_start, commit_all, snapshot, staged};

@@ -55,6 +55,12 @@ pub(crate) enum Step {
     MemoryIndexed,
     /// The ticket's branch is checked out.
     BranchCreated,
+    /// A review is about to be answered.
+    ReviewStarted,
+    /// The pull request's branch is checked out.
+    BranchCheckedOut,
+    /// The review is answered, or there was nothing to answer.
+    ReviewComplete,
     /// What the worker is asked.
     WorkerPrompt(WorkerStage),
     /// What the worker did.
@@ -161,6 +167,9 @@ impl Step {
             Self::MemoryRetrieveStart => "memory_retrieve_start",
             Self::MemoryIndexed => "memory_indexed",
             Self::BranchCreated => "branch_created",
+            Self::ReviewStarted => "review_started",
+            Self::BranchCheckedOut => "branch_checked_out",
+            Self::ReviewComplete => "review_complete",
             Self::Finalize => "finalize",
             Self::TaskComplete => "task_complete",
             Self::Misconfigured => "misconfigured",
@@ -186,6 +195,9 @@ impl Step {
             | Self::MemoryRetrieveStart
             | Self::MemoryIndexed
             | Self::BranchCreated
+            | Self::ReviewStarted
+            | Self::BranchCheckedOut
+            | Self::ReviewComplete
             | Self::WorkerPrompt(_)
             | Self::WorkerTurn(_)
             | Self::ProjectSetUp
@@ -336,22 +348,24 @@ impl Reporter {
         }
     }
 
-    /// Moves the ticket to review. Called when the pull request was confirmed, and never else.
+    /// Moves the ticket to review. Called when the pull request was confirmed, or its review answered, and never
+    /// else. `review` is what was said to the reviewers.
     ///
     /// # Errors
     /// When the app did not take it, after several tries.
     pub(crate) async fn complete(
         &self,
         summary: &str,
-        pr_url: &str,
-        pr_number: u64,
+        (pr_url, pr_number): (&str, u64),
+        review: Option<&str>,
     ) -> Result<(), ApiError> {
         let Self::App(app) = self else { return Ok(()) };
+        let review = review.map(|text| bounded(&app.redaction.redact(text), RAW_OUTPUT_MAX));
         let completion = TicketCompletion {
             summary: app.redaction.redact(summary),
             pr_url: Some(pr_url.to_owned()),
             pr_number: Some(pr_number),
-            review_comment_body: None,
+            review_comment_body: review,
         };
         app.complete(&completion).await
     }

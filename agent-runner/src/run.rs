@@ -11,6 +11,7 @@ mod place;
 mod proposal;
 mod publication;
 mod rescue;
+mod review;
 mod session;
 
 use std::convert::Infallible;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::delivery::{deliver_or_rescue, is_open};
 use self::folder::JobFolder;
 use self::job::Job;
+use self::review::{Answered, UnderReview};
 use crate::cancel;
 use crate::cli::Kind;
 use crate::course::{Course, Phase};
@@ -34,7 +36,7 @@ use crate::outcome::{Published, RunError};
 use crate::prompt::Assignment;
 use crate::redaction::Redaction;
 use crate::report::{AppReporter, Reporter, Step};
-use crate::settings::{self, Layers, Origin, Settings, SettingsError, Start};
+use crate::settings::{self, DockerMode, Layers, Origin, Settings, SettingsError, Start};
 use crate::trace;
 
 /// A run that has its settings' sources and nothing else yet.
@@ -66,11 +68,11 @@ impl Run {
                 Err(error)
             }
         };
-        let pull_request = match ended {
-            Ok(pull_request) => pull_request,
+        let done = match ended {
+            Ok(done) => done,
             Err(error) => return error.exit(),
         };
-        if let Err(error) = announce(&pull_request.url) {
+        if let Err(error) = announce(done.url()) {
             tracing::warn!(%error, "standard output is closed");
         }
         AgentExit::Delivered
@@ -103,11 +105,7 @@ impl Run {
     }
 
     /// The work, watched for a request to stop, and its end in the ticket's log.
-    async fn reported(
-        &mut self,
-        start: Start,
-        reporter: &Reporter,
-    ) -> Result<PullRequest, RunError> {
+    async fn reported(&mut self, start: Start, reporter: &Reporter) -> Result<Done, RunError> {
         if let Some(error) = &start.docker_run_error {
             let summary = "The container could not be started; the job runs on the host";
             reporter.step(Step::DockerRunFallback, summary, Some(error)).await;
@@ -125,7 +123,7 @@ impl Run {
             ended => ended,
         };
         let (exit, step, summary) = match &ended {
-            Ok(open) => (AgentExit::Delivered, Step::TaskComplete, is_open(open)),
+            Ok(done) => (AgentExit::Delivered, done.step(), done.summary()),
             Err(error) => (error.exit(), error.step(), self.with_rescue(error_chain(error))),
         };
         let summary = self.course.with_warnings(summary);
@@ -152,21 +150,19 @@ impl Run {
         start: Start,
         reporter: &Reporter,
         late: &CancellationToken,
-    ) -> Result<PullRequest, RunError> {
-        if start.kind == Kind::Review {
-            return Err(RunError::ReviewNotSupported);
-        }
+    ) -> Result<Done, RunError> {
         let cancel = self.cancel.clone();
         let phase = self.course.phase(Phase::Prepare);
         let prepared = cancel.run_until_cancelled(self.prepare(&start, reporter)).await;
         drop(phase);
-        let job = prepared.unwrap_or(Err(RunError::Cancelled(Published::Nothing)))?;
+        let (job, errand) = prepared.unwrap_or(Err(RunError::Cancelled(Published::Nothing)))?;
         let folder = JobFolder::new().map_err(|source| RunError::Folder {
             attempted: "make a folder for the job",
             source,
         })?;
         let layers = &mut self.layers;
-        let done = carry_out(job, layers, &start, folder.path(), reporter, late);
+        let place = (folder.path(), start.docker);
+        let done = carry_out(job, errand, layers, place, reporter, late);
         let done = Box::pin(done).await;
         let _phase = self.course.phase(Phase::CleanUp);
         // What is done stays done, whatever becomes of the files.
@@ -175,9 +171,17 @@ impl Run {
     }
 
     /// The ticket, the settings, and everything that can be found wrong before work begins.
-    async fn prepare(&mut self, start: &Start, reporter: &Reporter) -> Result<Job, RunError> {
+    async fn prepare(
+        &mut self,
+        start: &Start,
+        reporter: &Reporter,
+    ) -> Result<(Job, Errand), RunError> {
         let (assignment, repo_url) = self.assignment(reporter).await?;
-        reporter.step(Step::SessionStarted, "A run of agent-runner began", None).await;
+        let (step, assignment) = match start.pull_request {
+            None => (Step::SessionStarted, assignment),
+            Some(number) => (Step::ReviewStarted, assignment.for_review(number)),
+        };
+        reporter.step(step, "A run of agent-runner began", None).await;
         let settings = Settings::read(&self.layers, repo_url.as_deref())?;
         let loaded = format!(
             "{} on {} with {}",
@@ -188,8 +192,12 @@ impl Run {
         self.course.note(|record| record.worker = Some(settings.worker.cli.facts()));
         let mut job = Job::new(self, start.docker, settings, assignment).await?;
         reporter.step(Step::ContextLoaded, &loaded, None).await;
+        let errand = match start.pull_request {
+            None => Errand::Ticket(branch_of(start)),
+            Some(number) => Errand::Review(Box::new(UnderReview::open(&job, number).await?)),
+        };
         job.recall(reporter).await;
-        Ok(job)
+        Ok((job, errand))
     }
 
     /// What is to be done, and the repository that the app names for it.
@@ -213,18 +221,56 @@ impl Run {
     }
 }
 
+/// What a run is for.
+enum Errand {
+    /// The work of a ticket, on this branch.
+    Ticket(BranchName),
+    /// The review of a pull request.
+    Review(Box<UnderReview>),
+}
+
+/// What a run came to that ended well.
+enum Done {
+    /// The work is proposed.
+    Proposed(PullRequest),
+    /// The review is answered.
+    Answered(Answered),
+}
+
+impl Done {
+    fn url(&self) -> &str {
+        match self {
+            Self::Proposed(request) => &request.url,
+            Self::Answered(answered) => &answered.url,
+        }
+    }
+
+    const fn step(&self) -> Step {
+        match self {
+            Self::Proposed(_) => Step::TaskComplete,
+            Self::Answered(_) => Step::ReviewComplete,
+        }
+    }
+
+    fn summary(&self) -> String {
+        match self {
+            Self::Proposed(request) => is_open(request),
+            Self::Answered(answered) => answered.summary.clone(),
+        }
+    }
+}
+
 /// The work on a checkout, and the end of its use.
 async fn carry_out(
     mut job: Job,
+    errand: Errand,
     layers: &mut Layers,
-    start: &Start,
-    folder: &Path,
+    place: (&Path, DockerMode),
     reporter: &Reporter,
     late: &CancellationToken,
-) -> Result<PullRequest, RunError> {
-    let branch = branch_of(start);
+) -> Result<Done, RunError> {
     let phase = job.course().phase(Phase::Clone);
-    let checkout = late.run_until_cancelled(job.check_out(folder, &branch, reporter)).await;
+    let checkout = late.run_until_cancelled(job.check_out(place.0, &errand, reporter)).await;
     let mut checkout = checkout.unwrap_or(Err(RunError::CutShort))?;
     let heeded = job.heed_project_file(&checkout, layers);
     let prepared = match heeded {
@@ -238,9 +284,16 @@ async fn carry_out(
         Err(error) => Err(error),
     };
     drop(phase);
-    let done = match prepared {
-        Ok(()) => deliver_or_rescue(&job, &checkout, folder, start.docker, reporter, late).await,
-        Err(error) => Err(error),
+    let done = match (prepared, &errand) {
+        (Ok(()), Errand::Ticket(_)) => {
+            let delivered = deliver_or_rescue(&job, &checkout, place, reporter, late);
+            delivered.await.map(Done::Proposed)
+        }
+        (Ok(()), Errand::Review(review)) => {
+            let answered = review::answer_or_save(&job, review, &checkout, place, reporter, late);
+            Box::pin(answered).await.map(Done::Answered)
+        }
+        (Err(error), _) => Err(error),
     };
     late.run_until_cancelled(job.give_back(checkout)).await;
     done

@@ -15,6 +15,7 @@ mod model;
 mod network;
 mod origin;
 mod project;
+mod review;
 mod trace;
 mod trust;
 mod worker;
@@ -34,6 +35,7 @@ pub(crate) use self::layers::{Layer, Layers};
 pub(crate) use self::memory::MemoryUse;
 pub(crate) use self::network::{gateway_proxies, identity, proxies};
 pub(crate) use self::origin::{AppTicket, Hold, Origin};
+pub(crate) use self::review::ReviewAuthors;
 pub(crate) use self::trace::{collector, secrets_of_headers, trace_parent};
 pub(crate) use self::worker::{
     ChatModel, OwnModel, Provider, WORKER_STALL_SEC, WorkerCli, WorkerKind, WorkerSettings,
@@ -108,8 +110,8 @@ pub(crate) enum SettingsError {
 pub(crate) struct Start {
     /// The id of the job in the app's queue, when it has one.
     pub(crate) job: Option<JobId>,
-    /// What is to be done.
-    pub(crate) kind: Kind,
+    /// The pull request that is to be answered; nothing where there is a ticket to be done.
+    pub(crate) pull_request: Option<u64>,
     /// Where the work is described.
     pub(crate) origin: Origin,
     /// Which Docker the worker may use.
@@ -178,6 +180,8 @@ pub(crate) struct Settings {
     pub(crate) worker: WorkerSettings,
     /// The Director, where there is one.
     pub(crate) director: Option<DirectorSettings>,
+    /// Whose comments a review job answers.
+    pub(crate) review_authors: ReviewAuthors,
     /// How long set-up, turns and checks may take together, where that is limited.
     pub(crate) time_budget: Option<Duration>,
 }
@@ -218,9 +222,10 @@ impl Start {
         network::judge_roots(layers)?;
         let named = layers.find(env::JOB_KIND).map(|found| found.parse());
         let limit = DOCKER_RUN_ERROR_MAX_CHARS;
+        let kind = kind.map(Ok).or(named).transpose()?.unwrap_or(Kind::Ticket);
         Ok(Self {
             job: layers.find(env::JOB_ID).map(|id| id.parse()).transpose()?,
-            kind: kind.map(Ok).or(named).transpose()?.unwrap_or(Kind::Ticket),
+            pull_request: review::pull_request(layers, kind)?,
             origin: Origin::read(layers)?,
             docker: docker_mode(layers)?,
             docker_run_error: layers
@@ -254,6 +259,7 @@ impl Settings {
             memory: MemoryUse::read(layers)?,
             worker: WorkerSettings::read(layers)?,
             director: DirectorSettings::read(layers)?,
+            review_authors: ReviewAuthors::read(layers)?,
             time_budget: director::time_budget(layers)?,
         })
     }

@@ -144,6 +144,8 @@ pub mod env {
     /// is started as. Elsewhere root gives the coding CLI a user of its own. It counts in the
     /// environment alone, so that no project's settings can say it.
     pub const AGENT_ON_HOST: &str = "AGENT_ON_HOST";
+    /// Whose comments a review job answers: associations (`OWNER`, `MEMBER`, …) and logins, with commas between.
+    pub const AGENT_REVIEW_AUTHORS: &str = "AGENT_REVIEW_AUTHORS";
     /// `1` or `0`: whether a run that cannot deliver saves what there is on a branch of its own.
     pub const AGENT_RESCUE: &str = "AGENT_RESCUE";
     /// Whether a second model steers the worker where its settings name one: `1` or `0`.

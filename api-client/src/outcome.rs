@@ -10,7 +10,11 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::facts::{CheckFacts, CheckKind, CommitFacts, DiffFacts, DirectorFacts, Finding, FindingKind, PhaseFacts, PlanOutcome, PullRequestFacts, RepositoryFacts, RescueFacts, ThreadEnding, ThreadFacts, TokenFacts, TurnFacts, WorkerFacts};
+pub use self::facts::{
+    CheckFacts, CheckKind, CommitFacts, DiffFacts, DirectorFacts, Finding, FindingKind, PhaseFacts,
+    PlanOutcome, PullRequestFacts, RepositoryFacts, RescueFacts, ThreadEnding, ThreadFacts,
+    TokenFacts, TurnFacts, WorkerFacts,
+};
 
 use crate::contract::AgentExit;
 

@@ -11,7 +11,7 @@ use api_client::error_chain;
 use super::mirror::Seeds;
 use super::{
     CONTINUED_DEPTH, CheckoutError, Cloned, FRESH_DEPTH, Mirror, Remote, Start, absolute,
-    ask_remote, clone_from, fetch_base, first_branch,
+    ask_again, clone_from, fetch_base, first_branch,
 };
 use crate::git::{BranchName, FetchInto, Git, GitError, NewClone, Source};
 use crate::removal::remove_folder;
@@ -84,7 +84,7 @@ async fn seeded(
             git.check_out_head(into).await?;
             Cloned { path: absolute(into)?, start_commit, base_commit: start_commit }
         }
-        Start::Continued | Start::Rescued => {
+        Start::Continued | Start::Rescued | Start::Reviewed => {
             clone.make_known(&seeds.tips).map_err(packs)?;
             fetch(git, source, into, &remote.continued, CONTINUED_DEPTH).await?;
             let start_commit = clone.adopt(&remote.continued).map_err(packs)?;
@@ -96,7 +96,7 @@ async fn seeded(
             Cloned { path: absolute(into)?, start_commit, base_commit }
         }
     };
-    if !cloned.is(remote) && !cloned.is(&ask_remote(git, source, branch).await?) {
+    if !cloned.is(remote) && !cloned.is(&ask_again(git, source, branch, remote).await?) {
         return Err(CheckoutError::NotTheRemotes { url: source.url.to_string() });
     }
     Ok(Some(cloned))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::git::{GitError, InvalidName, ShadowError};
+use crate::git::{BranchName, GitError, InvalidName, ShadowError};
 
 /// The repository could not be got.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,21 @@ pub(crate) enum CheckoutError {
     Empty {
         /// The repository.
         url: String,
+    },
+    /// A pull request whose branch is gone.
+    #[error(
+        "the pull request's branch {branch} is not in the repository any more; restore it there, or close \
+             the pull request"
+    )]
+    NoHead {
+        /// The branch.
+        branch: BranchName,
+    },
+    /// A pull request from the branch that everything goes to.
+    #[error("the pull request's branch {branch} is the default branch, which is never pushed to")]
+    HeadIsDefault {
+        /// The branch.
+        branch: BranchName,
     },
     /// The remote does not say which branch a pull request is to go to.
     #[error("HEAD of {url} is a commit and not a branch; set a default branch on the forge")]

@@ -9,7 +9,9 @@ use crate::git::{BranchName, FetchInto, Git, Shadow, Source};
 use crate::removal::remove_folder;
 
 use super::lock::RepositoryLock;
-use super::{Checkout, CheckoutError, Remote, Start, absolute, ask_remote, parent_of, saved};
+use super::{
+    Checkout, CheckoutError, Remote, Start, absolute, ask_for_head, ask_remote, parent_of, saved,
+};
 
 /// Where our git directory keeps the default branch.
 const BASE_REF: &str = "refs/remotes/origin/base";
@@ -98,6 +100,22 @@ pub(crate) async fn worktree_of(
     Box::pin(worktree_as(git, held, source, into, branch, &remote)).await
 }
 
+/// The same at the head of a pull request, as it is: unfinished work of an earlier run is left where it is.
+///
+/// # Errors
+/// See [`CheckoutError`].
+pub(crate) async fn worktree_of_head(
+    git: &Git,
+    held: HeldRepository,
+    source: &Source,
+    into: &Path,
+    head: &BranchName,
+) -> Result<Checkout, CheckoutError> {
+    held.remove_leftovers(git).await?;
+    let remote = ask_for_head(git, source, head).await?;
+    Box::pin(worktree_as(git, held, source, into, head, &remote)).await
+}
+
 async fn worktree_as(
     git: &Git,
     held: HeldRepository,
@@ -113,7 +131,7 @@ async fn worktree_as(
     let base_commit = shadow.commit_of(BASE_REF)?;
     let start_commit = match remote.start {
         Start::Fresh => base_commit,
-        Start::Continued | Start::Rescued => shadow.commit_of(START_REF)?,
+        Start::Continued | Start::Rescued | Start::Reviewed => shadow.commit_of(START_REF)?,
     };
     shadow.set_ref(&branch.to_ref(), start_commit)?;
     git.worktree_add(&held.path, start_commit, &path).await?;

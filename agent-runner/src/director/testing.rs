@@ -71,6 +71,7 @@ impl Model {
             context: 60_000,
             turns: 50,
             plan_reviews: 5,
+            review_turns: 20,
             prompts: None,
         }
     }

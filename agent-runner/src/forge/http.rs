@@ -7,6 +7,7 @@
 mod answer;
 mod limit;
 mod page;
+mod text;
 
 use std::time::Duration;
 

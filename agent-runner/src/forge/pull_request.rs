@@ -8,7 +8,7 @@ pub(super) const TITLE_MAX_CHARS: usize = 255;
 pub(super) const BODY_MAX_CHARS: usize = 60_000;
 /// Ends the body of a pull request that is a draft until its checks pass, so that a later run knows
 /// that no person made it one. It is not shown.
-const UNTIL_CHECKS_PASS: &str = "<!-- agent-runner: a draft until the checks pass -->";
+pub(crate) const UNTIL_CHECKS_PASS: &str = "<!-- agent-runner: a draft until the checks pass -->";
 
 /// Whether a pull request can still be merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -99,6 +99,11 @@ impl Repository {
         missing
     }
 
+    /// The login that belongs to the token, where it belongs to anybody.
+    pub(super) async fn own_login(&self) -> Result<Option<String>, ForgeError> {
+        own_login(&self.api).await
+    }
+
     /// Comments on a pull request as a whole.
     pub(super) async fn comment(&self, number: u64, body: &str) -> Result<(), ForgeError> {
         let url = self.url(&["issues", &number.to_string(), "comments"]);
@@ -106,4 +111,16 @@ impl Repository {
         self.api.send("commenting", Method::POST, url, &body, Repeat::Harmful).await?;
         Ok(())
     }
+}
+
+/// The login that belongs to the token of an API whose `/user` tells it. A token of an App or of a job is
+/// nobody's, and may not ask.
+pub(super) async fn own_login(api: &ApiClient) -> Result<Option<String>, ForgeError> {
+    let read = api.get("asking whose the token is", api.url(["user"])).await;
+    let user = match read {
+        Err(ForgeError::Unauthorised { .. } | ForgeError::NotFound { .. }) => return Ok(None),
+        read => read?,
+    };
+    let name = ["login", "username"].iter().find_map(|name| user[*name].as_str());
+    Ok(name.map(str::to_owned))
 }

@@ -1,21 +1,110 @@
-//! What a review of a pull request needs: its comments and its checks.
+//! What a review of a pull request needs: where its branch is, what was said of it, and its checks.
 
-use super::{AnyForge, ForgeError};
+mod association;
+mod bots;
+
+pub(crate) use self::association::Association;
+pub(super) use self::bots::account_kind;
+
+use super::{AnyForge, ForgeError, PullRequestState};
 use crate::git::CommitId;
 
-/// A comment on a line of a pull request.
+/// A pull request, as somebody who is to work on it must know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ReviewComment {
-    /// The forge's number of it.
+pub(crate) struct Reviewed {
+    /// Its number in the repository.
+    pub(crate) number: u64,
+    /// Its page, for people.
+    pub(crate) url: String,
+    /// Its text as the forge keeps it: Markdown.
+    pub(crate) body: String,
+    /// The branch with its changes, as the forge names it; not judged yet.
+    pub(crate) head: String,
+    /// Where that branch is.
+    pub(crate) home: Home,
+    /// The branch that it is to go to.
+    pub(crate) base: String,
+    /// Whether it is open.
+    pub(crate) state: PullRequestState,
+}
+
+/// The repository that a pull request's branch is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// The one that it is to go to.
+    Here,
+    /// Another: a fork, or one that is gone.
+    Elsewhere,
+}
+
+/// What belongs together of all that was said on a pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Thread {
+    /// What it is about.
+    pub(crate) kind: ThreadKind,
+    /// The forge's name of it among those of its kind: digits and letters.
+    pub(crate) id: String,
+    /// Where it stands, of one at a line.
+    pub(crate) place: Option<Place>,
+    /// The lines of the change that it stands at, as a patch has them, where the forge tells.
+    pub(crate) hunk: Option<String>,
+    /// Whether somebody closed it.
+    pub(crate) state: ThreadState,
+    /// What was said, oldest first; never empty.
+    pub(crate) comments: Vec<Comment>,
+}
+
+/// What a thread is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ThreadKind {
+    /// A line of the change.
+    Line,
+    /// The whole, as the text of a review.
+    Review,
+    /// The whole.
+    Conversation,
+}
+
+/// Whether a thread still waits for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ThreadState {
+    /// As far as anybody said.
+    Open,
+    /// Somebody marked it as settled.
+    Resolved,
+}
+
+/// One comment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Comment {
+    /// The forge's number of it among those of its kind.
     pub(crate) id: u64,
-    /// What it shares with the other comments of its thread, as the forge names it.
-    pub(crate) thread: String,
-    /// The login of who wrote it; empty where the account is gone.
-    pub(crate) author: String,
+    /// Who wrote it.
+    pub(crate) author: Account,
     /// Markdown.
     pub(crate) body: String,
-    /// Where it stands.
-    pub(crate) place: Place,
+    /// When, in the forge's words: later ones are greater.
+    pub(crate) at: String,
+}
+
+/// Who wrote a comment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// Empty where the account is gone.
+    pub(crate) login: String,
+    /// Whose it is.
+    pub(crate) kind: AccountKind,
+    /// What it has to do with the repository, where that is anything.
+    pub(crate) association: Option<Association>,
+}
+
+/// Whose an account is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AccountKind {
+    /// A person's, as far as the forge tells.
+    Person,
+    /// A program's.
+    Bot,
 }
 
 /// A line of a pull request.
@@ -45,6 +134,10 @@ pub(crate) struct Check {
     pub(crate) state: CheckState,
     /// Its page, for people.
     pub(crate) url: Option<String>,
+    /// What it says of itself in a few words.
+    pub(crate) words: Option<String>,
+    /// By which its log is had, where the forge keeps one.
+    pub(crate) job: Option<u64>,
 }
 
 /// How a check stands.
@@ -62,20 +155,27 @@ pub(crate) enum CheckState {
 
 /// One repository on a forge, with the requests that a review needs. What people would see twice is not
 /// repeated when it may have arrived.
-// Not `expect`: the compiler does not report a trait's methods, only what nothing but they use.
-#[allow(dead_code, reason = "for review jobs")]
 pub(crate) trait Review {
+    /// The login that belongs to the token; nothing where the token is nobody's, as that of an App.
+    async fn own_login(&self) -> Result<Option<String>, ForgeError>;
+
+    /// Reads a pull request.
+    async fn reviewed(&self, number: u64) -> Result<Reviewed, ForgeError>;
+
+    /// All that was said on it, each thread in the order of the forge.
+    async fn discussion(&self, number: u64) -> Result<Vec<Thread>, ForgeError>;
+
     /// Says something on a pull request as a whole.
     async fn comment(&self, number: u64, body: &str) -> Result<(), ForgeError>;
 
-    /// All comments on lines, in the order of the forge.
-    async fn review_comments(&self, number: u64) -> Result<Vec<ReviewComment>, ForgeError>;
-
-    /// Answers in the thread of a comment.
-    async fn reply(&self, number: u64, to: &ReviewComment, body: &str) -> Result<(), ForgeError>;
+    /// Answers in a thread, or on the whole where that has no threads.
+    async fn reply(&self, number: u64, to: &Thread, body: &str) -> Result<(), ForgeError>;
 
     /// The checks of a commit.
     async fn checks(&self, commit: CommitId) -> Result<Vec<Check>, ForgeError>;
+
+    /// The end of what a check wrote, where the forge keeps and shows that.
+    async fn log_of(&self, check: &Check) -> Result<Option<String>, ForgeError>;
 }
 
 impl CheckState {
@@ -100,36 +200,55 @@ impl Line {
     }
 }
 
+/// A thread of one comment, which has its number.
+pub(super) fn alone(kind: ThreadKind, comment: Comment) -> Thread {
+    Thread {
+        kind,
+        id: comment.id.to_string(),
+        place: None,
+        hunk: None,
+        state: ThreadState::Open,
+        comments: vec![comment],
+    }
+}
+
+/// Does the same with whichever forge it is.
+macro_rules! on {
+    ($any:expr, $forge:ident => $done:expr) => {
+        match $any {
+            AnyForge::GitHub($forge) => $done,
+            AnyForge::Gitea($forge) => $done,
+            AnyForge::GitLab($forge) => $done,
+        }
+    };
+}
+
 impl Review for AnyForge {
+    async fn own_login(&self) -> Result<Option<String>, ForgeError> {
+        on!(self, forge => forge.own_login().await)
+    }
+
+    async fn reviewed(&self, number: u64) -> Result<Reviewed, ForgeError> {
+        on!(self, forge => forge.reviewed(number).await)
+    }
+
+    async fn discussion(&self, number: u64) -> Result<Vec<Thread>, ForgeError> {
+        on!(self, forge => forge.discussion(number).await)
+    }
+
     async fn comment(&self, number: u64, body: &str) -> Result<(), ForgeError> {
-        match self {
-            Self::GitHub(forge) => forge.comment(number, body).await,
-            Self::Gitea(forge) => forge.comment(number, body).await,
-            Self::GitLab(forge) => forge.comment(number, body).await,
-        }
+        on!(self, forge => forge.comment(number, body).await)
     }
 
-    async fn review_comments(&self, number: u64) -> Result<Vec<ReviewComment>, ForgeError> {
-        match self {
-            Self::GitHub(forge) => forge.review_comments(number).await,
-            Self::Gitea(forge) => forge.review_comments(number).await,
-            Self::GitLab(forge) => forge.review_comments(number).await,
-        }
-    }
-
-    async fn reply(&self, number: u64, to: &ReviewComment, body: &str) -> Result<(), ForgeError> {
-        match self {
-            Self::GitHub(forge) => forge.reply(number, to, body).await,
-            Self::Gitea(forge) => forge.reply(number, to, body).await,
-            Self::GitLab(forge) => forge.reply(number, to, body).await,
-        }
+    async fn reply(&self, number: u64, to: &Thread, body: &str) -> Result<(), ForgeError> {
+        on!(self, forge => forge.reply(number, to, body).await)
     }
 
     async fn checks(&self, commit: CommitId) -> Result<Vec<Check>, ForgeError> {
-        match self {
-            Self::GitHub(forge) => forge.checks(commit).await,
-            Self::Gitea(forge) => forge.checks(commit).await,
-            Self::GitLab(forge) => forge.checks(commit).await,
-        }
+        on!(self, forge => forge.checks(commit).await)
+    }
+
+    async fn log_of(&self, check: &Check) -> Result<Option<String>, ForgeError> {
+        on!(self, forge => forge.log_of(check).await)
     }
 }

@@ -43,6 +43,24 @@ pub(crate) async fn message(
     .await
 }
 
+/// Whether a commit is the one that the work began at, or in its history as far as that was fetched.
+///
+/// # Errors
+/// When the history cannot be read.
+pub(crate) async fn is_in_start(
+    git: &Git,
+    checkout: &Checkout,
+    commit: CommitId,
+) -> Result<bool, PublishError> {
+    let start = checkout.start_commit();
+    on_thread(checkout.shadow(), git.cancel(), move |repository| {
+        let known = commit == start || repository.find_commit(commit.oid()).is_ok();
+        Ok(known
+            && (commit == start || repository.graph_descendant_of(start.oid(), commit.oid())?))
+    })
+    .await
+}
+
 /// What is to be said of commits before they are published.
 ///
 /// # Errors

@@ -22,8 +22,7 @@ use crate::settings::DockerMode;
 pub(super) async fn deliver_or_rescue(
     job: &Job,
     checkout: &Checkout,
-    private: &Path,
-    docker: DockerMode,
+    (private, docker): (&Path, DockerMode),
     reporter: &Reporter,
     late: &CancellationToken,
 ) -> Result<PullRequest, RunError> {
@@ -39,21 +38,33 @@ pub(super) async fn deliver_or_rescue(
     if let Ok(request) = &delivered {
         late.run_until_cancelled(job.remember(&progress.answer, request, reporter)).await;
     }
-    if let Err(error) = &delivered
-        && error.leaves_work()
-        && job.rescues()
-    {
-        let _phase = job.course().phase(Phase::Rescue);
-        let rescue = Rescue { job, checkout, progress: &mut progress, why: error };
-        match late.run_until_cancelled(rescue.save(reporter, late)).await {
-            Some(Ok(())) => {}
-            Some(Err(error)) => {
-                tracing::error!("unfinished work could not be saved: {}", error_chain(&error));
-            }
-            None => tracing::error!("there was no time to save unfinished work"),
-        }
+    if let Err(error) = &delivered {
+        save_what_is_left(job, checkout, &mut progress, error, reporter, late).await;
     }
     delivered
+}
+
+/// Saves the work of a run that ended so, where that leaves any and it is wanted.
+pub(super) async fn save_what_is_left(
+    job: &Job,
+    checkout: &Checkout,
+    progress: &mut Progress,
+    why: &RunError,
+    reporter: &Reporter,
+    late: &CancellationToken,
+) {
+    if !why.leaves_work() || !job.rescues() {
+        return;
+    }
+    let _phase = job.course().phase(Phase::Rescue);
+    let rescue = Rescue { job, checkout, progress, why };
+    match late.run_until_cancelled(rescue.save(reporter, late)).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => {
+            tracing::error!("unfinished work could not be saved: {}", error_chain(&error));
+        }
+        None => tracing::error!("there was no time to save unfinished work"),
+    }
 }
 
 async fn deliver(
@@ -105,7 +116,7 @@ async fn complete(
         return Err(RunError::of_lease(Published::PullRequest(request.url), source));
     }
     let summary = prompt::accomplished(&progress.answer);
-    match reporter.complete(&summary, &request.url, request.number).await {
+    match reporter.complete(&summary, (&request.url, request.number), None).await {
         Ok(()) => Ok(request),
         Err(source) => Err(RunError::Completion { url: request.url, source }),
     }
@@ -121,6 +132,7 @@ fn began(checkout: &Checkout) -> String {
         Start::Fresh => "begins at",
         Start::Continued => "continues an earlier run; its base is",
         Start::Rescued => "continues what an earlier run could not finish; its base is",
+        Start::Reviewed => "is the head of a pull request; the base is",
     };
     format!("{} {how} {}", checkout.branch(), checkout.base_branch())
 }

@@ -12,6 +12,7 @@ use api_client::outcome::{DirectorFacts, PlanOutcome, TokenFacts};
 
 use super::job::earlier;
 use super::session::{Checked, Progress, Session};
+use crate::bounded::bounded;
 use crate::director::{Director, Prompts, Template};
 use crate::model_gateway::{DirectorTotals, Usd};
 use crate::outcome::RunError;
@@ -19,13 +20,27 @@ use crate::prompt::{self, RULES};
 use crate::report::{Step, WorkerStage};
 use crate::settings::DirectorSettings;
 
+/// How much of what a review asks the Director sees, in bytes.
+const ASKED_MAX: usize = 48 << 10;
+
 /// A Director at work.
 struct Direction<'d> {
     director: Director,
     settings: &'d DirectorSettings,
+    /// What the turns are for.
+    errand: Errand,
     /// What the plan came to, where there is one.
     plan: Option<PlanOutcome>,
     assessments: u32,
+}
+
+/// What a Director directs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Errand {
+    /// The work on a ticket: it changes something.
+    Ticket,
+    /// The answers to a review, which may be words alone.
+    Review,
 }
 
 /// Does the ticket's work by turns that a Director decides on.
@@ -34,17 +49,53 @@ pub(super) async fn work(
     settings: &DirectorSettings,
     progress: &mut Progress,
 ) -> Result<Checked, RunError> {
-    let task = session.job.assignment.task();
-    let redaction = session.job.redaction.clone();
-    let director = Director::new(settings, task, session.account(), redaction)?;
-    let mut direction = Direction { director, settings, plan: None, assessments: 0 };
+    let mut direction = Direction::new(session, settings, Errand::Ticket, None)?;
     direction.note(session);
     let done = direction.work(session, progress).await;
     direction.note(session);
     done
 }
 
-impl Direction<'_> {
+/// Answers a review by turns that a Director decides on, from the second on: the first has this prompt. There is
+/// no plan.
+pub(super) async fn answer(
+    session: &mut Session<'_>,
+    settings: &DirectorSettings,
+    prompt: String,
+    progress: &mut Progress,
+) -> Result<Checked, RunError> {
+    let mut direction = Direction::new(session, settings, Errand::Review, Some(&prompt))?;
+    direction.note(session);
+    let done = direction.execute(Some(prompt), session, progress).await;
+    direction.note(session);
+    done
+}
+
+impl<'d> Direction<'d> {
+    /// A Director of the ticket, or of what is asked in its place.
+    fn new(
+        session: &Session<'_>,
+        settings: &'d DirectorSettings,
+        errand: Errand,
+        asked: Option<&str>,
+    ) -> Result<Self, RunError> {
+        let task = match asked {
+            None => session.job.assignment.task(),
+            Some(asked) => bounded(asked, ASKED_MAX),
+        };
+        let redaction = session.job.redaction.clone();
+        let director = Director::new(settings, task, session.account(), redaction)?;
+        Ok(Self { director, settings, errand, plan: None, assessments: 0 })
+    }
+
+    /// How many turns there may be.
+    const fn turns(&self) -> u32 {
+        match self.errand {
+            Errand::Ticket => self.settings.turns,
+            Errand::Review => self.settings.review_turns,
+        }
+    }
+
     async fn work(
         &mut self,
         session: &mut Session<'_>,

@@ -7,13 +7,13 @@ use api_client::outcome::RepositoryFacts;
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
-use super::Run;
 use super::model::ModelAccess;
 use super::place::{git, give_tree_to, listen, worker_user};
+use super::{Errand, Run};
 use crate::checkout::{self, Checkout, HeldRepository, Mirror, Start};
 use crate::course::Course;
 use crate::forge::AnyForge;
-use crate::git::{BranchName, Git, Source};
+use crate::git::{Git, Source};
 use crate::memory::ProjectMemory;
 use crate::outcome::{Published, RunError};
 use crate::processes;
@@ -124,22 +124,31 @@ impl Job {
         self.user.as_ref()
     }
 
-    /// Gets the repository into `folder`, with the branch checked out.
+    /// Gets the repository into `folder`, with the branch checked out that the errand is about.
     pub(super) async fn check_out(
         &self,
         folder: &Path,
-        branch: &BranchName,
+        errand: &Errand,
         reporter: &Reporter,
     ) -> Result<Checkout, RunError> {
         let (git, source, tree) = (&self.git, &self.source, folder.join("tree"));
-        let checkout = match &self.settings.workspace {
-            Some(workspace) => {
-                let held = self.hold(workspace, reporter).await?;
+        let held = match &self.settings.workspace {
+            Some(workspace) => Some(self.hold(workspace, reporter).await?),
+            None => None,
+        };
+        let mirror = self.mirror().filter(|_| held.is_none());
+        let checkout = match (held, errand) {
+            (Some(held), Errand::Ticket(branch)) => {
                 checkout::worktree_of(git, held, source, &tree, branch).await
             }
-            None => {
-                let mirror = self.mirror();
+            (Some(held), Errand::Review(review)) => {
+                checkout::worktree_of_head(git, held, source, &tree, &review.head).await
+            }
+            (None, Errand::Ticket(branch)) => {
                 checkout::clone_ticket_branch(git, source, &tree, branch, mirror.as_ref()).await
+            }
+            (None, Errand::Review(review)) => {
+                checkout::clone_head(git, source, &tree, &review.head, mirror.as_ref()).await
             }
         };
         let checkout = checkout.map_err(RunError::Checkout)?;
@@ -307,7 +316,7 @@ impl Job {
 /// What the worker is told of an earlier run's work.
 pub(super) fn earlier(checkout: &Checkout) -> &'static str {
     match checkout.start() {
-        Start::Fresh => "",
+        Start::Fresh | Start::Reviewed => "",
         Start::Continued => prompt::CONTINUED,
         Start::Rescued => prompt::UNFINISHED,
     }

@@ -65,7 +65,7 @@ impl Job {
         noted.map_err(RunError::Commit)
     }
 
-    /// Commits what is different by now; whether there is any work on the branch.
+    /// Commits what is different by now; whether there is any work that is a run's.
     pub(super) async fn record(
         &self,
         checkout: &Checkout,
@@ -73,7 +73,27 @@ impl Job {
     ) -> Result<bool, RunError> {
         let _phase = self.course.phase(Phase::Commit);
         let tip = self.commit_with(&self.git, checkout, progress, None).await?;
-        Ok(checkout.start() != Start::Fresh || tip != checkout.start_commit())
+        let of_before = match checkout.start() {
+            Start::Fresh | Start::Reviewed => false,
+            Start::Continued | Start::Rescued => true,
+        };
+        Ok(of_before || tip != checkout.start_commit())
+    }
+
+    /// Commits what a review changed; nothing where that is nothing.
+    pub(super) async fn commit_review(
+        &self,
+        checkout: &Checkout,
+        progress: &Progress,
+    ) -> Result<Option<Work>, RunError> {
+        let _phase = self.course.phase(Phase::Commit);
+        let commit = self.commit_with(&self.git, checkout, progress, None).await?;
+        if commit == checkout.start_commit() {
+            return Ok(None);
+        }
+        let stat = publish::diff_stat(&self.git, checkout, commit).await;
+        let (stat, base) = (stat.map_err(RunError::Commit)?, checkout.base_commit());
+        self.told_of(checkout, Work { commit, stat, base }).await.map(Some)
     }
 
     /// Commits what is different; else takes what an earlier run pushed and did not come to propose. What

@@ -37,8 +37,10 @@ const CANCELLED_DOCKER_GRACE: Duration = Duration::from_millis(500);
 /// What there is of the work, also where the run ends in the middle of it.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// The worker's last words.
+    /// What is told of the work: the worker's last words, or what the Director makes of them.
     pub(super) answer: String,
+    /// The worker's last words.
+    pub(super) words: String,
     /// What it asked in its last turn, if it changed nothing in it.
     pub(super) question: Option<String>,
     /// What commands left in the work tree.
@@ -100,7 +102,7 @@ pub(super) struct Session<'s> {
 }
 
 impl<'s> Session<'s> {
-    async fn open(
+    pub(super) async fn open(
         job: &'s Job,
         checkout: &'s Checkout,
         private: &Path,
@@ -131,13 +133,28 @@ impl<'s> Session<'s> {
     }
 
     async fn work(&mut self, progress: &mut Progress) -> Result<Checked, RunError> {
-        if let Some(setup) = &self.job.project().setup {
-            self.set_up(setup, progress).await?;
-        }
+        self.make_ready(progress).await?;
         if let Some(director) = &self.job.settings.director {
             return directed::work(self, director, progress).await;
         }
-        self.execute(self.job.prompt(self.checkout), progress).await?;
+        self.execute_checked(self.job.prompt(self.checkout), progress).await
+    }
+
+    /// Runs the repository's set-up, if there is one.
+    pub(super) async fn make_ready(&mut self, progress: &mut Progress) -> Result<(), RunError> {
+        match &self.job.project().setup {
+            Some(setup) => self.set_up(setup, progress).await,
+            None => Ok(()),
+        }
+    }
+
+    /// One turn that does work, and more of them until the repository's check passes.
+    pub(super) async fn execute_checked(
+        &mut self,
+        prompt: String,
+        progress: &mut Progress,
+    ) -> Result<Checked, RunError> {
+        self.execute(prompt, progress).await?;
         let Some(check) = &self.job.project().check else { return Ok(Checked::Well) };
         self.check(check, progress).await
     }
@@ -247,7 +264,8 @@ impl<'s> Session<'s> {
         self.told = all;
         self.job.course().turn(&turn, began);
         if !turn.answer.trim().is_empty() {
-            progress.answer = self.job.cleaned(&turn.answer);
+            progress.words = self.job.cleaned(&turn.answer);
+            progress.answer.clone_from(&progress.words);
         }
         progress.question.clone_from(&turn.question);
         if self.job.is_cancelled() {
@@ -292,7 +310,7 @@ impl<'s> Session<'s> {
         self.reporter.step(Step::WorkerTurn(stage), &summary, Some(&turn.transcript)).await;
     }
 
-    async fn close(self) {
+    pub(super) async fn close(self) {
         if let Some(docker) = self.docker {
             let stopped = docker.stop();
             if self.job.is_cancelled() {

@@ -18,6 +18,7 @@ const DEFAULT_OUTPUT: u32 = 4_096;
 /// About half of what today's models read at once, so that a gateway's smaller ones do as well.
 const DEFAULT_CONTEXT: u32 = 60_000;
 const DEFAULT_TURNS: u32 = 50;
+const DEFAULT_REVIEW_TURNS: u32 = 20;
 const DEFAULT_PLAN_REVIEWS: u32 = 5;
 
 /// The Director of a run.
@@ -35,6 +36,8 @@ pub(crate) struct DirectorSettings {
     pub(crate) context: u32,
     /// Most turns of the worker, from the first that is to change something.
     pub(crate) turns: u32,
+    /// The same for a review.
+    pub(crate) review_turns: u32,
     /// How often a plan is looked at.
     pub(crate) plan_reviews: u32,
     /// A folder with prompts that replace ours.
@@ -157,6 +160,7 @@ impl DirectorSettings {
             output: number(env::AGENT_MAX_OUTPUT, DEFAULT_OUTPUT, 1_000_000)?,
             context: number(env::AGENT_MAX_CONTEXT, DEFAULT_CONTEXT, 10_000_000)?,
             turns: number(env::AGENT_MAX_TURNS, DEFAULT_TURNS, 1_000)?,
+            review_turns: number(env::AGENT_MAX_TURNS, DEFAULT_REVIEW_TURNS, 1_000)?,
             plan_reviews: number(env::AGENT_MAX_PLAN_REVIEWS, DEFAULT_PLAN_REVIEWS, 100)?,
             // A folder of this machine is not the app's to name.
             prompts: layers
@@ -278,6 +282,7 @@ mod tests {
         let own = [("AGENT_LLM_URL", "http://llm.example"), ("AGENT_MODEL", "m")];
         let settings = read(&own).unwrap().unwrap();
         assert_eq!((settings.turns, settings.plan_reviews, settings.output), (50, 5, 4096));
+        assert_eq!(settings.review_turns, 20);
         assert_eq!(settings.fallbacks, []);
         for name in ["AGENT_MAX_TURNS", "AGENT_MAX_PLAN_REVIEWS", "AGENT_MAX_OUTPUT"] {
             let error = read(&[own[0], own[1], (name, "0")]).unwrap_err();

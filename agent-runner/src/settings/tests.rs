@@ -108,12 +108,15 @@ fn the_repository_of_the_app_is_used_where_none_is_set() {
 #[test]
 fn the_kind_is_the_subcommand_or_job_kind_or_ticket() {
     let kind = |environment: &[(&'static str, &'static str)], subcommand| {
-        Start::read(&with(&TASK_RUN, environment), subcommand).map(|start| start.kind)
+        Start::read(&with(&TASK_RUN, environment), subcommand).map(|start| start.pull_request)
     };
-    assert_eq!(kind(&[], None).unwrap(), Kind::Ticket);
-    assert_eq!(kind(&[("JOB_KIND", "review")], None).unwrap(), Kind::Review);
-    let subcommand = kind(&[("JOB_KIND", "review")], Some(Kind::Ticket));
-    assert_eq!(subcommand.unwrap(), Kind::Ticket);
+    let review = [("JOB_KIND", "review"), ("PR_NUMBER", "7")];
+    assert_eq!(kind(&[], None).unwrap(), None);
+    assert_eq!(kind(&review, None).unwrap(), Some(7));
+    assert_eq!(kind(&review, Some(Kind::Ticket)).unwrap(), None);
+    assert_eq!(kind(&review[1..], Some(Kind::Review)).unwrap(), Some(7));
+    let error = kind(&review[..1], None).unwrap_err().to_string();
+    assert!(error.starts_with("PR_NUMBER is not set"), "{error}");
     let error = kind(&[("JOB_KIND", "dance")], None).unwrap_err().to_string();
     let expected = "JOB_KIND (from the environment) must be one of ticket, review, got \"dance\"";
     assert_eq!(error, expected);

@@ -20,8 +20,8 @@ const TARGET: &str = "worker";
 /// How much of a turn's transcript is kept, in bytes.
 const TRANSCRIPT_MAX: usize = 64 << 10;
 
-/// How much of the model's last words is kept, in bytes.
-const ANSWER_MAX: usize = 16 << 10;
+/// How much of the model's last words is kept, in bytes: a review has a few sentences for each of its threads.
+const ANSWER_MAX: usize = 48 << 10;
 
 /// How long a CLI may write lines of which the log shows nothing, until the log says so. Coordinators
 /// end a runner that prints nothing for some minutes (15 by default).

@@ -6,6 +6,7 @@ mod checks;
 mod directed;
 mod doctor;
 mod faults;
+mod http;
 mod inspection;
 mod job;
 mod killed;
@@ -16,6 +17,7 @@ mod outcome;
 mod publishing;
 mod refreshing;
 mod rescue;
+mod review;
 mod servers;
 mod stopping;
 mod turn;
@@ -68,11 +70,11 @@ fn the_job_document_names_the_job_and_a_broken_one_is_a_wrong_setting() {
 }
 
 #[test]
-fn a_review_is_refused_with_an_exit_code_of_its_own() {
+fn a_review_without_a_pull_request_is_a_wrong_setting() {
     let document = r#"{"JOB_KIND":"review","TASK":"x"}"#;
     let (code, stderr) = Job::start("exit 1", Some(document)).end();
-    assert_eq!(code, Some(i32::from(AgentExit::NotSupported.code())));
-    assert!(stderr.contains("review jobs cannot be done"), "{stderr}");
+    assert_eq!(code, Some(i32::from(AgentExit::Misconfigured.code())));
+    assert!(stderr.contains("PR_NUMBER is not set"), "{stderr}");
 }
 
 #[test]

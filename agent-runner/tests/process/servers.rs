@@ -1,7 +1,7 @@
 //! The app and the forge of a run on one address, as far as a run uses them. Every request is kept, and
 //! a test may answer it itself.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +11,7 @@ use std::thread;
 use api_client::outcome::OutcomeDocument;
 use serde_json::{Value, json};
 
+use crate::http::{read, respond};
 use crate::job::{JOB, Job, REPO_URL, TOKEN, eventually};
 use crate::turn::{self, NOTHING};
 
@@ -20,6 +21,8 @@ pub(crate) const DIRECTOR_KEY: &str = "sk-topsecret-of-the-director";
 const PROJECT: &str = "b0acb5a0-d0bc-4738-89d0-347ecd318506";
 /// Requests that no order of things is about.
 const ASIDE: [&str; 4] = ["log", "flag", "recall", "remember"];
+const ISSUE: &str = "/api/v3/repos/acme/demo/issues/7/";
+const COMMITS: &str = "/api/v3/repos/acme/demo/commits/";
 const PULLS: &str = "/api/v3/repos/acme/demo/pulls";
 
 /// A request, and what there was to see when it came.
@@ -27,6 +30,8 @@ const PULLS: &str = "/api/v3/repos/acme/demo/pulls";
 pub(crate) struct Request {
     /// What it is for: `renewal`, `completion`, `open`, …
     pub(crate) what: &'static str,
+    /// Method and path, in lower case but for the method.
+    pub(crate) line: String,
     pub(crate) body: Value,
     /// The header of that name, in lower case.
     pub(crate) authorization: String,
@@ -67,7 +72,7 @@ pub(crate) struct Plan {
     pub(crate) claude: &'static str,
     /// A subcommand of git, and what is run in its place.
     pub(crate) on_git: (&'static str, &'static str),
-    /// One more setting; `$HERE` is the test's folder.
+    /// One more setting, or more of them on lines of their own; `$HERE` is the test's folder.
     pub(crate) setting: (&'static str, &'static str),
     /// The project file of the repository, if it has one.
     pub(crate) project: Option<&'static str>,
@@ -75,6 +80,8 @@ pub(crate) struct Plan {
     pub(crate) director: &'static [(u16, &'static str)],
     /// The title of the ticket.
     pub(crate) title: &'static str,
+    /// What is run in a clone of the repository before the job begins.
+    pub(crate) before: &'static str,
 }
 
 impl Default for Plan {
@@ -87,6 +94,7 @@ impl Default for Plan {
             project: None,
             director: &[],
             title: "Add it",
+            before: "",
         }
     }
 }
@@ -125,6 +133,7 @@ impl Scene {
         if let Some(project) = plan.project {
             turn::commit(folder.path(), ".terarchitect.toml", project);
         }
+        turn::in_seed(folder.path(), plan.before);
         let mut document = document(&url);
         document["AGENT_OUTCOME_FILE"] =
             folder.path().join("outcome.json").to_str().unwrap().into();
@@ -134,8 +143,11 @@ impl Scene {
             document["AGENT_MODEL"] = "judge".into();
             document["AGENT_API_KEY"] = DIRECTOR_KEY.into();
         }
-        let (name, value) = plan.setting;
-        document[name] = value.replace("$HERE", folder.path().to_str().unwrap()).into();
+        // Several settings have lines of their own.
+        let (names, values) = plan.setting;
+        for (name, value) in names.split('\n').zip(values.split('\n')) {
+            document[name] = value.replace("$HERE", folder.path().to_str().unwrap()).into();
+        }
         let program = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
         let document = document.to_string();
         let job = turn::start_by(program, folder, plan.claude, plan.on_git, Some(&document));
@@ -263,7 +275,8 @@ impl Servers {
     fn serve(&self, stream: TcpStream) {
         let mut stream = BufReader::new(stream);
         let Some((line, authorization, body)) = read(&mut stream) else { return };
-        let request = Request { what: kind(&line), body, authorization, pushed: self.pushed() };
+        let (what, pushed) = (kind(&line), self.pushed());
+        let request = Request { what, line, body, authorization, pushed };
         let before = {
             let mut all = self.requests.lock().unwrap();
             all.push(request.clone());
@@ -342,17 +355,6 @@ impl Servers {
     }
 }
 
-fn respond(stream: &mut BufReader<TcpStream>, status: u16, body: &str) {
-    let retry = if status == 429 { "retry-after: 1\r\n" } else { "" };
-    // A run that was cancelled does not wait for it.
-    let _gone = write!(
-        stream.get_mut(),
-        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nconnection: close\r\n\
-         {retry}content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-}
-
 /// The commit of the ticket's branch on the remote.
 fn pushed(origin: &Path) -> Option<String> {
     let branch = format!("refs/heads/ticket-{TICKET}");
@@ -378,6 +380,9 @@ fn kind(line: &str) -> &'static str {
         "POST" if path == PULLS => "open",
         "GET" if path == format!("{PULLS}/7") => "read",
         "PATCH" if path == format!("{PULLS}/7") => "update",
+        _ if ["/api/v3/user", "/api/graphql"].contains(&path) => "forge",
+        _ if path.starts_with(&format!("{PULLS}/7/")) || path.starts_with(ISSUE) => "forge",
+        "GET" if path.starts_with(COMMITS) => "forge",
         _ => panic!("an unexpected request: {line}"),
     }
 }
@@ -390,26 +395,4 @@ fn pull(commit: Option<&str>, opened: &Value) -> Value {
         "head": {"ref": branch, "sha": commit, "label": format!("acme:{branch}"), "repo": {"id": 5}},
         "base": {"ref": opened["base"].as_str().unwrap_or("main"), "sha": commit, "repo": {"id": 5}},
     })
-}
-
-/// The request line, the authorization and the body.
-fn read(stream: &mut BufReader<TcpStream>) -> Option<(String, String, Value)> {
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).ok()?;
-        match line.trim() {
-            "" => break,
-            line => head.push(line.to_ascii_lowercase()),
-        }
-    }
-    let length = head.iter().find_map(|line| line.strip_prefix("content-length: "));
-    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-    stream.read_exact(&mut body).ok()?;
-    let authorization = head.iter().find_map(|line| line.strip_prefix("authorization: "));
-    let authorization = authorization.unwrap_or_default().to_owned();
-    let line = head.first()?;
-    let (method, rest) = line.split_once(' ')?;
-    let body = serde_json::from_slice(&body).unwrap_or_default();
-    Some((format!("{} {rest}", method.to_ascii_uppercase()), authorization, body))
 }

@@ -53,6 +53,16 @@ pub(crate) fn commit(folder: &Path, file: &str, text: &str) {
     assert!(made.unwrap().success());
 }
 
+/// Runs a script in the clone in that folder.
+pub(crate) fn in_seed(folder: &Path, script: &str) {
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", script]).current_dir(folder.join("seed"));
+    for (name, value) in [("GIT_AUTHOR", "P"), ("GIT_COMMITTER", "P")] {
+        shell.env(format!("{name}_NAME"), value).env(format!("{name}_EMAIL"), "p@example.org");
+    }
+    assert!(shell.status().unwrap().success());
+}
+
 /// A folder with a repository of one commit, `origin`, and a clone of it, `seed`.
 pub(crate) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -62,6 +62,7 @@ agent_env! {
     Url "FORGE_API_URL" "Base URL of the forge's REST API, where it is not the usual one.",
     Text "AGENT_RESCUE" "1 or 0: whether a run that cannot deliver saves its work on a branch.",
     Text "AGENT_PROJECT_MEMORY" "1 or 0: whether a run asks the project's memory and adds to it.",
+    Text "AGENT_REVIEW_AUTHORS" "Whose comments review jobs answer: OWNER, MEMBER, COLLABORATOR, CONTRIBUTOR and logins, with commas between.",
     Text "GIT_USER_NAME" "Name of the author of commits.",
     Text "GIT_USER_EMAIL" "E-mail address of the author of commits.",
     Text "WORKER_MODE" "The coding CLI: opencode, claude-code, codex, gemini or aider.",

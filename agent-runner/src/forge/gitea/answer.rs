@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::MARK;
 use crate::forge::http::{parse, parse_each};
-use crate::forge::{ForgeError, PullRequest, PullRequestState, Readiness};
+use crate::forge::{ForgeError, Home, PullRequest, PullRequestState, Readiness, Reviewed};
 use crate::git::BranchName;
 
 /// The title of a pull request.
@@ -44,12 +44,39 @@ struct End {
     repo_id: i64,
 }
 
-impl From<Pull> for PullRequest {
-    fn from(pull: Pull) -> Self {
-        let state = match pull.state.as_str() {
+impl Pull {
+    fn state(&self) -> PullRequestState {
+        match self.state.as_str() {
             "open" => PullRequestState::Open,
             _ => PullRequestState::Closed,
-        };
+        }
+    }
+
+    fn home(&self) -> Home {
+        match self.head.repo_id == self.base.repo_id {
+            true => Home::Here,
+            false => Home::Elsewhere,
+        }
+    }
+}
+
+impl From<Pull> for Reviewed {
+    fn from(pull: Pull) -> Self {
+        Self {
+            state: pull.state(),
+            home: pull.home(),
+            number: pull.number,
+            url: pull.html_url,
+            body: pull.body.unwrap_or_default(),
+            head: pull.head.branch,
+            base: pull.base.branch,
+        }
+    }
+}
+
+impl From<Pull> for PullRequest {
+    fn from(pull: Pull) -> Self {
+        let state = pull.state();
         let draft = pull.draft.unwrap_or_else(|| MARK.is_on(&pull.title));
         let readiness = Readiness::shown(draft, pull.body.as_deref());
         let (number, url, head_sha) = (pull.number, pull.html_url, pull.head.sha);
@@ -65,6 +92,11 @@ pub(super) fn pull_request(
     parse::<Pull>(attempted, value).map(PullRequest::from)
 }
 
+/// A pull request that is to be worked on.
+pub(super) fn reviewed(attempted: &'static str, value: Value) -> Result<Reviewed, ForgeError> {
+    parse::<Pull>(attempted, value).map(Reviewed::from)
+}
+
 /// The first pull request of a list from this branch to that one, both in the repository itself.
 pub(super) fn first_between(
     attempted: &'static str,
@@ -75,7 +107,7 @@ pub(super) fn first_between(
     let found = parse_each::<Pull>(attempted, values)?.into_iter().find(|pull| {
         pull.head.branch == head.as_str()
             && pull.base.branch == base.as_str()
-            && pull.head.repo_id == pull.base.repo_id
+            && pull.home() == Home::Here
     });
     Ok(found.map(PullRequest::from))
 }

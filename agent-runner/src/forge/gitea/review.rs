@@ -1,34 +1,58 @@
-//! Comments and checks on Gitea.
+//! What is said of a pull request on Gitea, and its checks.
 //!
 //! A thread is all that is said of one line: what is said there by a new review stands in it.
+
+use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Gitea, paged};
+use super::{Gitea, answer, paged};
 use crate::forge::ForgeError;
 use crate::forge::http::{Repeat, parse_each};
-use crate::forge::review::{Check, CheckState, Line, Place, Review, ReviewComment};
+use crate::forge::review::{
+    Account, Association, Check, CheckState, Comment, Line, Place, Review, Reviewed, Thread,
+    ThreadKind, ThreadState, account_kind, alone,
+};
 use crate::git::CommitId;
 
 #[derive(Deserialize)]
-struct Reviewed {
+struct SubmittedReview {
     id: u64,
+    user: Option<User>,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    submitted_at: String,
     /// How many comments it has; absent on older versions.
     comments_count: Option<u64>,
 }
 
 #[derive(Deserialize)]
-struct Comment {
-    id: u64,
-    user: Option<User>,
-    body: String,
+struct LineComment {
     path: String,
     /// The line in the new file, or 0.
     position: Option<u64>,
     /// The line in the old file, or 0.
     original_position: Option<u64>,
+    diff_hunk: Option<String>,
+    /// Who marked it as settled.
+    resolver: Option<User>,
+    #[serde(flatten)]
+    comment: IssueComment,
+}
+
+#[derive(Deserialize)]
+struct IssueComment {
+    id: u64,
+    user: Option<User>,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    created_at: String,
 }
 
 #[derive(Deserialize)]
@@ -41,57 +65,99 @@ struct Status {
     context: String,
     status: String,
     target_url: Option<String>,
+    description: Option<String>,
 }
 
-impl From<Comment> for ReviewComment {
-    fn from(comment: Comment) -> Self {
-        let line = Line::of_numbers(comment.original_position, comment.position);
-        let thread = match line {
-            Some(Line::New(line)) => format!("{}:{line}", comment.path),
-            Some(Line::Old(line)) => format!("{}:-{line}", comment.path),
-            None => comment.path.clone(),
-        };
-        Self {
-            id: comment.id,
-            thread,
-            author: comment.user.map(|user| user.login).unwrap_or_default(),
-            body: comment.body,
-            place: Place { path: comment.path, line },
+/// Those who may write to the repository, by login in lower case.
+struct Writers(BTreeSet<String>);
+
+impl Writers {
+    fn account(&self, user: Option<User>) -> Account {
+        let login = user.map(|user| user.login).unwrap_or_default();
+        let writes = self.0.contains(&login.to_lowercase());
+        let association = writes.then_some(Association::Collaborator);
+        Account { kind: account_kind(&login), association, login }
+    }
+
+    fn comment(&self, comment: IssueComment) -> Comment {
+        let IssueComment { id, user, body, created_at } = comment;
+        Comment { id, author: self.account(user), body, at: created_at }
+    }
+
+    /// The threads of these comments; the first comment names each.
+    fn threads(&self, mut comments: Vec<LineComment>) -> Vec<Thread> {
+        comments.sort_by_key(|comment| comment.comment.id);
+        let mut threads: Vec<Thread> = Vec::new();
+        for one in comments {
+            let line = Line::of_numbers(one.original_position, one.position);
+            let place = Some(Place { path: one.path, line });
+            let state = match one.resolver {
+                Some(_) => ThreadState::Resolved,
+                None => ThreadState::Open,
+            };
+            let comment = self.comment(one.comment);
+            match threads.iter_mut().find(|thread| thread.place == place) {
+                Some(thread) => thread.comments.push(comment),
+                None => threads.push(Thread {
+                    kind: ThreadKind::Line,
+                    place,
+                    hunk: one.diff_hunk.filter(|hunk| !hunk.is_empty()),
+                    state,
+                    ..alone(ThreadKind::Line, comment)
+                }),
+            }
         }
+        threads
     }
 }
 
 impl Review for Gitea {
-    async fn comment(&self, number: u64, body: &str) -> Result<(), ForgeError> {
-        self.repository.comment(number, body).await
+    async fn own_login(&self) -> Result<Option<String>, ForgeError> {
+        self.repository.own_login().await
     }
 
-    async fn review_comments(&self, number: u64) -> Result<Vec<ReviewComment>, ForgeError> {
-        let attempted = "reading the reviews";
-        let reviews = self
-            .repository
-            .api
-            .get_all(attempted, paged(self.repository.pull(number, &["reviews"])))
-            .await?;
-        let reviews: Vec<Reviewed> = parse_each(attempted, reviews)?;
-        let mut all = Vec::new();
-        for review in reviews.into_iter().filter(|review| review.comments_count != Some(0)) {
+    async fn reviewed(&self, number: u64) -> Result<Reviewed, ForgeError> {
+        let attempted = "reading the pull request";
+        answer::reviewed(attempted, self.repository.read(attempted, number).await?)
+    }
+
+    async fn discussion(&self, number: u64) -> Result<Vec<Thread>, ForgeError> {
+        let writers = self.writers().await?;
+        let reviews = self.reviews(number).await?;
+        let mut lines = Vec::new();
+        for review in reviews.iter().filter(|review| review.comments_count != Some(0)) {
             let attempted = "reading the review's comments";
             let url =
                 self.repository.pull(number, &["reviews", &review.id.to_string(), "comments"]);
             let comments = self.repository.api.get_all(attempted, url).await?;
-            let comments: Vec<Comment> = parse_each(attempted, comments)?;
-            all.extend(comments.into_iter().map(ReviewComment::from));
+            lines.extend(parse_each::<LineComment>(attempted, comments)?);
         }
-        Ok(all)
+        let mut threads = writers.threads(lines);
+        let said = reviews.into_iter().filter(|review| !review.body.trim().is_empty());
+        threads.extend(said.map(|review| {
+            let SubmittedReview { id, user, body, submitted_at: at, .. } = review;
+            let comment = Comment { id, author: writers.account(user), body, at };
+            alone(ThreadKind::Review, comment)
+        }));
+        let attempted = "reading the comments";
+        let url = self.repository.url(&["issues", &number.to_string(), "comments"]);
+        let comments = self.repository.api.get_all(attempted, url).await?;
+        let comments: Vec<IssueComment> = parse_each(attempted, comments)?;
+        let comments = comments.into_iter().map(|comment| writers.comment(comment));
+        threads.extend(comments.map(|comment| alone(ThreadKind::Conversation, comment)));
+        Ok(threads)
     }
 
-    async fn reply(&self, number: u64, to: &ReviewComment, body: &str) -> Result<(), ForgeError> {
-        let Some(line) = to.place.line else {
-            // There is no line any more of which it could be said.
+    async fn comment(&self, number: u64, body: &str) -> Result<(), ForgeError> {
+        self.repository.comment(number, body).await
+    }
+
+    async fn reply(&self, number: u64, to: &Thread, body: &str) -> Result<(), ForgeError> {
+        let Some(Place { path, line: Some(line) }) = &to.place else {
+            // There is no line any more of which it could be said, or there never was one.
             return self.comment(number, body).await;
         };
-        let mut comment = json!({ "path": to.place.path, "body": body });
+        let mut comment = json!({ "path": path, "body": body });
         match line {
             Line::New(line) => comment["new_position"] = json!(line),
             Line::Old(line) => comment["old_position"] = json!(line),
@@ -111,77 +177,38 @@ impl Review for Gitea {
             name: status.context,
             state: CheckState::of_word(&status.status),
             url: status.target_url.filter(|url| !url.is_empty()),
+            words: status.description.filter(|words| !words.is_empty()),
+            job: None,
         };
         Ok(statuses.into_iter().map(check).collect())
+    }
+
+    /// A status does not say which job it is of.
+    async fn log_of(&self, _check: &Check) -> Result<Option<String>, ForgeError> {
+        Ok(None)
+    }
+}
+
+impl Gitea {
+    /// Those who may be assigned are those who may write, which everybody may ask for; what one account may do is
+    /// for administrators alone to ask.
+    async fn writers(&self) -> Result<Writers, ForgeError> {
+        let attempted = "asking who may write to the repository";
+        let found =
+            self.repository.api.get_all(attempted, self.repository.url(&["assignees"])).await?;
+        let users: Vec<User> = parse_each(attempted, found)?;
+        Ok(Writers(users.into_iter().map(|user| user.login.to_lowercase()).collect()))
+    }
+
+    /// All reviews that are submitted.
+    async fn reviews(&self, number: u64) -> Result<Vec<SubmittedReview>, ForgeError> {
+        let attempted = "reading the reviews";
+        let url = paged(self.repository.pull(number, &["reviews"]));
+        let reviews = self.repository.api.get_all(attempted, url).await?;
+        let reviews: Vec<SubmittedReview> = parse_each(attempted, reviews)?;
+        Ok(reviews.into_iter().filter(|review| review.state != "PENDING").collect())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::forge::gitea::tests::gitea;
-    use crate::forge::testing::{SHA, pushed};
-
-    #[tokio::test]
-    async fn comments_of_all_reviews_are_read_and_answered_on_their_lines() {
-        let comment = |id: u64, new: u64, old: u64| {
-            json!({"id": id, "user": {"login": "ann"}, "body": "Why?", "path": "a.rs",
-                "position": new, "original_position": old})
-        };
-        let answers = vec![
-            (
-                200,
-                "",
-                json!([
-                {"id": 1, "comments_count": 2}, {"id": 2, "comments_count": 0}, {"id": 3}]),
-            ),
-            (200, "", json!([comment(11, 3, 0), comment(12, 0, 9)])),
-            (200, "", json!([comment(13, 0, 0)])),
-            (200, "", json!({"id": 4})),
-            (200, "", json!({"id": 5})),
-            (201, "", json!({"id": 14})),
-        ];
-        let (gitea, asked) = gitea(answers).await;
-        let read = gitea.review_comments(7).await.unwrap();
-        let threads: Vec<_> = read.iter().map(|comment| comment.thread.as_str()).collect();
-        assert_eq!(threads, ["a.rs:3", "a.rs:-9", "a.rs"]);
-        for comment in &read {
-            gitea.reply(7, comment, "So.").await.unwrap();
-        }
-        let pull = "/api/v1/repos/acme/shop/pulls/7";
-        let reply = |line: &str| {
-            format!(
-                "POST {pull}/reviews {{\"comments\":[{{\"body\":\"So.\",{line},\"path\":\"a.rs\"}}],\
-                 \"event\":\"COMMENT\"}}"
-            )
-        };
-        assert_eq!(
-            asked.await.unwrap(),
-            [
-                format!("GET {pull}/reviews?limit=50"),
-                format!("GET {pull}/reviews/1/comments"),
-                format!("GET {pull}/reviews/3/comments"),
-                reply(r#""new_position":3"#),
-                reply(r#""old_position":9"#),
-                r#"POST /api/v1/repos/acme/shop/issues/7/comments {"body":"So."}"#.to_owned(),
-            ]
-        );
-    }
-
-    #[tokio::test]
-    async fn the_checks_of_a_commit_are_its_statuses() {
-        let answers = vec![(
-            200,
-            "",
-            json!({"state": "success", "statuses": [
-            {"context": "ci / test", "status": "success", "target_url": ""},
-            {"context": "ci / lint", "status": "failure", "target_url": "http://x"}]}),
-        )];
-        let (gitea, asked) = gitea(answers).await;
-        let checks = gitea.checks(pushed()).await.unwrap();
-        assert_eq!((checks[0].state, &checks[0].url), (CheckState::Passed, &None));
-        assert_eq!((checks[1].state, checks[1].name.as_str()), (CheckState::Failed, "ci / lint"));
-        let path = format!("GET /api/v1/repos/acme/shop/commits/{SHA}/status?limit=50");
-        assert_eq!(asked.await.unwrap(), [path]);
-    }
-}
+mod tests;

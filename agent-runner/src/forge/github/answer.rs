@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::forge::http::{parse, parse_each};
-use crate::forge::{ForgeError, PullRequest, PullRequestState, Readiness};
+use crate::forge::{ForgeError, Home, PullRequest, PullRequestState, Readiness, Reviewed};
 use crate::git::BranchName;
 
 /// The name of a pull request in the GraphQL API.
@@ -39,12 +39,40 @@ struct Repo {
     id: u64,
 }
 
-impl From<Pull> for PullRequest {
-    fn from(pull: Pull) -> Self {
-        let state = match pull.state.as_str() {
+impl Pull {
+    fn state(&self) -> PullRequestState {
+        match self.state.as_str() {
             "open" => PullRequestState::Open,
             _ => PullRequestState::Closed,
-        };
+        }
+    }
+
+    /// Forks, also of the same owner, have branches of the same name.
+    fn home(&self) -> Home {
+        match self.head.repo.is_some() && self.head.repo == self.base.repo {
+            true => Home::Here,
+            false => Home::Elsewhere,
+        }
+    }
+}
+
+impl From<Pull> for Reviewed {
+    fn from(pull: Pull) -> Self {
+        Self {
+            state: pull.state(),
+            home: pull.home(),
+            number: pull.number,
+            url: pull.html_url,
+            body: pull.body.unwrap_or_default(),
+            head: pull.head.branch,
+            base: pull.base.branch,
+        }
+    }
+}
+
+impl From<Pull> for PullRequest {
+    fn from(pull: Pull) -> Self {
+        let state = pull.state();
         let readiness = Readiness::shown(pull.draft, pull.body.as_deref());
         let (number, url, head_sha) = (pull.number, pull.html_url, pull.head.sha);
         Self { number, url, head_sha, base: pull.base.branch, state, readiness }
@@ -59,9 +87,13 @@ pub(super) fn pull_request(
     parse::<Pull>(attempted, value).map(PullRequest::from)
 }
 
+/// A pull request that is to be worked on.
+pub(super) fn reviewed(attempted: &'static str, value: Value) -> Result<Reviewed, ForgeError> {
+    parse::<Pull>(attempted, value).map(Reviewed::from)
+}
+
 /// The first pull request of a list from this branch to that one, both in the repository itself: GitHub
-/// ignores a filter that it does not understand, and forks, also of the same owner, have branches of the
-/// same name.
+/// ignores a filter that it does not understand.
 pub(super) fn first_between(
     attempted: &'static str,
     values: Vec<Value>,
@@ -71,8 +103,7 @@ pub(super) fn first_between(
     let found = parse_each::<Pull>(attempted, values)?.into_iter().find(|pull| {
         pull.head.branch == head.as_str()
             && pull.base.branch == base.as_str()
-            && pull.head.repo.is_some()
-            && pull.head.repo == pull.base.repo
+            && pull.home() == Home::Here
     });
     Ok(found.map(PullRequest::from))
 }

@@ -1,79 +1,73 @@
-//! Comments and checks on GitHub.
+//! What is said of a pull request on GitHub, and its checks.
+//!
+//! That a thread is resolved is told by GraphQL alone.
+
+mod answer;
+
+use std::collections::BTreeSet;
 
 use reqwest::Method;
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use self::answer::{Actions, IssueComment, LineComment, Status, SubmittedReview};
 use super::GitHub;
-use crate::forge::ForgeError;
-use crate::forge::http::{Repeat, parse_each};
-use crate::forge::review::{Check, CheckState, Line, Place, Review, ReviewComment};
+use crate::forge::http::{Repeat, parse, parse_each};
+use crate::forge::review::{
+    Check, CheckState, Review, Reviewed, Thread, ThreadKind, ThreadState, alone,
+};
+use crate::forge::{ForgeError, github};
 use crate::git::CommitId;
 
-#[derive(Deserialize)]
-struct Comment {
-    id: u64,
-    /// The first comment of the thread, where this is another.
-    in_reply_to_id: Option<u64>,
-    user: Option<User>,
-    body: String,
-    path: String,
-    line: Option<u64>,
-    side: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct User {
-    login: String,
-}
-
-#[derive(Deserialize)]
-struct Status {
-    context: String,
-    state: String,
-    target_url: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct CheckRun {
-    name: String,
-    /// Absent until it is over.
-    conclusion: Option<String>,
-    html_url: Option<String>,
-}
-
-impl From<Comment> for ReviewComment {
-    fn from(comment: Comment) -> Self {
-        let line = match comment.side.as_deref() {
-            Some("LEFT") => Line::of_numbers(comment.line, None),
-            _ => Line::of_numbers(None, comment.line),
-        };
-        Self {
-            id: comment.id,
-            thread: comment.in_reply_to_id.unwrap_or(comment.id).to_string(),
-            author: comment.user.map(|user| user.login).unwrap_or_default(),
-            body: comment.body,
-            place: Place { path: comment.path, line },
-        }
-    }
-}
+/// How much of the end of a log is read, in bytes.
+const LOG_MAX: usize = 64 << 10;
+/// The most pages of threads that are asked for.
+const PAGES: usize = 20;
 
 impl Review for GitHub {
+    async fn own_login(&self) -> Result<Option<String>, ForgeError> {
+        self.repository.own_login().await
+    }
+
+    async fn reviewed(&self, number: u64) -> Result<Reviewed, ForgeError> {
+        let attempted = "reading the pull request";
+        github::answer::reviewed(attempted, self.repository.read(attempted, number).await?)
+    }
+
+    async fn discussion(&self, number: u64) -> Result<Vec<Thread>, ForgeError> {
+        let attempted = "reading the review's comments";
+        let lines: Vec<LineComment> = self.all(attempted, number, &["pulls", "comments"]).await?;
+        let resolved = match lines.is_empty() {
+            true => BTreeSet::new(),
+            false => self.resolved(number).await?,
+        };
+        let mut threads = answer::threads(lines);
+        for thread in &mut threads {
+            if thread.id.parse().is_ok_and(|id| resolved.contains(&id)) {
+                thread.state = ThreadState::Resolved;
+            }
+        }
+        let attempted = "reading the reviews";
+        let reviews: Vec<SubmittedReview> =
+            self.all(attempted, number, &["pulls", "reviews"]).await?;
+        let reviews = reviews.into_iter().filter_map(SubmittedReview::comment);
+        threads.extend(reviews.map(|comment| alone(ThreadKind::Review, comment)));
+        let attempted = "reading the comments";
+        let comments: Vec<IssueComment> =
+            self.all(attempted, number, &["issues", "comments"]).await?;
+        let comments = comments.into_iter().map(IssueComment::comment);
+        threads.extend(comments.map(|comment| alone(ThreadKind::Conversation, comment)));
+        Ok(threads)
+    }
+
     async fn comment(&self, number: u64, body: &str) -> Result<(), ForgeError> {
         self.repository.comment(number, body).await
     }
 
-    async fn review_comments(&self, number: u64) -> Result<Vec<ReviewComment>, ForgeError> {
-        let attempted = "reading the review's comments";
-        let mut url = self.repository.pull(number, &["comments"]);
-        url.query_pairs_mut().append_pair("per_page", "100");
-        let found = self.repository.api.get_all(attempted, url).await?;
-        let comments: Vec<Comment> = parse_each(attempted, found)?;
-        Ok(comments.into_iter().map(ReviewComment::from).collect())
-    }
-
-    async fn reply(&self, number: u64, to: &ReviewComment, body: &str) -> Result<(), ForgeError> {
-        let url = self.repository.pull(number, &["comments", &to.thread, "replies"]);
+    async fn reply(&self, number: u64, to: &Thread, body: &str) -> Result<(), ForgeError> {
+        if to.kind != ThreadKind::Line {
+            return self.comment(number, body).await;
+        }
+        let url = self.repository.pull(number, &["comments", &to.id, "replies"]);
         let body = json!({ "body": body });
         self.repository.api.send("replying", Method::POST, url, &body, Repeat::Harmful).await?;
         Ok(())
@@ -94,94 +88,75 @@ impl Review for GitHub {
             name: status.context,
             state: CheckState::of_word(&status.state),
             url: status.target_url,
+            words: status.description,
+            job: None,
         });
         let runs =
             self.repository.api.get_all_in(attempted, url("check-runs"), "check_runs").await?;
-        let runs: Vec<CheckRun> = parse_each(attempted, runs)?;
-        let runs = runs.into_iter().map(|run| Check {
-            name: run.name,
-            state: run.conclusion.as_deref().map_or(CheckState::Pending, CheckState::of_word),
-            url: run.html_url,
-        });
-        Ok(statuses.chain(runs).collect())
+        let runs: Vec<Actions> = parse_each(attempted, runs)?;
+        Ok(statuses.chain(runs.into_iter().map(Actions::check)).collect())
+    }
+
+    async fn log_of(&self, check: &Check) -> Result<Option<String>, ForgeError> {
+        let Some(job) = check.job else { return Ok(None) };
+        let url = self.repository.url(&["actions", "jobs", &job.to_string(), "logs"]);
+        self.repository.api.get_end_of_text("reading a check's log", url, LOG_MAX).await
+    }
+}
+
+impl GitHub {
+    /// All entries of a list below a pull request, or below its issue.
+    async fn all<T: serde::de::DeserializeOwned>(
+        &self,
+        attempted: &'static str,
+        number: u64,
+        [above, below]: &[&str; 2],
+    ) -> Result<Vec<T>, ForgeError> {
+        let mut url = self.repository.url(&[above, &number.to_string(), below]);
+        url.query_pairs_mut().append_pair("per_page", "100");
+        parse_each(attempted, self.repository.api.get_all(attempted, url).await?)
+    }
+
+    /// The first comments of all threads that are resolved.
+    async fn resolved(&self, number: u64) -> Result<BTreeSet<u64>, ForgeError> {
+        match self.resolved_by("fullDatabaseId", number).await {
+            // Older servers have numbers for it that are not as long.
+            Err(ForgeError::Refused { .. }) => self.resolved_by("databaseId", number).await,
+            found => found,
+        }
+    }
+
+    async fn resolved_by(
+        &self,
+        id: &'static str,
+        number: u64,
+    ) -> Result<BTreeSet<u64>, ForgeError> {
+        let attempted = "asking which threads are resolved";
+        let query = format!(
+            "query($owner: String!, $name: String!, $number: Int!, $after: String) {{ \
+             repository(owner: $owner, name: $name) {{ pullRequest(number: $number) {{ \
+             reviewThreads(first: 100, after: $after) {{ nodes {{ isResolved \
+             comments(first: 1) {{ nodes {{ id: {id} }} }} }} \
+             pageInfo {{ hasNextPage endCursor }} }} }} }} }}"
+        );
+        let (owner, name) = (&self.repository.owner, &self.repository.name);
+        let (mut resolved, mut after) = (BTreeSet::new(), Value::Null);
+        for _ in 0..PAGES {
+            let variables = json!({"owner": owner, "name": name, "number": number, "after": after});
+            let body = json!({"query": query, "variables": variables});
+            let url = self.graphql();
+            let said =
+                self.repository.api.send(attempted, Method::POST, url, &body, Repeat::Safe).await?;
+            let page: answer::Page = parse(attempted, said)?;
+            resolved.extend(page.resolved());
+            match page.next() {
+                Some(cursor) => after = json!(cursor),
+                None => break,
+            }
+        }
+        Ok(resolved)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::forge::github::tests::github;
-    use crate::forge::testing::{SHA, pushed};
-
-    #[tokio::test]
-    async fn comments_are_read_with_their_threads_and_answered_there() {
-        let comment = json!({
-            "id": 11, "user": {"login": "ann"}, "body": "Why?", "path": "src/a.rs", "line": 3,
-            "side": "RIGHT", "pull_request_review_id": 1,
-        });
-        let mut answer = comment.clone();
-        answer["id"] = json!(12);
-        answer["in_reply_to_id"] = json!(11);
-        answer["user"] = json!(null);
-        answer["line"] = json!(null);
-        let next = "link: <http://h/api/v3/x?per_page=100&page=2>; rel=\"next\"\r\n";
-        let answers = vec![
-            (200, next, json!([comment])),
-            (200, "", json!([answer])),
-            (201, "", json!({"id": 13})),
-            (201, "", json!({"id": 14})),
-        ];
-        let (github, asked) = github(answers).await;
-        let read = github.review_comments(7).await.unwrap();
-        assert_eq!((read[0].thread.as_str(), read[1].thread.as_str()), ("11", "11"));
-        assert_eq!((read[0].author.as_str(), read[1].author.as_str()), ("ann", ""));
-        let place = Place { path: "src/a.rs".into(), line: Some(Line::New(3)) };
-        assert_eq!((&read[0].place, read[1].place.line), (&place, None));
-        github.reply(7, &read[1], "Because.").await.unwrap();
-        github.comment(7, "Done.").await.unwrap();
-        let repo = "/api/v3/repos/acme/shop";
-        assert_eq!(
-            asked.await.unwrap()[2..],
-            [
-                format!(r#"POST {repo}/pulls/7/comments/11/replies {{"body":"Because."}}"#),
-                format!(r#"POST {repo}/issues/7/comments {{"body":"Done."}}"#),
-            ]
-        );
-    }
-
-    #[tokio::test]
-    async fn a_comment_that_may_have_arrived_is_not_made_twice() {
-        let (github, asked) = github(vec![(502, "", json!(""))]).await;
-        let error = github.comment(7, "Done.").await.unwrap_err();
-        assert!(matches!(error, ForgeError::Unreachable { .. }), "{error}");
-        assert_eq!(asked.await.unwrap().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn checks_of_both_kinds_are_read() {
-        let answers = vec![
-            (
-                200,
-                "",
-                json!({"state": "pending", "statuses": [
-                {"context": "ci", "state": "error", "target_url": null}]}),
-            ),
-            (
-                200,
-                "",
-                json!({"total_count": 2, "check_runs": [
-                {"name": "lint", "status": "in_progress", "conclusion": null, "html_url": "http://x"},
-                {"name": "docs", "status": "completed", "conclusion": "skipped", "html_url": null}]}),
-            ),
-        ];
-        let (github, asked) = github(answers).await;
-        let checks = github.checks(pushed()).await.unwrap();
-        let states: Vec<_> = checks.iter().map(|check| check.state).collect();
-        assert_eq!(states, [CheckState::Failed, CheckState::Pending, CheckState::Neutral]);
-        let commit = format!("GET /api/v3/repos/acme/shop/commits/{SHA}");
-        assert_eq!(
-            asked.await.unwrap(),
-            [format!("{commit}/status?per_page=100"), format!("{commit}/check-runs?per_page=100"),]
-        );
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::MARK;
 use crate::forge::http::{parse, parse_each};
-use crate::forge::{ForgeError, PullRequest, PullRequestState, Readiness};
+use crate::forge::{self, ForgeError, Home, PullRequest, PullRequestState, Readiness};
 use crate::git::BranchName;
 
 /// The title of a merge request.
@@ -52,12 +52,39 @@ impl Reviewed {
     }
 }
 
-impl From<MergeRequest> for PullRequest {
-    fn from(request: MergeRequest) -> Self {
-        let state = match request.state.as_str() {
+impl MergeRequest {
+    fn state(&self) -> PullRequestState {
+        match self.state.as_str() {
             "opened" => PullRequestState::Open,
             _ => PullRequestState::Closed,
-        };
+        }
+    }
+
+    fn home(&self) -> Home {
+        match self.source_project_id == Some(self.target_project_id) {
+            true => Home::Here,
+            false => Home::Elsewhere,
+        }
+    }
+}
+
+impl From<MergeRequest> for forge::Reviewed {
+    fn from(request: MergeRequest) -> Self {
+        Self {
+            state: request.state(),
+            home: request.home(),
+            number: request.iid,
+            url: request.web_url,
+            body: request.description.unwrap_or_default(),
+            head: request.source_branch,
+            base: request.target_branch,
+        }
+    }
+}
+
+impl From<MergeRequest> for PullRequest {
+    fn from(request: MergeRequest) -> Self {
+        let state = request.state();
         let draft = request.draft.unwrap_or_else(|| MARK.is_on(&request.title));
         let readiness = Readiness::shown(draft, request.description.as_deref());
         let head_sha = request.sha.unwrap_or_default();
@@ -74,6 +101,14 @@ pub(super) fn merge_request(
     parse::<MergeRequest>(attempted, value).map(PullRequest::from)
 }
 
+/// A merge request that is to be worked on.
+pub(super) fn reviewed(
+    attempted: &'static str,
+    value: Value,
+) -> Result<forge::Reviewed, ForgeError> {
+    parse::<MergeRequest>(attempted, value).map(forge::Reviewed::from)
+}
+
 /// The first merge request of a list from this branch to that one, both in the project itself.
 pub(super) fn first_between(
     attempted: &'static str,
@@ -84,7 +119,7 @@ pub(super) fn first_between(
     let found = parse_each::<MergeRequest>(attempted, values)?.into_iter().find(|request| {
         request.source_branch == head.as_str()
             && request.target_branch == base.as_str()
-            && request.source_project_id == Some(request.target_project_id)
+            && request.home() == Home::Here
     });
     Ok(found.map(PullRequest::from))
 }

@@ -1,19 +1,33 @@
-//! Comments and checks on GitLab.
+//! What is said of a merge request on GitLab, and its checks.
+
+use std::collections::BTreeMap;
 
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::GitLab;
+use super::answer;
 use super::text::without_quick_actions;
 use crate::forge::ForgeError;
-use crate::forge::http::{Repeat, parse_each};
-use crate::forge::review::{Check, CheckState, Line, Place, Review, ReviewComment};
+use crate::forge::http::{Repeat, parse, parse_each};
+use crate::forge::repository::own_login;
+use crate::forge::review::{
+    Account, Association, Check, CheckState, Comment, Line, Place, Review, Reviewed, Thread,
+    ThreadKind, ThreadState, account_kind,
+};
 use crate::git::CommitId;
+
+/// The level from which a member may write: that of developers.
+const DEVELOPER: u64 = 30;
+/// How much of the end of a log is read, in bytes.
+const LOG_MAX: usize = 64 << 10;
 
 #[derive(Deserialize)]
 struct Discussion {
     id: String,
+    #[serde(default)]
+    individual_note: bool,
     notes: Vec<Note>,
 }
 
@@ -22,12 +36,20 @@ struct Note {
     id: u64,
     author: Option<Author>,
     body: String,
+    #[serde(default)]
+    created_at: String,
+    /// GitLab's own: that somebody pushed, and the like.
+    #[serde(default)]
+    system: bool,
+    #[serde(default)]
+    resolved: bool,
     /// Absent where it is not about a line.
     position: Option<Position>,
 }
 
 #[derive(Deserialize)]
 struct Author {
+    id: Option<u64>,
     username: String,
 }
 
@@ -40,33 +62,81 @@ struct Position {
 }
 
 #[derive(Deserialize)]
+struct Member {
+    access_level: u64,
+}
+
+#[derive(Deserialize)]
 struct Status {
+    id: Option<u64>,
     name: String,
     status: String,
     target_url: Option<String>,
+    description: Option<String>,
 }
 
+/// Members that may write, by the number of the account.
+type Writers = BTreeMap<u64, Association>;
+
 impl Discussion {
-    /// Its notes that are about a line.
-    fn comments(self) -> impl Iterator<Item = ReviewComment> {
-        let thread = self.id;
-        self.notes.into_iter().filter_map(move |note| {
-            let position = note.position?;
-            Some(ReviewComment {
-                id: note.id,
-                thread: thread.clone(),
-                author: note.author.map(|author| author.username).unwrap_or_default(),
-                body: note.body,
-                place: Place {
-                    path: position.new_path.or(position.old_path).unwrap_or_default(),
-                    line: Line::of_numbers(position.old_line, position.new_line),
-                },
-            })
-        })
+    /// What people said in it, if they did.
+    fn thread(self, writers: &Writers) -> Option<Thread> {
+        let notes: Vec<Note> = self.notes.into_iter().filter(|note| !note.system).collect();
+        let first = notes.first()?;
+        let place = first.position.as_ref().map(Position::place);
+        let state = match first.resolved {
+            true => ThreadState::Resolved,
+            false => ThreadState::Open,
+        };
+        let (kind, id) = match (&place, self.individual_note) {
+            (Some(_), _) => (ThreadKind::Line, self.id),
+            (None, false) => (ThreadKind::Review, self.id),
+            (None, true) => (ThreadKind::Conversation, first.id.to_string()),
+        };
+        let comments = notes.into_iter().map(|note| note.comment(writers)).collect();
+        Some(Thread { kind, id, place, hunk: None, state, comments })
+    }
+}
+
+impl Note {
+    fn comment(self, writers: &Writers) -> Comment {
+        let number = self.author.as_ref().and_then(|author| author.id);
+        let association = number.and_then(|number| writers.get(&number).copied());
+        let login = self.author.map(|author| author.username).unwrap_or_default();
+        let author = Account { kind: account_kind(&login), association, login };
+        Comment { id: self.id, author, body: self.body, at: self.created_at }
+    }
+}
+
+impl Position {
+    fn place(&self) -> Place {
+        let path = self.new_path.clone().or_else(|| self.old_path.clone());
+        let line = Line::of_numbers(self.old_line, self.new_line);
+        Place { path: path.unwrap_or_default(), line }
     }
 }
 
 impl Review for GitLab {
+    async fn own_login(&self) -> Result<Option<String>, ForgeError> {
+        own_login(&self.api).await
+    }
+
+    async fn reviewed(&self, number: u64) -> Result<Reviewed, ForgeError> {
+        let attempted = "reading the merge request";
+        answer::reviewed(attempted, self.api.get(attempted, self.merge_request(number)).await?)
+    }
+
+    async fn discussion(&self, number: u64) -> Result<Vec<Thread>, ForgeError> {
+        let attempted = "reading the review's comments";
+        let mut url = self.url(&["merge_requests", &number.to_string(), "discussions"]);
+        url.query_pairs_mut().append_pair("per_page", "100");
+        let found = self.api.get_all(attempted, url).await?;
+        let discussions: Vec<Discussion> = parse_each(attempted, found)?;
+        let writers = self.writers(&discussions).await?;
+        let threads = discussions.into_iter();
+        Ok(threads.filter_map(|discussion| discussion.thread(&writers)).collect())
+    }
+
     async fn comment(&self, number: u64, body: &str) -> Result<(), ForgeError> {
         let url = self.url(&["merge_requests", &number.to_string(), "notes"]);
         let body = json!({ "body": without_quick_actions(body) });
@@ -74,18 +144,12 @@ impl Review for GitLab {
         Ok(())
     }
 
-    async fn review_comments(&self, number: u64) -> Result<Vec<ReviewComment>, ForgeError> {
-        let attempted = "reading the review's comments";
-        let mut url = self.url(&["merge_requests", &number.to_string(), "discussions"]);
-        url.query_pairs_mut().append_pair("per_page", "100");
-        let found = self.api.get_all(attempted, url).await?;
-        let discussions: Vec<Discussion> = parse_each(attempted, found)?;
-        Ok(discussions.into_iter().flat_map(Discussion::comments).collect())
-    }
-
-    async fn reply(&self, number: u64, to: &ReviewComment, body: &str) -> Result<(), ForgeError> {
+    async fn reply(&self, number: u64, to: &Thread, body: &str) -> Result<(), ForgeError> {
+        if to.kind == ThreadKind::Conversation {
+            return self.comment(number, body).await;
+        }
         let number = number.to_string();
-        let url = self.url(&["merge_requests", &number, "discussions", &to.thread, "notes"]);
+        let url = self.url(&["merge_requests", &number, "discussions", &to.id, "notes"]);
         let body = json!({ "body": without_quick_actions(body) });
         self.api.send("replying", Method::POST, url, &body, Repeat::Harmful).await?;
         Ok(())
@@ -100,76 +164,43 @@ impl Review for GitLab {
             name: status.name,
             state: CheckState::of_word(&status.status),
             url: status.target_url,
+            words: status.description,
+            job: status.id,
         };
         Ok(statuses.into_iter().map(check).collect())
+    }
+
+    /// What a service reports has no job, and no log.
+    async fn log_of(&self, check: &Check) -> Result<Option<String>, ForgeError> {
+        let Some(job) = check.job else { return Ok(None) };
+        let url = self.url(&["jobs", &job.to_string(), "trace"]);
+        self.api.get_end_of_text("reading a check's log", url, LOG_MAX).await
+    }
+}
+
+impl GitLab {
+    /// Those of the people who said something that may write, members of the groups above among them.
+    async fn writers(&self, discussions: &[Discussion]) -> Result<Writers, ForgeError> {
+        let attempted = "asking who may write to the project";
+        let notes = discussions.iter().flat_map(|discussion| &discussion.notes);
+        let people = notes.filter(|note| !note.system).filter_map(|note| note.author.as_ref()?.id);
+        let mut asked = BTreeMap::new();
+        for id in people {
+            if asked.contains_key(&id) {
+                continue;
+            }
+            let url = self.url(&["members", "all", &id.to_string()]);
+            let level = match self.api.get(attempted, url).await {
+                Ok(member) => parse::<Member>(attempted, member)?.access_level,
+                Err(ForgeError::NotFound { .. }) => 0,
+                Err(error) => return Err(error),
+            };
+            asked.insert(id, level);
+        }
+        let writes = asked.into_iter().filter(|(_, level)| *level >= DEVELOPER);
+        Ok(writes.map(|(id, _)| (id, Association::Collaborator)).collect())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::forge::gitlab::tests::gitlab;
-    use crate::forge::testing::{SHA, pushed};
-
-    const PROJECT: &str = "/api/v4/projects/acme%2Fweb%2Fshop";
-
-    #[tokio::test]
-    async fn comments_are_read_with_their_threads_and_answered_there() {
-        let note = |id: u64, position: serde_json::Value| json!({"id": id, "author": {"username": "ann"}, "body": "Why?", "position": position});
-        let position =
-            json!({"new_path": "a.rs", "old_path": "a.rs", "new_line": null, "old_line": 4});
-        let answers = vec![
-            (
-                200,
-                "x-next-page: 2\r\n",
-                json!([
-                {"id": "d0", "individual_note": true, "notes": [note(1, json!(null))]}]),
-            ),
-            (
-                200,
-                "x-next-page: \r\n",
-                json!([
-                {"id": "d1", "individual_note": false,
-                 "notes": [note(2, position.clone()), note(3, position)]}]),
-            ),
-            (201, "", json!({"id": 4})),
-            (201, "", json!({"id": 5})),
-        ];
-        let (gitlab, asked) = gitlab(answers).await;
-        let read = gitlab.review_comments(7).await.unwrap();
-        assert_eq!(read.iter().map(|comment| comment.id).collect::<Vec<_>>(), [2, 3]);
-        assert_eq!(read[0].place, Place { path: "a.rs".into(), line: Some(Line::Old(4)) });
-        gitlab.reply(7, &read[1], "So.\n/merge").await.unwrap();
-        gitlab.comment(7, "/approve").await.unwrap();
-        let request = format!("POST {PROJECT}/merge_requests/7");
-        assert_eq!(
-            asked.await.unwrap()[2..],
-            [
-                format!(r#"{request}/discussions/d1/notes {{"body":"So.\n\\/merge"}}"#),
-                format!(r#"{request}/notes {{"body":"\\/approve"}}"#),
-            ]
-        );
-    }
-
-    #[tokio::test]
-    async fn the_checks_of_a_commit_are_its_statuses() {
-        let status = |name: &str, status: &str| json!({"name": name, "status": status});
-        let answers = vec![(
-            200,
-            "",
-            json!([
-                status("test", "success"),
-                status("lint", "failed"),
-                status("deploy", "manual"),
-                status("docs", "running")
-            ]),
-        )];
-        let (gitlab, asked) = gitlab(answers).await;
-        let states = gitlab.checks(pushed()).await.unwrap();
-        let states: Vec<_> = states.iter().map(|check| check.state).collect();
-        use CheckState::{Failed, Neutral, Passed, Pending};
-        assert_eq!(states, [Passed, Failed, Neutral, Pending]);
-        let path = format!("GET {PROJECT}/repository/commits/{SHA}/statuses?per_page=100");
-        assert_eq!(asked.await.unwrap(), [path]);
-    }
-}
+mod tests;

@@ -163,3 +163,28 @@ fn a_token_that_no_header_can_carry_is_refused_without_being_shown() {
     assert!(!error.to_string().contains("ghp_bad"), "{error}");
     assert!(!format!("{error:?}").contains("ghp_bad"));
 }
+
+#[tokio::test]
+async fn a_log_that_is_elsewhere_is_read_without_the_token_and_to_its_end() {
+    let elsewhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let location = format!("location: http://{}/blob\r\n", elsewhere.local_addr().unwrap());
+    let blob = tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut stream, _) = elsewhere.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let log = "x".repeat(100_000) + "the end";
+        let answer = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n{log}", log.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let (url, asked) = server(vec![(302, location.leak(), Value::Null)]).await;
+    let api = client(&url, "api");
+    let log = api.get_end_of_text("testing", api.url(["log"]), 9).await.unwrap();
+    assert_eq!(log.as_deref(), Some("xxthe end"));
+    assert_eq!(asked.await.unwrap(), ["GET /api/log"]);
+    let head = blob.await.unwrap().to_ascii_lowercase();
+    assert!(!head.contains("authorization") && !head.contains("tok-123"), "{head}");
+}

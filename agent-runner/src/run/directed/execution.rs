@@ -1,8 +1,8 @@
 //! The work: turns of the worker, each judged on facts, until the ticket is done or something ends it.
 
 use super::super::session::{Checked, Progress, Session};
-use super::Direction;
 use super::facts::{CheckSays, Facts, Work};
+use super::{Direction, Errand};
 use crate::bounded::bounded;
 use crate::course::Phase;
 use crate::director::{Assessment, Movement, Stagnant, Stagnation, Template};
@@ -56,7 +56,10 @@ impl Direction<'_> {
         let mut turns = Turns {
             stagnation: Stagnation::default(),
             approach: Approach::First,
-            empty: Empty::NotSaid,
+            empty: match self.errand {
+                Errand::Ticket => Empty::NotSaid,
+                Errand::Review => Empty::Said,
+            },
             failures_left: check.map_or(0, |check| check.turns),
         };
         let start = publish::at_start(&session.job.git, session.checkout).await;
@@ -65,7 +68,7 @@ impl Direction<'_> {
         loop {
             let prompt = next.take().unwrap_or_default();
             if !prompt.is_empty() {
-                if session.turns() == self.settings.turns {
+                if session.turns() == self.turns() {
                     return Err(RunError::TurnsUsedUp { turns: session.turns() });
                 }
                 session.execute(prompt.clone(), progress).await?;
@@ -99,7 +102,7 @@ impl Direction<'_> {
         };
         let fields = [
             ("turn", session.turns().to_string()),
-            ("turns", self.settings.turns.to_string()),
+            ("turns", self.turns().to_string()),
             ("stat", or_none(&facts.all.stat)),
             ("new_stat", or_none(&facts.new.stat)),
             ("diff", or_none(&facts.new.patch)),

@@ -1,0 +1,97 @@
+use serde_json::Value;
+
+use super::*;
+use crate::forge::AccountKind;
+use crate::forge::gitea::tests::gitea;
+use crate::forge::testing::{SHA, pushed};
+
+const REPO: &str = "/api/v1/repos/acme/shop";
+
+fn comment(id: u64, new: u64, old: u64, resolver: &Value) -> Value {
+    json!({"id": id, "user": {"login": "Ann"}, "body": "Why?", "path": "a.rs", "position": new,
+        "original_position": old, "diff_hunk": "@@", "resolver": resolver})
+}
+
+#[tokio::test]
+async fn all_that_was_said_is_read_with_who_may_write_and_answered_where_it_stands() {
+    let said = json!({"id": 41, "user": {"login": "eve"}, "body": "Hm?", "created_at": "2026"});
+    let answers = vec![
+        (200, "", json!([{"id": 1, "login": "ann"}])),
+        (
+            200,
+            "",
+            json!([
+                {"id": 1, "comments_count": 2, "user": {"login": "ann"}, "body": "See below.", "state": "COMMENT"},
+                {"id": 2, "comments_count": 0, "body": "Not yet", "state": "PENDING"},
+                {"id": 3, "body": "", "state": "COMMENT"}]),
+        ),
+        (
+            200,
+            "",
+            json!([comment(12, 0, 9, &json!({"login": "ann"})), comment(11, 3, 0, &json!(null))]),
+        ),
+        (200, "", json!([comment(13, 3, 0, &json!(null))])),
+        (200, "", json!([said])),
+        (200, "", json!({"id": 4})),
+        (200, "", json!({"id": 5})),
+        (201, "", json!({"id": 14})),
+        (201, "", json!({"id": 15})),
+    ];
+    let (gitea, asked) = gitea(answers).await;
+    let read = gitea.discussion(7).await.unwrap();
+    let names: Vec<_> =
+        read.iter().map(|one| (one.kind, one.id.as_str(), one.comments.len())).collect();
+    let expected = [
+        (ThreadKind::Line, "11", 2),
+        (ThreadKind::Line, "12", 1),
+        (ThreadKind::Review, "1", 1),
+        (ThreadKind::Conversation, "41", 1),
+    ];
+    assert_eq!(names, expected);
+    assert_eq!((read[0].state, read[1].state), (ThreadState::Open, ThreadState::Resolved));
+    let association = |place: usize| read[place].comments[0].author.association;
+    assert_eq!((association(0), association(3)), (Some(Association::Collaborator), None));
+    assert_eq!(read[3].comments[0].author.kind, AccountKind::Person);
+    for thread in &read {
+        gitea.reply(7, thread, "So.").await.unwrap();
+    }
+    let reply = |line: &str| {
+        format!(
+            "POST {REPO}/pulls/7/reviews {{\"comments\":[{{\"body\":\"So.\",{line},\"path\":\"a.rs\"}}],\
+             \"event\":\"COMMENT\"}}"
+        )
+    };
+    let on_whole = format!(r#"POST {REPO}/issues/7/comments {{"body":"So."}}"#);
+    assert_eq!(
+        asked.await.unwrap(),
+        [
+            format!("GET {REPO}/assignees"),
+            format!("GET {REPO}/pulls/7/reviews?limit=50"),
+            format!("GET {REPO}/pulls/7/reviews/1/comments"),
+            format!("GET {REPO}/pulls/7/reviews/3/comments"),
+            format!("GET {REPO}/issues/7/comments"),
+            reply(r#""new_position":3"#),
+            reply(r#""old_position":9"#),
+            on_whole.clone(),
+            on_whole,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_checks_of_a_commit_are_its_statuses() {
+    let answers = vec![(
+        200,
+        "",
+        json!({"state": "success", "statuses": [
+        {"context": "ci / test", "status": "success", "target_url": "", "description": ""},
+        {"context": "ci / lint", "status": "failure", "target_url": "http://x", "description": "no"}]}),
+    )];
+    let (gitea, asked) = gitea(answers).await;
+    let checks = gitea.checks(pushed()).await.unwrap();
+    assert_eq!((checks[0].state, &checks[0].url), (CheckState::Passed, &None));
+    assert_eq!((checks[1].state, checks[1].name.as_str()), (CheckState::Failed, "ci / lint"));
+    assert_eq!(checks[1].words.as_deref(), Some("no"));
+    let path = format!("GET {REPO}/commits/{SHA}/status?limit=50");
+    assert_eq!(asked.await.unwrap(), [path]);
+}
