@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::lease::{lease_length, max_attempts};
 use crate::model::{ExecutionMode, JobStatus, Priority};
+use crate::review;
 
 const CLIENT_HELP: &str = "The key is read from TERARCHITECT_WORKER_API_KEY or --key-file.";
 
@@ -64,6 +65,22 @@ pub(crate) struct ServeArgs {
     /// stays with the ticket until a restart; also TERARCHITECT_APP_ORIGINAL=1
     #[arg(long, conflicts_with_all = ["lease_sec", "max_attempts"])]
     pub(crate) original: bool,
+    /// How often the pull requests of tickets in review are looked at, in seconds; 0: only when the forge
+    /// sends an event [default: TERARCHITECT_APP_REVIEW_POLL_SEC, else 60]
+    #[arg(long, value_name = "SECONDS", value_parser = review::seconds)]
+    pub(crate) review_poll_sec: Option<Duration>,
+    /// How long after the newest comment a review job is started [default:
+    /// TERARCHITECT_APP_REVIEW_DEBOUNCE_SEC, else 30]
+    #[arg(long, value_name = "SECONDS", value_parser = review::seconds)]
+    pub(crate) review_debounce_sec: Option<Duration>,
+    /// How many review jobs are started for the same comments [default:
+    /// TERARCHITECT_APP_REVIEW_ATTEMPTS, else 3]
+    #[arg(long, value_name = "COUNT", value_parser = review::attempts)]
+    pub(crate) review_attempts: Option<u32>,
+    /// The pause after a review job that failed, which doubles with each [default:
+    /// TERARCHITECT_APP_REVIEW_BACKOFF_SEC, else 60]
+    #[arg(long, value_name = "SECONDS", value_parser = review::seconds)]
+    pub(crate) review_backoff_sec: Option<Duration>,
     /// Base URL of an OpenAI-compatible endpoint, such as http://127.0.0.1:8080/v1, by which memory is
     /// searched by meaning too [default: TERARCHITECT_APP_EMBEDDING_URL, else none]
     #[arg(long, value_name = "URL")]

@@ -1,9 +1,10 @@
 //! Points in time. The database keeps them as milliseconds, the API shows them as RFC 3339 in UTC.
-//! Only the routes ask for the current time; all below takes it as an argument.
+//! Only the routes and the tasks beside them ask for the current time; all below takes it as an
+//! argument.
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -32,6 +33,40 @@ impl Timestamp {
     pub(crate) const fn millis(self) -> i64 {
         self.0
     }
+
+    /// A time as forges write it: RFC 3339 with or without fractions of a second, in any zone.
+    pub(crate) fn from_rfc3339(text: &str) -> Option<Self> {
+        let (clock, zone) = match text.strip_suffix(['Z', 'z']) {
+            Some(clock) => (clock, 0),
+            None => text.split_at_checked(text.len().checked_sub(6)?).and_then(with_zone)?,
+        };
+        let (seconds, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+        let millis: String = fraction.chars().chain("00".chars()).take(3).collect();
+        let utc: Self = format!("{}.{millis}Z", seconds.replace(' ', "T")).parse().ok()?;
+        Some(Self(utc.0 - zone))
+    }
+
+    /// So much later.
+    pub(crate) fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long it is from here until then; nothing where that is past.
+    pub(crate) fn until(self, then: Self) -> Duration {
+        Duration::from_millis(u64::try_from(then.0.saturating_sub(self.0)).unwrap_or_default())
+    }
+}
+
+/// What comes before a zone such as `+02:00`, and the zone in milliseconds.
+fn with_zone<'a>((clock, zone): (&'a str, &str)) -> Option<(&'a str, i64)> {
+    let (sign, zone) = match zone.split_at_checked(1)? {
+        ("+", zone) => (1, zone),
+        ("-", zone) => (-1, zone),
+        _ => return None,
+    };
+    let (hours, minutes) = zone.split_once(':')?;
+    let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
+    Some((clock, sign * minutes * 60_000))
 }
 
 impl fmt::Display for Timestamp {
@@ -122,6 +157,24 @@ mod tests {
         for day in 0..146_097 {
             let (year, month, date) = date_of(day);
             assert_eq!(days_until(year, month, date), day);
+        }
+    }
+
+    #[test]
+    fn times_of_forges_are_read_in_any_zone_and_precision() {
+        for text in [
+            "2026-07-31T21:59:59Z",
+            "2026-07-31T21:59:59.0004Z",
+            "2026-07-31T23:59:59+02:00",
+            "2026-07-31T16:29:59.000-05:30",
+        ] {
+            let time = Timestamp::from_rfc3339(text).unwrap();
+            assert_eq!(time.to_string(), "2026-07-31T21:59:59.000Z", "{text}");
+        }
+        let fine = Timestamp::from_rfc3339("2026-07-31T21:59:59.12Z").unwrap();
+        assert_eq!(fine.to_string(), "2026-07-31T21:59:59.120Z");
+        for text in ["", "Z", "é+02:00", "2026-07-31", "2026-02-30T00:00:00Z"] {
+            assert!(Timestamp::from_rfc3339(text).is_none(), "{text}");
         }
     }
 

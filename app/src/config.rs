@@ -3,6 +3,7 @@
 
 mod behaviour;
 mod embedding;
+mod review;
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use url::Url;
 
 use crate::cli::{ServeArgs, Target};
 use crate::embedding::EmbeddingConfig;
+use crate::review::ReviewTerms;
 
 pub(crate) use behaviour::Behaviour;
 use behaviour::{LEASE_SEC, MAX_ATTEMPTS, ORIGINAL};
@@ -72,6 +74,10 @@ pub(crate) struct Environment {
     lease_sec: Option<String>,
     max_attempts: Option<String>,
     original: Option<String>,
+    review_poll_sec: Option<String>,
+    review_debounce_sec: Option<String>,
+    review_attempts: Option<String>,
+    review_backoff_sec: Option<String>,
     embedding_url: Option<String>,
     embedding_model: Option<String>,
     embedding_key: Option<Secret>,
@@ -89,6 +95,10 @@ impl Environment {
             lease_sec: value(LEASE_SEC),
             max_attempts: value(MAX_ATTEMPTS),
             original: value(ORIGINAL),
+            review_poll_sec: value(review::POLL_SEC),
+            review_debounce_sec: value(review::DEBOUNCE_SEC),
+            review_attempts: value(review::ATTEMPTS),
+            review_backoff_sec: value(review::BACKOFF_SEC),
             embedding_url: value(embedding::URL),
             embedding_model: value(embedding::MODEL),
             embedding_key: value(embedding::KEY).map(Secret::from),
@@ -106,6 +116,8 @@ pub(crate) struct ServeConfig {
     pub(crate) key: Option<Secret>,
     pub(crate) port_file: Option<PathBuf>,
     pub(crate) behaviour: Behaviour,
+    /// When pull requests are looked at; the original's behaviour has no such thing.
+    pub(crate) review: ReviewTerms,
     /// By which memory is searched by meaning too.
     pub(crate) embedding: Option<EmbeddingConfig>,
 }
@@ -113,6 +125,7 @@ pub(crate) struct ServeConfig {
 impl ServeConfig {
     pub(crate) fn resolve(args: ServeArgs, environment: Environment) -> Result<Self, ConfigError> {
         let behaviour = Behaviour::resolve(&args, &environment)?;
+        let review = review::resolve(&args, &environment)?;
         let embedding = embedding::resolve(&args, &environment)?;
         let key = key(SERVER_KEY, args.key_file.as_deref(), environment.key)?;
         if key.is_none() && !args.listen.ip().to_canonical().is_loopback() {
@@ -124,6 +137,7 @@ impl ServeConfig {
             key,
             port_file: args.port_file,
             behaviour,
+            review,
             embedding,
         })
     }
@@ -153,6 +167,19 @@ impl ClientConfig {
         let key = key(SERVER_KEY, target.key_file.as_deref(), environment.key)?;
         Ok(Self { url, key })
     }
+}
+
+/// Reads a value of the environment.
+fn setting<T>(
+    name: &'static str,
+    text: Option<&str>,
+    read: fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, ConfigError> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let refused = |problem| ConfigError::Value { name, text: text.to_owned(), problem };
+    read(text).map(Some).map_err(refused)
 }
 
 /// The key of the file, else that of the environment. White space around it is not part of it.
@@ -204,6 +231,10 @@ mod tests {
             lease_sec: None,
             max_attempts: None,
             original: false,
+            review_poll_sec: None,
+            review_debounce_sec: None,
+            review_attempts: None,
+            review_backoff_sec: None,
             embedding_url: None,
             embedding_model: None,
             embedding_key_file: None,

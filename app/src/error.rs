@@ -26,6 +26,9 @@ pub(crate) enum ApiError {
     /// 401: another token than ours.
     #[error("Invalid worker API token")]
     WrongToken,
+    /// 401: an event that is not signed with our secret.
+    #[error("Invalid signature")]
+    WrongSignature,
     /// 404; names the thing.
     #[error("{0} not found")]
     NotFound(&'static str),
@@ -57,7 +60,7 @@ impl ApiError {
     const fn status(&self) -> StatusCode {
         match self {
             Self::Invalid(_) | Self::Setting(_) => StatusCode::BAD_REQUEST,
-            Self::NoToken | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::NoToken | Self::WrongToken | Self::WrongSignature => StatusCode::UNAUTHORIZED,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict { .. } | Self::ClaimOver(_) => StatusCode::CONFLICT,

@@ -107,6 +107,23 @@ words! {
     }
 }
 
+words! {
+    /// How a ticket's pull request stands, as it was seen last.
+    ReviewState, "state",
+    {
+        /// Review jobs are started for what is said of it.
+        Open = "open",
+        /// It is open, and what is said of it was tried often enough.
+        GivenUp = "given_up",
+        /// The ticket is done.
+        Approved = "approved",
+        /// The ticket is done.
+        Merged = "merged",
+        /// It was closed without a merge.
+        Closed = "closed",
+    }
+}
+
 /// Where the jobs of a project run, with what that needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "execution_mode", rename_all = "snake_case")]
@@ -170,6 +187,16 @@ pub(crate) struct Ticket {
     pub(crate) updated_at: Timestamp,
     /// The newest job of this ticket.
     pub(crate) job: Option<LatestJob>,
+    /// What was seen last of the pull request, if the review loop looked at it.
+    #[serde(default)]
+    pub(crate) review: Option<Review>,
+}
+
+/// A pull request as it was seen last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Review {
+    pub(crate) state: ReviewState,
+    pub(crate) looked_at: Timestamp,
 }
 
 /// The newest job of a ticket.

@@ -10,19 +10,21 @@ use axum::routing::{delete, get, patch, post, put};
 
 use crate::auth;
 use crate::error::ApiError;
-use crate::routes::{URL, health, job, log, memory, openapi, project, setting, ticket, worker};
+use crate::routes::{
+    URL, forge_event, health, job, log, memory, openapi, project, setting, ticket, worker,
+};
 use crate::state::App;
 
 /// Longest time for one request, its body included.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
 macro_rules! routes {
-    ($($method:ident $path:literal $handler:path;)*) => {
-        /// Method and path of every route.
+    ($routes:ident $list:ident: $($method:ident $path:literal $handler:path;)*) => {
+        /// Method and path of each of these routes.
         #[cfg(test)]
-        const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),*];
+        const $list: &[(&str, &str)] = &[$((stringify!($method), $path)),*];
 
-        fn routes() -> Router<App> {
+        fn $routes() -> Router<App> {
             Router::new()$(.route($path, $method($handler)))*
         }
     };
@@ -31,6 +33,7 @@ macro_rules! routes {
 // The first part is the API of the original app, the second is ours. What each takes and answers is in
 // docs/worker-api.openapi.json.
 routes! {
+    keyed_routes KEYED:
     post "/api/worker/jobs/start" worker::start;
     post "/api/worker/jobs/{job}/complete" worker::complete;
     post "/api/worker/jobs/{job}/fail" worker::fail;
@@ -69,11 +72,18 @@ routes! {
     get "/api/jobs/{job}" job::show;
 }
 
+// A forge does not have the key: its events are signed.
+routes! {
+    signed_routes SIGNED:
+    post "/api/forge-events" forge_event::receive_event;
+}
+
 /// All routes, and what every request goes through.
 pub(crate) fn router(app: App) -> Router {
-    routes()
+    keyed_routes()
         .fallback(async || URL)
         .layer(from_fn_with_state(app.clone(), auth::require_key))
+        .merge(signed_routes())
         .layer(from_fn(limit_time))
         .layer(from_fn(log_access))
         .with_state(app)
@@ -120,7 +130,7 @@ mod tests {
                 methods.map(move |method| (method.as_str(), path.as_str()))
             })
             .collect();
-        assert_eq!(described, ROUTES.iter().copied().collect());
+        assert_eq!(described, KEYED.iter().chain(SIGNED).copied().collect());
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     }
 }

@@ -1,6 +1,7 @@
 //! Handlers: each reads its request, asks the store, shapes the answer. The URLs are in
 //! [`router`](crate::router).
 
+pub(crate) mod forge_event;
 pub(crate) mod health;
 pub(crate) mod job;
 pub(crate) mod log;

@@ -16,6 +16,8 @@ use crate::embedding::Embedder;
 use crate::lease::Leases;
 use crate::memory::Memory;
 use crate::output;
+use crate::review::Nudge;
+use crate::review::poller::Poller;
 use crate::router::router;
 use crate::state::{App, Protocol};
 use crate::store::{Store, StoreError};
@@ -81,7 +83,7 @@ pub(crate) async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     }
 }
 
-/// The server and, beside it, the sweep of the leases; both end with `stop`.
+/// The server and, beside it, the sweep of the leases and the review loop; all end with `stop`.
 async fn run(
     listener: TcpListener,
     store: Store,
@@ -89,10 +91,11 @@ async fn run(
     config: &ServeConfig,
     stop: CancellationToken,
 ) -> io::Result<()> {
+    let (nudge, nudges) = Nudge::channel();
     let (protocol, leases) = match config.behaviour {
         Behaviour::Ours(terms) => {
             let leases = Leases::new(terms);
-            (Protocol::Ours(leases.clone()), Some(leases))
+            (Protocol::Ours(leases.clone(), nudge), Some(leases))
         }
         Behaviour::Original => (Protocol::Original(CancelFlags::default()), None),
     };
@@ -103,12 +106,14 @@ async fn run(
         stop.cancel();
         ended
     };
-    let sweeping = async {
+    let beside = async {
         if let Some(leases) = leases {
-            sweep(store, leases, stop.clone()).await;
+            let poller = Poller::new(store.clone(), config.review);
+            let reviewing = poller.run(nudges, stop.clone());
+            tokio::join!(sweep(store, leases, stop.clone()), reviewing);
         }
     };
-    tokio::join!(server, sweeping).0
+    tokio::join!(server, beside).0
 }
 
 fn announce(config: &ServeConfig, address: SocketAddr) -> Result<(), ServeError> {

@@ -16,6 +16,11 @@ const VALUE_MAX_CHARS: usize = 8_192;
 /// The server's own key: shown among the settings, handed to agents, never changed through the API.
 pub(crate) const SERVER_KEY: &str = "TERARCHITECT_WORKER_API_KEY";
 
+/// What the forge signs its events with.
+const WEBHOOK_SECRET: &str = "FORGE_WEBHOOK_SECRET";
+/// The token with which agents, and the review loop, go to the forge.
+const FORGE_TOKEN: &str = "github_agent_token";
+
 use Context::{Always, Never, WhenSet};
 
 /// What a setting may hold.
@@ -53,8 +58,8 @@ const fn count(name: &'static str, env: &'static [&'static str], context: Contex
     Known { name, form: Form::Count, env, context }
 }
 
-/// Names of the original app, but for `FORGE` and `FORGE_API_URL`, which are ours.
-const KNOWN: [Known; 25] = [
+/// Names of the original app, but for those that begin with `FORGE`, which are ours.
+const KNOWN: [Known; 26] = [
     text("AGENT_API_KEY", &["AGENT_API_KEY"], Always),
     text("AGENT_LLM_URL", &["AGENT_LLM_URL"], Always),
     text("AGENT_MODEL", &["AGENT_MODEL"], Always),
@@ -64,6 +69,7 @@ const KNOWN: [Known; 25] = [
     text("EMBEDDING_SERVICE_URL", &["EMBEDDING_SERVICE_URL"], Always),
     text("FORGE", &["FORGE"], WhenSet),
     text("FORGE_API_URL", &["FORGE_API_URL"], WhenSet),
+    text(WEBHOOK_SECRET, &[], Never),
     text("GIT_USER_EMAIL", &["GIT_USER_EMAIL"], WhenSet),
     text("GIT_USER_NAME", &["GIT_USER_NAME"], WhenSet),
     count("MAX_CONCURRENT_AGENTS", &[], Never),
@@ -78,7 +84,7 @@ const KNOWN: [Known; 25] = [
     text("WORKER_MODE", &["WORKER_MODE"], WhenSet),
     text("WORKER_MODEL", &["WORKER_MODEL"], Always),
     count("WORKER_TIMEOUT_SEC", &["WORKER_TIMEOUT_SEC"], Always),
-    text("github_agent_token", &["GITHUB_TOKEN", "GH_TOKEN"], Always),
+    text(FORGE_TOKEN, &["GITHUB_TOKEN", "GH_TOKEN"], Always),
     text("openai_api_key", &["OPENAI_API_KEY"], Always),
 ];
 
@@ -143,6 +149,21 @@ impl Settings {
 
     fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(Secret::expose)
+    }
+
+    /// The token for the forge.
+    pub(crate) fn forge_token(&self) -> Option<&Secret> {
+        self.0.get(FORGE_TOKEN)
+    }
+
+    /// What the forge signs its events with.
+    pub(crate) fn webhook_secret(&self) -> Option<&Secret> {
+        self.0.get(WEBHOOK_SECRET)
+    }
+
+    /// Which forge it is, and where its API is, as far as they are set.
+    pub(crate) fn forge(&self) -> (Option<&str>, Option<&str>) {
+        (self.get("FORGE"), self.get("FORGE_API_URL"))
     }
 
     /// All names for people: sensitive ones as true or false, others as text or null.

@@ -7,6 +7,7 @@ use api_client::Secret;
 use crate::cancel::CancelFlags;
 use crate::lease::Leases;
 use crate::memory::Memory;
+use crate::review::Nudge;
 use crate::store::Store;
 
 /// The parts of the running server.
@@ -21,8 +22,8 @@ pub(crate) struct App {
 /// Which app this server is to its callers.
 #[derive(Clone, Debug)]
 pub(crate) enum Protocol {
-    /// Ours: jobs are held by leases, requests to cancel belong to a job.
-    Ours(Leases),
+    /// Ours: jobs are held by leases, requests to cancel belong to a job, events of a forge are taken.
+    Ours(Leases, Nudge),
     /// The original: neither.
     Original(CancelFlags),
 }
@@ -45,7 +46,15 @@ impl App {
     /// The leases, unless this is the original.
     pub(crate) const fn leases(&self) -> Option<&Leases> {
         match &self.protocol {
-            Protocol::Ours(leases) => Some(leases),
+            Protocol::Ours(leases, _) => Some(leases),
+            Protocol::Original(_) => None,
+        }
+    }
+
+    /// The way to the review loop, which is not of the original.
+    pub(crate) const fn nudge(&self) -> Option<&Nudge> {
+        match &self.protocol {
+            Protocol::Ours(_, nudge) => Some(nudge),
             Protocol::Original(_) => None,
         }
     }
@@ -53,7 +62,7 @@ impl App {
     /// The original's flags of cancelled tickets.
     pub(crate) const fn cancel_flags(&self) -> Option<&CancelFlags> {
         match &self.protocol {
-            Protocol::Ours(_) => None,
+            Protocol::Ours(..) => None,
             Protocol::Original(flags) => Some(flags),
         }
     }

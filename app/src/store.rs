@@ -11,6 +11,7 @@ mod job;
 mod log;
 mod memory;
 mod project;
+mod review;
 mod setting;
 mod ticket;
 
@@ -30,6 +31,7 @@ pub(crate) use job::{Filter, NewReview, Queued};
 pub(crate) use log::NewLog;
 pub(crate) use memory::{Passage, Place};
 pub(crate) use project::{NewProject, Removal};
+pub(crate) use review::InReview;
 pub(crate) use ticket::{Board, Delivery, NewTicket, TicketEdit};
 
 use crate::clock::Timestamp;
@@ -38,10 +40,11 @@ use crate::clock::Timestamp;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// In the order of their numbers; the database's `user_version` counts those applied.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_claims.sql"),
     include_str!("../migrations/0003_memory.sql"),
+    include_str!("../migrations/0005_reviews.sql"),
 ];
 
 /// The database could not be used.

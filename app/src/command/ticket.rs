@@ -120,6 +120,7 @@ fn details(ticket: Ticket) -> String {
         ("job", ticket.job.map(|job| job.job_id.to_string())),
         ("job status", ticket.job.map(|job| job.status.to_string())),
         ("pull request", ticket.pr_url),
+        ("its state", ticket.review.map(|review| review.state.to_string())),
         ("summary", ticket.summary),
         ("updated", Some(ticket.updated_at.to_string())),
     ]);

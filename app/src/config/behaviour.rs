@@ -1,6 +1,6 @@
 //! Which app the server behaves like, and on which terms it hands out jobs.
 
-use super::{ConfigError, Environment};
+use super::{ConfigError, Environment, setting};
 use crate::cli::ServeArgs;
 use crate::lease::{LeaseTerms, lease_length, max_attempts};
 
@@ -43,19 +43,6 @@ impl Behaviour {
             max_attempts: attempts.unwrap_or(default.max_attempts),
         }))
     }
-}
-
-/// Reads a value of the environment.
-fn setting<T>(
-    name: &'static str,
-    text: Option<&str>,
-    read: fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, ConfigError> {
-    let Some(text) = text else {
-        return Ok(None);
-    };
-    let refused = |problem| ConfigError::Value { name, text: text.to_owned(), problem };
-    read(text).map(Some).map_err(refused)
 }
 
 fn switch(text: &str) -> Result<bool, String> {

@@ -7,7 +7,9 @@ use api_client::wire::{JobKind, Waiting};
 use api_client::{JobId, ProjectId, TicketId};
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
-use super::{Store, StoreError, optional, optional_time, ticket, time, to_sql, typed, unsigned};
+use super::{
+    Store, StoreError, optional, optional_time, review, ticket, time, to_sql, typed, unsigned,
+};
 use crate::clock::Timestamp;
 use crate::model::{Job, JobStatus, LatestJob, Ticket};
 use crate::queue::{self, Cancellation, Failure};
@@ -130,6 +132,7 @@ impl Store {
                 return Ok(Queued::Refused(newest));
             }
             let new = enqueue(tx, &ticket, &job.kind, now)?;
+            review::inherit(tx, id, new)?;
             if matches!(job.kind, JobKind::Ticket) {
                 ticket::reopen(tx, ticket, now)?;
             }
@@ -150,17 +153,7 @@ impl Store {
             let Some(ticket) = ticket::find_in(tx, project, id)? else {
                 return Ok(None);
             };
-            let effect = queue::cancel(ticket.job.map(|job| job.status));
-            if let Some(LatestJob { job_id, .. }) = ticket.job
-                && effect != Cancellation::Nothing
-            {
-                let flag = "UPDATE jobs SET cancel_requested = 1 WHERE id = ?1";
-                tx.execute(flag, [job_id.to_string()])?;
-                if effect == Cancellation::Withdraw {
-                    finish(tx, job_id, JobStatus::Cancelled, &Failure::default(), now)?;
-                }
-            }
-            Ok(Some(effect))
+            withdraw(tx, &ticket, now).map(Some)
         })
         .await
     }
@@ -213,6 +206,25 @@ pub(super) fn enqueue(
         now.millis(),
     ])?;
     Ok(id)
+}
+
+/// Cancels the newest job of a ticket, inside a transaction.
+pub(super) fn withdraw(
+    tx: &Connection,
+    ticket: &Ticket,
+    now: Timestamp,
+) -> rusqlite::Result<Cancellation> {
+    let effect = queue::cancel(ticket.job.map(|job| job.status));
+    if let Some(LatestJob { job_id, .. }) = ticket.job
+        && effect != Cancellation::Nothing
+    {
+        let flag = "UPDATE jobs SET cancel_requested = 1 WHERE id = ?1";
+        tx.execute(flag, [job_id.to_string()])?;
+        if effect == Cancellation::Withdraw {
+            finish(tx, job_id, JobStatus::Cancelled, &Failure::default(), now)?;
+        }
+    }
+    Ok(effect)
 }
 
 pub(super) fn find(tx: &Connection, id: JobId) -> rusqlite::Result<Option<Job>> {

@@ -1,7 +1,7 @@
 //! The logs of tickets.
 
 use api_client::{ProjectId, TicketId};
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::{Store, StoreError, ticket, time};
@@ -31,20 +31,7 @@ impl Store {
             if ticket::find_in(tx, project, id)?.is_none() {
                 return Ok(None);
             }
-            let entry = Uuid::new_v4();
-            let sql = "INSERT INTO ticket_logs
-                    (id, ticket_id, session_id, step, summary, raw_output, success, created_at)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            tx.prepare_cached(sql)?.execute(params![
-                entry.to_string(),
-                id.to_string(),
-                new.session_id,
-                new.step,
-                new.summary,
-                new.raw_output,
-                new.success,
-                now.millis(),
-            ])?;
+            let entry = add(tx, id, &new, now)?;
             Ok(Some(entry))
         })
         .await
@@ -67,6 +54,30 @@ impl Store {
         })
         .await
     }
+}
+
+/// Adds an entry, inside a transaction that has found the ticket.
+pub(super) fn add(
+    tx: &Connection,
+    ticket: TicketId,
+    new: &NewLog,
+    now: Timestamp,
+) -> rusqlite::Result<Uuid> {
+    let entry = Uuid::new_v4();
+    let sql = "INSERT INTO ticket_logs
+            (id, ticket_id, session_id, step, summary, raw_output, success, created_at)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    tx.prepare_cached(sql)?.execute(params![
+        entry.to_string(),
+        ticket.to_string(),
+        new.session_id,
+        new.step,
+        new.summary,
+        new.raw_output,
+        new.success,
+        now.millis(),
+    ])?;
+    Ok(entry)
 }
 
 fn read_log(row: &Row<'_>) -> rusqlite::Result<LogRecord> {

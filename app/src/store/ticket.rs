@@ -6,9 +6,9 @@ use api_client::{ProjectId, TicketId};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::project::Removal;
-use super::{Store, StoreError, job, project, setting, time, to_sql, typed, unsigned};
+use super::{Store, StoreError, job, optional, project, setting, time, to_sql, typed, unsigned};
 use crate::clock::Timestamp;
-use crate::model::{Column, JobStatus, LatestJob, Priority, Project, Ticket, TicketStatus};
+use crate::model::{Column, JobStatus, LatestJob, Priority, Project, Review, Ticket, TicketStatus};
 use crate::queue;
 use crate::setting::Settings;
 
@@ -16,10 +16,12 @@ const BACKLOG_MAX: usize = 10;
 const IN_PROGRESS_MAX: usize = 5;
 const DONE_MAX: usize = 5;
 
-/// Every ticket with its newest job.
-const SELECT: &str = "SELECT t.*, j.id AS job_id, j.status AS job_status
+/// Every ticket with its newest job, and with what was seen of its pull request.
+const SELECT: &str = "SELECT t.*, j.id AS job_id, j.status AS job_status,
+        r.state AS review_state, r.looked_at AS review_looked_at
     FROM tickets t LEFT JOIN jobs j
-        ON j.seq = (SELECT max(seq) FROM jobs WHERE ticket_id = t.id)";
+        ON j.seq = (SELECT max(seq) FROM jobs WHERE ticket_id = t.id)
+    LEFT JOIN reviews r ON r.ticket_id = t.id AND r.pr_number = t.pr_number";
 
 /// A new ticket, checked.
 #[derive(Clone, Debug)]
@@ -106,6 +108,7 @@ impl Store {
                 created_at: now,
                 updated_at: now,
                 job: None,
+                review: None,
             };
             save(tx, &ticket)?;
             let place = TicketEdit { column: Some(new.column), ..TicketEdit::default() };
@@ -216,7 +219,7 @@ pub(super) fn find_in(
     Ok(find(tx, id)?.filter(|ticket| ticket.project_id == project))
 }
 
-fn find(tx: &Connection, id: TicketId) -> rusqlite::Result<Option<Ticket>> {
+pub(super) fn find(tx: &Connection, id: TicketId) -> rusqlite::Result<Option<Ticket>> {
     tx.prepare_cached(&format!("{SELECT} WHERE t.id = ?1"))?
         .query_row([id.to_string()], read_ticket)
         .optional()
@@ -273,6 +276,17 @@ pub(super) fn reopen(
     save(tx, &ticket)
 }
 
+/// Moves a ticket to Done, inside a transaction.
+pub(super) fn close(tx: &Connection, ticket: &Ticket, now: Timestamp) -> rusqlite::Result<usize> {
+    let done = Ticket {
+        column_id: Column::Done,
+        status: TicketStatus::Completed,
+        updated_at: now,
+        ..ticket.clone()
+    };
+    save(tx, &done)
+}
+
 fn save(tx: &Connection, ticket: &Ticket) -> rusqlite::Result<usize> {
     let sql = "INSERT INTO tickets
             (id, project_id, title, description, priority, column_id, status, summary, pr_url,
@@ -306,6 +320,10 @@ fn read_ticket(row: &Row<'_>) -> rusqlite::Result<Ticket> {
         }
         None => None,
     };
+    let review = match optional(row, "review_state")? {
+        Some(state) => Some(Review { state, looked_at: time(row, "review_looked_at")? }),
+        None => None,
+    };
     Ok(Ticket {
         id: typed(row, "id")?,
         project_id: typed(row, "project_id")?,
@@ -320,5 +338,6 @@ fn read_ticket(row: &Row<'_>) -> rusqlite::Result<Ticket> {
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,
         job,
+        review,
     })
 }

@@ -94,6 +94,8 @@ impl App {
         let port_file = self.folder.path().join(format!("port.{}", self.generation));
         let mut command = Command::new(program("terarchitect-app"));
         command.env_clear();
+        // A test's forge is asked by the review loop where the test wants it: flags win over this.
+        command.env("TERARCHITECT_APP_REVIEW_POLL_SEC", "0");
         command.args(["serve", "--listen", &format!("0.0.0.0:{}", self.port), "--db"]);
         command.arg(self.folder.path().join("app.db")).arg("--port-file").arg(&port_file);
         command.arg("--key-file").arg(self.folder.path().join(KEY_FILE));

@@ -1,0 +1,212 @@
+//! GitLab's API: a project is one part of the path, and all comments are notes of discussions. It does
+//! not tell with a note whether its author is of the project.
+
+use serde::Deserialize;
+use url::Url;
+
+use super::client::Client;
+use super::{
+    Approval, Author, Comment, CommentId, CommentKind, Conversation, FailedCheck, ForgeError, Pull,
+    PullState, author,
+};
+use crate::clock::Timestamp;
+
+/// A project on GitLab.
+#[derive(Debug)]
+pub(crate) struct GitLab {
+    client: Client,
+    path: String,
+}
+
+#[derive(Deserialize)]
+struct MergeRequest {
+    state: String,
+    created_at: String,
+    /// `requested_changes` where a reviewer asks for changes.
+    #[serde(default)]
+    detailed_merge_status: String,
+    /// The newest pipeline of the newest commit.
+    head_pipeline: Option<Pipeline>,
+}
+
+#[derive(Deserialize)]
+struct Pipeline {
+    sha: String,
+    status: String,
+    web_url: Option<String>,
+    updated_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
+}
+
+#[derive(Deserialize)]
+struct Discussion {
+    notes: Vec<Note>,
+}
+
+#[derive(Deserialize)]
+struct Note {
+    id: u64,
+    author: Option<User>,
+    body: String,
+    created_at: String,
+    /// Written by GitLab itself.
+    #[serde(default)]
+    system: bool,
+    /// Of a thread that is dealt with.
+    #[serde(default)]
+    resolved: bool,
+    /// `DiffNote` where it is about a line.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Approvals {
+    #[serde(default)]
+    approved: bool,
+    #[serde(default)]
+    approved_by: Vec<serde_json::Value>,
+}
+
+impl GitLab {
+    pub(super) fn new(client: Client, path: &str) -> Self {
+        Self { client, path: path.to_owned() }
+    }
+
+    pub(super) async fn look(&self, number: u64) -> Result<Pull, ForgeError> {
+        let number = number.to_string();
+        let (request, seen_at) = self.client.one::<MergeRequest>(self.url(&number, &[])).await?;
+        let opened_at = Timestamp::from_rfc3339(&request.created_at).unwrap_or(seen_at);
+        let state = match request.state.as_str() {
+            "opened" => PullState::Open(self.conversation(&number, request).await?),
+            "merged" => PullState::Merged,
+            // While it is being merged.
+            "locked" => PullState::Open(Conversation {
+                approval: Approval::Missing,
+                comments: Vec::new(),
+                failing: Vec::new(),
+            }),
+            _ => PullState::Closed,
+        };
+        Ok(Pull { opened_at, seen_at, state })
+    }
+
+    async fn conversation(
+        &self,
+        number: &str,
+        request: MergeRequest,
+    ) -> Result<Conversation, ForgeError> {
+        let own = self.client.own().await?;
+        let mut said = self.url(number, &["discussions"]);
+        said.query_pairs_mut().append_pair("per_page", "100");
+        let said: Vec<Discussion> = self.client.all(said).await?;
+        let notes = said.into_iter().flat_map(|discussion| discussion.notes);
+        let given = match self.client.one(self.url(number, &["approvals"])).await {
+            // A token that may not read them has none.
+            Err(ForgeError::Refused { .. } | ForgeError::NotFound { .. }) => Approvals::default(),
+            given => given?.0,
+        };
+        Ok(Conversation {
+            approval: approval_of(&request, &given),
+            comments: notes.filter_map(|note| note.comment(own)).collect(),
+            failing: request.head_pipeline.and_then(Pipeline::failure).into_iter().collect(),
+        })
+    }
+
+    fn url(&self, number: &str, below: &[&str]) -> Url {
+        let request = ["projects", self.path.as_str(), "merge_requests", number];
+        self.client.url(request.into_iter().chain(below.iter().copied()))
+    }
+}
+
+impl Note {
+    fn comment(self, own: Option<&str>) -> Option<Comment> {
+        if self.system || self.resolved {
+            return None;
+        }
+        let written_at = Timestamp::from_rfc3339(&self.created_at)?;
+        let login = self.author.map(|author| author.username).unwrap_or_default();
+        let standing = if is_token_user(&login) { Author::Bot } else { Author::Person };
+        let author = author(&login, own, &self.body, standing);
+        let kind = match self.kind.as_deref() {
+            Some("DiffNote") => CommentKind::Inline,
+            _ => CommentKind::Conversation,
+        };
+        let id = CommentId { kind, number: self.id };
+        Some(Comment { id, author, body: self.body, written_at })
+    }
+}
+
+impl Pipeline {
+    fn failure(self) -> Option<FailedCheck> {
+        let failed_at = Timestamp::from_rfc3339(self.updated_at.as_deref()?)?;
+        let (name, commit, page) = ("pipeline".to_owned(), self.sha, self.web_url);
+        (self.status == "failed").then_some(FailedCheck { name, commit, page, failed_at })
+    }
+}
+
+/// Where no approval is needed GitLab calls everything approved: one must have been given.
+fn approval_of(request: &MergeRequest, given: &Approvals) -> Approval {
+    let asks_for_changes = request.detailed_merge_status == "requested_changes";
+    match given.approved && !given.approved_by.is_empty() && !asks_for_changes {
+        true => Approval::Given,
+        false => Approval::Missing,
+    }
+}
+
+/// The account that GitLab makes for the token of a project or a group.
+fn is_token_user(login: &str) -> bool {
+    let after = login.strip_prefix("project_").or_else(|| login.strip_prefix("group_"));
+    after.and_then(|rest| rest.split_once("_bot")).is_some_and(|(number, _)| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn note(change: &Value) -> Option<Comment> {
+        let mut note = json!({"id": 4, "author": {"username": "ann"}, "body": "Rename it",
+            "created_at": "2026-01-31T12:00:00.000Z", "system": false, "type": null});
+        for (name, value) in change.as_object().unwrap() {
+            note[name] = value.clone();
+        }
+        serde_json::from_value::<Note>(note).unwrap().comment(Some("agents"))
+    }
+
+    #[test]
+    fn a_note_is_a_comment_unless_it_is_gitlabs_own_or_dealt_with() {
+        assert_eq!(note(&json!({})).unwrap().id.kind, CommentKind::Conversation);
+        assert_eq!(note(&json!({"type": "DiffNote"})).unwrap().id.kind, CommentKind::Inline);
+        assert!(note(&json!({"system": true})).is_none());
+        assert!(note(&json!({"resolved": true})).is_none());
+        let by = |login: &str| note(&json!({"author": {"username": login}})).unwrap().author;
+        assert_eq!(by("agents"), Author::Ourselves);
+        assert_eq!(by("project_12_bot_a1b2"), Author::Bot);
+        assert_eq!(by("project_manager"), Author::Person);
+    }
+
+    #[test]
+    fn an_approval_must_have_been_given_by_someone() {
+        let approval = |status: &str, approvals: Value| {
+            let request = json!({"state": "opened", "created_at": "", "head_pipeline": null,
+                "detailed_merge_status": status});
+            approval_of(
+                &serde_json::from_value(request).unwrap(),
+                &serde_json::from_value(approvals).unwrap(),
+            )
+        };
+        let given = json!({"approved": true, "approved_by": [{"user": {"username": "ann"}}]});
+        assert_eq!(approval("mergeable", given.clone()), Approval::Given);
+        assert_eq!(approval("requested_changes", given), Approval::Missing);
+        let nobody = json!({"approved": true, "approved_by": []});
+        assert_eq!(approval("mergeable", nobody), Approval::Missing);
+    }
+}

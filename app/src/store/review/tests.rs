@@ -1,0 +1,224 @@
+use api_client::ClaimId;
+
+use super::*;
+use crate::forge::{Approval, Author, Comment, Conversation, PullState};
+use crate::model::{Execution, Priority};
+use crate::queue::{Failure, Outcome};
+use crate::store::{Claim, Delivery, Filter, NewProject, NewTicket, Queued, Settled};
+
+struct Scene {
+    store: Store,
+    seen: InReview,
+    _folder: tempfile::TempDir,
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1_000)
+}
+
+fn comment(kind: CommentKind, number: u64) -> Comment {
+    let id = CommentId { kind, number };
+    Comment { id, author: Author::Person, body: format!("c{number}"), written_at: at(0) }
+}
+
+fn open(comments: Vec<Comment>) -> PullState {
+    PullState::Open(Conversation { approval: Approval::Missing, comments, failing: vec![] })
+}
+
+impl Scene {
+    /// A ticket in review with pull request 7.
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("app.db")).unwrap();
+        let project = NewProject {
+            name: "demo".to_owned(),
+            description: String::new(),
+            repo_url: Some("https://github.com/acme/demo".to_owned()),
+            execution: Execution::Docker,
+        };
+        let project = store.create_project(project, at(0)).await.unwrap().id;
+        let seen = in_review(&store, project).await;
+        Self { store, seen, _folder: folder }
+    }
+
+    async fn look(&self, state: PullState, seconds: i64) -> Option<Decision> {
+        let pull = Pull { opened_at: at(0), seen_at: at(seconds), state };
+        let taken =
+            self.store.take_look(self.seen.clone(), pull, ReviewTerms::default(), at(seconds));
+        taken.await.unwrap()
+    }
+
+    async fn claim(&self) -> Job {
+        match self.store.claim(None, None, at(1_000)).await.unwrap() {
+            Claim::Job(claimed) => claimed.job,
+            other => panic!("no job: {other:?}"),
+        }
+    }
+
+    async fn end(&self, job: JobId, outcome: Outcome) {
+        let settled = self.store.settle(job, None::<ClaimId>, outcome, at(1_000)).await.unwrap();
+        assert_eq!(settled, Settled::Done);
+    }
+
+    async fn jobs(&self) -> Vec<Job> {
+        let filter = Filter { status: None, project: None, ticket: None, limit: 100 };
+        self.store.jobs(filter).await.unwrap()
+    }
+
+    async fn ticket(&self) -> Ticket {
+        self.store.ticket(self.seen.ticket).await.unwrap().unwrap()
+    }
+
+    async fn steps(&self) -> Vec<String> {
+        let logs = self.store.logs(self.seen.project, self.seen.ticket).await.unwrap().unwrap();
+        logs.into_iter().map(|log| log.step).collect()
+    }
+}
+
+async fn in_review(store: &Store, project: ProjectId) -> InReview {
+    let new = NewTicket {
+        title: "t".to_owned(),
+        description: String::new(),
+        priority: Priority::Low,
+        column: Column::Backlog,
+    };
+    let ticket = store.create_ticket(project, new, at(0)).await.unwrap().unwrap().id;
+    let pr_url = Some("https://github.com/acme/demo/pull/7".to_owned());
+    let delivery = Delivery { summary: None, pr_url, pr_number: Some(7) };
+    assert!(store.deliver(project, ticket, delivery, at(0)).await.unwrap());
+    let all = store.in_review().await.unwrap();
+    all.into_iter().find(|at| at.ticket == ticket).unwrap()
+}
+
+#[tokio::test]
+async fn a_comment_becomes_one_job_and_is_dealt_with_once_that_is_completed() {
+    let scene = Scene::new().await;
+    let said = || open(vec![comment(CommentKind::Inline, 70)]);
+    assert!(matches!(scene.look(said(), 100).await, Some(Decision::Start(_))));
+    assert!(matches!(scene.look(said(), 100).await, Some(Decision::Extend(..))));
+    let job = scene.claim().await;
+    let kind = JobKind::Review {
+        pr_number: 7,
+        comment_body: "c70".to_owned(),
+        github_comment_id: Some(70),
+    };
+    assert_eq!(job.kind, kind);
+    assert_eq!(scene.look(said(), 200).await, Some(Decision::Rest), "while it is at work");
+    scene.end(job.job_id, Outcome::Completed).await;
+    assert_eq!(scene.look(said(), 9_999).await, Some(Decision::Rest), "it is dealt with");
+    assert_eq!(scene.jobs().await.len(), 1);
+    let review = scene.ticket().await.review.unwrap();
+    assert_eq!((review.state, review.looked_at), (ReviewState::Open, at(9_999)));
+}
+
+#[tokio::test]
+async fn the_numbers_of_three_kinds_of_comments_do_not_collide() {
+    let scene = Scene::new().await;
+    let of = |kind| comment(kind, 70);
+    for kind in [CommentKind::Inline, CommentKind::Conversation, CommentKind::Review] {
+        let decision = scene.look(open(vec![of(kind)]), 100).await;
+        assert!(matches!(decision, Some(Decision::Start(_))), "{kind:?}: {decision:?}");
+        let job = scene.claim().await.job_id;
+        scene.end(job, Outcome::Completed).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failed_job_deals_with_nothing_and_three_are_the_end() {
+    let scene = Scene::new().await;
+    let said = || open(vec![comment(CommentKind::Inline, 70)]);
+    for _ in 0..3 {
+        assert!(matches!(scene.look(said(), 9_999).await, Some(Decision::Start(_))));
+        let job = scene.claim().await.job_id;
+        scene.end(job, Outcome::Failed(Failure::default())).await;
+        assert!(!matches!(scene.look(said(), 1_001).await, Some(Decision::Start(_))));
+    }
+    for _ in 0..2 {
+        assert_eq!(scene.look(said(), 99_999).await, Some(Decision::GiveUp));
+    }
+    assert_eq!(scene.steps().await, ["review_given_up"], "it is said once");
+    assert_eq!(scene.jobs().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_job_that_is_tried_again_by_hand_deals_with_the_same() {
+    let scene = Scene::new().await;
+    let said = || open(vec![comment(CommentKind::Inline, 70)]);
+    scene.look(said(), 100).await;
+    let job = scene.claim().await.job_id;
+    scene.end(job, Outcome::Failed(Failure::default())).await;
+    let again = scene.store.retry(job, at(1_000)).await.unwrap();
+    assert!(matches!(again, Queued::Job(_)));
+    let job = scene.claim().await.job_id;
+    scene.end(job, Outcome::Completed).await;
+    assert_eq!(scene.look(said(), 9_999).await, Some(Decision::Rest));
+}
+
+#[tokio::test]
+async fn a_merge_finishes_the_ticket_and_withdraws_the_job_that_waits() {
+    let scene = Scene::new().await;
+    scene.look(open(vec![comment(CommentKind::Inline, 70)]), 100).await;
+    scene.look(PullState::Merged, 101).await;
+    let ticket = scene.ticket().await;
+    assert_eq!(
+        (ticket.column_id, ticket.review.unwrap().state),
+        (Column::Done, ReviewState::Merged)
+    );
+    assert_eq!(scene.jobs().await[0].status, JobStatus::Cancelled);
+    assert_eq!(scene.steps().await, ["pr_merged"]);
+    assert!(scene.store.in_review().await.unwrap().is_empty());
+    assert_eq!(scene.look(PullState::Merged, 102).await, None, "it is not in review any more");
+}
+
+#[tokio::test]
+async fn a_merge_asks_the_job_that_runs_to_stop() {
+    let scene = Scene::new().await;
+    scene.look(open(vec![comment(CommentKind::Inline, 70)]), 100).await;
+    let job = scene.claim().await;
+    scene.look(PullState::Merged, 101).await;
+    let stopping = scene.store.cancel_requested(job.project_id, job.ticket_id).await.unwrap();
+    assert_eq!(stopping, Some(true));
+}
+
+#[tokio::test]
+async fn a_closed_pull_request_is_left_alone_until_it_is_opened_again() {
+    let scene = Scene::new().await;
+    let said = || open(vec![comment(CommentKind::Inline, 70)]);
+    scene.look(said(), 100).await;
+    scene.look(PullState::Closed, 101).await;
+    let ticket = scene.ticket().await;
+    assert_eq!(
+        (ticket.column_id, ticket.review.unwrap().state),
+        (Column::InReview, ReviewState::Closed)
+    );
+    assert_eq!(scene.jobs().await[0].status, JobStatus::Cancelled);
+    scene.look(PullState::Closed, 102).await;
+    let more = comment(CommentKind::Inline, 71);
+    scene.look(open(vec![more]), 103).await;
+    assert_eq!(scene.steps().await, ["pr_closed", "pr_reopened"]);
+    assert_eq!(scene.jobs().await[0].status, JobStatus::Pending);
+}
+
+#[tokio::test]
+async fn two_tickets_with_one_pull_request_never_have_two_jobs_for_it() {
+    let mut scene = Scene::new().await;
+    let said = || open(vec![comment(CommentKind::Inline, 70)]);
+    scene.look(said(), 100).await;
+    let job = scene.claim().await.job_id;
+    scene.seen = in_review(&scene.store, scene.seen.project).await;
+    assert_eq!(scene.look(said(), 100).await, Some(Decision::Rest));
+    scene.end(job, Outcome::Completed).await;
+    assert_eq!(scene.look(said(), 9_999).await, Some(Decision::Rest), "it is dealt with");
+}
+
+#[tokio::test]
+async fn a_look_that_comes_too_late_changes_nothing() {
+    let scene = Scene::new().await;
+    let (project, ticket) = (scene.seen.project, scene.seen.ticket);
+    let pr_url = Some("https://github.com/acme/demo/pull/8".to_owned());
+    let other = Delivery { summary: None, pr_url, pr_number: Some(8) };
+    assert!(scene.store.deliver(project, ticket, other, at(1)).await.unwrap());
+    assert_eq!(scene.look(PullState::Merged, 100).await, None);
+    assert_eq!(scene.ticket().await.column_id, Column::InReview);
+    assert_eq!(scene.ticket().await.review, None);
+}
