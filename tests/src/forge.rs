@@ -21,6 +21,7 @@ mod app;
 mod app_api;
 mod auth;
 mod control;
+mod conversation;
 mod description;
 mod fault;
 mod gate;
@@ -59,6 +60,7 @@ use url::Url;
 
 pub use app::{ForgeApp, NoPublicKey};
 pub use auth::{Token, TokenError};
+pub use conversation::{CheckResult, Remark, RemarkPlace, Standing, Verdict};
 pub use fault::{Fault, Moment};
 pub use git::GitError;
 pub use kind::ForgeKind;
@@ -134,6 +136,7 @@ struct Forge {
     violations: description::Violations,
     repos: RepoStore,
     pulls: pulls::PullStore,
+    talk: conversation::Talk,
     token: Token,
     app: Option<ForgeApp>,
     issued: app::IssuedTokens,
@@ -162,6 +165,7 @@ impl TestForge {
             violations: description::Violations::default(),
             repos,
             pulls,
+            talk: conversation::Talk::default(),
             token: options.token,
             app: options.app,
             issued: app::IssuedTokens::default(),
@@ -226,6 +230,47 @@ impl TestForge {
     /// All pull requests of a repository, oldest first.
     pub fn pulls(&self, repo: &RepoName) -> Vec<PullRequest> {
         self.forge.pulls.list(repo)
+    }
+
+    /// Opens a pull request from a branch to `main`, as of this time (`2026-01-31T23:59:59Z`).
+    pub async fn open_pull(
+        &self,
+        repo: &RepoName,
+        head: &str,
+        opened_at: &str,
+    ) -> Result<PullRequest, PullStoreError> {
+        let commit = git::resolve(&self.repo_path(repo), &format!("refs/heads/{head}")).await;
+        let new = pulls::NewPull {
+            title: head.to_owned(),
+            body: None,
+            draft: false,
+            head: head.to_owned(),
+            head_sha: commit.ok().flatten().ok_or(PullStoreError::Absent)?,
+            base: "main".to_owned(),
+        };
+        self.forge.pulls.create_as_of(repo, new, opened_at)
+    }
+
+    /// Has someone say something of a pull request.
+    pub fn say(&self, repo: &RepoName, number: u64, remark: Remark) {
+        self.forge.talk.say(repo, number, remark);
+    }
+
+    /// Reports how a check of a commit came out.
+    pub fn report(&self, repo: &RepoName, commit: &str, name: &str, result: CheckResult) {
+        self.forge.talk.report(repo, commit, name, result);
+    }
+
+    /// Closes a pull request as merged; its branches stay as they are.
+    pub fn merge(&self, repo: &RepoName, number: u64) -> Result<PullRequest, PullStoreError> {
+        self.forge.pulls.merge(repo, number)
+    }
+
+    /// Closes a pull request without a merge.
+    pub fn close(&self, repo: &RepoName, number: u64) -> Result<PullRequest, PullStoreError> {
+        let state = Some(PullState::Closed);
+        let change = pulls::PullChange { state, ..pulls::PullChange::default() };
+        self.forge.pulls.update(repo, number, change)
     }
 
     /// Makes matching requests fail; the first fault that matches applies.

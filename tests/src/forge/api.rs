@@ -16,7 +16,8 @@ use serde_json::Value;
 use super::api_error::ApiError;
 use super::auth::{Credentials, judge_api};
 use super::{
-    Forge, RepoName, app_api, description, git, pull_api, pull_extras, shape, timestamp, token_api,
+    Forge, RepoName, app_api, conversation, description, git, pull_api, pull_extras, shape,
+    timestamp, token_api,
 };
 
 /// GitHub's limit for a token, requests per hour. It is reported, not enforced:
@@ -57,6 +58,7 @@ pub(super) fn router(forge: &Arc<Forge>) -> Router<Arc<Forge>> {
             post(pull_extras::ask_for_review),
         )
         .merge(app_api::router())
+        .merge(conversation::github::router())
         .fallback(|| async { ApiError::NotFound })
         .method_not_allowed_fallback(|| async { ApiError::NotFound })
         .layer(from_fn_with_state(Arc::clone(forge), description::check))

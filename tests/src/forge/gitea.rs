@@ -19,7 +19,7 @@ use super::api::Found;
 use super::pulls::{NewPull, PullChange};
 use super::refusal::Refusal;
 use super::roster::{self, LABELS, PEOPLE};
-use super::{Forge, PullRequest, PullState, description, git, shape, token_api};
+use super::{Forge, PullRequest, PullState, conversation, description, git, shape, token_api};
 
 type Repo = (String, String);
 type Pull = (String, String, u64);
@@ -71,6 +71,7 @@ pub(super) fn router(forge: &Arc<Forge>) -> Router<Arc<Forge>> {
         .route("/repos/{owner}/{repo}/pulls/{index}/requested_reviewers", post(ask_for_review))
         .route("/repos/{owner}/{repo}/labels", get(labels))
         .route("/repos/{owner}/{repo}/issues/{index}/labels", post(add_labels))
+        .merge(conversation::gitea::router())
         .route("/orgs/{org}/labels", get(|| async { Refusal::not_found("Organisation") }))
         .fallback(|| async { Refusal::not_found("Page") })
         .layer(from_fn_with_state(Arc::clone(forge), description::check))
@@ -211,7 +212,8 @@ async fn shaped(forge: &Forge, repo: &Found, pull: PullRequest) -> Result<Value,
         "html_url": format!("{}/pulls/{}", shape::html_url(&forge.external_url, &repo.name), pull.number),
         "state": pull.state,
         "draft": pull.draft,
-        "merged": false,
+        "merged": pull.merged,
+        "created_at": pull.created_at,
         "title": pull.title,
         "body": pull.body.as_deref().unwrap_or_default(),
         "labels": label_shapes(&pull.labels),

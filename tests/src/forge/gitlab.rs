@@ -19,7 +19,9 @@ use super::api::Found;
 use super::pulls::{NewPull, PullChange};
 use super::refusal::Refusal;
 use super::roster::{self, LABELS, PEOPLE};
-use super::{Forge, PullRequest, PullState, PullStoreError, description, git, shape, token_api};
+use super::{
+    Forge, PullRequest, PullState, PullStoreError, conversation, description, git, shape, token_api,
+};
 
 type Answer<T = Json<Value>> = Result<T, Refusal>;
 
@@ -72,6 +74,7 @@ pub(super) fn router(forge: &Arc<Forge>) -> Router<Arc<Forge>> {
         .route("/projects/{id}/labels/{name}", get(label))
         .route("/projects/{id}/merge_requests", get(list).post(create))
         .route("/projects/{id}/merge_requests/{iid}", get(read).put(update))
+        .merge(conversation::gitlab::router())
         .fallback(|| async { Refusal::not_found("Page") })
         .layer(from_fn_with_state(Arc::clone(forge), description::check))
         .layer(from_fn_with_state(Arc::clone(forge), token_api::check))
@@ -225,6 +228,7 @@ async fn shaped(forge: &Forge, repo: &Found, pull: PullRequest) -> Result<Value,
     let pull = token_api::refreshed::<Refusal>(forge, repo, pull).await?;
     let state = match pull.state {
         PullState::Open => "opened",
+        PullState::Closed if pull.merged => "merged",
         PullState::Closed => "closed",
     };
     let page = shape::html_url(&forge.external_url, &repo.name);
@@ -233,6 +237,9 @@ async fn shaped(forge: &Forge, repo: &Found, pull: PullRequest) -> Result<Value,
         "iid": pull.number,
         "web_url": format!("{page}/-/merge_requests/{}", pull.number),
         "state": state,
+        "created_at": pull.created_at,
+        "detailed_merge_status": conversation::gitlab::merge_status(&forge.talk, &repo.name, &pull),
+        "head_pipeline": conversation::gitlab::pipeline(&forge.talk, &repo.name, &pull),
         "draft": pull.draft,
         "title": pull.title,
         "description": pull.body,

@@ -23,6 +23,9 @@ pub struct PullRequest {
     pub body: Option<String>,
     /// Open or closed.
     pub state: PullState,
+    /// Whether it was closed by a merge.
+    #[serde(default)]
+    pub merged: bool,
     /// Not yet meant for review.
     pub draft: bool,
     /// Its labels, in the order in which they were added.
@@ -154,22 +157,32 @@ impl PullStore {
         repo: &RepoName,
         new: NewPull,
     ) -> Result<PullRequest, PullStoreError> {
+        self.create_as_of(repo, new, &timestamp::now())
+    }
+
+    /// Opens a new one at this time.
+    pub(super) fn create_as_of(
+        &self,
+        repo: &RepoName,
+        new: NewPull,
+        now: &str,
+    ) -> Result<PullRequest, PullStoreError> {
         self.change(repo, |all| {
             refuse_second_open(all, 0, &new.head, &new.base)?;
-            let now = timestamp::now();
             let pull = PullRequest {
                 number: all.last().map_or(1, |last| last.number + 1),
                 title: new.title,
                 body: new.body,
                 state: PullState::Open,
+                merged: false,
                 draft: new.draft,
                 labels: Vec::new(),
                 reviewers: Vec::new(),
                 head: new.head,
                 head_sha: new.head_sha,
                 base: new.base,
-                created_at: now.clone(),
-                updated_at: now,
+                created_at: now.to_owned(),
+                updated_at: now.to_owned(),
                 closed_at: None,
             };
             all.push(pull.clone());
@@ -194,6 +207,18 @@ impl PullStore {
                 place.clone_from(&pull);
             }
             Ok(pull)
+        })
+    }
+
+    /// Closes one that was merged; no branch is touched.
+    pub(super) fn merge(
+        &self,
+        repo: &RepoName,
+        number: u64,
+    ) -> Result<PullRequest, PullStoreError> {
+        self.edit(repo, number, |pull| {
+            PullChange { state: Some(PullState::Closed), ..PullChange::default() }.apply(pull);
+            pull.merged = true;
         })
     }
 

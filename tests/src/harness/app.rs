@@ -193,6 +193,29 @@ impl App {
         self.call(Method::POST, &path, Some(body)).await
     }
 
+    /// Adds a ticket that is in review with this pull request.
+    pub async fn add_delivered_ticket(&self, project: ProjectId, pr_number: u64) -> TicketId {
+        let ticket = self.add_ticket(project).await;
+        let path = format!("/api/projects/{project}/tickets/{ticket}/complete");
+        let pr_url = format!("https://forge.example/pull/{pr_number}");
+        let body = json!({ "summary": "done", "pr_url": pr_url, "pr_number": pr_number });
+        let _moved: Value = self.call(Method::POST, &path, Some(body)).await;
+        ticket
+    }
+
+    /// A ticket as the app shows it.
+    pub async fn ticket(&self, ticket: TicketId) -> Value {
+        self.call(Method::GET, &format!("/api/tickets/{ticket}"), None).await
+    }
+
+    /// All jobs of a project as the app shows them, oldest first.
+    pub async fn jobs_of(&self, project: ProjectId) -> Vec<Value> {
+        let path = format!("/api/jobs?project_id={project}");
+        let mut jobs: Vec<Value> = self.call(Method::GET, &path, None).await;
+        jobs.reverse();
+        jobs
+    }
+
     /// Asks for the end of a job's ticket.
     pub async fn cancel(&self, job: &Job) {
         let (project, ticket) = (job.project_id, job.ticket_id);

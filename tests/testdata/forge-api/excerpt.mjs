@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 const [folder, version] = [process.argv[2], (name) => JSON.parse(readFileSync(`${folder}/${name}/package.json`)).version];
 
 const GITHUB = [
+  "GET /user",
   "GET /repos/{owner}/{repo}",
   "GET /repos/{owner}/{repo}/git/ref/{ref}",
   "GET /repos/{owner}/{repo}/installation",
@@ -18,16 +19,19 @@ const GITHUB = [
   "GET /repos/{owner}/{repo}/pulls/{pull_number}",
   "PATCH /repos/{owner}/{repo}/pulls/{pull_number}",
   "POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers",
+  "GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews",
   "GET /repos/{owner}/{repo}/pulls/{pull_number}/comments",
   "POST /repos/{owner}/{repo}/pulls/{pull_number}/comments/{comment_id}/replies",
   "GET /repos/{owner}/{repo}/labels/{name}",
   "POST /repos/{owner}/{repo}/issues/{issue_number}/labels",
+  "GET /repos/{owner}/{repo}/issues/{issue_number}/comments",
   "POST /repos/{owner}/{repo}/issues/{issue_number}/comments",
   "GET /repos/{owner}/{repo}/commits/{ref}/status",
   "GET /repos/{owner}/{repo}/commits/{ref}/check-runs",
 ];
 
 const GITEA = [
+  "GET /user",
   "GET /version",
   "GET /repos/{owner}/{repo}/pulls",
   "POST /repos/{owner}/{repo}/pulls",
@@ -40,6 +44,7 @@ const GITEA = [
   "GET /repos/{owner}/{repo}/labels",
   "GET /orgs/{org}/labels",
   "POST /repos/{owner}/{repo}/issues/{index}/labels",
+  "GET /repos/{owner}/{repo}/issues/{index}/comments",
   "POST /repos/{owner}/{repo}/issues/{index}/comments",
   "GET /repos/{owner}/{repo}/commits/{ref}/status",
 ];

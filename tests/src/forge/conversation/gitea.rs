@@ -1,0 +1,144 @@
+//! Comments, reviews and statuses as Gitea has them: what is said of a line is part of a review, which
+//! here has nothing else.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::header::LINK;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{CheckResult, RemarkPlace, Said, Standing, Verdict};
+use crate::forge::Forge;
+use crate::forge::refusal::Refusal;
+use crate::forge::token_api::find;
+
+/// The page size where none is asked for; small, so that clients must turn pages.
+const LIMIT: usize = 2;
+
+type OfPull = (String, String, u64);
+
+#[derive(Debug, Deserialize)]
+struct Pages {
+    page: Option<usize>,
+    limit: Option<usize>,
+}
+
+pub(in crate::forge) fn router() -> Router<Arc<Forge>> {
+    Router::new()
+        .route("/repos/{owner}/{repo}/issues/{index}/comments", get(conversation))
+        .route("/repos/{owner}/{repo}/pulls/{index}/reviews", get(reviews))
+        .route("/repos/{owner}/{repo}/pulls/{index}/reviews/{id}/comments", get(lines))
+        .route("/repos/{owner}/{repo}/commits/{sha}/status", get(status))
+}
+
+/// As on the real forge, all at once.
+async fn conversation(
+    State(forge): State<Arc<Forge>>,
+    Path(pull): Path<OfPull>,
+) -> Result<Json<Value>, Refusal> {
+    let said = said(&forge, pull)?;
+    let said = said.iter().filter(|said| said.remark.place == RemarkPlace::Conversation);
+    Ok(Json(said.map(shape).collect()))
+}
+
+async fn reviews(
+    State(forge): State<Arc<Forge>>,
+    Path((owner, repo, index)): Path<OfPull>,
+    Query(pages): Query<Pages>,
+) -> Result<Response, Refusal> {
+    let said = said(&forge, (owner.clone(), repo.clone(), index))?;
+    let all: Vec<Value> = said.iter().filter_map(review).collect();
+    let (page, limit) = (pages.page.unwrap_or(1).max(1), pages.limit.unwrap_or(LIMIT).min(LIMIT));
+    let shown: Vec<&Value> = all.iter().skip((page - 1) * limit).take(limit).collect();
+    let mut response = Json(shown).into_response();
+    let next = format!(
+        "<{}api/v1/repos/{owner}/{repo}/pulls/{index}/reviews?limit={limit}&page={}>; rel=\"next\"",
+        forge.external_url,
+        page + 1
+    );
+    if let Some(next) = next.parse().ok().filter(|_| page * limit < all.len()) {
+        response.headers_mut().insert(LINK, next);
+    }
+    Ok(response)
+}
+
+async fn lines(
+    State(forge): State<Arc<Forge>>,
+    Path((owner, repo, index, id)): Path<(String, String, u64, u64)>,
+) -> Result<Json<Value>, Refusal> {
+    let said = said(&forge, (owner, repo, index))?;
+    let comment = said.iter().filter(|said| said.note == id).filter_map(|said| {
+        let RemarkPlace::Line { path, line } = &said.remark.place else { return None };
+        let mut comment = shape(said);
+        comment["path"] = json!(path);
+        comment["position"] = json!(line);
+        comment["original_position"] = json!(0);
+        comment["resolver"] = Value::Null;
+        Some(comment)
+    });
+    Ok(Json(comment.collect()))
+}
+
+async fn status(
+    State(forge): State<Arc<Forge>>,
+    Path((owner, repo, sha)): Path<(String, String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    let repo = find(&forge, &format!("{owner}/{repo}"))?;
+    let checks = forge.talk.checks(&repo.name, &sha);
+    let statuses = checks.iter().map(|check| {
+        let status = match check.result {
+            CheckResult::Passed => "success",
+            CheckResult::Failed => "failure",
+        };
+        json!({"context": check.name, "status": status, "target_url": "", "updated_at": check.at})
+    });
+    let statuses: Vec<Value> = statuses.collect();
+    let statuses = if statuses.is_empty() { Value::Null } else { json!(statuses) };
+    Ok(Json(json!({"state": "", "sha": sha, "statuses": statuses})))
+}
+
+fn said(forge: &Forge, (owner, repo, index): OfPull) -> Result<Vec<Said>, Refusal> {
+    let repo = find(forge, &format!("{owner}/{repo}"))?;
+    forge.pulls.get(&repo.name, index)?;
+    Ok(forge.talk.said(&repo.name, index))
+}
+
+/// As a list has it: no word about what the author is to the repository.
+fn shape(said: &Said) -> Value {
+    json!({
+        "id": said.number,
+        "user": {"login": said.remark.author, "username": said.remark.author},
+        "body": said.remark.body,
+        "created_at": said.at,
+        "updated_at": said.at,
+    })
+}
+
+fn review(said: &Said) -> Option<Value> {
+    let (state, body, comments) = match &said.remark.place {
+        RemarkPlace::Conversation => return None,
+        RemarkPlace::Line { .. } => ("COMMENT", "", 1),
+        RemarkPlace::Review(verdict) => {
+            let state = match verdict {
+                Verdict::Comments => "COMMENT",
+                Verdict::Approves => "APPROVED",
+                Verdict::AsksForChanges => "REQUEST_CHANGES",
+            };
+            (state, said.remark.body.as_str(), 0)
+        }
+    };
+    Some(json!({
+        "id": said.note,
+        "user": {"login": said.remark.author, "username": said.remark.author},
+        "state": state,
+        "body": body,
+        "submitted_at": said.at,
+        "official": said.remark.standing == Standing::Member,
+        "dismissed": false,
+        "comments_count": comments,
+    }))
+}

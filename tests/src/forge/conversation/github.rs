@@ -1,0 +1,181 @@
+//! Comments, reviews and checks as GitHub has them. A list that did not change is answered with 304 to
+//! who shows its tag.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header::{ETAG, IF_NONE_MATCH, LINK};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Check, CheckResult, RemarkPlace, Said, Standing, Verdict};
+use crate::forge::Forge;
+use crate::forge::api::find;
+use crate::forge::api_error::ApiError;
+
+const PER_PAGE: usize = 30;
+
+type OfPull = (String, String, u64);
+type OfCommit = (String, String, String);
+
+#[derive(Debug, Deserialize)]
+struct Pages {
+    per_page: Option<usize>,
+    page: Option<usize>,
+}
+
+pub(in crate::forge) fn router() -> Router<Arc<Forge>> {
+    Router::new()
+        .route("/repos/{owner}/{repo}/issues/{number}/comments", get(conversation))
+        .route("/repos/{owner}/{repo}/pulls/{number}/comments", get(lines))
+        .route("/repos/{owner}/{repo}/pulls/{number}/reviews", get(reviews))
+        .route("/repos/{owner}/{repo}/commits/{sha}/check-runs", get(check_runs))
+        .route("/repos/{owner}/{repo}/commits/{sha}/status", get(status))
+}
+
+async fn conversation(
+    State(forge): State<Arc<Forge>>,
+    Path(pull): Path<OfPull>,
+    Query(pages): Query<Pages>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let shown = said(&forge, pull, |said| {
+        (said.remark.place == RemarkPlace::Conversation).then(|| shape(said))
+    })?;
+    Ok(paged(&shown, &pages, &request))
+}
+
+async fn lines(
+    State(forge): State<Arc<Forge>>,
+    Path(pull): Path<OfPull>,
+    Query(pages): Query<Pages>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let shown = said(&forge, pull, |said| {
+        let RemarkPlace::Line { path, line } = &said.remark.place else { return None };
+        let mut comment = shape(said);
+        comment["path"] = json!(path);
+        comment["line"] = json!(line);
+        comment["side"] = json!("RIGHT");
+        Some(comment)
+    })?;
+    Ok(paged(&shown, &pages, &request))
+}
+
+async fn reviews(
+    State(forge): State<Arc<Forge>>,
+    Path(pull): Path<OfPull>,
+    Query(pages): Query<Pages>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let shown = said(&forge, pull, |said| {
+        let RemarkPlace::Review(verdict) = said.remark.place else { return None };
+        let mut review = shape(said);
+        review["submitted_at"] = review["created_at"].take();
+        review["state"] = json!(match verdict {
+            Verdict::Comments => "COMMENTED",
+            Verdict::Approves => "APPROVED",
+            Verdict::AsksForChanges => "CHANGES_REQUESTED",
+        });
+        Some(review)
+    })?;
+    Ok(paged(&shown, &pages, &request))
+}
+
+async fn check_runs(
+    State(forge): State<Arc<Forge>>,
+    Path((owner, repo, sha)): Path<OfCommit>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let repo = find(&forge, &owner, &repo)?;
+    let runs = forge.talk.checks(&repo.name, &sha);
+    let runs: Vec<Value> = runs.iter().map(run).collect();
+    Ok(tagged(&json!({"total_count": runs.len(), "check_runs": runs}), &request))
+}
+
+/// What services report: none here.
+async fn status(
+    State(forge): State<Arc<Forge>>,
+    Path((owner, repo, sha)): Path<OfCommit>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    find(&forge, &owner, &repo)?;
+    let status = json!({"state": "pending", "sha": sha, "total_count": 0, "statuses": []});
+    Ok(tagged(&status, &request))
+}
+
+fn said(
+    forge: &Forge,
+    (owner, repo, number): OfPull,
+    shape: impl Fn(&Said) -> Option<Value>,
+) -> Result<Vec<Value>, ApiError> {
+    let repo = find(forge, &owner, &repo)?;
+    forge.pulls.get(&repo.name, number)?;
+    Ok(forge.talk.said(&repo.name, number).iter().filter_map(shape).collect())
+}
+
+fn shape(said: &Said) -> Value {
+    let (kind, association) = match said.remark.standing {
+        Standing::Member => ("User", "COLLABORATOR"),
+        Standing::Outsider => ("User", "NONE"),
+        Standing::Bot => ("Bot", "NONE"),
+    };
+    json!({
+        "id": said.number,
+        "user": {"login": said.remark.author, "type": kind, "site_admin": false},
+        "author_association": association,
+        "body": said.remark.body,
+        "created_at": said.at,
+        "updated_at": said.at,
+    })
+}
+
+fn run(check: &Check) -> Value {
+    let conclusion = match check.result {
+        CheckResult::Passed => "success",
+        CheckResult::Failed => "failure",
+    };
+    json!({
+        "name": check.name,
+        "status": "completed",
+        "conclusion": conclusion,
+        "html_url": "https://ci.example/1",
+        "completed_at": check.at,
+    })
+}
+
+/// One page of a list, with a link to the next.
+fn paged(all: &[Value], pages: &Pages, request: &Request) -> Response {
+    let size = pages.per_page.unwrap_or(PER_PAGE).clamp(1, 100);
+    let page = pages.page.unwrap_or(1).max(1);
+    let shown: Vec<&Value> = all.iter().skip((page - 1) * size).take(size).collect();
+    let mut response = tagged(&json!(shown), request);
+    if page * size < all.len() {
+        let path = request.uri().path();
+        let next = format!("<{path}?per_page={size}&page={}>; rel=\"next\"", page + 1);
+        if let Ok(next) = HeaderValue::try_from(next) {
+            response.headers_mut().insert(LINK, next);
+        }
+    }
+    response
+}
+
+fn tagged(body: &Value, request: &Request) -> Response {
+    let mut hasher = DefaultHasher::new();
+    body.to_string().hash(&mut hasher);
+    let tag = format!("W/\"{:016x}\"", hasher.finish());
+    let same = request.headers().get(IF_NONE_MATCH).is_some_and(|shown| shown == tag.as_str());
+    let mut headers = HeaderMap::new();
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        headers.insert(ETAG, tag);
+    }
+    match same {
+        true => (StatusCode::NOT_MODIFIED, headers).into_response(),
+        false => (headers, axum::Json(body.clone())).into_response(),
+    }
+}

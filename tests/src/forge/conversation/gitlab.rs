@@ -1,0 +1,131 @@
+//! Discussions, approvals and pipelines as GitLab has them: each remark is a discussion of its own.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderValue;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{CheckResult, RemarkPlace, Said, Talk, Verdict};
+use crate::forge::refusal::Refusal;
+use crate::forge::token_api::find;
+use crate::forge::{Forge, PullRequest, RepoName};
+
+const PER_PAGE: usize = 20;
+
+#[derive(Debug, Deserialize)]
+struct Pages {
+    page: Option<usize>,
+    per_page: Option<usize>,
+}
+
+pub(in crate::forge) fn router() -> Router<Arc<Forge>> {
+    Router::new()
+        .route("/projects/{id}/merge_requests/{iid}/discussions", get(discussions))
+        .route("/projects/{id}/merge_requests/{iid}/approvals", get(approvals))
+}
+
+/// Whether a reviewer asks for changes.
+pub(in crate::forge) fn merge_status(
+    talk: &Talk,
+    repo: &RepoName,
+    pull: &PullRequest,
+) -> &'static str {
+    let said = talk.said(repo, pull.number);
+    match verdicts(&said).last() {
+        Some((Verdict::AsksForChanges, _)) => "requested_changes",
+        _ => "mergeable",
+    }
+}
+
+/// The newest pipeline: all checks of the commit together.
+pub(in crate::forge) fn pipeline(talk: &Talk, repo: &RepoName, pull: &PullRequest) -> Value {
+    let checks = talk.checks(repo, &pull.head_sha);
+    let Some(last) = checks.last() else {
+        return Value::Null;
+    };
+    let failed = checks.iter().any(|check| check.result == CheckResult::Failed);
+    json!({
+        "id": 1,
+        "sha": pull.head_sha,
+        "status": if failed { "failed" } else { "success" },
+        "web_url": "https://ci.example/1",
+        "updated_at": last.at,
+    })
+}
+
+async fn discussions(
+    State(forge): State<Arc<Forge>>,
+    Path((project, iid)): Path<(String, u64)>,
+    Query(pages): Query<Pages>,
+) -> Result<Response, Refusal> {
+    let repo = find(&forge, &project)?;
+    forge.pulls.get(&repo.name, iid)?;
+    let all: Vec<Value> = forge.talk.said(&repo.name, iid).iter().filter_map(discussion).collect();
+    let (page, size) =
+        (pages.page.unwrap_or(1).max(1), pages.per_page.unwrap_or(PER_PAGE).min(100));
+    let shown: Vec<&Value> = all.iter().skip((page - 1) * size).take(size).collect();
+    let next = if all.len() > page * size { (page + 1).to_string() } else { String::new() };
+    let mut response = Json(shown).into_response();
+    if let Ok(next) = HeaderValue::try_from(next) {
+        response.headers_mut().insert("x-next-page", next);
+    }
+    Ok(response)
+}
+
+async fn approvals(
+    State(forge): State<Arc<Forge>>,
+    Path((project, iid)): Path<(String, u64)>,
+) -> Result<Json<Value>, Refusal> {
+    let repo = find(&forge, &project)?;
+    let pull = forge.pulls.get(&repo.name, iid)?;
+    let said = forge.talk.said(&repo.name, iid);
+    let approving = verdicts(&said).filter(|(verdict, _)| *verdict == Verdict::Approves);
+    let by: Vec<Value> =
+        approving.map(|(_, author)| json!({"user": {"username": author}})).collect();
+    // No rule of this project asks for an approval.
+    Ok(Json(json!({"iid": pull.number, "approved": true, "approved_by": by})))
+}
+
+fn verdicts(said: &[Said]) -> impl Iterator<Item = (Verdict, &str)> {
+    said.iter().filter_map(|said| match said.remark.place {
+        RemarkPlace::Review(verdict) => Some((verdict, said.remark.author.as_str())),
+        RemarkPlace::Conversation | RemarkPlace::Line { .. } => None,
+    })
+}
+
+/// An approval alone is no note.
+fn discussion(said: &Said) -> Option<Value> {
+    let (kind, position) = match &said.remark.place {
+        RemarkPlace::Review(Verdict::Approves) => return None,
+        RemarkPlace::Conversation | RemarkPlace::Review(_) => (Value::Null, Value::Null),
+        RemarkPlace::Line { path, line } => {
+            let position = json!({"new_path": path, "old_path": path, "new_line": line});
+            (json!("DiffNote"), position)
+        }
+    };
+    let mut note = json!({
+        "id": said.note,
+        "type": kind,
+        "author": {"id": 100, "username": said.remark.author},
+        "body": said.remark.body,
+        "created_at": said.at,
+        "system": false,
+    });
+    if !position.is_null() {
+        note["position"] = position;
+        note["resolvable"] = json!(true);
+        note["resolved"] = json!(false);
+    }
+    let individual = kind_is_individual(&said.remark.place);
+    let id = format!("d{}", said.note);
+    Some(json!({"id": id, "individual_note": individual, "notes": [note]}))
+}
+
+fn kind_is_individual(place: &RemarkPlace) -> bool {
+    *place == RemarkPlace::Conversation
+}
