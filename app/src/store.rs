@@ -10,6 +10,7 @@ mod claim;
 mod job;
 mod log;
 mod memory;
+mod migration;
 mod project;
 mod review;
 mod setting;
@@ -39,14 +40,6 @@ use crate::clock::Timestamp;
 /// How long to wait for another process that has the file locked (a backup, `sqlite3`).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// In the order of their numbers; the database's `user_version` counts those applied.
-const MIGRATIONS: [&str; 4] = [
-    include_str!("../migrations/0001_initial.sql"),
-    include_str!("../migrations/0002_claims.sql"),
-    include_str!("../migrations/0003_memory.sql"),
-    include_str!("../migrations/0005_reviews.sql"),
-];
-
 /// The database could not be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -69,8 +62,8 @@ pub(crate) enum StoreError {
         source: rusqlite::Error,
     },
     #[error(
-        "the database has version {found}, this program knows {}; use a newer terarchitect-app",
-        MIGRATIONS.len()
+        "the database has the changes of migration {found}, which this program does not know; use a \
+        newer terarchitect-app"
     )]
     Newer { found: u32 },
     #[error("the database refused a query")]
@@ -93,7 +86,7 @@ impl Store {
         ensure_private(path).map_err(create)?;
         let mut connection =
             connect(path).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-        migrate(&mut connection)?;
+        migration::apply(&mut connection)?;
         Ok(Self { connection: Arc::new(Mutex::new(connection)) })
     }
 
@@ -163,25 +156,6 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "secure_delete", true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
-}
-
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let known = (1..).zip(MIGRATIONS);
-    if known.clone().all(|(number, _)| number < found) {
-        return Err(StoreError::Newer { found });
-    }
-    for (number, sql) in known.filter(|(number, _)| *number > found) {
-        let mut apply = || {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            transaction.execute_batch(sql)?;
-            transaction.pragma_update(None, "user_version", number)?;
-            transaction.commit()
-        };
-        apply().map_err(|source| StoreError::Migrate { version: number, source })?;
-    }
-    Ok(())
 }
 
 /// Reads a column whose text has a type: an id or a word.
