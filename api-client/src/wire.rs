@@ -19,6 +19,10 @@ pub use job::{AgentEnv, ClaimRequest, ExecutionMode, HeldBy, Job, JobFailure, Jo
 /// Longest `step` of a log entry, in characters; the app cuts the rest.
 pub const STEP_MAX_CHARS: usize = 100;
 
+/// The most that one review job is asked to deal with: the app gives it no more comments, and the agent
+/// answers no more threads. What is beyond is the next job's.
+pub const REVIEW_ASKED_MAX: usize = 50;
+
 /// Longest `summary` that is sent with a completion, in characters (the original agent's limit).
 pub const COMPLETION_SUMMARY_MAX_CHARS: usize = 500;
 

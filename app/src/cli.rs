@@ -78,7 +78,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "COUNT", value_parser = review::attempts)]
     pub(crate) review_attempts: Option<u32>,
     /// The pause after a review job that failed, which doubles with each [default:
-    /// TERARCHITECT_APP_REVIEW_BACKOFF_SEC, else 60]
+    /// TERARCHITECT_APP_REVIEW_BACKOFF_SEC, else 300]
     #[arg(long, value_name = "SECONDS", value_parser = review::seconds)]
     pub(crate) review_backoff_sec: Option<Duration>,
     /// Base URL of an OpenAI-compatible endpoint, such as http://127.0.0.1:8080/v1, by which memory is

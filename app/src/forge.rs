@@ -164,7 +164,7 @@ impl Forge {
 }
 
 impl CommentKind {
-    const ALL: [Self; 3] = [Self::Conversation, Self::Inline, Self::Review];
+    pub(crate) const ALL: [Self; 3] = [Self::Conversation, Self::Inline, Self::Review];
 
     /// The word in the database.
     pub(crate) const fn name(self) -> &'static str {

@@ -32,6 +32,8 @@ pub(crate) struct ReviewTerms {
     pub(crate) debounce: Duration,
     /// How many jobs are started for the same comments.
     pub(crate) max_attempts: u32,
+    /// How many jobs one pull request has in 24 hours.
+    pub(crate) max_per_day: u32,
     /// The pause after the first job that failed; it doubles with each.
     pub(crate) backoff: Duration,
 }
@@ -50,7 +52,8 @@ impl Default for ReviewTerms {
             poll: Some(Duration::from_secs(60)),
             debounce: Duration::from_secs(30),
             max_attempts: 3,
-            backoff: Duration::from_secs(60),
+            max_per_day: 20,
+            backoff: Duration::from_secs(300),
         }
     }
 }
@@ -93,7 +96,7 @@ mod tests {
     #[test]
     fn the_pause_doubles_up_to_an_hour() {
         let pauses = [1, 2, 3, 7, 40].map(|n| ReviewTerms::default().pause(n).as_secs());
-        assert_eq!(pauses, [60, 120, 240, 3_600, 3_600]);
+        assert_eq!(pauses, [300, 600, 1_200, 3_600, 3_600]);
         let slow = ReviewTerms { backoff: Duration::from_secs(7_200), ..ReviewTerms::default() };
         assert_eq!(slow.pause(1).as_secs(), 7_200, "a longer first pause is kept");
     }

@@ -31,6 +31,7 @@ pub(super) fn resolve(
         poll: poll.map_or(default.poll, |poll| (!poll.is_zero()).then_some(poll)),
         debounce: debounce.unwrap_or(default.debounce),
         max_attempts: max_attempts.unwrap_or(default.max_attempts),
+        max_per_day: default.max_per_day,
         backoff: backoff.unwrap_or(default.backoff),
     })
 }

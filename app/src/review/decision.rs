@@ -1,12 +1,13 @@
 //! What becomes of one look at a pull request. Pure: no clock, no I/O.
 //!
 //! Invariants: only people of the project start a job; what a job that was completed covered starts none
-//! again; of what a failed job covered, the same is tried a bounded number of times; nothing is started
-//! while a job is at work.
+//! again; of what a failed job covered, the same is tried a bounded number of times, and no pull request
+//! has more than a bounded number of jobs in a day; nothing is started while a job is at work.
 
 use std::time::Duration;
 
 use api_client::JobId;
+use api_client::wire::REVIEW_ASKED_MAX;
 
 use super::ReviewTerms;
 use crate::clock::Timestamp;
@@ -19,6 +20,10 @@ use crate::model::JobStatus;
 const COMMENT_MAX_CHARS: usize = 65_536;
 /// Checks that are named where there is no comment.
 const CHECKS_NAMED: usize = 20;
+/// After so many debounces a job is started although more is being said.
+const DEBOUNCES_MAX: u32 = 10;
+/// In which a pull request has a bounded number of jobs.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Something that a review job is to deal with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,9 +40,19 @@ pub(crate) enum Item {
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     pub(crate) status: JobStatus,
+    pub(crate) blame: Blame,
     pub(crate) ended_at: Timestamp,
     /// What it was to deal with.
     pub(crate) items: Vec<Item>,
+}
+
+/// What a job's end says of the work that it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// It is an attempt at it, whatever came of it.
+    Work,
+    /// None: the job could not be run, or was lost.
+    Surroundings,
 }
 
 /// The job that waits or runs, for the ticket or the pull request.
@@ -68,10 +83,19 @@ pub(crate) enum Decision {
     Extend(JobId, Vec<Item>),
     /// Look again after this time.
     Wait(Duration),
-    /// There is something to deal with, and it was tried often enough.
-    GiveUp,
+    /// There is something to deal with, and there were jobs enough.
+    GiveUp(Limit),
     /// There is nothing to do.
     Rest,
+}
+
+/// A number of jobs that was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Of those for the same.
+    Tries,
+    /// Of those of the last 24 hours.
+    Day,
 }
 
 /// Why a ticket is done.
@@ -111,24 +135,22 @@ pub(crate) fn decide(
     };
     let open = Open::of(conversation, history);
     let items = open.items();
-    let idle = match conversation.approval {
-        Approval::Given => Decision::Finish(Fate::Approved),
-        Approval::Missing if items.is_empty() => Decision::Rest,
-        Approval::Missing => Decision::GiveUp,
-    };
     match history.active {
         Active::AtWork => return Decision::Rest,
         Active::Waiting(_) if items.is_empty() => return Decision::Rest,
         Active::Waiting(job) => return Decision::Extend(job, items),
         Active::None => {}
     }
-    let Some(tries) = items.iter().map(|item| history.tries(item)).min() else {
-        return idle;
-    };
-    if tries >= terms.max_attempts {
-        return idle;
+    let limit = history.limit(&items, terms, now);
+    if items.is_empty() || limit.is_some() {
+        return match (conversation.approval, limit) {
+            (Approval::Given, _) => Decision::Finish(Fate::Approved),
+            (Approval::Missing, Some(limit)) => Decision::GiveUp(limit),
+            (Approval::Missing, None) => Decision::Rest,
+        };
     }
-    let settled = open.newest().map(|newest| pull.seen_at.until(newest.after(terms.debounce)));
+    let tries = items.iter().map(|item| history.tries(item)).min().unwrap_or_default();
+    let settled = open.settles_at(history, terms).map(|time| pull.seen_at.until(time));
     let rested = history.last_try(&items).filter(|_| tries > 0);
     let rested = rested.map(|last| now.until(last.after(terms.pause(tries))));
     match settled.max(rested).unwrap_or_default() {
@@ -144,18 +166,31 @@ impl<'a> Open<'a> {
         });
         let mut comments: Vec<_> = comments.collect();
         comments.sort_by_key(|comment| (comment.written_at, comment.id));
+        // What is beyond is the next job's: an agent would not deal with it.
+        comments.truncate(REVIEW_ASKED_MAX);
         let checks = conversation.failing.iter();
         Self { comments, checks: checks.filter(|check| !history.settled(&item(check))).collect() }
     }
 
     fn items(&self) -> Vec<Item> {
-        let comments = self.comments.iter().map(|comment| Item::Comment(comment.id));
-        comments.chain(self.checks.iter().map(|check| item(check))).collect()
+        self.times().map(|(item, _)| item).collect()
     }
 
-    fn newest(&self) -> Option<Timestamp> {
-        let comments = self.comments.iter().map(|comment| comment.written_at);
-        comments.chain(self.checks.iter().map(|check| check.failed_at)).max()
+    /// Each item, and since when it is there.
+    fn times(&self) -> impl Iterator<Item = (Item, Timestamp)> {
+        let comments = self.comments.iter();
+        let comments = comments.map(|comment| (Item::Comment(comment.id), comment.written_at));
+        comments.chain(self.checks.iter().map(|check| (item(check), check.failed_at)))
+    }
+
+    /// When a job may be started: once nothing was said for a while, and not later than a bounded time
+    /// after the oldest that was not tried yet.
+    fn settles_at(&self, history: &History, terms: &ReviewTerms) -> Option<Timestamp> {
+        let quiet = self.times().map(|(_, time)| time).max()?.after(terms.debounce);
+        let untried = self.times().filter(|(item, _)| history.tries(item) == 0);
+        let latest = untried.map(|(_, time)| time).min();
+        let latest = latest.map(|oldest| oldest.after(terms.debounce * DEBOUNCES_MAX));
+        Some(latest.map_or(quiet, |latest| latest.min(quiet)))
     }
 
     fn assignment(&self) -> Assignment {
@@ -186,8 +221,22 @@ impl History {
     fn settled(&self, item: &Item) -> bool {
         self.attempts.iter().any(|attempt| match attempt.status {
             JobStatus::Completed | JobStatus::Cancelled => attempt.items.contains(item),
-            _ => false,
+            JobStatus::Failed | JobStatus::Pending | JobStatus::Running => false,
         })
+    }
+
+    /// The limit that forbids another job for these items.
+    fn limit(&self, items: &[Item], terms: &ReviewTerms, now: Timestamp) -> Option<Limit> {
+        let count = |wanted: &dyn Fn(&Attempt) -> bool| {
+            let attempts = self.attempts.iter().filter(|attempt| wanted(attempt));
+            u32::try_from(attempts.count()).unwrap_or(u32::MAX)
+        };
+        let tries = |item| count(&|one| one.blame == Blame::Work && one.tried(item));
+        let today = count(&|one| now.until(one.ended_at.after(DAY)) > Duration::ZERO);
+        if items.iter().map(tries).min()? >= terms.max_attempts {
+            return Some(Limit::Tries);
+        }
+        (today >= terms.max_per_day).then_some(Limit::Day)
     }
 
     /// How often an item was tried in vain. A check that fails again on another commit was: otherwise an

@@ -196,7 +196,7 @@ impl Poller {
                 };
                 tracing::info!(ticket.id = %ticket, number, "pull request {why}: ticket done");
             }
-            Some(Decision::Close | Decision::Extend(..) | Decision::GiveUp | Decision::Rest)
+            Some(Decision::Close | Decision::Extend(..) | Decision::GiveUp(_) | Decision::Rest)
             | None => {}
         }
         Ok(())

@@ -12,10 +12,26 @@ use crate::forge::{CommentId, CommentKind, Pull};
 use crate::model::{Column, Job, JobStatus, ReviewState, Ticket};
 use crate::queue;
 use crate::review::ReviewTerms;
-use crate::review::decision::{Active, Assignment, Attempt, Decision, Fate, History, Item, decide};
+use crate::review::decision::{
+    Active, Assignment, Attempt, Blame, Decision, Fate, History, Item, Limit, decide,
+};
 
 /// The kind of an item that is no comment.
 const CHECK: &str = "check";
+/// The causes of failures that say nothing of the work: the app's own and the coordinator's.
+const SURROUNDINGS: [&str; 11] = [
+    "adopted_gone",
+    "container_gone",
+    "engine_lost",
+    "forge_token",
+    "gateway_lost",
+    "image_missing",
+    "interrupted",
+    "keeper_gone",
+    "lease_expired",
+    "no_space",
+    "not_started",
+];
 /// The session of the entries that the app itself writes to a ticket's log.
 const SESSION: &str = "review-loop";
 
@@ -101,8 +117,7 @@ fn history(tx: &Connection, ticket: &Ticket, number: u64) -> rusqlite::Result<Hi
         match job.finished_at {
             _ if queue::is_active(job.status) => history.active = active(&job, of_pull),
             Some(ended_at) if of_pull => {
-                let items = items(tx, job.job_id)?;
-                history.attempts.push(Attempt { status: job.status, ended_at, items });
+                history.attempts.push(attempt(tx, &job, ended_at)?);
             }
             Some(_) | None => {}
         }
@@ -110,11 +125,28 @@ fn history(tx: &Connection, ticket: &Ticket, number: u64) -> rusqlite::Result<Hi
     Ok(history)
 }
 
+/// A job that waits again after its lease expired may still have an agent, which will not see more than it
+/// was given.
 fn active(job: &Job, of_pull: bool) -> Active {
     match job.status {
-        JobStatus::Pending if of_pull => Active::Waiting(job.job_id),
+        JobStatus::Pending if of_pull && job.attempt == 0 => Active::Waiting(job.job_id),
         _ => Active::AtWork,
     }
+}
+
+fn attempt(tx: &Connection, job: &Job, ended_at: Timestamp) -> rusqlite::Result<Attempt> {
+    let mut items = items(tx, job.job_id)?;
+    // One of before there was a loop, or that someone asked for: of which kind its comment is is not known.
+    if let JobKind::Review { github_comment_id: Some(number), .. } = job.kind
+        && items.is_empty()
+        && job.status == JobStatus::Completed
+    {
+        let kinds = CommentKind::ALL.into_iter();
+        items = kinds.map(|kind| Item::Comment(CommentId { kind, number })).collect();
+    }
+    let lost = job.fail_cause.as_deref().is_some_and(|cause| SURROUNDINGS.contains(&cause));
+    let blame = if lost { Blame::Surroundings } else { Blame::Work };
+    Ok(Attempt { status: job.status, blame, ended_at, items })
 }
 
 fn carry_out(
@@ -127,11 +159,9 @@ fn carry_out(
     match decision {
         Decision::Finish(_) => {
             ticket::close(tx, ticket, now)?;
-            job::withdraw(tx, ticket, now)?;
+            withdraw(tx, ticket, number, now)?;
         }
-        Decision::Close => {
-            job::withdraw(tx, ticket, now)?;
-        }
+        Decision::Close => withdraw(tx, ticket, number, now)?,
         Decision::Start(Assignment { items, comment_body, comment_number }) => {
             let kind = JobKind::Review {
                 pr_number: number,
@@ -142,7 +172,23 @@ fn carry_out(
             assign(tx, job, items)?;
         }
         Decision::Extend(job, items) => assign(tx, *job, items)?,
-        Decision::Wait(_) | Decision::GiveUp | Decision::Rest => {}
+        Decision::Wait(_) | Decision::GiveUp(_) | Decision::Rest => {}
+    }
+    Ok(())
+}
+
+/// Cancels the ticket's review job of this pull request, which then was given nothing: nobody has said that
+/// it is not to be dealt with, once the pull request is open again.
+fn withdraw(tx: &Connection, ticket: &Ticket, number: u64, now: Timestamp) -> rusqlite::Result<()> {
+    let Some(newest) = ticket.job.filter(|job| queue::is_active(job.status)) else {
+        return Ok(());
+    };
+    let job = job::find(tx, newest.job_id)?;
+    let kind = job.map(|job| job.kind);
+    if matches!(kind, Some(JobKind::Review { pr_number, .. }) if pr_number == number) {
+        job::withdraw(tx, ticket, now)?;
+        let sql = "DELETE FROM review_items WHERE job_id = ?1";
+        tx.prepare_cached(sql)?.execute([newest.job_id.to_string()])?;
     }
     Ok(())
 }
@@ -159,7 +205,7 @@ fn note(
         Decision::Finish(Fate::Merged) => ReviewState::Merged,
         Decision::Finish(Fate::Approved) => ReviewState::Approved,
         Decision::Close => ReviewState::Closed,
-        Decision::GiveUp => ReviewState::GivenUp,
+        Decision::GiveUp(_) => ReviewState::GivenUp,
         Decision::Start(_) | Decision::Extend(..) | Decision::Wait(_) | Decision::Rest => {
             ReviewState::Open
         }
@@ -169,7 +215,17 @@ fn note(
     let number_sql = i64::try_from(number).unwrap_or(i64::MAX);
     let row = params![ticket.id.to_string(), number_sql, state.name(), now.millis()];
     tx.prepare_cached(sql)?.execute(row)?;
-    if let Some((step, summary)) = news(ticket.review.map(|review| review.state), state, number) {
+    let why = match decision {
+        Decision::GiveUp(Limit::Day) => {
+            "it had the most review jobs that one may have in 24 hours; the next one is started later."
+        }
+        _ => {
+            "enough review jobs were tried for what is said there, or what fails; the next one is \
+            started for a new comment."
+        }
+    };
+    let before = ticket.review.map(|review| review.state);
+    if let Some((step, summary)) = news(before, state, number, why) {
         let (step, session_id) = (step.to_owned(), SESSION.to_owned());
         let entry = NewLog { session_id, step, summary, raw_output: None, success: None };
         log::add(tx, ticket.id, &entry, now)?;
@@ -182,6 +238,7 @@ fn news(
     before: Option<ReviewState>,
     state: ReviewState,
     number: u64,
+    given_up: &str,
 ) -> Option<(&'static str, String)> {
     let pull = format!("Pull request {number}");
     let news = match state {
@@ -194,13 +251,7 @@ fn news(
             "pr_closed",
             format!("{pull} was closed without a merge: no review job is started for it."),
         ),
-        ReviewState::GivenUp => (
-            "review_given_up",
-            format!(
-                "{pull}: enough review jobs were tried for what is said there, or what fails; the \
-                next one is started for a new comment."
-            ),
-        ),
+        ReviewState::GivenUp => ("review_given_up", format!("{pull}: {given_up}")),
         ReviewState::Open if before == Some(ReviewState::Closed) => {
             ("pr_reopened", format!("{pull} is open again."))
         }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use api_client::wire::REVIEW_ASKED_MAX;
+
 use super::gate::{Gate, Speaker};
 use super::key::{ReplyKey, name_of};
 use crate::forge::{Comment, Thread, ThreadKind, ThreadState};
 
-/// Most threads that one run answers; what is beyond is the next one's.
-const ASKED_MAX: usize = 50;
 /// Words of people who want nothing more, in lower case.
 const THANKS: [&str; 12] = [
     "thanks", "thank", "you", "lgtm", "nice", "great", "good", "cool", "ok", "okay", "done",
@@ -69,7 +69,7 @@ impl Gathered {
             }
         }
         asked.sort_by(|a, b| a.newest().at.cmp(&b.newest().at));
-        asked.truncate(ASKED_MAX);
+        asked.truncate(REVIEW_ASKED_MAX);
         Self { asked, aside, answered: ours.keys }
     }
 }

@@ -40,7 +40,8 @@ fn approved(mut pull: Pull) -> Pull {
 }
 
 fn attempt(status: JobStatus, seconds: i64, items: &[Item]) -> Attempt {
-    Attempt { status, ended_at: at(seconds), items: items.to_vec() }
+    let (blame, ended_at, items) = (Blame::Work, at(seconds), items.to_vec());
+    Attempt { status, blame, ended_at, items }
 }
 
 fn after(attempts: Vec<Attempt>) -> History {
@@ -126,11 +127,11 @@ fn a_failed_job_is_tried_again_after_pauses_that_double_and_no_more_than_thrice(
         after(attempts.collect())
     };
     let seen = |seconds, history| decided(&open(seconds, vec![comment(1, 0)], vec![]), &history);
-    assert_eq!(seen(100, failed(&[90])), Decision::Wait(50 * SECOND));
-    assert!(matches!(seen(150, failed(&[90])), Decision::Start(_)));
-    assert_eq!(seen(210, failed(&[90, 200])), Decision::Wait(110 * SECOND));
-    assert!(matches!(seen(320, failed(&[90, 200])), Decision::Start(_)));
-    assert_eq!(seen(9_999, failed(&[90, 200, 400])), Decision::GiveUp);
+    assert_eq!(seen(100, failed(&[90])), Decision::Wait(290 * SECOND));
+    assert!(matches!(seen(390, failed(&[90])), Decision::Start(_)));
+    assert_eq!(seen(210, failed(&[90, 200])), Decision::Wait(590 * SECOND));
+    assert!(matches!(seen(800, failed(&[90, 200])), Decision::Start(_)));
+    assert_eq!(seen(9_999, failed(&[90, 200, 400])), Decision::GiveUp(Limit::Tries));
 }
 
 #[test]
@@ -138,8 +139,8 @@ fn the_pause_is_counted_by_our_own_clock() {
     let failed = after(vec![attempt(JobStatus::Failed, 1_000, &[inline(1)])]);
     let pull = open(100, vec![comment(1, 0)], vec![]);
     let decide_at = |now| decide(&pull, &failed, &ReviewTerms::default(), at(now));
-    assert_eq!(decide_at(1_001), Decision::Wait(59 * SECOND));
-    assert!(matches!(decide_at(1_060), Decision::Start(_)));
+    assert_eq!(decide_at(1_001), Decision::Wait(299 * SECOND));
+    assert!(matches!(decide_at(1_300), Decision::Start(_)));
 }
 
 #[test]
@@ -183,7 +184,7 @@ fn a_check_that_each_job_leaves_failing_is_given_up_after_three_also_on_other_co
     let pull = |commit| open(9_999, vec![], vec![failing("test", commit, 60)]);
     assert_eq!(decided(&pull("c1"), &jobs(1)), Decision::Rest, "it did what it could there");
     assert!(matches!(decided(&pull("c2"), &jobs(1)), Decision::Start(_)));
-    assert_eq!(decided(&pull("c9"), &jobs(3)), Decision::GiveUp);
+    assert_eq!(decided(&pull("c9"), &jobs(3)), Decision::GiveUp(Limit::Tries));
 }
 
 #[test]
@@ -219,4 +220,48 @@ fn a_long_comment_is_cut() {
     long.body = "é".repeat(100_000);
     let job = started(decided(&open(100, vec![long], vec![]), &after(vec![])));
     assert_eq!(job.comment_body.chars().count(), COMMENT_MAX_CHARS);
+}
+
+#[test]
+fn who_goes_on_talking_does_not_put_the_job_off_for_ever() {
+    let talk = |until: u64| (0..=until / 20).map(|n| comment(n, (n * 20).cast_signed())).collect();
+    let early = open(290, talk(280), vec![]);
+    assert_eq!(decided(&early, &after(vec![])), Decision::Wait(10 * SECOND));
+    let late = open(300, talk(300), vec![]);
+    assert_eq!(started(decided(&late, &after(vec![]))).items.len(), 16);
+    let tried = after(vec![attempt(JobStatus::Failed, 100, &[inline(1)])]);
+    let new = open(9_010, vec![comment(1, 0), comment(2, 9_000)], vec![]);
+    assert_eq!(decided(&new, &tried), Decision::Wait(20 * SECOND), "counted from the new comment");
+}
+
+#[test]
+fn a_pull_request_has_no_more_than_so_many_jobs_in_a_day() {
+    let done = |n: u64| attempt(JobStatus::Completed, n.cast_signed() * 60, &[inline(n)]);
+    let jobs = |count| after((1..=count).map(done).collect());
+    let said = |seconds| open(seconds, vec![comment(99, 5_000)], vec![]);
+    assert!(matches!(decided(&said(6_000), &jobs(19)), Decision::Start(_)));
+    assert_eq!(decided(&said(6_000), &jobs(20)), Decision::GiveUp(Limit::Day));
+    assert!(matches!(decided(&said(86_400 + 60), &jobs(20)), Decision::Start(_)), "the next day");
+    let approved = decided(&approved(said(6_000)), &jobs(20));
+    assert_eq!(approved, Decision::Finish(Fate::Approved));
+}
+
+#[test]
+fn a_job_that_could_not_be_run_is_no_attempt_and_is_paused_after() {
+    let lost =
+        |at| Attempt { blame: Blame::Surroundings, ..attempt(JobStatus::Failed, at, &[inline(1)]) };
+    let history = after((1..=5).map(|n| lost(n * 10)).collect());
+    let seen = |seconds| decided(&open(seconds, vec![comment(1, 0)], vec![]), &history);
+    assert_eq!(seen(50), Decision::Wait(3_600 * SECOND));
+    assert!(matches!(seen(3_650), Decision::Start(_)));
+}
+
+#[test]
+fn a_job_is_given_no_more_than_an_agent_deals_with() {
+    let comments = (1..=60).map(|n| comment(n, n.cast_signed())).collect();
+    let pull = open(9_000, comments, vec![]);
+    let first = started(decided(&pull, &after(vec![]))).items;
+    assert_eq!((first.len(), &first[0]), (REVIEW_ASKED_MAX, &inline(1)));
+    let done = after(vec![attempt(JobStatus::Completed, 9_000, &first)]);
+    assert_eq!(started(decided(&pull, &done)).items.len(), 60 - REVIEW_ASKED_MAX);
 }

@@ -4,7 +4,9 @@ use super::*;
 use crate::forge::{Approval, Author, Comment, Conversation, PullState};
 use crate::model::{Execution, Priority};
 use crate::queue::{Failure, Outcome};
-use crate::store::{Claim, Delivery, Filter, NewProject, NewTicket, Queued, Settled};
+use crate::store::{
+    Claim, Delivery, Filter, NewProject, NewReview, NewTicket, Queued, Settled, TicketEdit,
+};
 
 struct Scene {
     store: Store,
@@ -134,7 +136,7 @@ async fn a_failed_job_deals_with_nothing_and_three_are_the_end() {
         assert!(!matches!(scene.look(said(), 1_001).await, Some(Decision::Start(_))));
     }
     for _ in 0..2 {
-        assert_eq!(scene.look(said(), 99_999).await, Some(Decision::GiveUp));
+        assert_eq!(scene.look(said(), 99_999).await, Some(Decision::GiveUp(Limit::Tries)));
     }
     assert_eq!(scene.steps().await, ["review_given_up"], "it is said once");
     assert_eq!(scene.jobs().await.len(), 3);
@@ -193,10 +195,75 @@ async fn a_closed_pull_request_is_left_alone_until_it_is_opened_again() {
     );
     assert_eq!(scene.jobs().await[0].status, JobStatus::Cancelled);
     scene.look(PullState::Closed, 102).await;
-    let more = comment(CommentKind::Inline, 71);
-    scene.look(open(vec![more]), 103).await;
+    scene.look(said(), 103).await;
     assert_eq!(scene.steps().await, ["pr_closed", "pr_reopened"]);
-    assert_eq!(scene.jobs().await[0].status, JobStatus::Pending);
+    assert_eq!(scene.jobs().await[0].status, JobStatus::Pending, "the same comment");
+}
+
+#[tokio::test]
+async fn what_the_job_that_ran_was_given_is_dealt_with_once_the_pull_request_is_open_again() {
+    let scene = Scene::new().await;
+    let said = || open(vec![comment(CommentKind::Inline, 70)]);
+    scene.look(said(), 100).await;
+    let job = scene.claim().await.job_id;
+    scene.look(PullState::Closed, 101).await;
+    scene.end(job, Outcome::Cancelled(Failure::default())).await;
+    assert!(matches!(scene.look(said(), 2_000).await, Some(Decision::Start(_))));
+}
+
+#[tokio::test]
+async fn a_merge_leaves_the_job_of_the_ticket_itself_alone() {
+    let scene = Scene::new().await;
+    let (project, ticket) = (scene.seen.project, scene.seen.ticket);
+    let column = Some(Column::InProgress);
+    let start = TicketEdit { title: None, description: None, priority: None, column };
+    scene.store.edit_ticket(project, ticket, start, at(1)).await.unwrap();
+    scene.claim().await;
+    let pr_url = Some("https://github.com/acme/demo/pull/7".to_owned());
+    let delivery = Delivery { summary: None, pr_url, pr_number: Some(7) };
+    assert!(scene.store.deliver(project, ticket, delivery, at(2)).await.unwrap());
+    scene.look(PullState::Merged, 100).await;
+    assert_eq!(scene.store.cancel_requested(project, ticket).await.unwrap(), Some(false));
+}
+
+#[tokio::test]
+async fn a_job_whose_lease_expired_is_given_nothing_more() {
+    let scene = Scene::new().await;
+    scene.look(open(vec![comment(CommentKind::Inline, 70)]), 100).await;
+    let job = scene.claim().await.job_id;
+    let again = "UPDATE jobs SET status = 'pending'";
+    scene.store.write(move |tx| tx.execute(again, [])).await.unwrap();
+    let more = [70, 71].map(|number| comment(CommentKind::Inline, number)).to_vec();
+    assert_eq!(scene.look(open(more.clone()), 200).await, Some(Decision::Rest));
+    scene.store.write(|tx| tx.execute("UPDATE jobs SET status = 'running'", [])).await.unwrap();
+    scene.end(job, Outcome::Completed).await;
+    assert!(matches!(scene.look(open(more), 2_000).await, Some(Decision::Start(_))));
+}
+
+#[tokio::test]
+async fn a_completed_job_without_items_has_dealt_with_its_comment() {
+    let scene = Scene::new().await;
+    let review =
+        NewReview { pr_number: 7, comment_body: "c70".to_owned(), github_comment_id: Some(70) };
+    let (project, ticket) = (scene.seen.project, scene.seen.ticket);
+    scene.store.enqueue_review(project, ticket, review, at(1)).await.unwrap();
+    let job = scene.claim().await.job_id;
+    scene.end(job, Outcome::Completed).await;
+    let of = |number| open(vec![comment(CommentKind::Conversation, number)]);
+    assert_eq!(scene.look(of(70), 2_000).await, Some(Decision::Rest));
+    assert!(matches!(scene.look(of(71), 2_000).await, Some(Decision::Start(_))));
+}
+
+#[tokio::test]
+async fn a_lost_job_is_no_attempt() {
+    let scene = Scene::new().await;
+    let said = || open(vec![comment(CommentKind::Inline, 70)]);
+    for _ in 0..4 {
+        assert!(matches!(scene.look(said(), 9_999).await, Some(Decision::Start(_))));
+        let job = scene.claim().await.job_id;
+        let cause = Some("engine_lost".to_owned());
+        scene.end(job, Outcome::Failed(Failure { reason: None, cause })).await;
+    }
 }
 
 #[tokio::test]
