@@ -10,6 +10,7 @@ mod gitea;
 mod github;
 mod gitlab;
 mod headers;
+mod kept;
 mod verdict;
 
 use std::time::Duration;
@@ -22,7 +23,7 @@ use client::Client;
 
 use crate::clock::Timestamp;
 
-/// What an agent's comment ends with, of this program or of the original one.
+/// A line of each comment of an agent, of this program or of the original one.
 const SIGNATURE: &str = "<!-- terarchitect-bot -->";
 
 /// A pull request as it was at one look.
@@ -116,6 +117,10 @@ pub(crate) struct FailedCheck {
 pub(crate) enum ForgeError {
     #[error("cannot set up HTTP for the forge")]
     Setup(#[source] reqwest::Error),
+    #[error("github_agent_token is no text that a header can carry")]
+    NoToken,
+    #[error("no connection to {place} ({problem})")]
+    NoConnection { place: String, problem: String },
     #[error("no answer from {place} ({problem})")]
     Unreachable { place: String, problem: String },
     #[error("{place} answered {status}; check github_agent_token and what it may read")]
@@ -182,7 +187,9 @@ impl CommentKind {
 
 /// What is known of an author: `standing` is what the forge says with the comment.
 fn author(login: &str, own: Option<&str>, body: &str, standing: Author) -> Author {
-    if body.contains(SIGNATURE) || own.is_some_and(|own| own.eq_ignore_ascii_case(login)) {
+    // Who quotes an agent has the line too, after a `>`.
+    let signed = body.lines().any(|line| line.trim() == SIGNATURE);
+    if signed || own.is_some_and(|own| own.eq_ignore_ascii_case(login)) {
         Author::Ourselves
     } else if login.ends_with("[bot]") {
         Author::Bot
@@ -201,6 +208,8 @@ mod tests {
         assert_eq!(who("ann", "please rename"), Author::Person);
         assert_eq!(who("Agents", "done"), Author::Ourselves);
         assert_eq!(who("ann", "done\n\n<!-- terarchitect-bot -->"), Author::Ourselves);
+        let quoted = "> done\n> <!-- terarchitect-bot -->\n\nNot quite.";
+        assert_eq!(who("ann", quoted), Author::Person);
         assert_eq!(who("renovate[bot]", "update"), Author::Bot);
         assert_eq!(author("agents", None, "x", Author::Outsider), Author::Outsider);
     }

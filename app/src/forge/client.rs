@@ -4,8 +4,7 @@
 //! or a link says; each answer has an end in time and size; an answer that has not changed is asked for
 //! under its tag, which costs a GitHub token nothing.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use api_client::Secret;
@@ -19,6 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 use url::Url;
 
+use super::kept::{Cache, Kept};
 use super::{ForgeError, headers};
 use crate::clock::Timestamp;
 
@@ -30,10 +30,8 @@ const ANSWER_MAX: usize = 8 << 20;
 const PAGES_MAX: usize = 20;
 /// How often one request may be sent elsewhere: repositories are renamed.
 const REDIRECTS_MAX: usize = 3;
-/// Answers that are kept to be compared; beyond it all are forgotten.
-const KEPT_MAX: usize = 200;
-/// Largest answer that is kept, in bytes.
-const KEPT_ANSWER_MAX: usize = 256 << 10;
+/// So many entries are a page that is full: the forge may have more than it said when it was last asked.
+const PAGE_FULL: usize = 50;
 
 /// A forge's REST API, with the token for it.
 #[derive(Debug)]
@@ -42,22 +40,20 @@ pub(super) struct Client {
     base: Url,
     authorization: HeaderValue,
     own: OnceCell<Option<String>>,
-    kept: Mutex<HashMap<Url, Kept>>,
+    kept: Mutex<Cache>,
+    /// Set once the log says that something may not be read.
+    told: OnceLock<()>,
 }
 
-/// An answer that may be good for later too.
+/// The body of an answer, and where its list goes on.
 #[derive(Clone, Debug)]
-struct Kept {
-    tag: HeaderValue,
-    page: Page,
-}
-
-/// The body of an answer, and the query under which its list goes on.
-#[derive(Clone, Debug)]
-struct Page {
-    body: Vec<u8>,
-    next: Option<String>,
-    date: Option<Timestamp>,
+pub(super) struct Page {
+    pub(super) body: Vec<u8>,
+    /// The query of the next page, where the forge names it.
+    pub(super) next: Option<String>,
+    /// How many entries all pages have together, where the forge says that.
+    pub(super) total: Option<usize>,
+    pub(super) date: Option<Timestamp>,
 }
 
 /// Whose token it is; each forge has one of the names.
@@ -77,24 +73,38 @@ impl Client {
         let json = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
         let http = http_client(agent).timeout(TIME_LIMIT).default_headers(json).build();
         let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose().trim()));
-        let mut authorization = bearer.map_err(|_| ForgeError::Refused {
-            place: "the text of github_agent_token".to_owned(),
-            status: StatusCode::UNAUTHORIZED.as_u16(),
-        })?;
+        let mut authorization = bearer.map_err(|_| ForgeError::NoToken)?;
         authorization.set_sensitive(true);
         let http = http.map_err(ForgeError::Setup)?;
-        Ok(Self { http, base, authorization, own: OnceCell::new(), kept: Mutex::default() })
+        let (own, kept, told) = (OnceCell::new(), Mutex::default(), OnceLock::new());
+        Ok(Self { http, base, authorization, own, kept, told })
     }
 
     /// The login of the token's account, which is asked for once; nothing for a token that may not tell,
     /// as that of an App.
     pub(super) async fn own(&self) -> Result<Option<&str>, ForgeError> {
-        let ask = async || match self.one::<Account>(self.url(["user"])).await {
-            Ok((account, _)) => Ok(account.login.or(account.username)),
-            Err(ForgeError::Refused { .. } | ForgeError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
+        let ask = async || {
+            let account = self.one::<Account>(self.url(["user"])).await;
+            let account = self.unless_closed(account.map(|(account, _)| Some(account)))?;
+            Ok(account.and_then(|account| account.login.or(account.username)))
         };
         self.own.get_or_try_init(ask).await.map(Option::as_deref)
+    }
+
+    /// What a token may not read is as if there were none of it: the log says so, once for a forge.
+    pub(super) fn unless_closed<T: Default>(
+        &self,
+        answer: Result<T, ForgeError>,
+    ) -> Result<T, ForgeError> {
+        match answer {
+            Err(error @ (ForgeError::Refused { .. } | ForgeError::NotFound { .. })) => {
+                if self.told.set(()).is_ok() {
+                    tracing::warn!(%error, "looking at pull requests without this");
+                }
+                Ok(T::default())
+            }
+            answer => answer,
+        }
     }
 
     /// An address below the API's; what a segment holds is encoded, slashes included.
@@ -127,12 +137,21 @@ impl Client {
         list_of: impl Fn(P) -> Vec<T>,
     ) -> Result<Vec<T>, ForgeError> {
         let mut all = Vec::new();
-        for _ in 0..PAGES_MAX {
+        for number in 1..=PAGES_MAX {
             let page = self.page(&url).await?;
-            all.extend(list_of(parse(&url, &page.body)?));
-            match page.next {
+            let entries = list_of(parse(&url, &page.body)?);
+            let count = entries.len();
+            all.extend(entries);
+            let more = page.total.is_some_and(|total| count > 0 && all.len() < total);
+            let counted = more.then(|| headers::query_of_page(&url, number + 1)).flatten();
+            match page.next.or(counted) {
                 Some(query) => url.set_query(Some(&query)),
-                None => return Ok(all),
+                None => {
+                    if count >= PAGE_FULL {
+                        self.kept().forget(&url);
+                    }
+                    return Ok(all);
+                }
             }
         }
         Err(malformed(&url, format!("the list has more than {PAGES_MAX} pages")))
@@ -140,14 +159,17 @@ impl Client {
 
     /// One answer, which may be one of before where it has not changed.
     async fn page(&self, url: &Url) -> Result<Page, ForgeError> {
-        let kept = self.kept().get(url).cloned();
+        let kept = self.kept().get(url);
         let (response, final_url) = self.follow(url, kept.as_ref().map(|kept| &kept.tag)).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let date = headers::date(&headers);
-        if let (StatusCode::NOT_MODIFIED, Some(kept)) = (status, kept) {
-            return Ok(Page { date, ..kept.page });
+        let next = headers::next_page(&headers, &final_url);
+        if let (StatusCode::NOT_MODIFIED, Some(Kept { page, .. })) = (status, kept) {
+            let total = headers::total(&headers).or(page.total);
+            return Ok(Page { body: page.body, next: next.or(page.next), total, date });
         }
-        if let Some(pause) = headers::pause(status, &headers) {
+        let body = receive(url, response).await?;
+        if let Some(pause) = headers::pause(status, &headers, &body) {
             return Err(ForgeError::RateLimited { place: place(url), pause });
         }
         match status {
@@ -161,9 +183,11 @@ impl Client {
                 return Err(ForgeError::Refused { place: place(url), status: status.as_u16() });
             }
         }
-        let body = receive(url, response).await?;
-        let page = Page { body, next: headers::next_page(&headers, &final_url), date };
-        self.keep(url, headers.get(ETAG), &page);
+        let page = Page { body, next, total: headers::total(&headers), date };
+        match headers.get(ETAG) {
+            Some(tag) => self.kept().put(url, Kept { tag: tag.clone(), page: page.clone() }),
+            None => self.kept().forget(url),
+        }
         Ok(page)
     }
 
@@ -195,18 +219,7 @@ impl Client {
         Err(malformed(url, format!("it redirects more than {REDIRECTS_MAX} times")))
     }
 
-    fn keep(&self, url: &Url, tag: Option<&HeaderValue>, page: &Page) {
-        let Some(tag) = tag.filter(|_| page.body.len() <= KEPT_ANSWER_MAX) else {
-            return;
-        };
-        let mut all = self.kept();
-        if all.len() >= KEPT_MAX {
-            all.clear();
-        }
-        all.insert(url.clone(), Kept { tag: tag.clone(), page: page.clone() });
-    }
-
-    fn kept(&self) -> MutexGuard<'_, HashMap<Url, Kept>> {
+    fn kept(&self) -> MutexGuard<'_, Cache> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -237,7 +250,12 @@ fn malformed(url: &Url, problem: String) -> ForgeError {
 }
 
 fn unreachable(url: &Url, error: reqwest::Error) -> ForgeError {
-    ForgeError::Unreachable { place: place(url), problem: describe(error) }
+    let connected = !error.is_connect();
+    let (place, problem) = (place(url), describe(error));
+    match connected {
+        true => ForgeError::Unreachable { place, problem },
+        false => ForgeError::NoConnection { place, problem },
+    }
 }
 
 /// An address without its query, for people.
@@ -246,3 +264,6 @@ fn place(url: &Url) -> String {
     url.set_query(None);
     url.into()
 }
+
+#[cfg(test)]
+mod tests;

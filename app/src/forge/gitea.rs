@@ -61,6 +61,9 @@ struct Review {
     official: bool,
     #[serde(default)]
     dismissed: bool,
+    /// Whether there are newer commits.
+    #[serde(default)]
+    stale: bool,
     /// How many comments on lines it has; absent on older versions.
     comments_count: Option<u64>,
 }
@@ -103,7 +106,7 @@ impl Gitea {
         let said: Vec<Entry> = self.client.all(said).await?;
         let reviews = paged(self.url(&["pulls", number, "reviews"]));
         let reviews: Vec<Review> = self.client.all(reviews).await?;
-        let approval = approval_of(&reviews);
+        let approval = approval_of(&reviews, own);
         let mut comments: Vec<Comment> = Vec::new();
         for review in reviews {
             if review.comments_count != Some(0) {
@@ -123,10 +126,7 @@ impl Gitea {
     async fn failing(&self, head: &str) -> Result<Vec<FailedCheck>, ForgeError> {
         let url = paged(self.url(&["commits", head, "status"]));
         let list_of = |page: Statuses| page.statuses.unwrap_or_default();
-        let statuses = match self.client.pages(url, list_of).await {
-            Err(ForgeError::Refused { .. } | ForgeError::NotFound { .. }) => Vec::new(),
-            statuses => statuses?,
-        };
+        let statuses = self.client.unless_closed(self.client.pages(url, list_of).await)?;
         let failed = statuses.into_iter().filter_map(|status| {
             let failed = matches!(status.status.as_str(), "failure" | "error");
             let failed_at = Timestamp::from_rfc3339(status.updated_at.as_deref()?)?;
@@ -154,6 +154,11 @@ impl Entry {
 }
 
 impl Review {
+    fn is_of(&self, own: Option<&str>) -> bool {
+        let login = self.user.as_ref().map(|user| user.login.as_str());
+        login.zip(own).is_some_and(|(login, own)| login.eq_ignore_ascii_case(own))
+    }
+
     /// What it says as a whole; the words of one that approves ask for nothing.
     fn comment(self, own: Option<&str>) -> Option<Comment> {
         let asks = matches!(self.state.as_str(), "COMMENT" | "REQUEST_CHANGES");
@@ -164,10 +169,13 @@ impl Review {
     }
 }
 
-fn approval_of(reviews: &[Review]) -> Approval {
-    approval(reviews.iter().filter(|review| review.official).filter_map(|review| {
+/// Of the official verdicts, but for our own; who approved older commits has not seen the newest one.
+fn approval_of(reviews: &[Review], own: Option<&str>) -> Approval {
+    let official = reviews.iter().filter(|review| review.official);
+    approval(official.filter(|review| !review.is_of(own)).filter_map(|review| {
         let verdict = match review.state.as_str() {
             _ if review.dismissed => Verdict::Withdrawn,
+            "APPROVED" if review.stale => Verdict::Withdrawn,
             "APPROVED" => Verdict::Approves,
             "REQUEST_CHANGES" => Verdict::AsksForChanges,
             _ => return None,
@@ -202,11 +210,13 @@ mod tests {
     fn only_official_verdicts_that_stand_count() {
         for (change, expected) in [
             (json!({"state": "APPROVED"}), Approval::Given),
+            (json!({"state": "APPROVED", "user": {"login": "agents"}}), Approval::Missing),
             (json!({"state": "APPROVED", "official": false}), Approval::Missing),
             (json!({"state": "APPROVED", "dismissed": true}), Approval::Missing),
+            (json!({"state": "APPROVED", "stale": true}), Approval::Missing),
             (json!({}), Approval::Missing),
         ] {
-            assert_eq!(approval_of(&[review(&change)]), expected, "{change}");
+            assert_eq!(approval_of(&[review(&change)], Some("agents")), expected, "{change}");
         }
     }
 

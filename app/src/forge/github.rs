@@ -54,6 +54,8 @@ struct Entry {
     /// Of a review.
     #[serde(default)]
     state: String,
+    /// Of a review: the commit that was looked at; absent once that is gone.
+    commit_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -106,7 +108,7 @@ impl GitHub {
         let conversation = read(&["issues", number, "comments"]).await?;
         let inline = read(&["pulls", number, "comments"]).await?;
         let reviews = read(&["pulls", number, "reviews"]).await?;
-        let approval = approval_of(&reviews);
+        let approval = approval_of(&reviews, head, own);
         let reviews = reviews.into_iter().filter(|review| review.says_something());
         let comments = conversation.into_iter().map(|entry| (CommentKind::Conversation, entry));
         let comments = comments
@@ -122,11 +124,11 @@ impl GitHub {
         let runs = self.client.pages(runs, |page: CheckRuns| page.check_runs).await;
         let statuses = full_pages(self.url(&["commits", head, "status"]));
         let statuses = self.client.pages(statuses, |page: Statuses| page.statuses).await;
-        let runs = unless_closed(runs)?.into_iter().filter_map(|run| {
+        let runs = self.client.unless_closed(runs)?.into_iter().filter_map(|run| {
             let ended = run.conclusion.filter(|word| is_failure(word)).and(run.completed_at)?;
             failed_check(run.name, head, run.html_url, &ended)
         });
-        let statuses = unless_closed(statuses)?.into_iter().filter_map(|status| {
+        let statuses = self.client.unless_closed(statuses)?.into_iter().filter_map(|status| {
             let ended = Some(status.state).filter(|word| is_failure(word));
             let ended = ended.and(status.updated_at)?;
             failed_check(status.context, head, status.target_url, &ended)
@@ -156,27 +158,33 @@ impl Entry {
         asks && self.body.as_ref().is_some_and(|body| !body.trim().is_empty())
     }
 
-    fn comment(self, kind: CommentKind, own: Option<&str>) -> Option<Comment> {
-        let written_at = self.submitted_at.as_ref().or(self.created_at.as_ref())?;
-        let written_at = Timestamp::from_rfc3339(written_at)?;
+    fn author(&self, own: Option<&str>) -> Author {
         let standing = match self.user.as_ref().map(|user| user.kind.as_str()) {
             Some("Bot") => Author::Bot,
             _ if self.is_of_member() => Author::Person,
             _ => Author::Outsider,
         };
-        let author = author(self.login(), own, self.body.as_deref().unwrap_or(""), standing);
+        author(self.login(), own, self.body.as_deref().unwrap_or(""), standing)
+    }
+
+    fn comment(self, kind: CommentKind, own: Option<&str>) -> Option<Comment> {
+        let written_at = self.submitted_at.as_ref().or(self.created_at.as_ref())?;
+        let written_at = Timestamp::from_rfc3339(written_at)?;
+        let author = self.author(own);
         let id = CommentId { kind, number: self.id };
         Some(Comment { id, author, body: self.body.unwrap_or_default(), written_at })
     }
 }
 
-/// Anyone may review a public repository: only members' verdicts count.
-fn approval_of(reviews: &[Entry]) -> Approval {
-    approval(reviews.iter().filter(|review| review.is_of_member()).filter_map(|review| {
+/// Anyone may review a public repository: only verdicts of the project's people count, and who approved
+/// older commits has not seen the newest one.
+fn approval_of(reviews: &[Entry], head: &str, own: Option<&str>) -> Approval {
+    let of_people = reviews.iter().filter(|review| review.author(own) == Author::Person);
+    approval(of_people.filter_map(|review| {
         let verdict = match review.state.as_str() {
-            "APPROVED" => Verdict::Approves,
+            "APPROVED" if review.commit_id.as_deref() == Some(head) => Verdict::Approves,
             "CHANGES_REQUESTED" => Verdict::AsksForChanges,
-            "DISMISSED" => Verdict::Withdrawn,
+            "APPROVED" | "DISMISSED" => Verdict::Withdrawn,
             _ => return None,
         };
         Some((review.login(), verdict))
@@ -186,14 +194,6 @@ fn approval_of(reviews: &[Entry]) -> Approval {
 fn full_pages(mut url: Url) -> Url {
     url.query_pairs_mut().append_pair("per_page", "100");
     url
-}
-
-/// A token that may not read checks has none to react to.
-fn unless_closed<T>(list: Result<Vec<T>, ForgeError>) -> Result<Vec<T>, ForgeError> {
-    match list {
-        Err(ForgeError::Refused { .. } | ForgeError::NotFound { .. }) => Ok(Vec::new()),
-        list => list,
-    }
 }
 
 fn is_failure(word: &str) -> bool {
@@ -245,11 +245,16 @@ mod tests {
         let review = |login, association, state: &str, body| {
             let mut review = entry(login, "User", association, body);
             state.clone_into(&mut review.state);
+            review.commit_id = Some("c2".to_owned());
             review
         };
         let approving = |association| review("ann", association, "APPROVED", "fine!");
-        assert_eq!(approval_of(&[approving("NONE")]), Approval::Missing);
-        assert_eq!(approval_of(&[approving("MEMBER")]), Approval::Given);
+        let of = |reviews: &[Entry]| approval_of(reviews, "c2", Some("agents"));
+        assert_eq!(of(&[approving("NONE")]), Approval::Missing);
+        assert_eq!(of(&[approving("MEMBER")]), Approval::Given);
+        assert_eq!(approval_of(&[approving("MEMBER")], "c3", None), Approval::Missing, "pushed");
+        let own = review("agents", "MEMBER", "APPROVED", "fine!");
+        assert_eq!(of(&[own]), Approval::Missing, "nobody but the agent");
         assert!(!approving("MEMBER").says_something());
         assert!(review("ann", "MEMBER", "CHANGES_REQUESTED", "Rename it").says_something());
         assert!(!review("ann", "MEMBER", "COMMENTED", "  ").says_something());

@@ -22,7 +22,7 @@ pub(crate) struct GitLab {
 struct MergeRequest {
     state: String,
     created_at: String,
-    /// `requested_changes` where a reviewer asks for changes.
+    /// `mergeable`, or the first reason why it is not; absent before GitLab 15.6.
     #[serde(default)]
     detailed_merge_status: String,
     /// The newest pipeline of the newest commit.
@@ -105,11 +105,8 @@ impl GitLab {
         said.query_pairs_mut().append_pair("per_page", "100");
         let said: Vec<Discussion> = self.client.all(said).await?;
         let notes = said.into_iter().flat_map(|discussion| discussion.notes);
-        let given = match self.client.one(self.url(number, &["approvals"])).await {
-            // A token that may not read them has none.
-            Err(ForgeError::Refused { .. } | ForgeError::NotFound { .. }) => Approvals::default(),
-            given => given?.0,
-        };
+        let given = self.client.one(self.url(number, &["approvals"])).await;
+        let given = self.client.unless_closed(given.map(|(given, _)| given))?;
         Ok(Conversation {
             approval: approval_of(&request, &given),
             comments: notes.filter_map(|note| note.comment(own)).collect(),
@@ -149,10 +146,12 @@ impl Pipeline {
     }
 }
 
-/// Where no approval is needed GitLab calls everything approved: one must have been given.
+/// Where no approval is needed GitLab calls everything approved: one must have been given. That a reviewer
+/// asks for changes may stand behind another reason why it cannot be merged, or is not known yet: only what
+/// can be merged is approved.
 fn approval_of(request: &MergeRequest, given: &Approvals) -> Approval {
-    let asks_for_changes = request.detailed_merge_status == "requested_changes";
-    match given.approved && !given.approved_by.is_empty() && !asks_for_changes {
+    let can_be_merged = matches!(request.detailed_merge_status.as_str(), "mergeable" | "");
+    match given.approved && !given.approved_by.is_empty() && can_be_merged {
         true => Approval::Given,
         false => Approval::Missing,
     }
@@ -205,7 +204,10 @@ mod tests {
         };
         let given = json!({"approved": true, "approved_by": [{"user": {"username": "ann"}}]});
         assert_eq!(approval("mergeable", given.clone()), Approval::Given);
-        assert_eq!(approval("requested_changes", given), Approval::Missing);
+        assert_eq!(approval("", given.clone()), Approval::Given, "an older GitLab");
+        for status in ["requested_changes", "checking", "ci_still_running"] {
+            assert_eq!(approval(status, given.clone()), Approval::Missing, "{status}");
+        }
         let nobody = json!({"approved": true, "approved_by": []});
         assert_eq!(approval("mergeable", nobody), Approval::Missing);
     }

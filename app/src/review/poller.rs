@@ -164,7 +164,7 @@ impl Poller {
     fn suffer(&mut self, at: &InReview, error: &LookError) {
         let pause = match error {
             LookError::Forge(ForgeError::RateLimited { pause, .. }) => Some(*pause),
-            LookError::Forge(ForgeError::Unreachable { .. }) => {
+            LookError::Forge(ForgeError::Unreachable { .. } | ForgeError::NoConnection { .. }) => {
                 Some(self.terms.poll.unwrap_or(PAUSE).min(PAUSE))
             }
             LookError::Forge(_) | LookError::Unknown(_) => None,
