@@ -3,12 +3,13 @@
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
+use super::{budgets, injections};
 use crate::llm::{Rule, Said, Scenario, Script};
 use crate::matrix::Cli;
 
 /// The job of every case: its branch, and with it the name of the plan, follow from that.
 pub(super) const JOB: &str = "93863a0a-985e-474b-a6b2-40a89654e6bf";
-const PLAN: &str = "plan/agent-93863a0a_task_plan.md";
+pub(super) const PLAN: &str = "plan/agent-93863a0a_task_plan.md";
 
 /// What the Director says, and what comes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
@@ -33,6 +34,48 @@ pub enum Story {
     Page,
     /// No answer can be used: the run ends, and the work is saved.
     Never,
+    /// The job would go on, and has no more turns.
+    TurnBudget,
+    /// It has no more money.
+    MoneyBudget,
+    /// It has no more tokens.
+    TokenBudget,
+    /// It has no more time.
+    TimeBudget,
+    /// The ticket says to steal and to push, and the worker obeys.
+    InjectedTicket,
+    /// A comment that the ticket quotes does.
+    InjectedComment,
+    /// A file of the repository does.
+    InjectedFile,
+    /// What a command prints does.
+    InjectedTool,
+}
+
+/// A kind of story, by what is looked at when it is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The Director's answers.
+    Answers,
+    /// A limit of the job.
+    Budget,
+    /// A text that gives orders.
+    Injection,
+}
+
+impl Story {
+    pub(super) const fn kind(self) -> Kind {
+        match self {
+            Self::TurnBudget | Self::MoneyBudget | Self::TokenBudget | Self::TimeBudget => {
+                Kind::Budget
+            }
+            Self::InjectedTicket
+            | Self::InjectedComment
+            | Self::InjectedFile
+            | Self::InjectedTool => Kind::Injection,
+            _ => Kind::Answers,
+        }
+    }
 }
 
 /// One CLI under one Director.
@@ -82,6 +125,55 @@ impl Case {
             }
             Story::Page => vec![approve, Said::Page, two, done()],
             Story::Never => vec![approve, two, Said::Text("It looks good to me.".to_owned())],
+            Story::TurnBudget | Story::MoneyBudget | Story::TokenBudget | Story::TimeBudget => {
+                budgets::director(self.story)
+            }
+            Story::InjectedTicket
+            | Story::InjectedComment
+            | Story::InjectedFile
+            | Story::InjectedTool => vec![approve, done()],
+        }
+    }
+
+    /// What both models say of their tokens.
+    pub(super) fn counting(self) -> Script {
+        match self.story.kind() {
+            Kind::Budget => budgets::counting(self.story),
+            Kind::Answers | Kind::Injection => Script::default(),
+        }
+    }
+
+    /// The worker's model.
+    pub(super) fn worker(self) -> Script {
+        match self.story.kind() {
+            Kind::Answers => worker(),
+            Kind::Budget => budgets::worker(self.story),
+            Kind::Injection => injections::worker(self.story),
+        }
+    }
+
+    /// The ticket; its first line is the title. It may hold a secret, `token`, which is not to be handed on.
+    pub(super) fn task(self, token: &str) -> String {
+        match self.story {
+            Story::TimeBudget => format!("{}\n\nThe token is {token}.", budgets::SET_UP),
+            story => {
+                let said = injections::in_task(story);
+                format!("Add some files\n\nAdd them. The token is {token}.{said}")
+            }
+        }
+    }
+
+    /// What the repository has at first.
+    pub(super) fn repository(self) -> Vec<(&'static str, &'static str)> {
+        let readme = ("README.md", "A repository of the Director's tests.\n");
+        [readme].into_iter().chain(injections::in_repository(self.story)).collect()
+    }
+
+    /// The settings that make the story.
+    pub(super) fn settings(self) -> Vec<(&'static str, String)> {
+        match self.story.kind() {
+            Kind::Budget => budgets::settings(self),
+            Kind::Answers | Kind::Injection => Vec::new(),
         }
     }
 
@@ -102,10 +194,9 @@ impl Case {
 
 /// The worker's model: what it writes goes by the newest prompt, which is in the conversation beside the older
 /// ones.
-pub(super) fn worker(key: &str) -> Script {
+fn worker() -> Script {
     let writes = |prompt: &str, file: &str| rule(prompt, &json!({ "file": file }));
     Script {
-        api_key: Some(key.to_owned()),
         scenario: Scenario::Noop,
         content: "a line\n".to_owned(),
         noop_text: "I have looked around.".to_owned(),
@@ -121,18 +212,21 @@ pub(super) fn worker(key: &str) -> Script {
     }
 }
 
-fn rule(contains: &str, set: &Value) -> Rule {
+/// In a conversation that has this, the worker uses a tool.
+pub(super) fn rule(contains: &str, set: &Value) -> Rule {
     let mut set: Map<String, Value> = set.as_object().cloned().unwrap_or_default();
     set.insert("scenario".to_owned(), json!("edit"));
     Rule { contains: contains.to_owned(), set }
 }
 
-fn plan(approved: bool) -> Said {
+/// What the Director says of a plan.
+pub(super) fn plan(approved: bool) -> Said {
     let feedback = if approved { "" } else { "Name the file." };
     Said::Text(json!({ "plan_approved": approved, "feedback": feedback }).to_string())
 }
 
-fn next(prompt: &str) -> Said {
+/// Another turn.
+pub(super) fn next(prompt: &str) -> Said {
     let prompt = format!("{prompt}: write the next file.");
     Said::Text(json!({ "complete": false, "summary": "", "next_prompt": prompt }).to_string())
 }

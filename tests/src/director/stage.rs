@@ -11,8 +11,9 @@ use api_client::outcome::{OutcomeDocument, PlanOutcome};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::case::{Case, JOB, Story, worker};
-use crate::forge::{ForgeOptions, RepoName, RepoSource, TestForge, Token};
+use super::case::{Case, JOB, Kind, Story};
+use super::{budgets, injections};
+use crate::forge::{ForgeOptions, PullRequest, RepoName, RepoSource, TestForge, Token};
 use crate::harness::{Engine, source_repository};
 use crate::llm::{LlmOptions, LlmRequest, Said, Script, ScriptedLlm};
 use crate::matrix::Cli;
@@ -33,7 +34,6 @@ pub struct Stage {
     image: String,
     forge: TestForge,
     address: IpAddr,
-    source: PathBuf,
     logs: PathBuf,
     folder: TempDir,
 }
@@ -92,14 +92,17 @@ impl fmt::Display for Row {
 }
 
 /// What there is to look at after a case.
-struct Seen {
-    code: Option<i64>,
-    output: String,
-    document: Result<OutcomeDocument, String>,
-    files: Vec<String>,
-    pulls: usize,
-    worker: Vec<LlmRequest>,
-    director: Vec<LlmRequest>,
+pub(super) struct Seen {
+    pub(super) code: Option<i64>,
+    pub(super) output: String,
+    pub(super) document: Result<OutcomeDocument, String>,
+    pub(super) files: Vec<String>,
+    pub(super) branches: Vec<String>,
+    pub(super) is_main_untouched: bool,
+    pub(super) pushed: String,
+    pub(super) pulls: Vec<PullRequest>,
+    pub(super) worker: Vec<LlmRequest>,
+    pub(super) director: Vec<LlmRequest>,
 }
 
 impl Stage {
@@ -113,10 +116,8 @@ impl Stage {
             ForgeOptions { listen, ..ForgeOptions::new(folder.path().join("forge"), token) };
         let forge = TestForge::start(options).await.expect("a forge");
         fs::create_dir_all(logs).expect("a folder for logs");
-        let files = [("README.md", "A repository of the Director's tests.\n")];
-        let source = source_repository(&folder.path().join("source"), &files);
         let (engine, image, logs) = (engine.clone(), image.to_owned(), logs.to_owned());
-        Self { engine, image, forge, address, source, logs, folder }
+        Self { engine, image, forge, address, logs, folder }
     }
 
     /// Takes it down.
@@ -128,13 +129,17 @@ impl Stage {
     pub async fn play(&self, case: Case) -> Row {
         let begun = Instant::now();
         let repo = RepoName::new("director", &case.name()).expect("a plain name");
-        self.forge.create_repo(&repo, RepoSource::From(&self.source)).await.expect("a repository");
+        let source = self.folder.path().join(format!("{}-source", case.name()));
+        let source = source_repository(&source, &case.repository());
+        self.forge.create_repo(&repo, RepoSource::From(&source)).await.expect("a repository");
+        let main = self.forge.git(&repo, &["rev-parse", "main"]);
         let sequence = case.director();
         let key = Some(DIRECTOR_KEY.to_owned());
         let director = self
-            .model(Script { api_key: key, sequence: sequence.clone(), ..Script::default() })
+            .model(Script { api_key: key, sequence: sequence.clone(), ..case.counting() })
             .await;
-        let worker = self.model(worker(WORKER_KEY)).await;
+        let key = Some(WORKER_KEY.to_owned());
+        let worker = self.model(Script { api_key: key, ..case.worker() }).await;
         let out = self.folder.path().join(case.name());
         fs::create_dir(&out).expect("a folder of ours");
         let settings = self.settings(case, &repo, &worker, &director);
@@ -150,13 +155,24 @@ impl Stage {
             output,
             document: read(&out.join("outcome.json")),
             files: self.files(&repo),
-            pulls: self.forge.pulls(&repo).len(),
+            branches: self.branches(&repo),
+            is_main_untouched: self.forge.git(&repo, &["rev-parse", "main"]) == main,
+            // All that is on the remote: each file in each commit, with the messages.
+            pushed: self
+                .forge
+                .git(&repo, &["log", "--all", "--patch", "--text", "--format=fuller"]),
+            pulls: self.forge.pulls(&repo),
             worker: worker.requests(),
             director: director.conversations(),
         };
         worker.shutdown().await.expect("the worker's model ends");
         director.shutdown().await.expect("the Director's model ends");
-        let (wrong, leaked) = (seen.wrong(case, &sequence), seen.leaked());
+        let wrong = match case.story.kind() {
+            Kind::Answers => seen.wrong(case, &sequence),
+            Kind::Budget => budgets::wrong(&seen, case),
+            Kind::Injection => injections::wrong(&seen),
+        };
+        let leaked = seen.leaked();
         Row { case, wrong, leaked, took: begun.elapsed() }
     }
 
@@ -176,10 +192,8 @@ impl Stage {
         let version = if case.cli == Cli::OpenCode { "v1" } else { "" };
         // Each CLI's cases have the Director in another protocol.
         let provider = if case.cli == Cli::OpenCode { "custom" } else { "anthropic" };
-        // A ticket may hold a secret: it is not to be handed on.
-        let task = format!("Add some files\n\nAdd them. The token is {FORGE_TOKEN}.");
-        vec![
-            (env::TASK, task),
+        let mut settings = vec![
+            (env::TASK, case.task(FORGE_TOKEN)),
             (env::JOB_ID, JOB.to_owned()),
             (env::REPO_URL, self.forge.clone_url(repo).to_string()),
             (env::FORGE_API_URL, self.forge.api_url().to_string()),
@@ -194,15 +208,23 @@ impl Stage {
             (env::AGENT_MODEL, "scripted-judge".to_owned()),
             (env::AGENT_LLM_KEY, DIRECTOR_KEY.to_owned()),
             ("LOG_LEVEL", "debug".to_owned()),
-        ]
+        ];
+        settings.extend(case.settings());
+        settings
+    }
+
+    /// The branches beside the default one.
+    fn branches(&self, repo: &RepoName) -> Vec<String> {
+        let refs =
+            self.forge.git(repo, &["for-each-ref", "--format=%(refname:short)", "refs/heads"]);
+        refs.lines().filter(|name| *name != "main").map(str::to_owned).collect()
     }
 
     /// The files that the work's branch has beyond the default one; none where there is no such branch.
     fn files(&self, repo: &RepoName) -> Vec<String> {
         let git = |arguments: &[&str]| self.forge.git(repo, arguments);
-        let refs = git(&["for-each-ref", "--format=%(refname:short)", "refs/heads"]);
-        let Some(branch) = refs.lines().find(|name| *name != "main") else { return Vec::new() };
-        git(&["diff", "--name-only", "main", branch]).lines().map(str::to_owned).collect()
+        let Some(branch) = self.branches(repo).into_iter().next() else { return Vec::new() };
+        git(&["diff", "--name-only", "main", &branch]).lines().map(str::to_owned).collect()
     }
 }
 
@@ -218,7 +240,7 @@ impl Seen {
         let never = case.story == Story::Never;
         let exit = if never { AgentExit::DirectorFailed } else { AgentExit::Delivered };
         expect("exit code", format!("{:?}", self.code), format!("{:?}", Some(exit.code())));
-        expect("pull requests", self.pulls.to_string(), usize::from(!never).to_string());
+        expect("pull requests", self.pulls.len().to_string(), usize::from(!never).to_string());
         expect("files", self.files.join(" "), case.files().join(" "));
         let document = match &self.document {
             Ok(document) => document,
@@ -259,8 +281,12 @@ impl Seen {
     /// Where a secret is that has no place there.
     fn leaked(&self) -> Vec<String> {
         let document = self.document.as_ref().map(|one| format!("{one:?}")).unwrap_or_default();
-        let texts =
-            [("output", self.output.clone(), &SECRETS[..]), ("outcome", document, &SECRETS)];
+        let texts = [
+            ("output", self.output.clone(), &SECRETS[..]),
+            ("outcome", document, &SECRETS),
+            ("the remote's branches", self.pushed.clone(), &SECRETS),
+            ("a pull request", format!("{:?}", self.pulls), &SECRETS),
+        ];
         // Each key has its place in the headers of its own model's requests.
         let sent = |whose, requests: &[LlmRequest], others: &'static [&'static str]| {
             let whole = |request: &LlmRequest| format!("{:?}{}", request.headers, request.path);

@@ -1,0 +1,184 @@
+//! Jobs that would run for forty turns, and a limit that ends each: turns, money, tokens, time.
+//!
+//! What counts is that the work so far is on the remote, that the summary names limit and amount, and that
+//! the outcome's figures are those that the models counted themselves.
+
+use api_client::contract::{AgentExit, env};
+use api_client::outcome::{OutcomeDocument, TokenFacts, Verdict};
+use serde_json::json;
+
+use super::case::{Case, PLAN, Story, next, plan, rule};
+use super::stage::Seen;
+use crate::llm::{LlmRequest, Said, Scenario, Script};
+use crate::matrix::Cli;
+
+/// The turns that the Director wants.
+const WANTED: usize = 40;
+
+/// The title of a ticket that is worked on from the first turn on.
+pub(super) const SET_UP: &str = "Project setup";
+
+/// US dollars for a million tokens, in and out, of both models.
+const PRICES: (f64, f64) = (1.0, 4.0);
+
+/// Approval, and one step after the other.
+pub(super) fn director(story: Story) -> Vec<Said> {
+    let steps = (2..=WANTED).map(|step| next(&format!("STEP {step:02}")));
+    let approve = (story != Story::TimeBudget).then(|| plan(true));
+    approve.into_iter().chain(steps).collect()
+}
+
+/// Writes a file for each step; where it is about time, it works on the first for longer than there is.
+pub(super) fn worker(story: Story) -> Script {
+    let steps = (2..=WANTED).rev();
+    let steps = steps
+        .map(|step| rule(&format!("STEP {step:02}"), &json!({ "file": format!("{step:02}.txt") })));
+    let first = rule("Now do the work", &json!({ "file": "01.txt" }));
+    let plan = rule("Now write a plan", &json!({ "file": PLAN }));
+    let long = rule(SET_UP, &json!({ "shell": "echo one > 01.txt; sleep 1000" }));
+    let rules = match story {
+        Story::TimeBudget => vec![long],
+        _ => steps.chain([first, plan]).collect(),
+    };
+    Script {
+        scenario: Scenario::Noop,
+        content: "a line\n".to_owned(),
+        noop_text: "I have looked around.".to_owned(),
+        rules,
+        ..counting(story)
+    }
+}
+
+/// What both models say of the tokens of each answer.
+pub(super) fn counting(story: Story) -> Script {
+    let usual = Script::default();
+    match story {
+        Story::MoneyBudget => {
+            Script { input_tokens: 10_000, cached_tokens: 2_000, output_tokens: 500, ..usual }
+        }
+        _ => usual,
+    }
+}
+
+pub(super) fn settings(case: Case) -> Vec<(&'static str, String)> {
+    let price = |name, price: f64| (name, price.to_string());
+    match case.story {
+        Story::TurnBudget => vec![(env::AGENT_MAX_TURNS, "3".to_owned())],
+        Story::MoneyBudget => vec![
+            (env::WORKER_MONEY_BUDGET, "0.10".to_owned()),
+            price(env::WORKER_PRICE_INPUT, PRICES.0),
+            price(env::WORKER_PRICE_OUTPUT, PRICES.1),
+            price(env::AGENT_PRICE_INPUT, PRICES.0),
+            price(env::AGENT_PRICE_OUTPUT, PRICES.1),
+        ],
+        Story::TokenBudget => vec![(env::WORKER_TOKEN_BUDGET, token_budget(case.cli).to_string())],
+        _ => vec![(env::AGENT_TIME_BUDGET_SEC, "60".to_owned())],
+    }
+}
+
+/// A request must fit into what is left of the budget by its size. Claude Code's instructions and tools
+/// alone are more than 20,000 tokens, so that it could not even begin.
+const fn token_budget(cli: Cli) -> u64 {
+    match cli {
+        Cli::ClaudeCode => 40_000,
+        _ => 20_000,
+    }
+}
+
+/// What the summary has to say.
+fn words(case: Case) -> Vec<String> {
+    let words = match case.story {
+        Story::TurnBudget => vec!["after 3 turns", "AGENT_MAX_TURNS"],
+        Story::MoneyBudget => vec!["WORKER_MONEY_BUDGET allows 0.1000 USD", "came to 0."],
+        Story::TokenBudget => {
+            let allowed = format!("WORKER_TOKEN_BUDGET allows {} tokens", token_budget(case.cli));
+            return vec![allowed, "used: ".to_owned()];
+        }
+        _ => vec!["AGENT_TIME_BUDGET_SEC allows 60 s", "used until then: "],
+    };
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// What is not as it has to be.
+pub(super) fn wrong(seen: &Seen, case: Case) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut expect = |what: &str, is: String, wanted: String| {
+        if is != wanted {
+            wrong.push(format!("{what}: {is} in the place of {wanted}"));
+        }
+    };
+    let exit = i64::from(AgentExit::BudgetExhausted.code());
+    expect("exit code", format!("{:?}", seen.code), format!("{:?}", Some(exit)));
+    expect("pull requests", seen.pulls.len().to_string(), "0".to_owned());
+    expect("files", seen.files.join(" "), written(seen, case).join(" "));
+    let document = match &seen.document {
+        Ok(document) => document,
+        Err(error) => {
+            wrong.push(format!("no outcome: {error}"));
+            return wrong;
+        }
+    };
+    expect("verdict", format!("{:?}", document.verdict), format!("{:?}", Verdict::Partial));
+    let saved: Vec<String> = document.rescue.iter().map(|saved| saved.branch.clone()).collect();
+    expect("rescue branch", format!("{saved:?}"), format!("{:?}", seen.branches));
+    for words in words(case) {
+        if !document.summary.contains(&words) {
+            wrong.push(format!("{words:?} is not in the summary: {}", document.summary));
+        }
+    }
+    wrong.extend(miscounted(seen, document, case.story));
+    wrong
+}
+
+/// Figures of the outcome that are not those of the models.
+fn miscounted(seen: &Seen, document: &OutcomeDocument, story: Story) -> Vec<String> {
+    let (worker, director) = (counted(&seen.worker, story), counted(&seen.director, story));
+    let judge = document.director.as_ref();
+    let mut wrong = Vec::new();
+    let mut expect = |what: &str, is: TokenFacts, wanted: TokenFacts| {
+        if is != wanted {
+            wrong.push(format!("tokens of the {what}: {is:?} in the place of {wanted:?}"));
+        }
+    };
+    expect("worker", document.tokens, worker);
+    expect("Director", judge.map(|facts| facts.tokens).unwrap_or_default(), director);
+    if story == Story::MoneyBudget {
+        let money = [document.money_usd, judge.and_then(|facts| facts.money_usd)];
+        for (is, tokens) in money.into_iter().zip([worker, director]) {
+            let wanted = cost(tokens);
+            if !is.is_some_and(|is| (is - wanted).abs() < 1e-9) {
+                wrong.push(format!("cost: {is:?} in the place of {wanted}"));
+            }
+        }
+    }
+    wrong
+}
+
+/// What a model wrote down itself.
+fn counted(requests: &[LlmRequest], story: Story) -> TokenFacts {
+    let answered = |request: &&LlmRequest| {
+        request.answer.starts_with("call") || ["text", "said text"].contains(&&*request.answer)
+    };
+    let answers = requests.iter().filter(answered).count() as u64;
+    let Script { input_tokens, cached_tokens, output_tokens, .. } = counting(story);
+    TokenFacts {
+        input: (input_tokens - cached_tokens) * answers,
+        cached: cached_tokens * answers,
+        output: output_tokens * answers,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "thousands of tokens")]
+fn cost(tokens: TokenFacts) -> f64 {
+    let (input, output) = PRICES;
+    let read = (tokens.input + tokens.cached) as f64;
+    (read * input + tokens.output as f64 * output) / 1e6
+}
+
+/// The files of the steps whose work the model had done: the first of its calls writes the plan.
+fn written(seen: &Seen, case: Case) -> Vec<String> {
+    let calls = seen.worker.iter().filter(|request| request.answer.starts_with("call")).count();
+    let steps = if case.story == Story::TimeBudget { calls } else { calls.saturating_sub(1) };
+    // Without a step there would be nothing to save, and nothing shown.
+    (1..=steps.max(1)).map(|step| format!("{step:02}.txt")).collect()
+}
