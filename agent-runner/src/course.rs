@@ -11,10 +11,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use api_client::UtcTime;
 use api_client::contract::AgentExit;
 use api_client::outcome::{
-    CheckFacts, Finding, OUTCOME_VERSION, OutcomeDocument, PhaseFacts, RescueFacts, TokenFacts,
-    TurnFacts, Verdict,
+    CheckFacts, Finding, OUTCOME_VERSION, OutcomeDocument, ParkedFacts, PhaseFacts, RescueFacts,
+    TokenFacts, TurnFacts, Verdict,
 };
 
 pub(crate) use self::brief::{Brief, code};
@@ -76,6 +77,8 @@ pub(crate) enum Phase {
     Reply,
     /// The app is told.
     Complete,
+    /// A provider's limit is waited for.
+    Waiting,
     /// Unfinished work is saved.
     Rescue,
     /// The work tree is given back.
@@ -99,6 +102,7 @@ impl Phase {
             Self::Review => "review",
             Self::Reply => "reply",
             Self::Complete => "complete",
+            Self::Waiting => "waiting",
             Self::Rescue => "rescue",
             Self::CleanUp => "clean_up",
         }
@@ -129,6 +133,7 @@ impl Course {
             diff: None,
             pull_request: None,
             rescue: None,
+            parked: None,
             checks: Vec::new(),
             findings: Vec::new(),
             turns: Vec::new(),
@@ -225,6 +230,11 @@ impl Course {
         self.record().rescue = Some(RescueFacts { branch: branch.to_owned(), commit });
     }
 
+    /// Notes what the run waits for, should it end with that.
+    pub(crate) fn parked(&self, until: UtcTime, what: &str) {
+        self.record().parked = Some(ParkedFacts { until, what: what.to_owned() });
+    }
+
     /// Sets what all turns used, as it is known once the model's gateway is closed.
     pub(crate) fn spent(&self, all: &Totals) {
         if all.calls == 0 {
@@ -268,6 +278,10 @@ impl Course {
         // What is delivered needs no second place.
         if cause == AgentExit::Delivered {
             outcome.rescue = None;
+        }
+        // What it waited for on the way is over.
+        if cause != AgentExit::Parked {
+            outcome.parked = None;
         }
         outcome.verdict = verdict(cause, outcome.rescue.as_ref());
         outcome.cause = cause;

@@ -15,6 +15,7 @@ mod call;
 mod check;
 mod frames;
 mod ledger;
+mod limit;
 mod provider;
 mod refusal;
 mod request;
@@ -45,6 +46,7 @@ use url::Url;
 pub(crate) use self::account::Account;
 pub(crate) use self::budget::{Budget, DirectorTotals, Exhausted, Failing, Price, Pricing, Totals};
 pub(crate) use self::check::Unfit;
+pub(crate) use self::limit::wait_of;
 pub(crate) use self::usd::Usd;
 pub(crate) use self::wire::Wire;
 

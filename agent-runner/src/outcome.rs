@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use api_client::contract::AgentExit;
 use api_client::outcome::Finding;
-use api_client::{ApiError, ClientError};
+use api_client::{ApiError, ClientError, UtcTime};
 
 pub(crate) use self::published::Published;
 
@@ -95,6 +95,14 @@ pub(crate) enum RunError {
         what: Stagnant,
         /// How many turns there were.
         turns: u32,
+    },
+    /// A provider's limit is used up for longer than the run waits.
+    #[error("{what}; it can go on at {until}")]
+    Parked {
+        /// Whose limit it is, and what was said of it.
+        what: String,
+        /// When it is over.
+        until: UtcTime,
     },
     /// It did not, and the kernel had held the worker to a limit.
     #[error("{ending}; {limit}")]
@@ -272,6 +280,7 @@ impl RunError {
             | Self::Director(_)
             | Self::TurnsUsedUp { .. }
             | Self::Stagnated { .. }
+            | Self::Parked { .. }
             | Self::Limited { .. }
             | Self::SetUp { .. }
             | Self::Commit(_)
@@ -346,9 +355,12 @@ impl RunError {
             | Self::Director(DirectorError::Budget(_))
             | Self::TurnsUsedUp { .. }
             | Self::Stagnated { .. } => AgentExit::BudgetExhausted,
-            Self::Director(DirectorError::NoAnswer { .. } | DirectorError::Unusable { .. }) => {
-                AgentExit::DirectorFailed
-            }
+            Self::Parked { .. } => AgentExit::Parked,
+            Self::Director(
+                DirectorError::NoAnswer { .. }
+                | DirectorError::Limited { .. }
+                | DirectorError::Unusable { .. },
+            ) => AgentExit::DirectorFailed,
             Self::Turn(Ending::Refused(_) | Ending::NeedsInput(_))
             | Self::Blocked { .. }
             | Self::Reverts { .. }
@@ -409,6 +421,7 @@ impl RunError {
                 Step::WorkerUnavailable
             }
             AgentExit::Blocked => Step::Blocked,
+            AgentExit::Parked => Step::Parked,
             AgentExit::ChecksFailed => Step::ChecksFailed,
         }
     }

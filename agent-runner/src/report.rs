@@ -93,6 +93,10 @@ pub(crate) enum Step {
     BudgetExhausted,
     /// The worker declined or asked, or its work may not be published.
     Blocked,
+    /// It waits for a provider's limit to be over.
+    Waiting,
+    /// It is to go on once a provider's limit is over.
+    Parked,
     /// The worker changed nothing.
     NoChanges,
     /// The repository's own checks fail on the work.
@@ -160,6 +164,8 @@ impl Step {
             Self::Check(turn) => return format!("check_{turn}").into(),
             Self::SetUp => "setup",
             Self::Blocked => "blocked",
+            Self::Waiting => "waiting",
+            Self::Parked => "parked",
             Self::DockerRunFallback => "docker_run_fallback",
             Self::SessionStarted => "session_started",
             Self::ContextLoaded => "context_loaded",
@@ -207,6 +213,8 @@ impl Step {
             | Self::SetUp
             | Self::Check(_)
             | Self::Finalize
+            | Self::Waiting
+            | Self::Parked
             | Self::TaskComplete => false,
             Self::Misconfigured
             | Self::CloneFailed
@@ -333,6 +341,14 @@ impl Reporter {
             () = app.log_is_late() => {
                 tracing::warn!(step = %step.name(), "a log entry is lost: the app is too slow");
             }
+        }
+    }
+
+    /// Whether the app hands jobs out for a term, so that it can have this one go on later.
+    pub(crate) const fn holds_for_a_term(&self) -> bool {
+        match self {
+            Self::App(app) => app.at.hold.is_some(),
+            Self::LogOnly { .. } => false,
         }
     }
 

@@ -7,6 +7,7 @@ mod folder;
 mod job;
 mod memory;
 mod model;
+mod pause;
 mod place;
 mod proposal;
 mod publication;

@@ -20,8 +20,8 @@ pub use self::probe::{AppSeen, answers_as_app};
 use crate::error::{ApiError, Call, ClientError};
 use crate::http::Network;
 use crate::wire::{
-    AppSettings, ClaimRequest, HeldBy, Job, JobFailure, LogEntry, MemoryAnswer, QueueFacts,
-    TicketCompletion, WorkerContext, clean_text,
+    AppSettings, ClaimRequest, HeldBy, Job, JobCompletion, JobFailure, JobPause, LogEntry,
+    MemoryAnswer, QueueFacts, TicketCompletion, WorkerContext, clean_text,
 };
 use crate::{ClaimId, JobId, ProjectId, Redactor, Secret, TicketId};
 
@@ -151,9 +151,14 @@ impl WorkerApi {
     ///
     /// # Errors
     /// [`ApiError::Refused`] with 409 and [`ApiError::Gone`] settle the job as well.
-    pub async fn complete_job(&self, job: JobId, held_by: HeldBy) -> Result<(), ApiError> {
-        let call = self.call("POST", format!("api/worker/jobs/{job}/complete"));
-        self.send(&call, Method::POST, Some(&held_by), REPORT_TIMEOUT).await.map(drop)
+    pub async fn complete_job(
+        &self,
+        job: JobId,
+        completion: impl Into<JobCompletion>,
+    ) -> Result<(), ApiError> {
+        let (call, body) =
+            (self.call("POST", format!("api/worker/jobs/{job}/complete")), completion.into());
+        self.send(&call, Method::POST, Some(&body), REPORT_TIMEOUT).await.map(drop)
     }
 
     /// Reports a job as failed.
@@ -164,6 +169,16 @@ impl WorkerApi {
         let call = self.call("POST", format!("api/worker/jobs/{job}/fail"));
         let failure = failure.cleaned();
         self.send(&call, Method::POST, Some(&failure), REPORT_TIMEOUT).await.map(drop)
+    }
+
+    /// Reports that a job is to go on later. Only an app with leases knows it, and not every one of those:
+    /// [`ApiError::is_call_unknown`] tells.
+    ///
+    /// # Errors
+    /// As [`complete_job`](Self::complete_job).
+    pub async fn park_job(&self, job: JobId, pause: &JobPause) -> Result<(), ApiError> {
+        let call = self.call("POST", format!("api/worker/jobs/{job}/park"));
+        self.send(&call, Method::POST, Some(&pause.cleaned()), REPORT_TIMEOUT).await.map(drop)
     }
 
     /// Puts a job that has ended in the queue once more, as a new job with the same ticket and kind; tells

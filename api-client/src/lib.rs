@@ -18,9 +18,11 @@ mod http_date;
 mod id;
 mod retry;
 mod secret;
+mod utc;
 
 pub use client::{AppSeen, CallObserver, Claim, WorkerApi, answers_as_app};
 pub use error::{ApiError, Call, ClientError, error_chain};
 pub use id::{ClaimId, InvalidId, JobId, MemoryId, ProjectId, TicketId};
 pub use retry::{delays, retry};
 pub use secret::{MIN_REDACTED_LEN, REDACTED, Redactor, Secret, StreamRedactor};
+pub use utc::{InvalidTime, UtcTime};

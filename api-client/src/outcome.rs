@@ -11,9 +11,9 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use self::facts::{
-    CheckFacts, CheckKind, CommitFacts, DiffFacts, DirectorFacts, Finding, FindingKind, PhaseFacts,
-    PlanOutcome, PullRequestFacts, RepositoryFacts, RescueFacts, ThreadEnding, ThreadFacts,
-    TokenFacts, TurnFacts, WorkerFacts,
+    CheckFacts, CheckKind, CommitFacts, DiffFacts, DirectorFacts, Finding, FindingKind,
+    ParkedFacts, PhaseFacts, PlanOutcome, PullRequestFacts, RepositoryFacts, RescueFacts,
+    ThreadEnding, ThreadFacts, TokenFacts, TurnFacts, WorkerFacts,
 };
 
 use crate::contract::AgentExit;
@@ -56,6 +56,9 @@ pub struct OutcomeDocument {
     /// Where unfinished work was saved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rescue: Option<RescueFacts>,
+    /// What a run waits for that is to go on later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<ParkedFacts>,
     /// Commands of the repository that were run, set-up and checks, in their order.
     #[serde(default)]
     pub checks: Vec<CheckFacts>,
@@ -104,6 +107,8 @@ pub enum Verdict {
     Partial,
     /// The worker declined or asked, or its work may not be published.
     Blocked,
+    /// The run is to go on later; what there was is saved.
+    Parked,
     /// Nothing came of it.
     Failed,
 }
@@ -118,6 +123,7 @@ impl Verdict {
             AgentExit::NoChanges => Some(Self::NoChanges),
             AgentExit::ChecksFailed => Some(Self::ChecksFailed),
             AgentExit::Blocked => Some(Self::Blocked),
+            AgentExit::Parked => Some(Self::Parked),
             AgentExit::Misconfigured
             | AgentExit::CloneFailed
             | AgentExit::WorkerFailed

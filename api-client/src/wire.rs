@@ -12,9 +12,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::ProjectId;
+use crate::{ProjectId, UtcTime};
 
-pub use job::{AgentEnv, ClaimRequest, ExecutionMode, HeldBy, Job, JobFailure, JobKind, Lease};
+pub use job::{
+    AgentEnv, ClaimRequest, ExecutionMode, HeldBy, Job, JobCompletion, JobFailure, JobKind,
+    JobPause, JobUsage, Lease,
+};
 
 /// Longest `step` of a log entry, in characters; the app cuts the rest.
 pub const STEP_MAX_CHARS: usize = 100;
@@ -193,6 +196,23 @@ pub struct Waiting {
     /// For how long the oldest of them has waited, in seconds.
     #[serde(default)]
     pub oldest_sec: u64,
+    /// How many more wait for the limit of a provider to be over.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub parked: u64,
+    /// When the first of those may go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked_until: Option<UtcTime>,
+    /// How many more wait for the next day, as the project's budget of this one is used up.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub over_budget: u64,
+    /// When that day begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_until: Option<UtcTime>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Passages of the project's memory that answer one question.

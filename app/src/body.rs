@@ -6,6 +6,7 @@
 
 use std::str::FromStr;
 
+use api_client::wire::JobUsage;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
@@ -13,6 +14,7 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::dollars::Dollars;
 use crate::error::ApiError;
 use crate::receive::{BODY_MAX, discard, receive};
 
@@ -103,6 +105,27 @@ impl<const MAX: usize> Fields<MAX> {
                 None => Err(invalid(format!("{name} must be a whole number up to {max}"))),
             },
         }
+    }
+
+    /// An amount of US dollars above zero, as a number; absent or null is `None`.
+    pub(crate) fn dollars(&mut self, name: &str) -> Result<Option<Dollars>, ApiError> {
+        match self.0.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            // The text of a JSON number is as exact as it was written.
+            Some(Value::Number(number)) => match number.to_string().parse() {
+                Ok(amount) if amount > Dollars::default() => Ok(Some(amount)),
+                Ok(_) | Err(_) => {
+                    let words = "must be US dollars above zero with up to six decimals, or null";
+                    Err(invalid(format!("{name} {words}")))
+                }
+            },
+            Some(_) => Err(invalid(format!("{name} must be a number"))),
+        }
+    }
+
+    /// What a job used; what is no such thing says nothing.
+    pub(crate) fn usage(&mut self, name: &str) -> Option<JobUsage> {
+        serde_json::from_value(self.0.remove(name)?).ok()
     }
 
     /// The number of a pull request: digits in a string count too, anything else is no number.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use api_client::{JobId, MemoryId, ProjectId, TicketId};
 use clap::{Args, Parser, Subcommand};
 
+use crate::dollars::Dollars;
 use crate::lease::{lease_length, max_attempts};
 use crate::model::{ExecutionMode, JobStatus, Priority};
 use crate::review;
@@ -122,6 +123,19 @@ pub(crate) enum ProjectCommand {
     Add(ProjectAdd),
     /// List all projects
     List,
+    /// Set what the jobs of a project may use in one day (UTC)
+    Budget(ProjectBudget),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProjectBudget {
+    pub(crate) id: ProjectId,
+    /// Tokens, in and out together; 0 for no limit
+    #[arg(long, value_name = "COUNT", required_unless_present = "money")]
+    pub(crate) tokens: Option<u64>,
+    /// US dollars; 0 for no limit. Money is counted where the prices of the models are set
+    #[arg(long, value_name = "USD")]
+    pub(crate) money: Option<Dollars>,
 }
 
 #[derive(Debug, Args)]

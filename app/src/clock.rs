@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use api_client::UtcTime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const DAY_MS: i64 = 86_400_000;
@@ -13,6 +14,12 @@ const DAY_MS: i64 = 86_400_000;
 /// Milliseconds since 1970-01-01 UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Timestamp(i64);
+
+impl From<UtcTime> for Timestamp {
+    fn from(time: UtcTime) -> Self {
+        Self(i64::try_from(time.seconds()).unwrap_or(i64::MAX).saturating_mul(1_000))
+    }
+}
 
 /// The text is not of the form `2026-01-31T12:00:00.000Z`.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +56,26 @@ impl Timestamp {
     /// So much later.
     pub(crate) fn after(self, time: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// So many milliseconds later.
+    pub(crate) const fn plus(self, millis: i64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
+    /// When the day of this time began, in UTC.
+    pub(crate) const fn day(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(DAY_MS))
+    }
+
+    /// When the day after that of this time begins, in UTC.
+    pub(crate) const fn next_day(self) -> Self {
+        self.day().plus(DAY_MS)
+    }
+
+    /// The same in whole seconds, rounded up.
+    pub(crate) fn utc(self) -> UtcTime {
+        UtcTime::from_seconds(u64::try_from(self.0.max(0)).unwrap_or(0).div_ceil(1_000))
     }
 
     /// How long it is from here until then; nothing where that is past.

@@ -12,6 +12,7 @@ mod clock;
 mod command;
 mod config;
 mod context;
+mod dollars;
 mod embedding;
 mod error;
 mod forge;

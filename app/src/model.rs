@@ -9,6 +9,7 @@ use api_client::{ClaimId, JobId, MemoryId, ProjectId, TicketId};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::dollars::Dollars;
 use crate::queue::JobState;
 
 /// A text that is not one of the words a field allows.
@@ -164,7 +165,20 @@ pub(crate) struct Project {
     pub(crate) repo_url: Option<String>,
     #[serde(flatten)]
     pub(crate) execution: Execution,
+    #[serde(flatten)]
+    pub(crate) budget: DayBudget,
     pub(crate) created_at: Timestamp,
+}
+
+/// What the jobs of a project may use in one day, in UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DayBudget {
+    /// Tokens, in and out together.
+    #[serde(rename = "token_budget_per_day", default)]
+    pub(crate) tokens: Option<u64>,
+    /// Money.
+    #[serde(rename = "money_budget_per_day_usd", default)]
+    pub(crate) money: Option<Dollars>,
 }
 
 /// A piece of work.
@@ -225,8 +239,14 @@ pub(crate) struct Job {
     pub(crate) fail_reason: Option<String>,
     /// The same in one word.
     pub(crate) fail_cause: Option<String>,
-    /// The newest claim of it, if that had an id.
+    /// The newest claim of it, if that had an id and did not park it.
     pub(crate) claim_id: Option<ClaimId>,
+    /// Not handed out before this, as a provider's limit holds until then.
+    #[serde(default)]
+    pub(crate) not_before: Option<Timestamp>,
+    /// That limit.
+    #[serde(default)]
+    pub(crate) parked_for: Option<String>,
 }
 
 impl Job {

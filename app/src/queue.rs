@@ -2,11 +2,24 @@
 //! its transactions.
 //!
 //! Invariants: a job that has ended stays as it is; of all the claims that ever had a job, one at
-//! most can still do anything to it.
+//! most can still do anything to it; a job is parked so often a day, and no longer than a day.
 
 use api_client::ClaimId;
 
+use crate::clock::Timestamp;
 use crate::model::JobStatus;
+
+/// How often a job can be parked within [`PARKINGS_WITHIN`]: one that comes to the same limit again and again
+/// is no pause.
+pub(crate) const PARKINGS_MAX: u32 = 10;
+
+/// The time for which parkings are counted, in milliseconds.
+pub(crate) const PARKINGS_WITHIN: i64 = 24 * 3_600_000;
+
+/// How far ahead a parked job is due at least and at most, in milliseconds: a limit that was over already
+/// would have it back at once, and what a provider says of next week is asked again tomorrow.
+const PAUSE_MIN: i64 = 10_000;
+const PAUSE_MAX: i64 = 24 * 3_600_000;
 
 /// What the rules look at of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +72,19 @@ pub(crate) enum Expiry {
     Fail,
     /// It was to stop, and no one is there who could say that it did.
     Cancel,
+}
+
+/// What becomes of a job that its claimer parks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parking {
+    /// It waits again, from then on.
+    Until(Timestamp),
+    /// It was parked often enough.
+    Fail,
+    /// It was to stop.
+    Cancel,
+    /// This claim does not hold it: nothing is changed.
+    Refused,
 }
 
 /// The cause that says that a job was stopped on request.
@@ -120,6 +146,26 @@ pub(crate) const fn expire(job: &JobState, max_attempts: u32) -> Expiry {
     } else {
         Expiry::Requeue
     }
+}
+
+/// What becomes of a job that this claim parks until then, after so many parkings of late.
+pub(crate) fn park(
+    job: &JobState,
+    by: ClaimId,
+    until: Timestamp,
+    parkings: u32,
+    now: Timestamp,
+) -> Parking {
+    if !holds(job, by) {
+        return Parking::Refused;
+    }
+    if job.cancel_requested {
+        return Parking::Cancel;
+    }
+    if parkings >= PARKINGS_MAX {
+        return Parking::Fail;
+    }
+    Parking::Until(until.clamp(now.plus(PAUSE_MIN), now.plus(PAUSE_MAX)))
 }
 
 /// What a request to cancel does to a ticket's newest job.

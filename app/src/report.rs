@@ -5,7 +5,9 @@
 //! is refused: taken as none, it would get past the fence.
 
 use api_client::ClaimId;
+use api_client::wire::JobUsage;
 use axum::extract::{FromRequest, Request};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::body::invalid;
@@ -25,6 +27,8 @@ pub(crate) struct Report {
     /// The claim that the reporter says it holds the job by.
     pub(crate) claim: Option<ClaimId>,
     pub(crate) failure: Failure,
+    /// What the job used. What is no such thing says nothing.
+    pub(crate) usage: Option<JobUsage>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Report {
@@ -46,9 +50,10 @@ impl Report {
                 Some(id) => Some(claim_id(id.as_str())?),
             },
             failure: Failure {
-                reason: reason.map(|text| text.chars().take(REASON_MAX).collect()),
+                reason: reason.map(reason_kept),
                 cause: text("cause").filter(|cause| is_word(cause)).map(str::to_owned),
             },
+            usage: body.get("usage").and_then(|usage| JobUsage::deserialize(usage).ok()),
         })
     }
 }
@@ -57,6 +62,11 @@ impl Report {
 pub(crate) fn claim_id(text: Option<&str>) -> Result<ClaimId, ApiError> {
     let id = text.and_then(|text| text.parse().ok());
     id.ok_or_else(|| invalid("claim_id must be a valid UUID"))
+}
+
+/// As much of a reason as is kept.
+pub(crate) fn reason_kept(text: &str) -> String {
+    text.trim().chars().take(REASON_MAX).collect()
 }
 
 fn is_word(text: &str) -> bool {

@@ -37,6 +37,7 @@ routes! {
     post "/api/worker/jobs/start" worker::start;
     post "/api/worker/jobs/{job}/complete" worker::complete;
     post "/api/worker/jobs/{job}/fail" worker::fail;
+    post "/api/worker/jobs/{job}/park" worker::park;
     get "/api/projects/{project}/tickets/{ticket}/worker-context" worker::context;
     post "/api/projects/{project}/tickets/{ticket}/logs" log::add;
     get "/api/projects/{project}/tickets/{ticket}/logs" log::list;

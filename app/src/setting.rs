@@ -10,6 +10,9 @@ use api_client::Secret;
 use api_client::contract::is_secret_name;
 use serde_json::{Map, Value};
 
+use crate::dollars::Dollars;
+use crate::model::DayBudget;
+
 /// Longest value, in characters.
 const VALUE_MAX_CHARS: usize = 8_192;
 
@@ -29,6 +32,8 @@ enum Form {
     Text,
     /// A whole number above zero.
     Count,
+    /// US dollars.
+    Dollars,
 }
 
 /// How a setting shows in the worker context.
@@ -58,8 +63,12 @@ const fn count(name: &'static str, env: &'static [&'static str], context: Contex
     Known { name, form: Form::Count, env, context }
 }
 
-/// Names of the original app, but for those that begin with `FORGE`, which are ours.
-const KNOWN: [Known; 26] = [
+const fn money(name: &'static str, env: &'static [&'static str], context: Context) -> Known {
+    Known { name, form: Form::Dollars, env, context }
+}
+
+/// Names of the original app, but for those that begin with `FORGE` and the budgets of a job, which are ours.
+const KNOWN: [Known; 28] = [
     text("AGENT_API_KEY", &["AGENT_API_KEY"], Always),
     text("AGENT_LLM_URL", &["AGENT_LLM_URL"], Always),
     text("AGENT_MODEL", &["AGENT_MODEL"], Always),
@@ -83,7 +92,9 @@ const KNOWN: [Known; 26] = [
     text("WORKER_LLM_URL", &["WORKER_LLM_URL"], Always),
     text("WORKER_MODE", &["WORKER_MODE"], WhenSet),
     text("WORKER_MODEL", &["WORKER_MODEL"], Always),
+    money("WORKER_MONEY_BUDGET", &["WORKER_MONEY_BUDGET"], WhenSet),
     count("WORKER_TIMEOUT_SEC", &["WORKER_TIMEOUT_SEC"], Always),
+    count("WORKER_TOKEN_BUDGET", &["WORKER_TOKEN_BUDGET"], WhenSet),
     text(FORGE_TOKEN, &["GITHUB_TOKEN", "GH_TOKEN"], Always),
     text("openai_api_key", &["OPENAI_API_KEY"], Always),
 ];
@@ -99,6 +110,8 @@ pub(crate) enum InvalidSetting {
     Type(&'static str),
     #[error("{0} must be a whole number above zero, or null to unset it")]
     Count(&'static str),
+    #[error("{0} must be US dollars above zero with up to six decimals, or null to unset it")]
+    Dollars(&'static str),
     #[error("{0} must be at most {VALUE_MAX_CHARS} characters")]
     TooLong(&'static str),
 }
@@ -134,6 +147,10 @@ fn change(name: &str, value: Value) -> Result<Change, InvalidSetting> {
     }
     if known.form == Form::Count && !text.parse::<u32>().is_ok_and(|number| number > 0) {
         return Err(InvalidSetting::Count(known.name));
+    }
+    let is_money = |text: &str| text.parse::<Dollars>().is_ok_and(|sum| sum > Dollars::default());
+    if known.form == Form::Dollars && !is_money(&text) {
+        return Err(InvalidSetting::Dollars(known.name));
     }
     Ok((known.name, Some(Secret::from(text))))
 }
@@ -190,6 +207,14 @@ impl Settings {
         });
         let own = server_key.map(|key| pair(SERVER_KEY, key.expose()));
         set.chain(own).collect()
+    }
+
+    /// What any one job may use.
+    pub(crate) fn job_budget(&self) -> DayBudget {
+        DayBudget {
+            tokens: self.get("WORKER_TOKEN_BUDGET").and_then(|text| text.parse().ok()),
+            money: self.get("WORKER_MONEY_BUDGET").and_then(|text| text.parse().ok()),
+        }
     }
 
     /// What the worker context carries. Secret.

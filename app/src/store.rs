@@ -6,11 +6,13 @@
 //! last claims and reports). The file holds the settings' secrets, so it is readable by its owner
 //! alone. Nothing here knows of HTTP.
 
+mod budget;
 mod claim;
 mod job;
 mod log;
 mod memory;
 mod migration;
+mod parking;
 mod project;
 mod review;
 mod setting;
@@ -27,10 +29,12 @@ use std::time::Duration;
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
+pub(crate) use budget::Allowance;
 pub(crate) use claim::{Claim, ClaimedJob, Expired, Hold, Settled};
 pub(crate) use job::{Filter, NewReview, Queued};
 pub(crate) use log::NewLog;
 pub(crate) use memory::{Passage, Place};
+pub(crate) use parking::{Parked, Pause};
 pub(crate) use project::{NewProject, Removal};
 pub(crate) use review::InReview;
 pub(crate) use ticket::{Board, Delivery, NewTicket, TicketEdit};

@@ -8,9 +8,10 @@ mod harness;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use api_client::wire::{HeldBy, JobFailure, LogEntry, TicketCompletion};
-use api_client::{ApiError, Claim, ClaimId, Secret, WorkerApi};
+use api_client::wire::{HeldBy, JobFailure, JobPause, JobUsage, LogEntry, TicketCompletion};
+use api_client::{ApiError, Claim, ClaimId, Secret, UtcTime, WorkerApi};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -103,6 +104,9 @@ async fn work(app: &App, api: &WorkerApi, claim: Option<ClaimId>) {
     api.complete_job(id, held_by).await.unwrap();
     api.complete_job(id, held_by).await.unwrap_err();
 
+    if let (Some(_), Some(_)) = (claim, job.lease) {
+        park(app, api).await;
+    }
     app.waiting(1).await;
     let claim = claim.map(|_| ClaimId::random());
     let Claim::Job(job) = api.claim(None, claim).await.unwrap() else { panic!("no job") };
@@ -110,6 +114,7 @@ async fn work(app: &App, api: &WorkerApi, claim: Option<ClaimId>) {
         reason: "no\0".to_owned(),
         cause: Some("deadline".to_owned()),
         claim_id: claim,
+        usage: Some(JobUsage { input: 9, ..JobUsage::default() }),
     };
     api.fail_job(job.job_id, &failure).await.unwrap();
     match api.retry_job(job.job_id).await {
@@ -124,6 +129,20 @@ async fn work(app: &App, api: &WorkerApi, claim: Option<ClaimId>) {
     assert!(matches!(api.claim(None, None).await.unwrap(), Claim::Empty));
     api.index_memory(project, &["a passage".to_owned()]).await.unwrap();
     api.retrieve_memory(project, &["passage".to_owned()], 3).await.unwrap();
+}
+
+/// A job that is parked, and a queue with it.
+async fn park(app: &App, api: &WorkerApi) {
+    app.waiting(1).await;
+    let claim = ClaimId::random();
+    let Claim::Job(job) = api.claim(None, Some(claim)).await.unwrap() else { panic!("no job") };
+    let usage = JobUsage { input: 5, cached: 1, output: 2, money_usd: Some(0.5) };
+    let until = UtcTime::after(Duration::from_secs(3_600));
+    let pause =
+        JobPause { claim_id: claim, until, reason: "full\0".to_owned(), usage: Some(usage) };
+    api.park_job(job.job_id, &pause).await.unwrap();
+    api.queue().await.unwrap();
+    api.cancel_requested(job.project_id, job.ticket_id).await.unwrap();
 }
 
 #[tokio::test]

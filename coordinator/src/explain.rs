@@ -187,6 +187,7 @@ fn of_end(ended: &EndedJob) -> Words {
     let result = match ended.result {
         JobResult::Completed => "delivered",
         JobResult::Failed => "failed",
+        JobResult::Parked => "parked",
         JobResult::Superseded => "superseded",
     };
     let headline = match &ended.reason {

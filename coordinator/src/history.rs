@@ -7,8 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use api_client::outcome::OutcomeDocument;
-use api_client::wire::AgentEnv;
+use api_client::contract::AgentExit;
+use api_client::outcome::{OutcomeDocument, TokenFacts};
+use api_client::wire::{AgentEnv, JobUsage};
 use api_client::{JobId, ProjectId, TicketId, error_chain};
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +43,7 @@ pub(crate) struct EndedJob {
     pub(crate) claimed_at: u64,
     /// In seconds since 1970.
     pub(crate) ended_at: u64,
-    /// `completed`, `failed` or `superseded`: what the exit code told.
+    /// `completed`, `failed`, `parked` or `superseded`: what the exit code told.
     pub(crate) result: JobResult,
     /// Why it failed, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +80,7 @@ pub(crate) struct EndedJob {
 pub(crate) enum JobResult {
     Completed,
     Failed,
+    Parked,
     Superseded,
 }
 
@@ -119,6 +121,7 @@ impl EndedJob {
         let (result, cause) = match outcome {
             Outcome::Completed => (JobResult::Completed, None),
             Outcome::Failed(cause) => (JobResult::Failed, Some(cause)),
+            Outcome::Parked(_) => (JobResult::Parked, None),
             Outcome::Superseded => (JobResult::Superseded, None),
         };
         Self {
@@ -165,6 +168,7 @@ const fn exit_code(outcome: &Outcome) -> Option<i64> {
         Outcome::Failed(Cause::Agent { exit }) => Some(exit.code() as i64),
         Outcome::Failed(Cause::AgentCrashed { code } | Cause::EngineLost { code }) => Some(*code),
         Outcome::Failed(Cause::AgentKilled { signal }) => Some(128 + *signal),
+        Outcome::Parked(_) => Some(AgentExit::Parked.code() as i64),
         Outcome::Failed(_) | Outcome::Superseded => None,
     }
 }
@@ -194,6 +198,21 @@ pub(crate) fn told(document: &OutcomeDocument) -> String {
     }
     parts.retain(|part| !part.is_empty());
     parts.join("; ")
+}
+
+/// What a run used, Director and worker together, as far as its agent says.
+pub(crate) fn usage(document: &OutcomeDocument) -> JobUsage {
+    let director = document.director.as_ref();
+    let and = |of: fn(&TokenFacts) -> u64| {
+        of(&document.tokens).saturating_add(director.map_or(0, |facts| of(&facts.tokens)))
+    };
+    let money = [document.money_usd, director.and_then(|facts| facts.money_usd)];
+    JobUsage {
+        input: and(|tokens| tokens.input),
+        cached: and(|tokens| tokens.cached),
+        output: and(|tokens| tokens.output),
+        money_usd: money.into_iter().flatten().reduce(|all, one| all + one),
+    }
 }
 
 /// Keeps it, in place of what is there of an earlier run of the job. A disk that does not take it costs no
@@ -265,7 +284,6 @@ fn path(state_dir: &Path, job: JobId) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use api_client::contract::AgentExit;
     use api_client::outcome::Verdict;
 
     use super::*;

@@ -4,6 +4,7 @@ mod kind;
 
 use std::fmt;
 
+use api_client::UtcTime;
 use api_client::contract::AgentExit;
 use serde::{Deserialize, Serialize};
 
@@ -19,8 +20,18 @@ pub(crate) enum Outcome {
     Completed,
     /// It did not.
     Failed(Cause),
+    /// A provider's limit is used up: the job is to go on later.
+    Parked(Pause),
     /// The job is another's by now: there is nothing for us to report.
     Superseded,
+}
+
+/// When a job may go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pause {
+    /// As its agent says; nothing where that tells nothing that is believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<UtcTime>,
 }
 
 /// Why a job failed.
@@ -80,6 +91,7 @@ impl Outcome {
             // The kernel may have ended a child of the agent for want of memory, and the agent
             // went on: its own word is worth more.
             Some(AgentExit::Delivered) => return Self::Completed,
+            Some(AgentExit::Parked) => return Self::Parked(Pause::default()),
             Some(AgentExit::Cancelled) => Cause::Cancelled,
             Some(AgentExit::OutOfMemory) => Cause::OutOfMemory,
             Some(exit @ AgentExit::ProcessLimit) => {
@@ -99,7 +111,15 @@ impl Outcome {
     pub(crate) fn explained_by(self, tail: &str) -> Self {
         match self {
             Self::Failed(cause) => Self::Failed(cause.explained_by(tail)),
-            Self::Completed | Self::Superseded => self,
+            Self::Completed | Self::Parked(_) | Self::Superseded => self,
+        }
+    }
+
+    /// The same, with the time at which a parked job may go on.
+    pub(crate) fn paused_until(self, until: Option<UtcTime>) -> Self {
+        match self {
+            Self::Parked(_) => Self::Parked(Pause { until }),
+            other => other,
         }
     }
 
@@ -191,6 +211,8 @@ impl fmt::Display for Outcome {
         match self {
             Self::Completed => f.write_str("completed"),
             Self::Failed(cause) => write!(f, "failed: {cause}"),
+            Self::Parked(Pause { until: Some(until) }) => write!(f, "parked until {until}"),
+            Self::Parked(Pause { until: None }) => f.write_str("parked"),
             Self::Superseded => f.write_str("superseded: the app gave it to someone else"),
         }
     }
@@ -280,6 +302,10 @@ mod tests {
                 AgentExit::Cancelled => Cause::Cancelled,
                 AgentExit::OutOfMemory => Cause::OutOfMemory,
                 AgentExit::ProcessLimit => continue,
+                AgentExit::Parked => {
+                    assert_eq!(outcome, Outcome::Parked(Pause::default()));
+                    continue;
+                }
                 exit => Cause::Agent { exit },
             };
             assert_eq!(outcome, Outcome::Failed(cause));

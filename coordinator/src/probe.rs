@@ -80,7 +80,7 @@ fn of_ours(facts: &QueueFacts, projects: &ProjectFilter) -> Queue {
         ProjectFilter::Only(projects) => projects.contains(project),
     });
     let none = Queue { jobs: 0, oldest_sec: 0 };
-    ours.fold(none, |queue, (_, Waiting { jobs, oldest_sec })| Queue {
+    ours.fold(none, |queue, (_, Waiting { jobs, oldest_sec, .. })| Queue {
         jobs: queue.jobs.saturating_add(*jobs),
         oldest_sec: queue.oldest_sec.max(*oldest_sec),
     })
@@ -97,8 +97,8 @@ mod tests {
         let (ours, others) = (ProjectId::random(), ProjectId::random());
         let facts = QueueFacts {
             projects: [
-                (ours, Waiting { jobs: 2, oldest_sec: 5 }),
-                (others, Waiting { jobs: 90, oldest_sec: 700 }),
+                (ours, Waiting { jobs: 2, oldest_sec: 5, ..Waiting::default() }),
+                (others, Waiting { jobs: 90, oldest_sec: 700, ..Waiting::default() }),
             ]
             .into(),
         };

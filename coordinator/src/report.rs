@@ -7,8 +7,9 @@ use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
-use api_client::wire::{AgentEnv, HeldBy, JobFailure, LogEntry};
-use api_client::{ApiError, delays, error_chain, retry};
+use api_client::contract::AgentExit;
+use api_client::wire::{AgentEnv, JobCompletion, JobFailure, JobPause, JobUsage, LogEntry};
+use api_client::{ApiError, UtcTime, delays, error_chain, retry};
 use backon::BackoffBuilder;
 use tokio::time::sleep;
 
@@ -16,13 +17,19 @@ use crate::board::{JobStage, Trouble};
 use crate::clock;
 use crate::collect::Collected;
 use crate::context::{Context, Mode};
-use crate::history::{ReportEnd, ended_job, keep, kept, reported, told};
+use crate::history::{ReportEnd, ended_job, keep, kept, reported, told, usage};
 use crate::job::Finished;
 use crate::keeper::remove_notes;
 use crate::ledger::{JobRef, Record, Runs};
 use crate::metrics::Retry;
 use crate::outcome::Outcome;
 use crate::unknown::Unknown;
+
+/// How long a job waits whose agent does not say until when.
+const USUAL_PAUSE: Duration = Duration::from_secs(900);
+
+/// The cause of a parked job, where the app parks none.
+const PARKED: &str = "parked";
 
 /// Between two tries once the growing delays are used up, and after a refusal that only a mended
 /// key can end.
@@ -95,14 +102,14 @@ async fn is_over(ctx: &Context, record: &Record) -> bool {
 
 async fn deliver(ctx: &Context, finished: &Finished) -> ReportEnd {
     let job = &finished.record.job;
-    let reason = reason(ctx, finished).await;
+    let (reason, usage) = told_by_agent(ctx, finished).await;
     if finished.outcome.is_failure() {
         log_failure(ctx, &finished.record, &reason, &finished.tail).await;
     }
     let mut waits = delays(7).build();
     let mut unknown = Unknown::default();
     loop {
-        let answer = tell(ctx, finished, &reason).await;
+        let answer = tell(ctx, finished, &reason, usage).await;
         let wait = match verdict(&answer) {
             Verdict::Settled => {
                 tracing::info!(job.id = %job.job_id, "reported to the app");
@@ -143,18 +150,34 @@ async fn deliver(ctx: &Context, finished: &Finished) -> ReportEnd {
     }
 }
 
-async fn tell(ctx: &Context, finished: &Finished, reason: &str) -> Result<(), ApiError> {
+async fn tell(
+    ctx: &Context,
+    finished: &Finished,
+    reason: &str,
+    usage: Option<JobUsage>,
+) -> Result<(), ApiError> {
     let Finished { record, outcome, .. } = finished;
-    let (job, claim_id) = (record.job.job_id, record.claim_id());
-    match outcome {
-        Outcome::Failed(cause) => {
-            let cause_name = Some(cause.name().to_owned());
-            let reason = reason.to_owned();
-            let failure = JobFailure { reason, cause: cause_name, claim_id };
-            ctx.api().fail_job(job, &failure).await
+    let (job, claim_id, api) = (record.job.job_id, record.claim_id(), ctx.api());
+    let failed = |cause: &str| {
+        let (reason, cause) = (reason.to_owned(), Some(cause.to_owned()));
+        JobFailure { reason, cause, claim_id, usage }
+    };
+    match (outcome, claim_id) {
+        (Outcome::Failed(cause), _) => api.fail_job(job, &failed(cause.name())).await,
+        (Outcome::Parked(pause), Some(claim_id)) => {
+            let until = pause.until.unwrap_or_else(|| UtcTime::after(USUAL_PAUSE));
+            let pause = JobPause { claim_id, until, reason: reason.to_owned(), usage };
+            match api.park_job(job, &pause).await {
+                Err(error) if error.is_call_unknown() => {
+                    tracing::warn!(job.id = %job, %error, "the app parks no jobs: it is told a failure");
+                    api.fail_job(job, &failed(PARKED)).await
+                }
+                answer => answer,
+            }
         }
-        Outcome::Completed | Outcome::Superseded => {
-            ctx.api().complete_job(job, HeldBy { claim_id }).await
+        (Outcome::Parked(_), None) => api.fail_job(job, &failed(PARKED)).await,
+        (Outcome::Completed | Outcome::Superseded, _) => {
+            api.complete_job(job, JobCompletion { claim_id, usage }).await
         }
     }
 }
@@ -202,11 +225,9 @@ async fn log_failure(ctx: &Context, record: &Record, reason: &str, tail: &str) {
     }
 }
 
-/// Why a job failed, as it may be told: it can quote what a container or the engine said. With it comes
-/// what the agent says itself, above all where its work is.
-async fn reason(ctx: &Context, finished: &Finished) -> String {
+/// Why a job failed or waits, as it may be told, and what it used, as far as its agent says.
+async fn told_by_agent(ctx: &Context, finished: &Finished) -> (String, Option<JobUsage>) {
     let Finished { record, outcome, .. } = finished;
-    let Outcome::Failed(cause) = outcome else { return String::new() };
     let ended = match kept(ctx, record).await {
         Some(ended) => ended,
         // It never came as far as an agent.
@@ -216,10 +237,19 @@ async fn reason(ctx: &Context, finished: &Finished) -> String {
             ended
         }
     };
-    let cause = ctx.redactor(&AgentEnv::default()).redact(&cause.to_string()).into_owned();
+    let cause = match outcome {
+        // It can quote what a container or the engine said.
+        Outcome::Failed(cause) => {
+            ctx.redactor(&AgentEnv::default()).redact(&cause.to_string()).into_owned()
+        }
+        Outcome::Parked(_) => AgentExit::Parked.describe().to_owned(),
+        Outcome::Completed | Outcome::Superseded => String::new(),
+    };
+    let usage = ended.believed().map(usage);
+    // Above all where its work is.
     match ended.believed().map(told).filter(|told| !told.is_empty()) {
-        Some(told) => format!("{cause}; the agent: {told}"),
-        None => cause,
+        Some(told) => (format!("{cause}; the agent: {told}"), usage),
+        None => (cause, usage),
     }
 }
 

@@ -131,6 +131,7 @@ impl Traces {
         self.put(|| {
             let (word, cause, end) = match outcome {
                 Outcome::Completed => ("completed", None, SpanEnd::Well),
+                Outcome::Parked(_) => ("parked", None, SpanEnd::Unset),
                 Outcome::Superseded => ("superseded", None, SpanEnd::Unset),
                 Outcome::Failed(cause) => {
                     ("failed", Some(cause.name()), SpanEnd::Failed(cause.name().to_owned()))

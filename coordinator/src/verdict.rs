@@ -66,11 +66,13 @@ pub(crate) fn verdict(
             Outcome::Completed
         }
         // An engine that stops takes the gateway with it, mostly a moment earlier.
-        (AgentEnd::ExitedUnseen(facts), None | Some(StopReason::GatewayLost)) => unseen(&facts),
+        (AgentEnd::ExitedUnseen(facts), None | Some(StopReason::GatewayLost)) => {
+            for_tenure(unseen(&facts), tenure)
+        }
         (_, Some(reason)) => Outcome::Failed(stopped(reason)),
         (AgentEnd::NeverBegan(problem), None) => return Verdict::NeverBegan(problem),
         (AgentEnd::NoAgent(problem), None) => Outcome::Failed(Cause::NotStarted { problem }),
-        (AgentEnd::Exited(facts), None) => Outcome::of_exit(&facts),
+        (AgentEnd::Exited(facts), None) => for_tenure(Outcome::of_exit(&facts), tenure),
         (gone @ (AgentEnd::Gone | AgentEnd::KeeperGone), None) => Outcome::Failed(match began {
             Began::Here if gone == AgentEnd::KeeperGone => Cause::KeeperGone,
             Began::Here => Cause::ContainerGone,
@@ -78,6 +80,16 @@ pub(crate) fn verdict(
         }),
     };
     Verdict::Ended(outcome)
+}
+
+/// An app that knows no leases knows no pause: there the job failed.
+fn for_tenure(outcome: Outcome, tenure: Tenure) -> Outcome {
+    match (outcome, tenure) {
+        (Outcome::Parked(_), Tenure::ForGood) => {
+            Outcome::Failed(Cause::Agent { exit: AgentExit::Parked })
+        }
+        (outcome, _) => outcome,
+    }
 }
 
 /// The outcome of an agent that ended while the engine was away.
@@ -118,6 +130,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::JobRef;
+    use crate::outcome::Pause;
 
     fn end() -> impl Strategy<Value = AgentEnd> {
         let facts = (prop_oneof![0i64..20, 125i64..150, any::<i64>()], any::<bool>()).prop_map(
@@ -197,6 +210,21 @@ mod tests {
         assert_eq!(with_gateway, lost(137));
         let failed = Outcome::Failed(Cause::Agent { exit: AgentExit::CloneFailed });
         assert_eq!(verdict(unseen(3), None, Began::Here, Tenure::ForGood), Verdict::Ended(failed));
+    }
+
+    #[test]
+    fn a_job_is_parked_where_the_app_knows_leases_and_nothing_else_ended_it() {
+        let facts = ExitFacts { code: 17, ..ExitFacts::default() };
+        let ended = |end, reason, tenure| verdict(end, reason, Began::Here, tenure);
+        let parked = Verdict::Ended(Outcome::Parked(Pause::default()));
+        for end in [AgentEnd::Exited(facts.clone()), AgentEnd::ExitedUnseen(facts.clone())] {
+            assert_eq!(ended(end.clone(), None, Tenure::ForATerm), parked);
+            let failed = Outcome::Failed(Cause::Agent { exit: AgentExit::Parked });
+            assert_eq!(ended(end, None, Tenure::ForGood), Verdict::Ended(failed));
+        }
+        let cancelled =
+            ended(AgentEnd::Exited(facts), Some(StopReason::Cancelled), Tenure::ForATerm);
+        assert_eq!(cancelled, Verdict::Ended(Outcome::Failed(Cause::Cancelled)));
     }
 
     #[test]

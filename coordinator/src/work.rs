@@ -149,7 +149,10 @@ async fn finish(ctx: &Context, record: Record, after: After) -> Option<Finished>
         }
         After::Detached => return None,
     };
-    let (record, outcome) = (record.noted_ended(), outcome.explained_by(&tail));
+    let until =
+        collected.believed().and_then(|said| said.parked.as_ref()).map(|parked| parked.until);
+    let outcome = outcome.explained_by(&tail).paused_until(until);
+    let record = record.noted_ended();
     ctx.board.job_ended(&outcome, collected.believed());
     let said = collected.believed().map(told);
     // Before the record, which says that nothing is to be had of the container any more.

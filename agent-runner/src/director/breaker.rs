@@ -28,9 +28,9 @@ impl Breaker {
         }
     }
 
-    /// Notes that it gave no answer.
-    pub(super) fn failed(&mut self, now: Instant) {
-        *self = Self::Open { until: now + PAUSE };
+    /// Notes that it gave no answer, and how long it wants to be left alone where it said so.
+    pub(super) fn failed(&mut self, now: Instant, wish: Option<Duration>) {
+        *self = Self::Open { until: now + wish.unwrap_or(PAUSE) };
     }
 
     /// Notes that it answered.
@@ -47,12 +47,15 @@ mod tests {
     fn a_model_that_failed_is_left_alone_then_tried_once_and_then_as_usual() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
         assert_eq!(breaker.tries(5, now), Some(5));
-        breaker.failed(now);
+        breaker.failed(now, None);
         assert_eq!(breaker.tries(5, now + PAUSE / 2), None);
         assert_eq!(breaker.tries(5, now + PAUSE), Some(1));
-        breaker.failed(now + PAUSE);
+        breaker.failed(now + PAUSE, None);
         assert_eq!(breaker.tries(5, now + PAUSE), None);
         breaker.answered();
         assert_eq!(breaker.tries(5, now + PAUSE), Some(5));
+        breaker.failed(now, Some(PAUSE * 9));
+        assert_eq!(breaker.tries(5, now + PAUSE * 8), None, "it named a time of its own");
+        assert_eq!(breaker.tries(5, now + PAUSE * 9), Some(1));
     }
 }

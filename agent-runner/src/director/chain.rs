@@ -37,6 +37,15 @@ pub(super) struct Chain {
     account: Account,
 }
 
+/// Why a model gave no answer.
+#[derive(Debug, Default)]
+struct NoWord {
+    /// For people.
+    why: String,
+    /// How long it wants to be left alone, where it said so.
+    wish: Option<Duration>,
+}
+
 impl Chain {
     /// The models of these settings.
     ///
@@ -82,7 +91,7 @@ impl Chain {
         question: &Question<'_>,
         stop: &CancellationToken,
     ) -> Result<Said, DirectorError> {
-        let mut failures = Vec::new();
+        let (mut failures, mut waits) = (Vec::new(), Vec::new());
         for index in 0..self.endpoints.len() {
             let Some(endpoint) = self.endpoints.get(index) else { break };
             let Some(tries) = endpoint.breaker.tries(TRIES, Instant::now()) else {
@@ -98,15 +107,20 @@ impl Chain {
                     self.last = index;
                     return Ok(said);
                 }
-                Err(why) => {
-                    endpoint.breaker.failed(Instant::now());
+                Err(NoWord { why, wish }) => {
+                    endpoint.breaker.failed(Instant::now(), wish);
+                    waits.extend(wish);
                     let failure = format!("{}: {why}", endpoint.name());
                     tracing::warn!("the Director's model gives no answer: {failure}");
                     failures.push(failure);
                 }
             }
         }
-        Err(DirectorError::NoAnswer { failures })
+        // Whoever lets us in first is asked then.
+        Err(match waits.into_iter().min() {
+            Some(wait) => DirectorError::Limited { wait, failures },
+            None => DirectorError::NoAnswer { failures },
+        })
     }
 
     /// Asks one of them, so often; why it gave no answer.
@@ -115,12 +129,12 @@ impl Chain {
         index: usize,
         question: &Question<'_>,
         tries: usize,
-    ) -> Result<Result<Said, String>, DirectorError> {
+    ) -> Result<Result<Said, NoWord>, DirectorError> {
         let mut pauses = self.pauses.build().take(tries - 1);
         let mut adaptations = 0;
         loop {
             let Some(endpoint) = self.endpoints.get_mut(index) else {
-                return Ok(Err(String::new()));
+                return Ok(Err(NoWord::default()));
             };
             let asked = endpoint.ask(&self.http, question, self.limit, &self.account).await;
             let Failure { why, then } = match asked {
@@ -128,15 +142,16 @@ impl Chain {
                 Asked::NoBudget(exhausted) => return Err(DirectorError::Budget(exhausted)),
                 Asked::Failed(failure) => failure,
             };
+            let no_word = |wish| Ok(Err(NoWord { why: why.clone(), wish }));
             match then {
-                Then::Never => return Ok(Err(why)),
+                Then::Never => return no_word(None),
                 Then::AtOnce if adaptations < ADAPTATIONS => adaptations += 1,
-                Then::AtOnce => return Ok(Err(why)),
+                Then::AtOnce => return no_word(None),
                 Then::Again(Some(wish)) if wish > PAUSE_MAX => {
-                    return Ok(Err(format!("{why} (it wants a pause of {} s)", wish.as_secs())));
+                    return no_word(Some(wish));
                 }
                 Then::Again(wish) => {
-                    let Some(pause) = pauses.next() else { return Ok(Err(why)) };
+                    let Some(pause) = pauses.next() else { return no_word(wish) };
                     let pause = wish.unwrap_or(pause);
                     tracing::warn!(?pause, "the Director's model is asked again: {why}");
                     sleep(pause).await;

@@ -5,9 +5,9 @@
 use std::time::{Duration, SystemTime};
 
 use api_client::contract::env;
-use api_client::http::{describe, seconds_of_date};
+use api_client::http::describe;
 use api_client::{Redactor, Secret};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -17,7 +17,7 @@ use super::breaker::Breaker;
 use super::error::DirectorError;
 use super::wire::{self, Dialect, Limit, Question, Said, Schema, Temperature};
 use crate::bounded::beginning;
-use crate::model_gateway::{Account, Exhausted, Wire};
+use crate::model_gateway::{Account, Exhausted, Wire, wait_of};
 use crate::settings::{DirectorModel, DirectorProvider};
 
 /// Where Anthropic wants its key, and what it asks every client to name.
@@ -128,7 +128,8 @@ impl Endpoint {
                 is_reached = !error.is_connect();
                 unreachable(error)
             })?;
-            let (status, wait) = (response.status(), wait_of(response.headers()));
+            let status = response.status();
+            let wait = wait_of(status, response.headers(), SystemTime::now());
             Ok::<_, Failure>((status, wait, whole(response).await?))
         });
         let (status, wait, text) = match answered.await {
@@ -222,17 +223,6 @@ async fn whole(mut response: Response) -> Result<String, Failure> {
         }
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// How long an endpoint wants to be left alone: seconds, or a date.
-fn wait_of(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = seconds_of_date(value)?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-    Some(Duration::from_secs(at.saturating_sub(now)))
 }
 
 /// The settings that keys are from, of the first model and of those that stand in.

@@ -1,5 +1,7 @@
 //! Why there is no Director, or no word of it.
 
+use std::time::Duration;
+
 use super::answer::Fault;
 use super::prompts::PromptError;
 use crate::model_gateway::Exhausted;
@@ -25,6 +27,14 @@ pub(crate) enum DirectorError {
         failures.join("; ")
     )]
     NoAnswer {
+        /// What each of them said, with its name.
+        failures: Vec<String>,
+    },
+    /// No model answered, and one of them named the time for which its limit holds.
+    #[error("the Director's model is limited for another {} s ({})", wait.as_secs(), failures.join("; "))]
+    Limited {
+        /// How long it holds.
+        wait: Duration,
         /// What each of them said, with its name.
         failures: Vec<String>,
     },

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -96,10 +98,12 @@ async fn a_refused_key_is_not_asked_again_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_wish_for_a_long_pause_is_not_followed() {
+async fn a_wish_for_a_long_pause_is_for_the_run_to_follow() {
     let model = Model::answering([(429, "retry-after: 3600\r\n", "{}".to_owned())]).await;
-    let error = assess(&mut model.director()).await.unwrap_err().to_string();
-    assert!(error.contains("it wants a pause of 3600 s"), "{error}");
+    let error = assess(&mut model.director()).await.unwrap_err();
+    let hour = Duration::from_secs(3_600);
+    assert!(matches!(&error, DirectorError::Limited { wait, .. } if *wait == hour), "{error}");
+    assert!(error.to_string().contains("limited for another 3600 s"), "{error}");
 }
 
 #[tokio::test]

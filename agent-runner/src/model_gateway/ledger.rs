@@ -132,6 +132,11 @@ impl Ledger {
         self.lock().worker.retry_after = wait;
     }
 
+    /// For how long the provider wants to be left alone, by its last answer.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        self.lock().worker.retry_after
+    }
+
     /// Notes what the last call came to.
     pub(super) fn note_end(&self, failing: Option<Failing>) {
         self.lock().worker.failing = failing;

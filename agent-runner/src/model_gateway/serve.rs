@@ -1,7 +1,7 @@
 //! What becomes of a request: judged, passed on with the real key, answered.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use api_client::http;
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::Gate;
 use super::answer::{self, Body, Stream};
 use super::call::Call;
+use super::limit::wait_of;
 use super::provider::{self, Provider};
 use super::refusal::Refusal;
 use super::request::{self, KeyPlace, Outgoing};
@@ -25,6 +26,9 @@ const REQUEST_MAX: usize = 32 << 20;
 
 /// How long a request may take to arrive.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+
+/// Longest wait for a provider's limit that is left to the caller.
+const WAIT_OF_CALLERS: Duration = Duration::from_secs(60);
 
 /// Answers one request, whatever it is.
 pub(super) async fn serve(gate: Arc<Gate>, request: Request<Incoming>) -> Response<Body> {
@@ -101,8 +105,7 @@ async fn answered(
         call.costs_nothing();
         unreachable(error)
     })?;
-    let wait = upstream.headers().get(header::RETRY_AFTER).and_then(|wait| wait.to_str().ok());
-    let wait = wait.and_then(|wait| wait.trim().parse().ok()).map(Duration::from_secs);
+    let wait = wait_of(upstream.status(), upstream.headers(), SystemTime::now());
     call.answered(upstream.status(), wait);
     Ok(upstream)
 }
@@ -139,6 +142,10 @@ async fn respond(
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
+    if status == StatusCode::TOO_MANY_REQUESTS && gate.ledger.wait() > Some(WAIT_OF_CALLERS) {
+        // The run pauses as a whole: a caller that waits would only hold it up.
+        response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+    }
     response
 }
 

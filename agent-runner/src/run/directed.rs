@@ -13,7 +13,7 @@ use api_client::outcome::{DirectorFacts, PlanOutcome, TokenFacts};
 use super::job::earlier;
 use super::session::{Checked, Progress, Session};
 use crate::bounded::bounded;
-use crate::director::{Director, Prompts, Template};
+use crate::director::{Director, DirectorError, Prompts, Template};
 use crate::model_gateway::{DirectorTotals, Usd};
 use crate::outcome::RunError;
 use crate::prompt::{self, RULES};
@@ -119,6 +119,12 @@ impl<'d> Direction<'d> {
         let prompt = self.first_prompt(Template::SetUp, session);
         session.turn(WorkerStage::SetUp, prompt, progress).await?;
         Ok(None)
+    }
+
+    /// Waits where that is what the Director's model needs; else it is the end of the run.
+    async fn after(error: DirectorError, session: &Session<'_>) -> Result<(), RunError> {
+        let DirectorError::Limited { wait, .. } = &error else { return Err(error.into()) };
+        session.pause(error.to_string(), *wait).await
     }
 
     const fn prompts(&self) -> &Prompts {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use api_client::Secret;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -20,6 +20,8 @@ pub(super) struct ModelAccess {
     gateway: ModelGateway,
     worker: WorkerSettings,
     stop: CancellationToken,
+    /// When the time is over, where that is limited.
+    deadline: Option<Instant>,
     /// Passes the end of the budget on to `stop`.
     _watch: AbortOnDropHandle<()>,
     /// Ends the budget when the time is over.
@@ -46,6 +48,7 @@ impl ModelAccess {
             exhausted.cancelled().await;
             stopped.cancel();
         });
+        let deadline = time.map(|limit| Instant::now() + limit);
         let clock = time.map(|limit| {
             let account = gateway.account();
             AbortOnDropHandle::new(tokio::spawn(async move {
@@ -54,7 +57,7 @@ impl ModelAccess {
             }))
         });
         let watch = AbortOnDropHandle::new(watch);
-        Ok(Self { gateway, worker, stop, _watch: watch, _clock: clock })
+        Ok(Self { gateway, worker, stop, deadline, _watch: watch, _clock: clock })
     }
 
     /// Why the turn cannot succeed, as far as the endpoint tells before it is begun. One of the CLI's own
@@ -89,6 +92,11 @@ impl ModelAccess {
     /// Cancelled when the run is, or when the budget is used up.
     pub(super) const fn stop(&self) -> &CancellationToken {
         &self.stop
+    }
+
+    /// How much time is left, where it is limited.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// The account that all calls are in.

@@ -239,8 +239,25 @@ impl<'s> Session<'s> {
         self.turn(stage, prompt, progress).await
     }
 
-    /// One turn of the coding CLI; a later one goes on where the one before it ended.
+    /// One turn of the coding CLI; a later one goes on where the one before it ended. What a provider's limit
+    /// broke off is asked for again once that is over.
     pub(super) async fn turn(
+        &mut self,
+        stage: WorkerStage,
+        prompt: String,
+        progress: &mut Progress,
+    ) -> Result<(), RunError> {
+        loop {
+            let ended = self.try_turn(stage, prompt.clone(), progress).await;
+            let Err(RunError::Turn(Ending::RateLimited { reset: Some(wait), ref why })) = ended
+            else {
+                return ended;
+            };
+            self.pause(format!("the worker's model has reached a limit: {why}"), wait).await?;
+        }
+    }
+
+    async fn try_turn(
         &mut self,
         stage: WorkerStage,
         prompt: String,
@@ -288,6 +305,11 @@ impl<'s> Session<'s> {
             0 => self.gateway.unfit().await,
             _ => None,
         }
+    }
+
+    /// How much of its time the run has left, where that is limited.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        self.gateway.time_left()
     }
 
     /// Where the Director's calls are counted.

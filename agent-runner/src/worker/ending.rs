@@ -3,7 +3,7 @@
 //! Invariant: what a CLI says of a failure only ever chooses among failures.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -71,7 +71,10 @@ impl Ending {
 
     /// A limit whose end is in the message, if anywhere.
     fn rate_limited(why: String) -> Self {
-        Self::RateLimited { reset: words::wait_in(&why), why }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let until = words::reset_in(&why).map(Duration::from_secs);
+        let until = until.map(|until| until.saturating_sub(now));
+        Self::RateLimited { reset: words::wait_in(&why).or(until), why }
     }
 
     /// The ending with the time that a rate limit holds, where the CLI did not say it.

@@ -104,6 +104,14 @@ pub(super) fn wait_in(message: &str) -> Option<Duration> {
     })
 }
 
+/// The second since 1970 at which a limit ends, as one of the CLIs writes it: `usage limit reached|1795262400`.
+pub(super) fn reset_in(message: &str) -> Option<u64> {
+    let lower = message.to_ascii_lowercase();
+    let (_, rest) = lower.split_once("limit reached|")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
 /// A duration at the beginning of a text: numbers with units, or one number of seconds.
 fn duration(text: &str) -> Option<Duration> {
     let (mut rest, mut total, mut found) = (text, 0.0, false);
@@ -160,6 +168,14 @@ mod tests {
         assert_eq!(seconds("try again in a while"), None);
         assert_eq!(seconds("try again later"), None);
         assert_eq!(seconds("retry in 99999999999999999999s"), None);
+    }
+
+    #[test]
+    fn the_second_at_which_a_limit_ends_is_found() {
+        assert_eq!(reset_in("Claude AI usage limit reached|1795262400"), Some(1_795_262_400));
+        for text in ["usage limit reached", "usage limit reached|soon", "limit reached|"] {
+            assert_eq!(reset_in(text), None, "{text}");
+        }
     }
 
     #[test]

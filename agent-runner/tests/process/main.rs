@@ -14,6 +14,7 @@ mod lease;
 mod lfs;
 mod memory;
 mod outcome;
+mod parking;
 mod publishing;
 mod refreshing;
 mod rescue;

@@ -41,11 +41,13 @@ pub enum AgentExit {
     ChecksFailed,
     /// The worker declined or asked, or its work may not be published.
     Blocked,
+    /// A provider lets nobody in before a time that it names: the job goes on then.
+    Parked,
 }
 
 impl AgentExit {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Delivered,
         Self::Misconfigured,
         Self::CloneFailed,
@@ -62,6 +64,7 @@ impl AgentExit {
         Self::ProcessLimit,
         Self::ChecksFailed,
         Self::Blocked,
+        Self::Parked,
     ];
 
     /// The process exit code.
@@ -84,6 +87,7 @@ impl AgentExit {
             Self::ProcessLimit => 14,
             Self::ChecksFailed => 15,
             Self::Blocked => 16,
+            Self::Parked => 17,
         }
     }
 
@@ -124,6 +128,7 @@ impl AgentExit {
             Self::Blocked => {
                 "blocked: the worker declined or asked, or its work may not be published"
             }
+            Self::Parked => "parked: a provider's limit is used up until a time that it names",
         }
     }
 }

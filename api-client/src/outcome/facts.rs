@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::UtcTime;
+
 /// What was worked on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryFacts {
@@ -61,6 +63,15 @@ pub struct RescueFacts {
     pub branch: String,
     /// Its commit, 40 hexadecimal digits.
     pub commit: String,
+}
+
+/// What a run waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedFacts {
+    /// When it may go on.
+    pub until: UtcTime,
+    /// Whose limit it is, and what was said of it.
+    pub what: String,
 }
 
 /// A command of the repository, as it ended.

@@ -39,6 +39,7 @@ fn the_schema_knows_every_word_that_the_type_has() {
         Verdict::ChecksFailed,
         Verdict::Partial,
         Verdict::Blocked,
+        Verdict::Parked,
         Verdict::Failed,
     ];
     assert_eq!(words("/properties/verdict/enum"), verdicts.map(word));

@@ -42,7 +42,7 @@ pub fn spans_of_run(outcome: &OutcomeDocument, known: KnownRun) -> Vec<Span> {
         began: known.began,
         ended: known.ended,
         end: match outcome.verdict {
-            Verdict::Delivered | Verdict::NoChanges => SpanEnd::Well,
+            Verdict::Delivered | Verdict::NoChanges | Verdict::Parked => SpanEnd::Well,
             Verdict::ChecksFailed | Verdict::Partial | Verdict::Blocked | Verdict::Failed => {
                 SpanEnd::Failed(word(&outcome.cause))
             }

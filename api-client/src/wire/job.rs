@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{blank_as_none, blank_path_as_none, clean_text, null_as_default};
-use crate::{ClaimId, JobId, ProjectId, Secret, TicketId};
+use crate::{ClaimId, JobId, ProjectId, Secret, TicketId, UtcTime};
 
 /// Body of a claim.
 #[derive(Debug, Serialize, Deserialize)]
@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for AgentEnv {
     }
 }
 
-/// Body of the renewal of a lease, and of the report of a job's completion.
+/// Body of the renewal of a lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBy {
     /// The claim by which the sender holds the job, where the app offers leases.
@@ -150,8 +150,64 @@ pub struct HeldBy {
     pub claim_id: Option<ClaimId>,
 }
 
+/// What the models of one run read, wrote and cost, Director and worker together. The original app ignores it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JobUsage {
+    /// Tokens read, those from a cache not among them.
+    #[serde(default)]
+    pub input: u64,
+    /// Tokens read from a cache.
+    #[serde(default)]
+    pub cached: u64,
+    /// Tokens written.
+    #[serde(default)]
+    pub output: u64,
+    /// What they cost in US dollars, where prices are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money_usd: Option<f64>,
+}
+
+/// Body of the report of a job's completion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JobCompletion {
+    /// The claim by which the sender holds the job, where the app offers leases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_id: Option<ClaimId>,
+    /// What it used, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<JobUsage>,
+}
+
+impl From<HeldBy> for JobCompletion {
+    fn from(HeldBy { claim_id }: HeldBy) -> Self {
+        Self { claim_id, usage: None }
+    }
+}
+
+/// Body of the report that a job is to go on later.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobPause {
+    /// The claim by which the sender holds the job.
+    pub claim_id: ClaimId,
+    /// When it may go on.
+    pub until: UtcTime,
+    /// One line: whose limit it is.
+    pub reason: String,
+    /// What it used, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<JobUsage>,
+}
+
+impl JobPause {
+    /// The pause as the app can store it.
+    #[must_use]
+    pub fn cleaned(&self) -> Self {
+        Self { reason: clean_text(&self.reason), ..self.clone() }
+    }
+}
+
 /// Why a job failed, for the app's record. The original app ignores it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JobFailure {
     /// One line: cause and, where it helps, what to do.
     pub reason: String,
@@ -161,6 +217,9 @@ pub struct JobFailure {
     /// The claim by which the sender holds the job, where the app offers leases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_id: Option<ClaimId>,
+    /// What it used, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<JobUsage>,
 }
 
 impl JobFailure {

@@ -39,7 +39,10 @@ async fn list(query: &str, app: &Remote) -> Result<Answer, CommandError> {
             [
                 job.job_id.to_string(),
                 job.kind.name().to_owned(),
-                job.status.to_string(),
+                match job.not_before {
+                    Some(due) => format!("{} until {due}", job.status),
+                    None => job.status.to_string(),
+                },
                 job.attempt.to_string(),
                 job.ticket_id.to_string(),
                 job.created_at.to_string(),
@@ -65,6 +68,8 @@ async fn show(id: JobId, app: &Remote) -> Result<Answer, CommandError> {
         ("job", Some(job.job_id.to_string())),
         ("kind", Some(job.kind.name().to_owned())),
         ("status", Some(job.status.to_string())),
+        ("due", job.not_before.map(|time| time.to_string())),
+        ("waits for", job.parked_for),
         ("reason", job.fail_reason),
         ("cause", job.fail_cause),
         ("ticket", Some(job.ticket_id.to_string())),

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::{Answer, CommandError};
-use crate::cli::{ProjectAdd, ProjectCommand};
-use crate::model::Project;
+use crate::cli::{ProjectAdd, ProjectBudget, ProjectCommand};
+use crate::dollars::Dollars;
+use crate::model::{DayBudget, Project};
 use crate::output::{pairs, table};
 use crate::remote::Remote;
 
@@ -12,6 +13,7 @@ pub(super) async fn run(command: ProjectCommand, app: &Remote) -> Result<Answer,
     match command {
         ProjectCommand::Add(args) => add(args, app).await,
         ProjectCommand::List => list(app).await,
+        ProjectCommand::Budget(args) => budget(args, app).await,
     }
 }
 
@@ -24,15 +26,35 @@ async fn add(args: ProjectAdd, app: &Remote) -> Result<Answer, CommandError> {
         "project_path": args.path,
     });
     let json = app.post("/api/projects", body).await?;
-    let project: Project = app.read(&json)?;
-    let text = pairs(&[
+    let text = shown(app.read(&json)?);
+    Ok(Answer { json, text })
+}
+
+async fn budget(args: ProjectBudget, app: &Remote) -> Result<Answer, CommandError> {
+    let mut body = json!({});
+    if let Some(tokens) = args.tokens {
+        body["token_budget_per_day"] = json!((tokens > 0).then_some(tokens));
+    }
+    if let Some(money) = args.money {
+        let money = (money > Dollars::default()).then_some(money);
+        body["money_budget_per_day_usd"] = json!(money);
+    }
+    let json = app.patch(&format!("/api/projects/{}", args.id), body).await?;
+    let text = shown(app.read(&json)?);
+    Ok(Answer { json, text })
+}
+
+fn shown(project: Project) -> String {
+    let DayBudget { tokens, money } = project.budget;
+    pairs(&[
         ("project", Some(project.id.to_string())),
         ("name", Some(project.name)),
         ("repository", project.repo_url),
         ("mode", Some(project.execution.mode().to_string())),
         ("path", project.execution.path().map(str::to_owned)),
-    ]);
-    Ok(Answer { json, text })
+        ("tokens a day", tokens.map(|tokens| tokens.to_string())),
+        ("money a day", money.map(|money| format!("{money} USD"))),
+    ])
 }
 
 async fn list(app: &Remote) -> Result<Answer, CommandError> {

@@ -66,6 +66,19 @@ enum Event {
     Report(usize),
     Expire,
     Cancel,
+    /// So many milliseconds from now, as its claimer says.
+    Park(usize, i64),
+    /// So much time goes by, in milliseconds.
+    Wait(i64),
+}
+
+/// A job, the clock, and what was done with the job.
+#[derive(Clone, Debug)]
+struct World {
+    job: JobState,
+    now: Timestamp,
+    due: Timestamp,
+    parked: Vec<Timestamp>,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -74,24 +87,37 @@ fn event() -> impl Strategy<Value = Event> {
         (0..3_usize).prop_map(Event::Report),
         Just(Event::Expire),
         Just(Event::Cancel),
+        (0..3_usize, -HOUR..48 * HOUR).prop_map(|(claimer, wait)| Event::Park(claimer, wait)),
+        (0..3 * HOUR).prop_map(Event::Wait),
     ]
 }
 
+const HOUR: i64 = 3_600_000;
+
+fn world() -> World {
+    let now = Timestamp::from_millis(0);
+    let job = JobState { attempt: 0, ..job(JobStatus::Pending, None) };
+    World { job, now, due: now, parked: Vec::new() }
+}
+
 /// As the store applies the rules.
-fn apply(mut job: JobState, event: Event, claims: &[ClaimId]) -> JobState {
+fn apply(mut world: World, event: Event, claims: &[ClaimId]) -> World {
+    let now = world.now;
+    let job = &mut world.job;
     match event {
-        Event::Claim(claimer) if holds(&job, claims[claimer]) => job.status = JobStatus::Running,
-        Event::Claim(claimer) if job.status == JobStatus::Pending => {
+        Event::Claim(claimer) if holds(job, claims[claimer]) => job.status = JobStatus::Running,
+        Event::Claim(claimer) if job.status == JobStatus::Pending && world.due <= now => {
             job.status = JobStatus::Running;
+            // Each claim that brings a job is a new one.
             job.claim = Some(claims[claimer]);
             job.attempt += 1;
         }
         Event::Report(claimer) => {
-            let end = settle(&job, Some(claims[claimer]), &Outcome::Completed);
+            let end = settle(job, Some(claims[claimer]), &Outcome::Completed);
             job.status = end.unwrap_or(job.status);
         }
         Event::Expire if job.status == JobStatus::Running => {
-            job.status = match expire(&job, MAX_ATTEMPTS) {
+            job.status = match expire(job, MAX_ATTEMPTS) {
                 Expiry::Requeue => JobStatus::Pending,
                 Expiry::Fail => JobStatus::Failed,
                 Expiry::Cancel => JobStatus::Cancelled,
@@ -102,9 +128,39 @@ fn apply(mut job: JobState, event: Event, claims: &[ClaimId]) -> JobState {
             Cancellation::Ask => job.cancel_requested = true,
             Cancellation::Nothing => {}
         },
+        Event::Park(claimer, wait) => {
+            let of_late = world.parked.iter().filter(|at| **at > now.plus(-PARKINGS_WITHIN));
+            let of_late = u32::try_from(of_late.count()).unwrap();
+            match park(job, claims[claimer], now.plus(wait), of_late, now) {
+                Parking::Until(until) => {
+                    job.status = JobStatus::Pending;
+                    job.claim = None;
+                    job.attempt -= 1;
+                    world.due = until;
+                    world.parked.push(now);
+                }
+                Parking::Fail => job.status = JobStatus::Failed,
+                Parking::Cancel => job.status = JobStatus::Cancelled,
+                Parking::Refused => {}
+            }
+        }
+        Event::Wait(millis) => world.now = now.plus(millis),
         Event::Claim(_) | Event::Expire => {}
     }
-    job
+    world
+}
+
+fn played(events: Vec<Event>, claims: &[ClaimId], mut each: impl FnMut(&World, &World)) {
+    let mut before = world();
+    for event in events {
+        let after = apply(before.clone(), event, claims);
+        each(&before, &after);
+        before = after;
+    }
+}
+
+fn claims() -> [ClaimId; 3] {
+    [ClaimId::random(), ClaimId::random(), ClaimId::random()]
 }
 
 proptest! {
@@ -112,30 +168,58 @@ proptest! {
     fn an_end_is_final_one_claim_at_most_holds_and_attempts_are_bounded(
         events in prop::collection::vec(event(), 0..60)
     ) {
-        let claims = [ClaimId::random(), ClaimId::random(), ClaimId::random()];
-        let mut state = JobState { attempt: 0, ..job(JobStatus::Pending, None) };
-        for event in events {
-            let next = apply(state, event, &claims);
-            if !is_active(state.status) {
-                prop_assert_eq!(next.status, state.status);
+        let claims = claims();
+        played(events, &claims, |before, after| {
+            if !is_active(before.job.status) {
+                assert_eq!(after.job.status, before.job.status);
             }
-            prop_assert!(claims.iter().filter(|claim| holds(&next, **claim)).count() <= 1);
-            prop_assert!(next.attempt <= MAX_ATTEMPTS);
-            state = next;
-        }
+            assert!(claims.iter().filter(|claim| holds(&after.job, **claim)).count() <= 1);
+            assert!(after.job.attempt <= MAX_ATTEMPTS);
+        });
     }
 
     #[test]
     fn a_claimer_is_fenced_from_the_moment_another_has_the_job(
         events in prop::collection::vec(event(), 0..60)
     ) {
-        let claims = [ClaimId::random(), ClaimId::random(), ClaimId::random()];
-        let mut state = JobState { attempt: 0, ..job(JobStatus::Pending, None) };
-        for event in events {
-            state = apply(state, event, &claims);
-            for claim in claims.iter().filter(|claim| state.claim != Some(**claim)) {
-                prop_assert_eq!(settle(&state, Some(*claim), &Outcome::Completed), None);
+        let claims = claims();
+        played(events, &claims, |_, World { job, now, .. }| {
+            for claim in claims.iter().filter(|claim| job.claim != Some(**claim)) {
+                assert_eq!(settle(job, Some(*claim), &Outcome::Completed), None);
+                assert_eq!(park(job, *claim, *now, 0, *now), Parking::Refused);
             }
-        }
+        });
     }
+
+    #[test]
+    fn a_pause_is_bounded_and_nobody_has_the_job_meanwhile(
+        events in prop::collection::vec(event(), 0..120)
+    ) {
+        let claims = claims();
+        played(events, &claims, |before, after| {
+            if after.parked.len() > before.parked.len() {
+                let ahead = after.due.millis() - after.now.millis();
+                assert!((PAUSE_MIN..=PAUSE_MAX).contains(&ahead), "{ahead} ms");
+                assert_eq!((after.job.status, after.job.claim), (JobStatus::Pending, None));
+                assert_eq!(after.job.attempt + 1, before.job.attempt, "it was no attempt");
+            }
+            if before.job.claim.is_none() && after.job.claim.is_some() {
+                assert!(before.due <= before.now, "it was not due");
+            }
+            let day = |at: &&Timestamp| at.millis() > after.now.millis() - PARKINGS_WITHIN;
+            let of_late = after.parked.iter().filter(day).count();
+            assert!(of_late <= usize::try_from(PARKINGS_MAX).unwrap());
+        });
+    }
+}
+
+#[test]
+fn a_job_that_was_to_stop_is_not_parked_and_neither_is_one_that_was_too_often() {
+    let (claim, now) = (ClaimId::random(), Timestamp::from_millis(0));
+    let running = job(JobStatus::Running, Some(claim));
+    let asked = JobState { cancel_requested: true, ..running };
+    assert_eq!(park(&asked, claim, now, 0, now), Parking::Cancel);
+    assert_eq!(park(&running, claim, now, PARKINGS_MAX, now), Parking::Fail);
+    let last = park(&running, claim, now, PARKINGS_MAX - 1, now);
+    assert_eq!(last, Parking::Until(now.plus(PAUSE_MIN)));
 }

@@ -10,7 +10,7 @@ use super::{PROJECT, removed};
 use crate::body::{Fields, Ids, invalid};
 use crate::clock::Timestamp;
 use crate::error::ApiError;
-use crate::model::{Execution, ExecutionMode, Project};
+use crate::model::{DayBudget, Execution, ExecutionMode, Project};
 use crate::state::App;
 use crate::store::NewProject;
 
@@ -18,6 +18,11 @@ const NAME_MAX: usize = 200;
 const DESCRIPTION_MAX: usize = 200_000;
 const URL_MAX: usize = 2_000;
 const PATH_MAX: usize = 4_000;
+const TOKENS_PER_DAY: &str = "token_budget_per_day";
+const MONEY_PER_DAY: &str = "money_budget_per_day_usd";
+
+/// Most tokens of a day's budget.
+const TOKENS_MAX: u64 = 1_000_000_000_000;
 
 /// All projects, oldest first.
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<Project>>, ApiError> {
@@ -86,7 +91,22 @@ fn merge(old: Option<&Project>, mut fields: Fields) -> Result<NewProject, ApiErr
         ExecutionMode::Docker => Execution::Docker,
         ExecutionMode::Local => Execution::Local { project_path: absolute(path)? },
     };
-    Ok(NewProject { name, description, repo_url, execution })
+    let budget = day_budget(old, &mut fields)?;
+    Ok(NewProject { name, description, repo_url, execution, budget })
+}
+
+fn day_budget(old: Option<&Project>, fields: &mut Fields) -> Result<DayBudget, ApiError> {
+    let mut budget = old.map(|old| old.budget).unwrap_or_default();
+    if fields.has(TOKENS_PER_DAY) {
+        budget.tokens = fields.number(TOKENS_PER_DAY, TOKENS_MAX)?;
+        if budget.tokens == Some(0) {
+            return Err(invalid(format!("{TOKENS_PER_DAY} must be above zero, or null for none")));
+        }
+    }
+    if fields.has(MONEY_PER_DAY) {
+        budget.money = fields.dollars(MONEY_PER_DAY)?;
+    }
+    Ok(budget)
 }
 
 fn repo_url(text: &str) -> Result<String, ApiError> {

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use api_client::wire::{JobKind, QueueFacts};
-use api_client::{ClaimId, JobId, ProjectId, TicketId};
+use api_client::contract::env::{WORKER_MONEY_BUDGET, WORKER_TOKEN_BUDGET};
+use api_client::wire::{JobKind, JobUsage, QueueFacts};
+use api_client::{ClaimId, JobId, ProjectId, TicketId, UtcTime};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -18,9 +19,9 @@ use crate::error::ApiError;
 use crate::lease::Leases;
 use crate::model::JobStatus;
 use crate::queue::{Failure, Outcome};
-use crate::report::{Report, claim_id};
+use crate::report::{Report, claim_id, reason_kept};
 use crate::state::App;
-use crate::store::{Claim, ClaimedJob, Hold, Settled};
+use crate::store::{Claim, ClaimedJob, Hold, Parked, Pause, Settled};
 
 /// Claims a job: 200 with the job, 204 when none waits. (Ours: `claim_id`, which is answered with
 /// the same job for as long as that claim holds it, then with 409.)
@@ -86,7 +87,8 @@ pub(crate) async fn complete(
     Ids(job): Ids<JobId>,
     report: Report,
 ) -> Result<Json<Value>, ApiError> {
-    settle(&app, job, report.claim, Outcome::Completed, "Job completed").await
+    let (claim, usage) = (report.claim, report.usage);
+    settle(&app, job, claim, Outcome::Completed, usage, "Job completed").await
 }
 
 /// Records that a job failed. (Ours: `reason`, `cause`, `claim_id`.)
@@ -99,7 +101,35 @@ pub(crate) async fn fail(
         Some(_) => Outcome::undelivered(report.failure),
         None => Outcome::Failed(Failure { cause: None, ..report.failure }),
     };
-    settle(&app, job, report.claim, outcome, "Job failed").await
+    settle(&app, job, report.claim, outcome, report.usage, "Job failed").await
+}
+
+/// Puts a job back in the queue until a provider's limit is over. (Ours.)
+pub(crate) async fn park(
+    State(app): State<App>,
+    Ids(job): Ids<JobId>,
+    mut fields: Fields,
+) -> Result<Json<Value>, ApiError> {
+    app.leases().ok_or(URL)?;
+    let claim = fields.required_text("claim_id", usize::MAX)?;
+    let claim = claim_id(Some(&claim))?;
+    let until: Option<UtcTime> = fields.typed("until")?;
+    let until = until.ok_or_else(|| invalid("until is required"))?.into();
+    let reason = fields.text("reason", usize::MAX)?.unwrap_or_default();
+    let pause = Pause { until, reason: reason_kept(&reason), usage: fields.usage("usage") };
+    match app.store.park(job, claim, pause, Timestamp::now()).await? {
+        Parked::Until(until) => {
+            tracing::info!(job.id = %job, %until, "job parked");
+            Ok(Json(json!({ "job_id": job, "message": "Job parked", "until": until })))
+        }
+        Parked::Ended(status) => {
+            tracing::info!(job.id = %job, %status, "job not parked");
+            Ok(Json(json!({ "job_id": job, "message": "Job ended", "status": status })))
+        }
+        Parked::Refused(status @ JobStatus::Running) => Err(ApiError::ClaimOver(Some(status))),
+        Parked::Refused(status) => Err(ApiError::Conflict { error: "Job not running", status }),
+        Parked::Missing => Err(JOB),
+    }
 }
 
 /// Everything the agent needs to know about its ticket, secrets of the settings included.
@@ -129,10 +159,11 @@ async fn settle(
     job: JobId,
     claim: Option<ClaimId>,
     outcome: Outcome,
+    usage: Option<JobUsage>,
     message: &str,
 ) -> Result<Json<Value>, ApiError> {
     let by = claim.filter(|_| app.leases().is_some());
-    match app.store.settle(job, by, outcome, Timestamp::now()).await? {
+    match app.store.settle(job, by, outcome, usage, Timestamp::now()).await? {
         Settled::Done => {
             tracing::info!(job.id = %job, "{message}");
             Ok(Json(json!({ "job_id": job, "message": message })))
@@ -145,7 +176,7 @@ async fn settle(
 
 /// The answer to a claim. `agent_env` is left out when it would be empty.
 fn claimed_job(claimed: &ClaimedJob, app: &App) -> Value {
-    let ClaimedJob { job, project, settings } = claimed;
+    let ClaimedJob { job, project, settings, allowance } = claimed;
     let mut answer = Map::new();
     let mut put = |name: &str, value: Value| answer.insert(name.to_owned(), value);
     put("job_id", json!(job.job_id));
@@ -160,7 +191,16 @@ fn claimed_job(claimed: &ClaimedJob, app: &App) -> Value {
         put("comment_body", json!(comment_body));
         put("github_comment_id", json!(github_comment_id));
     }
-    let env = settings.agent_env(app.key());
+    let mut env = settings.agent_env(app.key());
+    let lowered = [
+        (WORKER_TOKEN_BUDGET, allowance.tokens.map(|tokens| tokens.to_string())),
+        (WORKER_MONEY_BUDGET, allowance.money.map(|money| money.to_string())),
+    ];
+    for (name, amount) in lowered {
+        if let Some(amount) = amount {
+            env.insert(name.to_owned(), Value::String(amount));
+        }
+    }
     if !env.is_empty() {
         put("agent_env", Value::Object(env));
     }

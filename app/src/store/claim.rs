@@ -3,10 +3,11 @@
 
 use std::time::Instant;
 
+use api_client::wire::JobUsage;
 use api_client::{ClaimId, JobId, ProjectId};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::{Store, StoreError, job, optional, project, setting, typed};
+use super::{Allowance, Store, StoreError, budget, job, optional, project, setting, typed};
 use crate::clock::Timestamp;
 use crate::lease::Leases;
 use crate::model::{Job, JobStatus, Project};
@@ -32,6 +33,8 @@ pub(crate) struct ClaimedJob {
     pub(crate) job: Job,
     pub(crate) project: Project,
     pub(crate) settings: Settings,
+    /// What is left of its project's day.
+    pub(crate) allowance: Allowance,
 }
 
 /// Whether a claim holds a job.
@@ -115,6 +118,7 @@ impl Store {
         id: JobId,
         by: Option<ClaimId>,
         outcome: Outcome,
+        usage: Option<JobUsage>,
         now: Timestamp,
     ) -> Result<Settled, StoreError> {
         self.write(move |tx| {
@@ -128,6 +132,7 @@ impl Store {
                 Outcome::Completed => Failure::default(),
                 Outcome::Failed(failure) | Outcome::Cancelled(failure) => failure,
             };
+            budget::record(tx, &job, by, usage, now)?;
             job::finish(tx, id, end, &failure, now)?;
             Ok(Settled::Done)
         })
@@ -171,19 +176,29 @@ fn take(
     claim: Option<ClaimId>,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Job>> {
-    let sql = "UPDATE jobs
-        SET status = 'running', claimed_at = :now, attempt = attempt + 1, claim_id = :claim
+    let sql = format!(
+        "UPDATE jobs
+        SET status = 'running', claimed_at = :now, attempt = attempt + 1, claim_id = :claim,
+            not_before = NULL, parked_for = NULL, token_allowance = NULL, money_allowance = NULL
         WHERE seq = (
             SELECT seq FROM jobs
             WHERE status = 'pending' AND (:project IS NULL OR project_id = :project)
+                AND (not_before IS NULL OR not_before <= :now)
+                AND project_id NOT IN ({})
             ORDER BY seq LIMIT 1)
-        RETURNING *";
+        RETURNING *",
+        budget::over()
+    );
     let values = named_params! {
+        ":day": now.day().millis(),
         ":now": now.millis(),
         ":claim": claim.map(|id| id.to_string()),
         ":project": project.map(|id| id.to_string()),
     };
-    let job = tx.prepare_cached(sql)?.query_row(values, job::read_job).optional()?;
+    let job = tx.prepare_cached(&sql)?.query_row(values, job::read_job).optional()?;
+    if let Some(job) = &job {
+        budget::set_aside(tx, job, &setting::load(tx)?, now)?;
+    }
     if let (Some(job), Some(claim)) = (&job, claim) {
         tx.prepare_cached("INSERT INTO claims (id, job_id) VALUES (?1, ?2)")?
             .execute([claim.to_string(), job.job_id.to_string()])?;
@@ -202,7 +217,8 @@ fn resume(tx: &Connection, job: Job) -> rusqlite::Result<Job> {
 
 fn claimed(tx: &Connection, job: Job) -> rusqlite::Result<Claim> {
     let project = project::find(tx, job.project_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    Ok(Claim::Job(Box::new(ClaimedJob { job, project, settings: setting::load(tx)? })))
+    let allowance = budget::allowance(tx, job.job_id)?;
+    Ok(Claim::Job(Box::new(ClaimedJob { job, project, settings: setting::load(tx)?, allowance })))
 }
 
 /// The claims of all jobs that run on a lease.

@@ -8,7 +8,8 @@ use api_client::{JobId, ProjectId, TicketId};
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::{
-    Store, StoreError, optional, optional_time, review, ticket, time, to_sql, typed, unsigned,
+    Store, StoreError, budget, optional, optional_time, parking, review, ticket, time, to_sql, typed,
+    unsigned,
 };
 use crate::clock::Timestamp;
 use crate::model::{Job, JobStatus, LatestJob, Ticket};
@@ -74,16 +75,21 @@ impl Store {
         now: Timestamp,
     ) -> Result<BTreeMap<ProjectId, Waiting>, StoreError> {
         self.read(move |tx| {
-            let sql = "SELECT project_id, COUNT(*) AS jobs, MIN(created_at) AS oldest FROM jobs
-                WHERE status = 'pending' GROUP BY project_id";
-            let mut statement = tx.prepare_cached(sql)?;
-            let rows = statement.query_map([], |row| {
-                let oldest: i64 = row.get("oldest")?;
-                let millis = u64::try_from(now.millis().saturating_sub(oldest)).unwrap_or(0);
-                let jobs = unsigned(row, "jobs")?.unwrap_or_default();
-                let waiting = Waiting { jobs, oldest_sec: millis / 1_000 };
-                Ok((typed(row, "project_id")?, waiting))
-            })?;
+            let sql = format!(
+                "SELECT project_id, over, COUNT(*) FILTER (WHERE due) AS jobs,
+                    MIN(COALESCE(not_before, created_at)) FILTER (WHERE due) AS oldest,
+                    COUNT(*) FILTER (WHERE NOT due) AS parked,
+                    MIN(not_before) FILTER (WHERE NOT due) AS parked_until
+                FROM (SELECT *, not_before IS NULL OR not_before <= :now AS due,
+                        project_id IN ({}) AS over
+                    FROM jobs WHERE status = 'pending')
+                GROUP BY project_id",
+                budget::over()
+            );
+            let mut statement = tx.prepare_cached(&sql)?;
+            let values = named_params! { ":now": now.millis(), ":day": now.day().millis() };
+            let rows = statement
+                .query_map(values, |row| Ok((typed(row, "project_id")?, waiting(row, now)?)))?;
             rows.collect()
         })
         .await
@@ -118,8 +124,8 @@ impl Store {
         .await
     }
 
-    /// Puts a job of the same ticket and kind in the queue, whose ticket is in progress again. There is no
-    /// such ticket where there is no such job.
+    /// Puts a job of the same ticket and kind in the queue, whose ticket is in progress again; where the
+    /// ticket's own is parked, that one is due at once. There is no such ticket where there is no such job.
     pub(crate) async fn retry(&self, id: JobId, now: Timestamp) -> Result<Queued, StoreError> {
         self.write(move |tx| {
             let Some(job) = find(tx, id)? else { return Ok(Queued::NoSuchTicket) };
@@ -129,7 +135,11 @@ impl Store {
             if let Some(newest) = ticket.job
                 && !queue::may_enqueue(Some(newest.status))
             {
-                return Ok(Queued::Refused(newest));
+                if !parking::make_due(tx, ticket.id, now)? {
+                    return Ok(Queued::Refused(newest));
+                }
+                let due = find(tx, newest.job_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+                return Ok(Queued::Job(Box::new(due)));
             }
             let new = enqueue(tx, &ticket, &job.kind, now)?;
             review::inherit(tx, id, new)?;
@@ -227,6 +237,23 @@ pub(super) fn withdraw(
     Ok(effect)
 }
 
+/// What waits of one project.
+fn waiting(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<Waiting> {
+    let due = unsigned(row, "jobs")?.unwrap_or_default();
+    let oldest = optional_time(row, "oldest")?.unwrap_or(now);
+    let millis = u64::try_from(now.millis().saturating_sub(oldest.millis())).unwrap_or(0);
+    let parked = Waiting {
+        parked: unsigned(row, "parked")?.unwrap_or_default(),
+        parked_until: optional_time(row, "parked_until")?.map(Timestamp::utc),
+        ..Waiting::default()
+    };
+    Ok(if due > 0 && row.get("over")? {
+        Waiting { over_budget: due, budget_until: Some(now.next_day().utc()), ..parked }
+    } else {
+        Waiting { jobs: due, oldest_sec: millis / 1_000, ..parked }
+    })
+}
+
 pub(super) fn find(tx: &Connection, id: JobId) -> rusqlite::Result<Option<Job>> {
     tx.prepare_cached("SELECT * FROM jobs WHERE id = ?1")?
         .query_row([id.to_string()], read_job)
@@ -275,5 +302,7 @@ pub(super) fn read_job(row: &Row<'_>) -> rusqlite::Result<Job> {
         fail_reason: row.get("fail_reason")?,
         fail_cause: row.get("fail_cause")?,
         claim_id: optional(row, "claim_id")?,
+        not_before: optional_time(row, "not_before")?,
+        parked_for: row.get("parked_for")?,
     })
 }

@@ -3,9 +3,10 @@
 use api_client::ProjectId;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::{Store, StoreError, time, typed};
+use super::{Store, StoreError, budget, time, to_sql, typed};
 use crate::clock::Timestamp;
-use crate::model::{Execution, ExecutionMode, JobStatus, Project};
+use crate::dollars::Dollars;
+use crate::model::{DayBudget, Execution, ExecutionMode, JobStatus, Project};
 
 /// The parts of a project that a person gives, checked.
 #[derive(Clone, Debug)]
@@ -14,6 +15,7 @@ pub(crate) struct NewProject {
     pub(crate) description: String,
     pub(crate) repo_url: Option<String>,
     pub(crate) execution: Execution,
+    pub(crate) budget: DayBudget,
 }
 
 /// What became of a request to delete.
@@ -107,6 +109,7 @@ fn project(id: ProjectId, new: NewProject, created_at: Timestamp) -> Project {
         description: new.description,
         repo_url: new.repo_url,
         execution: new.execution,
+        budget: new.budget,
         created_at,
     }
 }
@@ -118,11 +121,13 @@ fn save(
     created_at: Timestamp,
 ) -> rusqlite::Result<usize> {
     let sql = "INSERT INTO projects
-            (id, name, description, repo_url, execution_mode, project_path, created_at)
-        VALUES (:id, :name, :description, :repo_url, :mode, :path, :created_at)
+            (id, name, description, repo_url, execution_mode, project_path, token_budget_per_day,
+             money_budget_per_day, created_at)
+        VALUES (:id, :name, :description, :repo_url, :mode, :path, :tokens, :money, :created_at)
         ON CONFLICT (id) DO UPDATE SET
             name = :name, description = :description, repo_url = :repo_url,
-            execution_mode = :mode, project_path = :path";
+            execution_mode = :mode, project_path = :path, token_budget_per_day = :tokens,
+            money_budget_per_day = :money";
     tx.prepare_cached(sql)?.execute(named_params! {
         ":id": id.to_string(),
         ":name": new.name,
@@ -130,6 +135,8 @@ fn save(
         ":repo_url": new.repo_url,
         ":mode": new.execution.mode().name(),
         ":path": new.execution.path(),
+        ":tokens": to_sql(new.budget.tokens),
+        ":money": to_sql(new.budget.money.map(Dollars::millionths)),
         ":created_at": created_at.millis(),
     })
 }
@@ -145,6 +152,7 @@ fn read_project(row: &Row<'_>) -> rusqlite::Result<Project> {
         description: row.get("description")?,
         repo_url: row.get("repo_url")?,
         execution,
+        budget: budget::read(row)?,
         created_at: time(row, "created_at")?,
     })
 }

@@ -6,7 +6,9 @@ use api_client::{ProjectId, TicketId};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::project::Removal;
-use super::{Store, StoreError, job, optional, project, setting, time, to_sql, typed, unsigned};
+use super::{
+    Store, StoreError, job, optional, parking, project, setting, time, to_sql, typed, unsigned,
+};
 use crate::clock::Timestamp;
 use crate::model::{Column, JobStatus, LatestJob, Priority, Project, Review, Ticket, TicketStatus};
 use crate::queue;
@@ -118,7 +120,7 @@ impl Store {
     }
 
     /// Changes a ticket. Setting its column to In Progress puts a job in the queue unless one waits
-    /// or runs, whatever the column was: so a failed job is tried again.
+    /// or runs, whatever the column was: so a failed job is tried again, and a parked one is due at once.
     pub(crate) async fn edit_ticket(
         &self,
         project: ProjectId,
@@ -255,6 +257,9 @@ fn apply(
     ticket.priority = edit.priority.unwrap_or(ticket.priority);
     ticket.column_id = edit.column.unwrap_or(ticket.column_id);
     ticket.updated_at = now;
+    if starts {
+        parking::make_due(tx, ticket.id, now)?;
+    }
     if starts && queue::may_enqueue(ticket.job.map(|job| job.status)) {
         ticket.status = TicketStatus::Todo;
         let job_id = job::enqueue(tx, &ticket, &JobKind::Ticket, now)?;

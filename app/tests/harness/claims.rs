@@ -17,6 +17,7 @@ pub(crate) fn failure(claim: ClaimId, cause: &str) -> JobFailure {
         reason: "as told".to_owned(),
         cause: Some(cause.to_owned()),
         claim_id: Some(claim),
+        usage: None,
     }
 }
 

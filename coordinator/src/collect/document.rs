@@ -239,9 +239,9 @@ mod tests {
 
     #[test]
     fn every_ending_of_an_agent_has_a_verdict_and_only_one_is_delivered() {
-        use Verdict::{Blocked, ChecksFailed, Delivered, Failed, NoChanges, Partial};
+        use Verdict::{Blocked, ChecksFailed, Delivered, Failed, NoChanges, Parked, Partial};
         for cause in AgentExit::ALL {
-            let all = [Delivered, NoChanges, ChecksFailed, Partial, Blocked, Failed];
+            let all = [Delivered, NoChanges, ChecksFailed, Partial, Blocked, Parked, Failed];
             assert!(all.into_iter().any(|verdict| fits(verdict, cause)), "{cause:?}");
             assert_eq!(fits(Delivered, cause), cause == AgentExit::Delivered);
         }

@@ -37,15 +37,30 @@ const FACTS: [&str; 26] = [
     env::AGENT_OTLP_ENDPOINT,
 ];
 
+/// Limits of which the smaller counts, whoever sets it.
+const BUDGETS: [&str; 2] = [env::WORKER_TOKEN_BUDGET, env::WORKER_MONEY_BUDGET];
+
 impl Config {
     /// What an agent is told beside the facts of its job.
     pub(crate) fn settings_over(&self, project: ProjectId, of_app: &AgentEnv) -> JobDocument {
         let mut settings = JobDocument::default();
-        let of_app = of_app.iter().filter(|(name, _)| !FACTS.contains(name));
-        settings.extend(of_app.map(|(name, value)| (name, value.clone())));
+        let others = of_app.iter().filter(|(name, _)| !FACTS.contains(name));
+        settings.extend(others.map(|(name, value)| (name, value.clone())));
         settings.extend(
             self.agent_for(project).settings.iter().map(|(name, value)| (name, value.clone())),
         );
+        for name in BUDGETS {
+            // What is left of a project's day is the app's to say, what a job may use the operator's.
+            let given =
+                [settings.get(name), of_app.get(name)].map(|value| value.map(Secret::expose));
+            if let [Some(operator), Some(app)] = given
+                && let (Ok(most), Ok(left)) = (operator.parse::<f64>(), app.parse::<f64>())
+                && left < most
+            {
+                let left = app.to_owned();
+                settings.set(name, left);
+            }
+        }
         if let Some(key) = &self.app.key {
             settings.set(env::WORKER_API_KEY, key.clone());
         }

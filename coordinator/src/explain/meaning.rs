@@ -37,6 +37,7 @@ impl Ending {
         match ended.result {
             JobResult::Completed => Self::Delivered,
             JobResult::Superseded => Self::Superseded,
+            JobResult::Parked => Self::Agent(AgentExit::Parked),
             JobResult::Failed => match ended.cause.as_deref().and_then(CauseKind::from_name) {
                 Some(CauseKind::Agent) => {
                     exit_of(ended).map_or(Self::Cause(CauseKind::Agent), Self::Agent)
@@ -165,6 +166,16 @@ const fn of_exit_words(exit: AgentExit) -> (&'static str, &'static [&'static str
                 "A question: answer it in the ticket's description.",
                 "A finding: it names file and line; remove it where it comes from.",
                 RETRY,
+            ],
+        ),
+        AgentExit::Parked => (
+            "A provider's limit was used up, and it named the time at which it lets us in again. What there \
+             was is saved. Where the app knows of pauses, the job goes on by itself then; else it failed.",
+            &[
+                "Nothing, where the app shows the job as pending: it is handed out when it is due.",
+                "If it happens often: a larger plan at the provider, fewer jobs at once, or a fallback \
+                 (WORKER_FALLBACK_URL, AGENT_FALLBACK_MODEL).",
+                "Sooner than that: coordinator retry JOB",
             ],
         ),
     }

@@ -75,7 +75,7 @@ fn head(text: &mut String, explained: &Explained, paper: Paper) {
     let headline = match explained.result {
         Some(JobResult::Completed) => paper.green(&explained.headline),
         Some(JobResult::Failed) => paper.red(&explained.headline),
-        Some(JobResult::Superseded) | None => paper.yellow(&explained.headline),
+        Some(JobResult::Parked | JobResult::Superseded) | None => paper.yellow(&explained.headline),
     };
     line("result", &headline);
     if let Some(said) = &explained.said {

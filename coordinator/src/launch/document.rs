@@ -158,6 +158,24 @@ mod tests {
     }
 
     #[test]
+    fn of_a_budget_that_both_set_the_smaller_one_counts() {
+        let operator = [("WORKER_TOKEN_BUDGET", "5000"), ("WORKER_MONEY_BUDGET", "2.5")];
+        for (app, tokens, money) in [(["4000", "0.75"], "4000", "0.75"), (["90000", "10"], "5000", "2.5")]
+        {
+            let [of_tokens, of_money] = app;
+            let job = job(&format!(
+                r#""kind":"ticket","agent_env":{{"WORKER_TOKEN_BUDGET":"{of_tokens}",
+                   "WORKER_MONEY_BUDGET":"{of_money}"}}"#
+            ));
+            let document = document_of(&job, &config(&operator), HERE, None);
+            assert_eq!(text(&document, env::WORKER_TOKEN_BUDGET), tokens);
+            assert_eq!(text(&document, env::WORKER_MONEY_BUDGET), money);
+            let alone = document_of(&job, &config(&[]), HERE, None);
+            assert_eq!(text(&alone, env::WORKER_TOKEN_BUDGET), of_tokens);
+        }
+    }
+
+    #[test]
     fn the_app_cannot_set_facts_of_the_job() {
         let job = job(r#""kind":"ticket","agent_env":{"AGENT_WORKSPACE":"/etc","TASK":"x",
                "AGENT_REFRESH_SOCKET":"/tmp/x","CLAIM_ID":"x","MODEL_GATEWAY_KEY":"x",

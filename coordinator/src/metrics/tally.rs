@@ -160,8 +160,10 @@ impl Default for Tally {
         let failed =
             CauseKind::ALL.map(CauseKind::name).into_iter().filter(|name| *name != "agent");
         let causes = failed.map(|cause| ("failed", cause, String::new()));
-        let exits = AgentExit::ALL.into_iter().skip(1).map(|exit| ("failed", "agent", word(exit)));
-        let others = ["completed", "superseded"].map(|outcome| (outcome, "", String::new()));
+        let exits = AgentExit::ALL.into_iter().skip(1);
+        let exits = exits.map(|exit| ("failed", "agent", word(exit)));
+        let others =
+            ["completed", "parked", "superseded"].map(|outcome| (outcome, "", String::new()));
         Self {
             ended: causes.chain(exits).chain(others).map(|ended| (ended, 0)).collect(),
             phases: Phase::ALL.map(|_| Histogram::new(PHASE_BOUNDS)),
@@ -178,6 +180,7 @@ impl Tally {
     pub(crate) fn ended(&mut self, outcome: &Outcome, document: Option<&OutcomeDocument>) {
         let ended = match outcome {
             Outcome::Completed => ("completed", "", String::new()),
+            Outcome::Parked(_) => ("parked", "", String::new()),
             Outcome::Superseded => ("superseded", "", String::new()),
             Outcome::Failed(cause @ Cause::Agent { exit }) => ("failed", cause.name(), word(*exit)),
             Outcome::Failed(cause) => ("failed", cause.name(), String::new()),

@@ -108,6 +108,7 @@ fn of_job(end: &JobEnd, about: &About<'_>) -> (String, &'static str, Value) {
     let job = &end.record.job;
     let (result, colour, cause) = match &end.outcome {
         Outcome::Completed => ("completed", GOOD, None),
+        Outcome::Parked(_) => ("parked", WARNING, None),
         Outcome::Superseded => ("superseded", WARNING, None),
         Outcome::Failed(cause) => ("failed", DANGER, Some(cause)),
     };

@@ -112,7 +112,7 @@ fn line(job: &EndedJob, now: u64, paper: Paper) -> String {
     let came_to = match job.result {
         JobResult::Completed => paper.green(&came_to),
         JobResult::Failed => paper.red(&came_to),
-        JobResult::Superseded => paper.yellow(&came_to),
+        JobResult::Parked | JobResult::Superseded => paper.yellow(&came_to),
     };
     format!("{ago:>8} ago  {}  {came_to}  {}", job.job, on_one_line(&detail, 200))
         .trim_end()

@@ -112,13 +112,18 @@ impl Direction<'_> {
         ];
         let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
         let question = self.prompts().fill(Template::Assessment, &fields);
-        let phase = session.job.course().phase(Phase::Director);
-        let asked = self.director.assess(question, session.stop());
-        let assessment = Box::pin(with_pulse("a question to the Director", asked)).await;
-        drop(phase);
-        self.assessments += u32::from(assessment.is_ok());
-        self.note(session);
-        let assessment = assessment?;
+        let assessment = loop {
+            let phase = session.job.course().phase(Phase::Director);
+            let asked = self.director.assess(question.clone(), session.stop());
+            let assessment = Box::pin(with_pulse("a question to the Director", asked)).await;
+            drop(phase);
+            self.assessments += u32::from(assessment.is_ok());
+            self.note(session);
+            match assessment {
+                Ok(assessment) => break assessment,
+                Err(error) => Self::after(error, session).await?,
+            }
+        };
         let (summary, words) = match &assessment {
             Assessment::Complete { summary } => {
                 ("The Director says that the ticket is done", summary)

@@ -71,12 +71,17 @@ impl Direction<'_> {
         let fields =
             [("review", &*review), ("reviews", &reviews), ("plan", &plan), ("words", &words)];
         let question = self.prompts().fill(Template::PlanReview, &fields);
-        let phase = session.job.course().phase(Phase::Director);
-        let asked = self.director.review_plan(question, session.stop());
-        let verdict = Box::pin(with_pulse("a question to the Director", asked)).await;
-        drop(phase);
-        self.note(session);
-        Ok(verdict?)
+        loop {
+            let phase = session.job.course().phase(Phase::Director);
+            let asked = self.director.review_plan(question.clone(), session.stop());
+            let verdict = Box::pin(with_pulse("a question to the Director", asked)).await;
+            drop(phase);
+            self.note(session);
+            match verdict {
+                Ok(verdict) => return Ok(verdict),
+                Err(error) => Self::after(error, session).await?,
+            }
+        }
     }
 
     /// The work begins with a plan that nobody approved: whoever looks at the pull request is told, and the

@@ -1,7 +1,7 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::Execution;
+use crate::model::{DayBudget, Execution};
 use crate::store::NewProject;
 use crate::vector::Vector;
 
@@ -42,6 +42,7 @@ async fn project_in(store: &Store) -> ProjectId {
         description: String::new(),
         repo_url: Some("https://github.com/acme/demo".to_owned()),
         execution: Execution::Docker,
+        budget: DayBudget::default(),
     };
     store.create_project(new, NOW).await.unwrap().id
 }

@@ -1,0 +1,118 @@
+//! Jobs that wait for the limit of a provider to be over. The rules are in [`queue`].
+
+use api_client::wire::JobUsage;
+use api_client::{ClaimId, JobId, TicketId};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Store, StoreError, budget, job, optional_time};
+use crate::clock::Timestamp;
+use crate::model::JobStatus;
+use crate::queue::{self, Failure, PARKINGS_WITHIN, Parking};
+
+/// The cause of a job that came to its limits too often.
+const PARKED: &str = "parked";
+
+/// What a claimer says of a job that is to go on later.
+#[derive(Clone, Debug)]
+pub(crate) struct Pause {
+    pub(crate) until: Timestamp,
+    /// Whose limit it is.
+    pub(crate) reason: String,
+    pub(crate) usage: Option<JobUsage>,
+}
+
+/// What became of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parked {
+    /// It waits until then, or waited: a report may come twice.
+    Until(Timestamp),
+    /// It ended so instead.
+    Ended(JobStatus),
+    /// The claim does not hold the job: nothing was changed.
+    Refused(JobStatus),
+    Missing,
+}
+
+impl Store {
+    /// Puts a running job back in the queue until its pause is over. It is no attempt.
+    pub(crate) async fn park(
+        &self,
+        id: JobId,
+        by: ClaimId,
+        pause: Pause,
+        now: Timestamp,
+    ) -> Result<Parked, StoreError> {
+        self.write(move |tx| {
+            let Some(found) = job::find(tx, id)? else { return Ok(Parked::Missing) };
+            if let Some(until) = parked_before(tx, id, by)? {
+                return Ok(Parked::Until(until));
+            }
+            let decided = queue::park(&found.state(), by, pause.until, parkings(tx, id, now)?, now);
+            if decided != Parking::Refused {
+                budget::record(tx, &found, Some(by), pause.usage, now)?;
+            }
+            let end = |status, reason| {
+                let failure = Failure { reason: Some(reason), cause: Some(PARKED.to_owned()) };
+                job::finish(tx, id, status, &failure, now).map(|_| Parked::Ended(status))
+            };
+            match decided {
+                Parking::Until(until) => put_back(tx, id, by, until, &pause.reason, now),
+                Parking::Fail => {
+                    let often = format!("parked {} times within a day", queue::PARKINGS_MAX);
+                    end(JobStatus::Failed, format!("{often}; {}", pause.reason))
+                }
+                Parking::Cancel => end(JobStatus::Cancelled, pause.reason),
+                Parking::Refused => Ok(Parked::Refused(found.status)),
+            }
+        })
+        .await
+    }
+}
+
+/// Has a ticket's parked job be due at once; whether there was one.
+pub(super) fn make_due(
+    tx: &Connection,
+    ticket: TicketId,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let sql = "UPDATE jobs SET not_before = NULL, parked_for = NULL
+        WHERE ticket_id = ?1 AND status = 'pending' AND not_before > ?2";
+    Ok(tx.prepare_cached(sql)?.execute(params![ticket.to_string(), now.millis()])? > 0)
+}
+
+/// Until when this claim has parked this job, if it has.
+fn parked_before(
+    tx: &Connection,
+    job: JobId,
+    claim: ClaimId,
+) -> rusqlite::Result<Option<Timestamp>> {
+    let sql = "SELECT parked_until FROM claims WHERE id = ?1 AND job_id = ?2";
+    let ids = [claim.to_string(), job.to_string()];
+    let found = tx.prepare_cached(sql)?.query_row(ids, |row| optional_time(row, "parked_until"));
+    Ok(found.optional()?.flatten())
+}
+
+/// How often a job was parked of late.
+fn parkings(tx: &Connection, job: JobId, now: Timestamp) -> rusqlite::Result<u32> {
+    let sql = "SELECT COUNT(*) FROM claims WHERE job_id = ?1 AND parked_at > ?2";
+    let since = now.plus(-PARKINGS_WITHIN).millis();
+    tx.prepare_cached(sql)?.query_row(params![job.to_string(), since], |row| row.get(0))
+}
+
+/// The claim is over: what it says from now on counts no more than what any other says.
+fn put_back(
+    tx: &Connection,
+    id: JobId,
+    by: ClaimId,
+    until: Timestamp,
+    reason: &str,
+    now: Timestamp,
+) -> rusqlite::Result<Parked> {
+    let sql = "UPDATE jobs SET status = 'pending', claim_id = NULL, attempt = max(attempt - 1, 0),
+            not_before = ?2, parked_for = ?3 WHERE id = ?1";
+    tx.prepare_cached(sql)?.execute(params![id.to_string(), until.millis(), reason])?;
+    let sql = "UPDATE claims SET parked_at = ?2, parked_until = ?3 WHERE id = ?1";
+    let values = params![by.to_string(), now.millis(), until.millis()];
+    tx.prepare_cached(sql)?.execute(values)?;
+    Ok(Parked::Until(until))
+}
