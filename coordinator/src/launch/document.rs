@@ -160,7 +160,8 @@ mod tests {
     #[test]
     fn of_a_budget_that_both_set_the_smaller_one_counts() {
         let operator = [("WORKER_TOKEN_BUDGET", "5000"), ("WORKER_MONEY_BUDGET", "2.5")];
-        for (app, tokens, money) in [(["4000", "0.75"], "4000", "0.75"), (["90000", "10"], "5000", "2.5")]
+        for (app, tokens, money) in
+            [(["4000", "0.75"], "4000", "0.75"), (["90000", "10"], "5000", "2.5")]
         {
             let [of_tokens, of_money] = app;
             let job = job(&format!(
