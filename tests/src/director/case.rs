@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::{budgets, injections};
+use super::{budgets, injections, pauses};
 use crate::llm::{Rule, Said, Scenario, Script};
 use crate::matrix::Cli;
 
@@ -42,6 +42,10 @@ pub enum Story {
     TokenBudget,
     /// It has no more time.
     TimeBudget,
+    /// The worker's provider has a limit for hours.
+    PausedWorker,
+    /// The Director's has.
+    PausedDirector,
     /// The ticket says to steal and to push, and the worker obeys.
     InjectedTicket,
     /// A comment that the ticket quotes does.
@@ -59,6 +63,8 @@ pub(super) enum Kind {
     Answers,
     /// A limit of the job.
     Budget,
+    /// A limit of a provider.
+    Pause,
     /// A text that gives orders.
     Injection,
 }
@@ -69,6 +75,7 @@ impl Story {
             Self::TurnBudget | Self::MoneyBudget | Self::TokenBudget | Self::TimeBudget => {
                 Kind::Budget
             }
+            Self::PausedWorker | Self::PausedDirector => Kind::Pause,
             Self::InjectedTicket
             | Self::InjectedComment
             | Self::InjectedFile
@@ -128,6 +135,7 @@ impl Case {
             Story::TurnBudget | Story::MoneyBudget | Story::TokenBudget | Story::TimeBudget => {
                 budgets::director(self.story)
             }
+            Story::PausedWorker | Story::PausedDirector => pauses::director(self.story),
             Story::InjectedTicket
             | Story::InjectedComment
             | Story::InjectedFile
@@ -139,7 +147,7 @@ impl Case {
     pub(super) fn counting(self) -> Script {
         match self.story.kind() {
             Kind::Budget => budgets::counting(self.story),
-            Kind::Answers | Kind::Injection => Script::default(),
+            Kind::Answers | Kind::Pause | Kind::Injection => Script::default(),
         }
     }
 
@@ -148,6 +156,7 @@ impl Case {
         match self.story.kind() {
             Kind::Answers => worker(),
             Kind::Budget => budgets::worker(self.story),
+            Kind::Pause => pauses::worker(),
             Kind::Injection => injections::worker(self.story),
         }
     }
@@ -173,7 +182,7 @@ impl Case {
     pub(super) fn settings(self) -> Vec<(&'static str, String)> {
         match self.story.kind() {
             Kind::Budget => budgets::settings(self),
-            Kind::Answers | Kind::Injection => Vec::new(),
+            Kind::Answers | Kind::Pause | Kind::Injection => Vec::new(),
         }
     }
 

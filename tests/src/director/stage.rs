@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::case::{Case, JOB, Kind, Story};
-use super::{budgets, injections};
+use super::{budgets, injections, pauses};
 use crate::forge::{ForgeOptions, PullRequest, RepoName, RepoSource, TestForge, Token};
 use crate::harness::{Engine, source_repository};
 use crate::llm::{LlmOptions, LlmRequest, Said, Script, ScriptedLlm};
@@ -170,6 +170,7 @@ impl Stage {
         let wrong = match case.story.kind() {
             Kind::Answers => seen.wrong(case, &sequence),
             Kind::Budget => budgets::wrong(&seen, case),
+            Kind::Pause => pauses::wrong(&seen),
             Kind::Injection => injections::wrong(&seen),
         };
         let leaked = seen.leaked();

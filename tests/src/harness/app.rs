@@ -36,6 +36,10 @@ pub struct Job {
     pub attempt: u32,
     /// Why it failed.
     pub fail_reason: Option<String>,
+    /// The same in one word.
+    pub fail_cause: Option<String>,
+    /// When it is due, where it is parked.
+    pub not_before: Option<String>,
 }
 
 /// An entry of a ticket's log.
@@ -145,6 +149,13 @@ impl App {
     pub async fn add_local_project(&self, path: &Path) -> ProjectId {
         let body = json!({ "name": "test", "execution_mode": "local", "project_path": path });
         field(&self.call(Method::POST, "/api/projects", Some(body)).await, "id")
+    }
+
+    /// Sets how many tokens the jobs of a project may use in a day.
+    pub async fn set_day_budget(&self, project: ProjectId, tokens: u64) {
+        let body = json!({ "token_budget_per_day": tokens });
+        let _project: Value =
+            self.call(Method::PATCH, &format!("/api/projects/{project}"), Some(body)).await;
     }
 
     /// Adds a ticket without a job.

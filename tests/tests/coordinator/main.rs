@@ -32,6 +32,7 @@ mod operating;
 mod original;
 mod outcome;
 mod output;
+mod parking;
 mod readiness;
 mod restart;
 mod scene;

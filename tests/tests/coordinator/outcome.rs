@@ -16,7 +16,7 @@ use crate::scene::Scene;
 const RESCUE: &str = "ticket-1-rescue";
 
 /// A piece of script that leaves a text as the outcome.
-fn leaving(text: &str) -> String {
+pub(crate) fn leaving(text: &str) -> String {
     format!("echo {} | base64 -d >$AGENT_OUTCOME_FILE", STANDARD.encode(text))
 }
 

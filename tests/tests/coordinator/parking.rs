@@ -1,0 +1,133 @@
+//! Jobs whose provider lets nobody in for a while: the app hands them out again when that is over.
+
+use std::time::Duration;
+
+use api_client::{JobId, UtcTime};
+use integration_tests::harness::{App, AppProxy, Exchange, Job, eventually};
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::outcome::leaving;
+use crate::scene::Scene;
+
+/// Ends with a pause until this many seconds from now, having used 150 tokens.
+fn parks(seconds: u64) -> String {
+    let until = UtcTime::after(Duration::from_secs(seconds));
+    let document = json!({
+        "version": 1, "verdict": "parked", "cause": "parked", "runner_version": "0.1.0",
+        "summary": "the model's limit is used up", "parked": {"until": until, "what": "429"},
+        "tokens": {"input": 100, "cached": 20, "output": 30},
+    });
+    format!("{}; exit 17", leaving(&document.to_string()))
+}
+
+async fn parked(app: &App, id: JobId) -> Job {
+    eventually("a job to be parked", async || {
+        let job = app.job(id).await;
+        (job.status == "pending" && job.not_before.is_some()).then_some(job)
+    })
+    .await
+}
+
+async fn forgets_all(scene: &Scene) {
+    let none = async || scene.home.records().is_empty().then_some(());
+    eventually("all records to be forgotten", none).await;
+}
+
+fn taken(proxy: &AppProxy, path: &str) -> Vec<Exchange> {
+    let taken = |exchange: &Exchange| exchange.status == StatusCode::OK;
+    proxy.exchanges(path).into_iter().filter(taken).collect()
+}
+
+#[tokio::test]
+async fn a_parked_job_gives_its_slot_to_another_and_is_completed_when_it_is_due() {
+    let Some(mut scene) = Scene::or_skip(&parks(1)).await else { return };
+    scene.home.set("MAX_CONCURRENT_AGENTS", "1");
+    let job = scene.add_job().await;
+    let coordinator = scene.home.start();
+    let waiting = parked(&scene.app, job.job_id).await;
+    assert_eq!(waiting.attempt, 0, "a pause is no attempt");
+    scene.app.set_script("pause").await;
+    let other = scene.add_job().await;
+    scene.engine.pausing(other.job_id).await;
+    // The one slot is the other's, while the first is due: the app has it so after ten seconds.
+    scene.engine.release(other.job_id).await;
+    assert_eq!(scene.app.ended(other.job_id).await.status, "completed");
+    scene.engine.pausing(job.job_id).await;
+    scene.engine.release(job.job_id).await;
+    let ended = scene.app.ended(job.job_id).await;
+    assert_eq!((ended.status.as_str(), ended.attempt), ("completed", 1));
+    let (_, text) = scene.home.command(&["jobs"]).await;
+    assert!(text.contains("completed") && !text.contains("failed"), "{text}");
+    forgets_all(&scene).await;
+    assert_eq!(scene.containers().await, 0);
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn a_pause_is_reported_once_over_a_kill_an_outage_and_a_lost_answer() {
+    let Some(mut scene) = Scene::or_skip(&parks(3_600)).await else { return };
+    let proxy = scene.through_proxy().await;
+    let job = scene.add_job().await;
+    proxy.refuse("/park", 503, 2);
+    let mut first = scene.home.start();
+    first.wait_for_log("outcome not delivered yet").await;
+    first.kill().await;
+    proxy.lose("/park", 1);
+    let second = scene.home.start();
+    let waiting = parked(&scene.app, job.job_id).await;
+    forgets_all(&scene).await;
+    let told = taken(&proxy, "/park");
+    assert!(!told.is_empty() && proxy.has_lost());
+    assert_eq!(scene.app.job(job.job_id).await.not_before, waiting.not_before);
+    let report: serde_json::Value = serde_json::from_slice(&told[0].request).unwrap();
+    assert_eq!(report["usage"], json!({"input": 100, "cached": 20, "output": 30}));
+    assert!(report["reason"].as_str().unwrap().contains("the model's limit is used up"));
+    assert!(taken(&proxy, "/fail").is_empty() && taken(&proxy, "/complete").is_empty());
+    assert_eq!(scene.containers().await, 0);
+    second.terminate().await;
+}
+
+#[tokio::test]
+async fn an_app_without_pauses_is_told_a_failure_with_that_cause() {
+    for status in [404, 405] {
+        let Some(mut scene) = Scene::or_skip(&parks(3_600)).await else { return };
+        let proxy = scene.through_proxy().await;
+        proxy.refuse("/park", status, 100);
+        let job = scene.add_job().await;
+        let coordinator = scene.home.start();
+        let ended = scene.app.ended(job.job_id).await;
+        assert_eq!(ended.status, "failed");
+        assert_eq!(ended.fail_cause.as_deref(), Some("parked"));
+        coordinator.terminate().await;
+    }
+}
+
+#[tokio::test]
+async fn an_app_without_leases_is_told_a_failure_of_the_agent() {
+    let Some(mut scene) = Scene::with_app(&["--original"], &parks(3_600)).await else { return };
+    let job = scene.add_job().await;
+    let coordinator = scene.home.start();
+    let ended = scene.app.ended(job.job_id).await;
+    let reason = ended.fail_reason.unwrap_or_default();
+    assert!(reason.starts_with("parked: a provider's limit"), "{reason}");
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn a_project_over_its_budget_of_the_day_gets_no_jobs_and_others_do() {
+    let Some(mut scene) = Scene::or_skip(&parks(3_600)).await else { return };
+    scene.app.set_day_budget(scene.project, 160).await;
+    let job = scene.add_job().await;
+    let coordinator = scene.home.start();
+    parked(&scene.app, job.job_id).await;
+    scene.app.set_script("true").await;
+    let held = scene.add_job().await;
+    let project = scene.app.add_project("http://forge.example/acme/other").await;
+    let other = scene.app.add_job(project).await;
+    assert_eq!(scene.app.ended(other.job_id).await.status, "completed");
+    assert_eq!(scene.app.job(held.job_id).await.status, "pending");
+    scene.app.set_day_budget(scene.project, 1_000).await;
+    assert_eq!(scene.app.ended(held.job_id).await.status, "completed");
+    coordinator.terminate().await;
+}
