@@ -66,8 +66,8 @@ pub(crate) struct ServeArgs {
     /// stays with the ticket until a restart; also TERARCHITECT_APP_ORIGINAL=1
     #[arg(long, conflicts_with_all = ["lease_sec", "max_attempts"])]
     pub(crate) original: bool,
-    /// How often the pull requests of tickets in review are looked at, in seconds; 0: only when the forge
-    /// sends an event [default: TERARCHITECT_APP_REVIEW_POLL_SEC, else 60]
+    /// How often the pull requests of tickets in review are looked at, in seconds; 0: when the forge sends an
+    /// event, and once an hour [default: TERARCHITECT_APP_REVIEW_POLL_SEC, else 60]
     #[arg(long, value_name = "SECONDS", value_parser = review::seconds)]
     pub(crate) review_poll_sec: Option<Duration>,
     /// How long after the newest comment a review job is started [default:

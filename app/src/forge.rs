@@ -29,7 +29,6 @@ const SIGNATURE: &str = "<!-- terarchitect-bot -->";
 /// A pull request as it was at one look.
 #[derive(Clone, Debug)]
 pub(crate) struct Pull {
-    pub(crate) opened_at: Timestamp,
     /// When the forge answered, by the forge's own clock: it goes with the times of its comments.
     pub(crate) seen_at: Timestamp,
     pub(crate) state: PullState,

@@ -7,6 +7,7 @@
 
 pub(crate) mod decision;
 pub(crate) mod poller;
+mod schedule;
 pub(crate) mod webhook;
 
 use std::time::Duration;
@@ -14,20 +15,26 @@ use std::time::Duration;
 use api_client::TicketId;
 use tokio::sync::mpsc;
 
+use crate::clock::Timestamp;
+use crate::forge::Pull;
+
 /// Longest time that can be given, in seconds: a day.
 const SECONDS_MAX: f64 = 86_400.0;
 const ATTEMPTS_MAX: u32 = 100;
 /// The longest pause between two jobs for the same comments.
 const BACKOFF_MAX: Duration = Duration::from_secs(3_600);
+/// The shortest time between two looks at a pull request.
+const POLL_MIN: Duration = Duration::from_millis(50);
+/// The time between two looks where they are only to see what no event told of.
+const POLL_SELDOM: Duration = Duration::from_secs(3_600);
 /// Events that wait to be acted upon; what has no room is seen at the next poll.
 const NUDGES_MAX: usize = 256;
 
 /// When the review loop looks, and when it starts jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReviewTerms {
-    /// How often each pull request is looked at; `None`: only when the forge says that something
-    /// happened.
-    pub(crate) poll: Option<Duration>,
+    /// How often each pull request is looked at, also where nothing is known to have happened.
+    pub(crate) poll: Duration,
     /// How long after the newest comment a job is started, so that one job gets all of a review.
     pub(crate) debounce: Duration,
     /// How many jobs are started for the same comments.
@@ -49,13 +56,18 @@ impl ReviewTerms {
 impl Default for ReviewTerms {
     fn default() -> Self {
         Self {
-            poll: Some(Duration::from_secs(60)),
+            poll: Duration::from_secs(60),
             debounce: Duration::from_secs(30),
             max_attempts: 3,
             max_per_day: 20,
             backoff: Duration::from_secs(300),
         }
     }
+}
+
+/// How often to look, of a length that may be none at all: then events say when to.
+pub(crate) fn poll(given: Duration) -> Duration {
+    if given.is_zero() { POLL_SELDOM } else { given.max(POLL_MIN) }
 }
 
 /// Reads a length of time: seconds, which may have decimals.
@@ -72,6 +84,15 @@ pub(crate) fn attempts(text: &str) -> Result<u32, String> {
     count.ok_or_else(|| format!("must be a whole number from 1 to {ATTEMPTS_MAX}"))
 }
 
+/// One look at a pull request.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    pub(crate) pull: Pull,
+    /// By our own clock, as those of jobs.
+    pub(crate) begun: Timestamp,
+    pub(crate) ended: Timestamp,
+}
+
 /// Tells the review loop to look at a ticket's pull request now; clones tell the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct Nudge(mpsc::Sender<TicketId>);
@@ -83,9 +104,11 @@ impl Nudge {
         (Self(sender), receiver)
     }
 
-    /// Whether it was taken: too many may wait.
-    pub(crate) fn look_at(&self, ticket: TicketId) -> bool {
-        self.0.try_send(ticket).is_ok()
+    /// Does nothing for a ticket that is not in review.
+    pub(crate) fn look_at(&self, ticket: TicketId) {
+        if self.0.try_send(ticket).is_err() {
+            tracing::debug!(ticket.id = %ticket, "too much happens: it is seen at the next poll");
+        }
     }
 }
 
@@ -106,6 +129,8 @@ mod tests {
         assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
         assert_eq!(seconds("0"), Ok(Duration::ZERO));
         assert!(seconds("-1").is_err() && seconds("NaN").is_err() && seconds("86401").is_err());
+        assert_eq!(poll(Duration::ZERO), POLL_SELDOM, "events may be missed");
+        assert_eq!(poll(Duration::from_micros(1)), POLL_MIN);
         assert_eq!(attempts("3"), Ok(3));
         assert!(attempts("0").is_err() && attempts("101").is_err());
     }

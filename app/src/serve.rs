@@ -95,7 +95,7 @@ async fn run(
     let (protocol, leases) = match config.behaviour {
         Behaviour::Ours(terms) => {
             let leases = Leases::new(terms);
-            (Protocol::Ours(leases.clone(), nudge), Some(leases))
+            (Protocol::Ours(leases.clone(), nudge.clone()), Some((leases, nudge)))
         }
         Behaviour::Original => (Protocol::Original(CancelFlags::default()), None),
     };
@@ -107,10 +107,10 @@ async fn run(
         ended
     };
     let beside = async {
-        if let Some(leases) = leases {
+        if let Some((leases, nudge)) = leases {
             let poller = Poller::new(store.clone(), config.review);
             let reviewing = poller.run(nudges, stop.clone());
-            tokio::join!(sweep(store, leases, stop.clone()), reviewing);
+            tokio::join!(sweep(store, leases, nudge, stop.clone()), reviewing);
         }
     };
     tokio::join!(server, beside).0

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api_client::Secret;
+use api_client::{Secret, TicketId};
 
 use crate::cancel::CancelFlags;
 use crate::lease::Leases;
@@ -56,6 +56,13 @@ impl App {
         match &self.protocol {
             Protocol::Ours(_, nudge) => Some(nudge),
             Protocol::Original(_) => None,
+        }
+    }
+
+    /// Has the review loop look at a ticket's pull request, if it is in review.
+    pub(crate) fn happened(&self, ticket: TicketId) {
+        if let Some(nudge) = self.nudge() {
+            nudge.look_at(ticket);
         }
     }
 

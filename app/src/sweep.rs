@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Timestamp;
 use crate::lease::Leases;
 use crate::queue::Expiry;
+use crate::review::Nudge;
 use crate::store::{Expired, Store};
 
 /// Whether the last look at the leases went well: a streak of failures is logged once.
@@ -19,13 +20,14 @@ enum Health {
 
 /// Looks at all leases at intervals until `stop`. A failed look is made again: expired leases do
 /// not go away.
-pub(crate) async fn sweep(store: Store, leases: Leases, stop: CancellationToken) {
+pub(crate) async fn sweep(store: Store, leases: Leases, nudge: Nudge, stop: CancellationToken) {
     let mut health = Health::Well;
     loop {
         match store.expire_leases(leases.clone(), (Instant::now(), Timestamp::now())).await {
             Ok(expired) => {
                 health = Health::Well;
                 expired.iter().for_each(log);
+                expired.iter().for_each(|expired| nudge.look_at(expired.ticket));
             }
             Err(error) => {
                 if health == Health::Well {

@@ -2,7 +2,7 @@
 
 use super::{ConfigError, Environment, setting};
 use crate::cli::ServeArgs;
-use crate::review::{ReviewTerms, attempts, seconds};
+use crate::review::{self, ReviewTerms, attempts, seconds};
 
 pub(super) const POLL_SEC: &str = "TERARCHITECT_APP_REVIEW_POLL_SEC";
 pub(super) const DEBOUNCE_SEC: &str = "TERARCHITECT_APP_REVIEW_DEBOUNCE_SEC";
@@ -28,7 +28,7 @@ pub(super) fn resolve(
         None => setting(ATTEMPTS, environment.review_attempts.as_deref(), attempts)?,
     };
     Ok(ReviewTerms {
-        poll: poll.map_or(default.poll, |poll| (!poll.is_zero()).then_some(poll)),
+        poll: poll.map_or(default.poll, review::poll),
         debounce: debounce.unwrap_or(default.debounce),
         max_attempts: max_attempts.unwrap_or(default.max_attempts),
         max_per_day: default.max_per_day,
@@ -52,7 +52,7 @@ mod tests {
         };
         let args = ServeArgs { review_debounce_sec: Some(Duration::from_millis(200)), ..args() };
         let expected = ReviewTerms {
-            poll: None,
+            poll: Duration::from_secs(3_600),
             debounce: Duration::from_millis(200),
             max_attempts: 5,
             ..ReviewTerms::default()

@@ -61,6 +61,11 @@ impl ForgeAddress {
         Ok(Self { kind, api, path })
     }
 
+    /// Scheme, host and port of the API: what has one limit for all repositories.
+    pub(crate) fn origin(&self) -> String {
+        self.api.origin().ascii_serialization()
+    }
+
     /// Whether a repository is called so in an event of its forge.
     pub(crate) fn is_called(&self, path: &str) -> bool {
         self.path.eq_ignore_ascii_case(path)

@@ -24,7 +24,6 @@ struct PullAnswer {
     state: String,
     #[serde(default)]
     merged: bool,
-    created_at: String,
     head: Head,
 }
 
@@ -91,13 +90,12 @@ impl Gitea {
     pub(super) async fn look(&self, number: u64) -> Result<Pull, ForgeError> {
         let number = number.to_string();
         let (pull, seen_at) = self.client.one::<PullAnswer>(self.url(&["pulls", &number])).await?;
-        let opened_at = Timestamp::from_rfc3339(&pull.created_at).unwrap_or(seen_at);
         let state = match (pull.merged, pull.state.as_str()) {
             (true, _) => PullState::Merged,
             (false, "open") => PullState::Open(self.conversation(&number, &pull.head.sha).await?),
             (false, _) => PullState::Closed,
         };
-        Ok(Pull { opened_at, seen_at, state })
+        Ok(Pull { seen_at, state })
     }
 
     async fn conversation(&self, number: &str, head: &str) -> Result<Conversation, ForgeError> {

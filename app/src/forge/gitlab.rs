@@ -21,7 +21,6 @@ pub(crate) struct GitLab {
 #[derive(Deserialize)]
 struct MergeRequest {
     state: String,
-    created_at: String,
     /// `mergeable`, or the first reason why it is not; absent before GitLab 15.6.
     #[serde(default)]
     detailed_merge_status: String,
@@ -80,7 +79,6 @@ impl GitLab {
     pub(super) async fn look(&self, number: u64) -> Result<Pull, ForgeError> {
         let number = number.to_string();
         let (request, seen_at) = self.client.one::<MergeRequest>(self.url(&number, &[])).await?;
-        let opened_at = Timestamp::from_rfc3339(&request.created_at).unwrap_or(seen_at);
         let state = match request.state.as_str() {
             "opened" => PullState::Open(self.conversation(&number, request).await?),
             "merged" => PullState::Merged,
@@ -92,7 +90,7 @@ impl GitLab {
             }),
             _ => PullState::Closed,
         };
-        Ok(Pull { opened_at, seen_at, state })
+        Ok(Pull { seen_at, state })
     }
 
     async fn conversation(

@@ -21,8 +21,9 @@ const GITLAB_TOKEN: &str = "x-gitlab-token";
 pub(crate) struct Subject {
     /// `owner/name`, or a longer path on GitLab.
     pub(crate) repository: String,
-    /// The pull request; absent where the event is of the repository.
-    pub(crate) number: Option<u64>,
+    /// The pull requests; none where the event names none, as one of a push or of a status: what that
+    /// changes is seen at the next poll.
+    pub(crate) numbers: Vec<u64>,
 }
 
 /// Whether an event is of someone who has the secret.
@@ -46,15 +47,18 @@ pub(crate) fn is_signed(secret: &Secret, headers: &HeaderMap, body: &[u8]) -> bo
 pub(crate) fn subject(event: &Value) -> Option<Subject> {
     let at = |place: &str| event.pointer(place);
     let repository = at("/repository/full_name").or_else(|| at("/project/path_with_namespace"))?;
-    let number = ["/pull_request/number", "/issue/number", "/merge_request/iid"]
+    let one = ["/pull_request/number", "/issue/number", "/merge_request/iid"]
         .into_iter()
         .find_map(at)
         .or_else(|| match event["object_kind"].as_str() {
             Some("merge_request") => at("/object_attributes/iid"),
             _ => None,
         });
-    let repository = repository.as_str()?.to_owned();
-    Some(Subject { repository, number: number.and_then(Value::as_u64) })
+    let checked = ["/check_run", "/check_suite", "/workflow_run"].into_iter().find_map(at);
+    let checked = checked.and_then(|check| check["pull_requests"].as_array());
+    let checked = checked.into_iter().flatten().map(|pull| &pull["number"]);
+    let numbers = one.into_iter().chain(checked).filter_map(Value::as_u64).collect();
+    Some(Subject { repository: repository.as_str()?.to_owned(), numbers })
 }
 
 fn bytes_of(hexadecimal: &str) -> Option<Vec<u8>> {
@@ -116,28 +120,34 @@ mod tests {
     fn the_subject_is_found_in_the_events_of_each_forge() {
         let repository = json!({"full_name": "acme/shop"});
         let project = json!({"path_with_namespace": "acme/web/shop"});
-        for (event, name, number) in [
+        for (event, name, numbers) in [
             (
                 json!({"repository": repository, "pull_request": {"number": 7}}),
                 "acme/shop",
-                Some(7),
+                vec![7],
             ),
-            (json!({"repository": repository, "issue": {"number": 7}}), "acme/shop", Some(7)),
-            (json!({"repository": repository, "check_suite": {}}), "acme/shop", None),
+            (json!({"repository": repository, "issue": {"number": 7}}), "acme/shop", vec![7]),
+            (json!({"repository": repository, "check_suite": {}}), "acme/shop", vec![]),
+            (
+                json!({"repository": repository,
+                    "check_run": {"pull_requests": [{"number": 7}, {"number": 9}]}}),
+                "acme/shop",
+                vec![7, 9],
+            ),
             (
                 json!({"object_kind": "merge_request", "project": project,
                     "object_attributes": {"iid": 9, "id": 100}}),
                 "acme/web/shop",
-                Some(9),
+                vec![9],
             ),
             (
                 json!({"object_kind": "note", "project": project, "merge_request": {"iid": 9},
                     "object_attributes": {"id": 100}}),
                 "acme/web/shop",
-                Some(9),
+                vec![9],
             ),
         ] {
-            let expected = Subject { repository: name.to_owned(), number };
+            let expected = Subject { repository: name.to_owned(), numbers };
             assert_eq!(subject(&event), Some(expected), "{event}");
         }
         for event in [json!({}), json!(null), json!({"repository": {"full_name": 7}})] {

@@ -37,9 +37,7 @@ pub(crate) async fn receive_event(
     if let Some(subject) = subject(&event) {
         let all = app.store.in_review().await?;
         for at in all.into_iter().filter(|at| is_about(&subject, at, &settings)) {
-            if !nudge.look_at(at.ticket) {
-                tracing::warn!(ticket.id = %at.ticket, "too many events: it is seen at the next poll");
-            }
+            nudge.look_at(at.ticket);
         }
     }
     Ok(StatusCode::ACCEPTED)
@@ -49,5 +47,5 @@ fn is_about(subject: &Subject, at: &InReview, settings: &Settings) -> bool {
     let (kind, api) = settings.forge();
     let named = ForgeAddress::new(&at.repo_url, kind, api)
         .is_ok_and(|address| address.is_called(&subject.repository));
-    named && subject.number.is_none_or(|number| number == at.pr_number)
+    named && subject.numbers.contains(&at.pr_number)
 }

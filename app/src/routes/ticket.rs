@@ -107,6 +107,7 @@ pub(crate) async fn complete(
     if !delivered.await? {
         return Err(TICKET);
     }
+    app.happened(id);
     tracing::info!(ticket.id = %id, "ticket delivered");
     Ok(Json(json!({ "message": "Complete", "ticket_id": id })))
 }
@@ -123,6 +124,7 @@ pub(crate) async fn cancel(
         return Ok(Json(json!({ "message": "Cancellation requested" })));
     }
     let effect = app.store.cancel(project, id, Timestamp::now()).await?;
+    app.happened(id);
     let effect = match effect.ok_or(TICKET)? {
         Cancellation::Withdraw => "withdrawn",
         Cancellation::Ask => "asked",

@@ -164,7 +164,8 @@ async fn settle(
 ) -> Result<Json<Value>, ApiError> {
     let by = claim.filter(|_| app.leases().is_some());
     match app.store.settle(job, by, outcome, usage, Timestamp::now()).await? {
-        Settled::Done => {
+        Settled::Done(ticket) => {
+            app.happened(ticket);
             tracing::info!(job.id = %job, "{message}");
             Ok(Json(json!({ "job_id": job, "message": message })))
         }

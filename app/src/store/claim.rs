@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use api_client::wire::JobUsage;
-use api_client::{ClaimId, JobId, ProjectId};
+use api_client::{ClaimId, JobId, ProjectId, TicketId};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{Allowance, Store, StoreError, budget, job, optional, project, setting, typed};
@@ -49,7 +49,8 @@ pub(crate) enum Hold {
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Settled {
-    Done,
+    /// The job of this ticket has ended.
+    Done(TicketId),
     /// The reporter does not have the job: nothing was changed.
     Refused(JobStatus),
     Missing,
@@ -59,6 +60,7 @@ pub(crate) enum Settled {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expired {
     pub(crate) job: JobId,
+    pub(crate) ticket: TicketId,
     pub(crate) claim: ClaimId,
     pub(crate) effect: Expiry,
 }
@@ -134,7 +136,7 @@ impl Store {
             };
             budget::record(tx, &job, by, usage, now)?;
             job::finish(tx, id, end, &failure, now)?;
-            Ok(Settled::Done)
+            Ok(Settled::Done(job.ticket_id))
         })
         .await
     }
@@ -258,5 +260,5 @@ fn take_back(
             end(JobStatus::Cancelled, reason)?
         }
     };
-    Ok(Expired { job: id, claim, effect })
+    Ok(Expired { job: id, ticket: job.ticket_id, claim, effect })
 }

@@ -1,6 +1,8 @@
 //! What is known of the pull requests of tickets in review. The rules are in
 //! [`decision`](crate::review::decision), and are applied inside one transaction.
 
+use std::time::Duration;
+
 use api_client::wire::JobKind;
 use api_client::{JobId, ProjectId, TicketId};
 use rusqlite::{Connection, Row, params};
@@ -8,13 +10,13 @@ use rusqlite::{Connection, Row, params};
 use super::log::NewLog;
 use super::{Store, StoreError, job, log, ticket, typed, unsigned};
 use crate::clock::Timestamp;
-use crate::forge::{CommentId, CommentKind, Pull};
+use crate::forge::{CommentId, CommentKind};
 use crate::model::{Column, Job, JobStatus, ReviewState, Ticket};
 use crate::queue;
-use crate::review::ReviewTerms;
 use crate::review::decision::{
     Active, Assignment, Attempt, Blame, Decision, Fate, History, Item, Limit, decide,
 };
+use crate::review::{Look, ReviewTerms};
 
 /// The kind of an item that is no comment.
 const CHECK: &str = "check";
@@ -72,9 +74,8 @@ impl Store {
     pub(crate) async fn take_look(
         &self,
         seen: InReview,
-        pull: Pull,
+        look: Look,
         terms: ReviewTerms,
-        now: Timestamp,
     ) -> Result<Option<Decision>, StoreError> {
         self.write(move |tx| {
             let Some(ticket) = ticket::find(tx, seen.ticket)? else {
@@ -85,7 +86,12 @@ impl Store {
                 return Ok(None);
             }
             let history = history(tx, &ticket, seen.pr_number)?;
-            let decision = decide(&pull, &history, &terms, now);
+            // What a job has changed since may not have been seen.
+            if history.attempts.iter().any(|attempt| attempt.ended_at >= look.begun) {
+                return Ok(Some(Decision::Wait(Duration::ZERO)));
+            }
+            let now = look.ended;
+            let decision = decide(&look.pull, &history, &terms, now);
             carry_out(tx, &ticket, seen.pr_number, &decision, now)?;
             note(tx, &ticket, seen.pr_number, &decision, now)?;
             Ok(Some(decision))

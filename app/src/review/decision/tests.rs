@@ -3,7 +3,7 @@ use crate::forge::CommentKind;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// So many seconds after the pull request was opened.
+/// A second of the test.
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(seconds * 1_000)
 }
@@ -29,7 +29,7 @@ fn failing(name: &str, commit: &str, seconds: i64) -> FailedCheck {
 /// An open pull request, seen at this second.
 fn open(seconds: i64, comments: Vec<Comment>, failing: Vec<FailedCheck>) -> Pull {
     let conversation = Conversation { approval: Approval::Missing, comments, failing };
-    Pull { opened_at: at(0), seen_at: at(seconds), state: PullState::Open(conversation) }
+    Pull { seen_at: at(seconds), state: PullState::Open(conversation) }
 }
 
 fn approved(mut pull: Pull) -> Pull {

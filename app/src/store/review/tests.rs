@@ -1,7 +1,7 @@
 use api_client::ClaimId;
 
 use super::*;
-use crate::forge::{Approval, Author, Comment, Conversation, PullState};
+use crate::forge::{Approval, Author, Comment, Conversation, Pull, PullState};
 use crate::model::{Execution, Priority};
 use crate::queue::{Failure, Outcome};
 use crate::store::{
@@ -44,10 +44,9 @@ impl Scene {
     }
 
     async fn look(&self, state: PullState, seconds: i64) -> Option<Decision> {
-        let pull = Pull { opened_at: at(0), seen_at: at(seconds), state };
-        let taken =
-            self.store.take_look(self.seen.clone(), pull, ReviewTerms::default(), at(seconds));
-        taken.await.unwrap()
+        let pull = Pull { seen_at: at(seconds), state };
+        let look = Look { pull, begun: at(seconds), ended: at(seconds) };
+        self.store.take_look(self.seen.clone(), look, ReviewTerms::default()).await.unwrap()
     }
 
     async fn claim(&self) -> Job {
@@ -59,7 +58,7 @@ impl Scene {
 
     async fn end(&self, job: JobId, outcome: Outcome) {
         let settled = self.store.settle(job, None::<ClaimId>, outcome, at(1_000)).await.unwrap();
-        assert_eq!(settled, Settled::Done);
+        assert!(matches!(settled, Settled::Done(_)));
     }
 
     async fn jobs(&self) -> Vec<Job> {
@@ -118,7 +117,7 @@ async fn the_numbers_of_three_kinds_of_comments_do_not_collide() {
     let scene = Scene::new().await;
     let of = |kind| comment(kind, 70);
     for kind in [CommentKind::Inline, CommentKind::Conversation, CommentKind::Review] {
-        let decision = scene.look(open(vec![of(kind)]), 100).await;
+        let decision = scene.look(open(vec![of(kind)]), 2_000).await;
         assert!(matches!(decision, Some(Decision::Start(_))), "{kind:?}: {decision:?}");
         let job = scene.claim().await.job_id;
         scene.end(job, Outcome::Completed).await;
@@ -288,4 +287,15 @@ async fn a_look_that_comes_too_late_changes_nothing() {
     assert_eq!(scene.look(PullState::Merged, 100).await, None);
     assert_eq!(scene.ticket().await.column_id, Column::InReview);
     assert_eq!(scene.ticket().await.review, None);
+}
+
+#[tokio::test]
+async fn a_look_that_began_before_a_job_ended_is_taken_again() {
+    let scene = Scene::new().await;
+    scene.look(open(vec![comment(CommentKind::Inline, 70)]), 100).await;
+    let job = scene.claim().await.job_id;
+    scene.end(job, Outcome::Completed).await;
+    let more = || open(vec![comment(CommentKind::Inline, 71)]);
+    assert_eq!(scene.look(more(), 1_000).await, Some(Decision::Wait(Duration::ZERO)));
+    assert!(matches!(scene.look(more(), 1_001).await, Some(Decision::Start(_))));
 }
