@@ -25,7 +25,7 @@ use super::ForgeError;
 use crate::token::TokenSource;
 
 pub(super) use self::answer::{parse, parse_each};
-use self::page::next_page;
+use self::page::{next_page, query_of_page, total};
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,6 +75,8 @@ struct Page {
     value: Value,
     /// The query of the list's next page.
     next: Option<String>,
+    /// How many entries the list has in all, where the forge says that.
+    total: Option<usize>,
 }
 
 impl ApiClient {
@@ -185,14 +187,17 @@ impl ApiClient {
     ) -> Result<Vec<Value>, ForgeError> {
         let mut call = Call { attempted, method: Method::GET, url, body: None };
         let mut all = Vec::new();
-        for _ in 0..PAGES {
+        for number in 1..=PAGES {
             let page = self.request(&call, Repeat::Safe).await?;
             let Value::Array(entries) = list_of(page.value) else {
                 let reason = "it should be a list".to_owned();
                 return Err(ForgeError::Malformed { attempted, reason });
             };
+            let count = entries.len();
             all.extend(entries);
-            match page.next {
+            let more = page.total.is_some_and(|total| count > 0 && all.len() < total);
+            let counted = more.then(|| query_of_page(&call.url, number + 1)).flatten();
+            match page.next.or(counted) {
                 Some(query) => call.url.set_query(Some(&query)),
                 None => return Ok(all),
             }
@@ -241,7 +246,7 @@ impl ApiClient {
         let (status, headers) = (response.status(), response.headers().clone());
         let text = read(attempted, response).await?;
         let value = answer::read(attempted, status, &headers, &text)?;
-        Ok(Page { value, next: next_page(&headers, &url) })
+        Ok(Page { value, next: next_page(&headers, &url), total: total(&headers) })
     }
 
     /// Sends the request, also where the forge says that the repository is now: with the same method

@@ -12,6 +12,11 @@ pub(super) fn next_page(headers: &HeaderMap, url: &Url) -> Option<String> {
         return url.join(target).ok()?.query().map(str::to_owned);
     }
     let page = headers.get("x-next-page")?.to_str().ok()?.trim().parse::<u64>().ok()?;
+    query_of_page(url, usize::try_from(page).ok()?)
+}
+
+/// The query of a list's page by its number, from 1.
+pub(super) fn query_of_page(url: &Url, page: usize) -> Option<String> {
     let mut url = url.clone();
     let others: Vec<(String, String)> = url
         .query_pairs()
@@ -20,4 +25,9 @@ pub(super) fn next_page(headers: &HeaderMap, url: &Url) -> Option<String> {
         .collect();
     url.query_pairs_mut().clear().extend_pairs(others).append_pair("page", &page.to_string());
     url.query().map(str::to_owned)
+}
+
+/// How many entries a list has in all: of some lists Gitea tells no more than that.
+pub(super) fn total(headers: &HeaderMap) -> Option<usize> {
+    headers.get("x-total-count")?.to_str().ok()?.trim().parse().ok()
 }

@@ -95,3 +95,19 @@ async fn the_checks_of_a_commit_are_its_statuses() {
     let path = format!("GET {REPO}/commits/{SHA}/status?limit=50");
     assert_eq!(asked.await.unwrap(), [path]);
 }
+
+#[tokio::test]
+async fn reviews_are_read_until_there_are_as_many_as_gitea_counts() {
+    let one = |id: u64| json!([{"id": id, "comments_count": 0, "user": {"login": "ann"}, "body": "No", "state": "COMMENT"}]);
+    let answers = vec![
+        (200, "", json!([{"id": 1, "login": "ann"}])),
+        (200, "x-total-count: 2\r\n", one(1)),
+        (200, "x-total-count: 2\r\n", one(2)),
+        (200, "", json!([])),
+    ];
+    let (gitea, asked) = gitea(answers).await;
+    assert_eq!(gitea.discussion(7).await.unwrap().len(), 2);
+    let pages = &asked.await.unwrap()[1..3];
+    let reviews = format!("GET {REPO}/pulls/7/reviews?limit=50");
+    assert_eq!(pages, [reviews.clone(), format!("{reviews}&page=2")]);
+}
