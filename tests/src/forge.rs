@@ -253,7 +253,8 @@ impl TestForge {
 
     /// Has someone say something of a pull request.
     pub fn say(&self, repo: &RepoName, number: u64, remark: Remark) {
-        self.forge.talk.say(repo, number, remark);
+        let head = self.forge.pulls.get(repo, number).map(|pull| pull.head_sha);
+        self.forge.talk.say(repo, number, head.unwrap_or_default(), remark);
     }
 
     /// Reports how a check of a commit came out.

@@ -81,6 +81,8 @@ pub(super) struct Said {
     /// Among all of the pull request, from 1.
     note: u64,
     at: String,
+    /// The newest commit then.
+    head: String,
     remark: Remark,
 }
 
@@ -103,12 +105,12 @@ struct Book {
 }
 
 impl Talk {
-    pub(super) fn say(&self, repo: &RepoName, number: u64, remark: Remark) {
+    pub(super) fn say(&self, repo: &RepoName, number: u64, head: String, remark: Remark) {
         let mut book = self.book();
         let said = book.said.entry((repo.clone(), number)).or_default();
         let same = said.iter().filter(|other| other.remark.is_of_kind(&remark)).count();
         let (number, note) = (count(same) + 1, count(said.len()) + 1);
-        said.push(Said { number, note, at: timestamp::now(), remark });
+        said.push(Said { number, note, at: timestamp::now(), head, remark });
     }
 
     pub(super) fn report(&self, repo: &RepoName, commit: &str, name: &str, result: CheckResult) {

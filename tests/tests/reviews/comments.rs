@@ -128,7 +128,7 @@ async fn a_failed_job_is_tried_again_three_times_in_all_until_there_is_a_new_com
 #[tokio::test]
 async fn the_older_pull_request_has_its_job_first_and_nothing_is_asked_without_a_token() {
     let mut scene = Scene::without_token(ForgeKind::GitHub, QUICK).await;
-    for pull in [1, 2] {
+    for pull in [2, 1] {
         scene.ticket(pull).await;
         scene.say(pull, on_line(1), "please");
     }
@@ -139,7 +139,7 @@ async fn the_older_pull_request_has_its_job_first_and_nothing_is_asked_without_a
     assert!(asked.is_empty(), "{asked:?}");
     scene.app.set("github_agent_token", super::scene::TOKEN).await;
     let jobs = scene.jobs_are(2).await;
-    assert_eq!((&jobs[0]["pr_number"], &jobs[1]["pr_number"]), (&2.into(), &1.into()));
+    assert_eq!((&jobs[0]["pr_number"], &jobs[1]["pr_number"]), (&1.into(), &2.into()));
     scene.end().await;
 }
 

@@ -9,7 +9,7 @@ use super::scene::{Scene, on_line};
 
 const SECRET: &str = "the-secret-of-the-webhook";
 
-/// Looks only when it is told to.
+/// Looks once, and then only when something happens.
 const TOLD: &[&str] = &["--review-poll-sec", "0", "--review-debounce-sec", "0"];
 
 /// An event about a pull request, as each forge words it.
@@ -49,8 +49,10 @@ async fn a_signed_event_has_its_pull_request_looked_at() {
     for kind in ForgeKind::ALL {
         let scene = Scene::new(kind, TOLD).await;
         scene.app.set("FORGE_WEBHOOK_SECRET", SECRET).await;
-        scene.ticket(1).await;
-        scene.ticket(2).await;
+        for pull in [1, 2] {
+            let ticket = scene.ticket(pull).await;
+            scene.stands(ticket, "open").await;
+        }
         scene.say(1, on_line(1), "not asked about");
         scene.say(2, on_line(1), "please");
         let body = event(kind, &scene, 2);
@@ -67,7 +69,9 @@ async fn a_signed_event_has_its_pull_request_looked_at() {
 async fn an_event_with_a_wrong_signature_is_refused_and_nothing_is_asked() {
     for kind in ForgeKind::ALL {
         let scene = Scene::new(kind, TOLD).await;
-        scene.ticket(1).await;
+        let ticket = scene.ticket(1).await;
+        scene.stands(ticket, "open").await;
+        let before = scene.forge.requests().len();
         scene.say(1, on_line(1), "please");
         let body = event(kind, &scene, 1);
         let right = signature(kind, SECRET, &body);
@@ -78,7 +82,7 @@ async fn an_event_with_a_wrong_signature_is_refused_and_nothing_is_asked() {
         let refused = send(&scene, body.clone(), wrong).await;
         assert_eq!(refused, StatusCode::UNAUTHORIZED, "{kind:?}");
         let asked = scene.forge.requests();
-        assert!(asked.is_empty(), "{kind:?}: {asked:?}");
+        assert_eq!(asked.len(), before, "{kind:?}: {asked:?}");
         assert_eq!(send(&scene, body, right).await, StatusCode::ACCEPTED, "{kind:?}");
         scene.jobs_are(1).await;
         scene.end().await;
@@ -89,12 +93,33 @@ async fn an_event_with_a_wrong_signature_is_refused_and_nothing_is_asked() {
 async fn an_event_of_another_repository_is_taken_and_nothing_is_asked() {
     let scene = Scene::new(ForgeKind::GitHub, TOLD).await;
     scene.app.set("FORGE_WEBHOOK_SECRET", SECRET).await;
-    scene.ticket(1).await;
+    let ticket = scene.ticket(1).await;
+    scene.stands(ticket, "open").await;
+    let before = scene.forge.requests().len();
     let ours = event(ForgeKind::GitHub, &scene, 1);
     for body in [ours.replace("acme/demo", "acme/other"), "{}".to_owned(), "no JSON".to_owned()] {
         let signature = signature(ForgeKind::GitHub, SECRET, &body);
         assert_eq!(send(&scene, body, signature).await, StatusCode::ACCEPTED);
     }
-    assert_eq!(scene.forge.requests().len(), 0);
+    assert_eq!(scene.forge.requests().len(), before);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_job_is_followed_by_a_look() {
+    const FLAGS: &[&str] =
+        &["--review-poll-sec", "0", "--review-debounce-sec", "0", "--review-backoff-sec", "0.05"];
+    let scene = Scene::new(ForgeKind::GitHub, FLAGS).await;
+    scene.say(1, on_line(1), "please");
+    scene.ticket(1).await;
+    scene.jobs_are(1).await;
+    let job = scene.claim().await;
+    scene.fail(job.job_id).await;
+    scene.jobs_are(2).await;
+    let job = scene.claim().await;
+    scene.say(1, on_line(2), "said while it runs");
+    scene.complete(job.job_id).await;
+    let jobs = scene.jobs_are(3).await;
+    assert_eq!(jobs[2]["comment_body"], "said while it runs");
     scene.end().await;
 }

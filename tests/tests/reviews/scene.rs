@@ -26,7 +26,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Two open pull requests, 1 the newer one and 2 the older one; the app has the token.
+    /// Two open pull requests, 1 the older one and 2 the newer one; the app has the token.
     pub(crate) async fn new(kind: ForgeKind, flags: &'static [&'static str]) -> Self {
         let scene = Self::without_token(kind, flags).await;
         scene.app.set("github_agent_token", TOKEN).await;
@@ -56,8 +56,8 @@ impl Scene {
         let made = Command::new("sh").args(["-c", script]).arg(&seed).status();
         assert!(made.unwrap().success());
         forge.create_repo(&repo, RepoSource::From(&seed)).await.unwrap();
-        forge.open_pull(&repo, "one", "2026-02-02T12:00:00Z").await.unwrap();
-        forge.open_pull(&repo, "two", "2026-02-01T12:00:00Z").await.unwrap();
+        forge.open_pull(&repo, "one", "2026-02-01T12:00:00Z").await.unwrap();
+        forge.open_pull(&repo, "two", "2026-02-02T12:00:00Z").await.unwrap();
         let app = App::start_with(flags).await;
         app.set("FORGE", kind.name()).await;
         let project = app.add_project(forge.clone_url(&repo).as_str()).await;

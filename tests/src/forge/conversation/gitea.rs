@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::header::LINK;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -47,23 +46,17 @@ async fn conversation(
 
 async fn reviews(
     State(forge): State<Arc<Forge>>,
-    Path((owner, repo, index)): Path<OfPull>,
+    Path(pull): Path<OfPull>,
     Query(pages): Query<Pages>,
 ) -> Result<Response, Refusal> {
-    let said = said(&forge, (owner.clone(), repo.clone(), index))?;
-    let all: Vec<Value> = said.iter().filter_map(review).collect();
+    let said = said(&forge, pull.clone())?;
+    let (owner, repo, index) = pull;
+    let head = forge.pulls.get(&find(&forge, &format!("{owner}/{repo}"))?.name, index)?.head_sha;
+    let all: Vec<Value> = said.iter().filter_map(|said| review(said, &head)).collect();
     let (page, limit) = (pages.page.unwrap_or(1).max(1), pages.limit.unwrap_or(LIMIT).min(LIMIT));
     let shown: Vec<&Value> = all.iter().skip((page - 1) * limit).take(limit).collect();
-    let mut response = Json(shown).into_response();
-    let next = format!(
-        "<{}api/v1/repos/{owner}/{repo}/pulls/{index}/reviews?limit={limit}&page={}>; rel=\"next\"",
-        forge.external_url,
-        page + 1
-    );
-    if let Some(next) = next.parse().ok().filter(|_| page * limit < all.len()) {
-        response.headers_mut().insert(LINK, next);
-    }
-    Ok(response)
+    // As on the real forge: the number of all, and no link to the next page.
+    Ok(([("x-total-count", all.len().to_string())], Json(shown)).into_response())
 }
 
 async fn lines(
@@ -118,7 +111,7 @@ fn shape(said: &Said) -> Value {
     })
 }
 
-fn review(said: &Said) -> Option<Value> {
+fn review(said: &Said, head: &str) -> Option<Value> {
     let (state, body, comments) = match &said.remark.place {
         RemarkPlace::Conversation => return None,
         RemarkPlace::Line { .. } => ("COMMENT", "", 1),
@@ -139,6 +132,8 @@ fn review(said: &Said) -> Option<Value> {
         "submitted_at": said.at,
         "official": said.remark.standing == Standing::Member,
         "dismissed": false,
+        "commit_id": said.head,
+        "stale": said.head != head,
         "comments_count": comments,
     }))
 }

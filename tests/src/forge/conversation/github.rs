@@ -76,6 +76,7 @@ async fn reviews(
     let shown = said(&forge, pull, |said| {
         let RemarkPlace::Review(verdict) = said.remark.place else { return None };
         let mut review = shape(said);
+        review["commit_id"] = json!(said.head);
         review["submitted_at"] = review["created_at"].take();
         review["state"] = json!(match verdict {
             Verdict::Comments => "COMMENTED",
