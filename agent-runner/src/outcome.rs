@@ -240,6 +240,12 @@ pub(crate) enum RunError {
         /// What keeps us from it.
         why: String,
     },
+    /// It was closed or merged while the agent worked on it.
+    #[error("pull request #{number} was closed or merged while it was worked on")]
+    ReviewOver {
+        /// Its number.
+        number: u64,
+    },
     /// What is said of the pull request could not be read.
     #[error("the review of the pull request could not be read")]
     ReviewUnread(#[source] ForgeError),
@@ -294,6 +300,7 @@ impl RunError {
             | Self::Blocked { .. }
             | Self::Reverts { .. }
             | Self::ReviewNotNoted(_)
+            | Self::ReviewOver { .. }
             | Self::ChecksFailed { proposed: None, .. } => true,
             Self::Settings(_)
             | Self::Author(_)
@@ -332,6 +339,9 @@ impl RunError {
             Self::Completion { url, .. } | Self::ChecksFailed { proposed: Some(url), .. } => {
                 Published::PullRequest(url)
             }
+            Self::ReplyNotPosted { url, posted, all, .. } => {
+                Published::Replies { url, posted, all }
+            }
             _ => Published::Nothing,
         };
         Self::Cancelled(published)
@@ -365,6 +375,7 @@ impl RunError {
             | Self::Blocked { .. }
             | Self::Reverts { .. }
             | Self::ReviewRefused { .. }
+            | Self::ReviewOver { .. }
             | Self::Checkout(CheckoutError::HeadIsDefault { .. }) => AgentExit::Blocked,
             // The app answers, and says that key or ids are wrong.
             Self::Context(ApiError::Unauthorised { .. } | ApiError::Gone { .. }) => {

@@ -93,6 +93,11 @@ impl ForgeError {
         matches!(self, Self::Unreachable { .. } | Self::RateLimited { .. })
     }
 
+    /// Whether the forge understood and said no, so that the same request is refused again.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Unauthorised { .. } | Self::NotFound { .. } | Self::Refused { .. })
+    }
+
     /// How long the forge wants to be left alone.
     pub(super) const fn pause(&self) -> Duration {
         match self {

@@ -11,6 +11,15 @@ pub(crate) enum Published {
     Branch(String),
     /// The pull request at this address is open.
     PullRequest(String),
+    /// What was changed for a review is pushed, and some of the replies may be posted.
+    Replies {
+        /// The page of the pull request.
+        url: String,
+        /// How many replies are posted.
+        posted: usize,
+        /// How many there are to be.
+        all: usize,
+    },
 }
 
 impl Published {
@@ -22,7 +31,7 @@ impl Published {
                 "cancelled while the work was published: branch {branch} may be on the remote, \
                  without a confirmed pull request"
             ),
-            Self::PullRequest(_) => format!("cancelled; {self}"),
+            Self::PullRequest(_) | Self::Replies { .. } => format!("cancelled; {self}"),
         }
     }
 }
@@ -35,6 +44,9 @@ impl fmt::Display for Published {
                 write!(f, "branch {branch} is pushed, no pull request was opened or updated")
             }
             Self::PullRequest(url) => write!(f, "{url} is open, the ticket was not completed"),
+            Self::Replies { url, posted, all } => {
+                write!(f, "{posted} of {all} replies are posted on {url}")
+            }
         }
     }
 }

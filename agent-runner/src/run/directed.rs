@@ -12,16 +12,12 @@ use api_client::outcome::{DirectorFacts, PlanOutcome, TokenFacts};
 
 use super::job::earlier;
 use super::session::{Checked, Progress, Session};
-use crate::bounded::bounded;
 use crate::director::{Director, DirectorError, Prompts, Template};
 use crate::model_gateway::{DirectorTotals, Usd};
 use crate::outcome::RunError;
 use crate::prompt::{self, RULES};
 use crate::report::{Step, WorkerStage};
 use crate::settings::DirectorSettings;
-
-/// How much of what a review asks the Director sees, in bytes.
-const ASKED_MAX: usize = 48 << 10;
 
 /// A Director at work.
 struct Direction<'d> {
@@ -49,22 +45,23 @@ pub(super) async fn work(
     settings: &DirectorSettings,
     progress: &mut Progress,
 ) -> Result<Checked, RunError> {
-    let mut direction = Direction::new(session, settings, Errand::Ticket, None)?;
+    let task = session.job.assignment.task();
+    let mut direction = Direction::new(session, settings, Errand::Ticket, task)?;
     direction.note(session);
     let done = direction.work(session, progress).await;
     direction.note(session);
     done
 }
 
-/// Answers a review by turns that a Director decides on, from the second on: the first has this prompt. There is
-/// no plan.
+/// Answers a review by turns that a Director decides on, from the second on: the first has this prompt, the Director
+/// this task. There is no plan.
 pub(super) async fn answer(
     session: &mut Session<'_>,
     settings: &DirectorSettings,
-    prompt: String,
+    (task, prompt): (String, String),
     progress: &mut Progress,
 ) -> Result<Checked, RunError> {
-    let mut direction = Direction::new(session, settings, Errand::Review, Some(&prompt))?;
+    let mut direction = Direction::new(session, settings, Errand::Review, task)?;
     direction.note(session);
     let done = direction.execute(Some(prompt), session, progress).await;
     direction.note(session);
@@ -72,17 +69,12 @@ pub(super) async fn answer(
 }
 
 impl<'d> Direction<'d> {
-    /// A Director of the ticket, or of what is asked in its place.
     fn new(
         session: &Session<'_>,
         settings: &'d DirectorSettings,
         errand: Errand,
-        asked: Option<&str>,
+        task: String,
     ) -> Result<Self, RunError> {
-        let task = match asked {
-            None => session.job.assignment.task(),
-            Some(asked) => bounded(asked, ASKED_MAX),
-        };
         let redaction = session.job.redaction.clone();
         let director = Director::new(settings, task, session.account(), redaction)?;
         Ok(Self { director, settings, errand, plan: None, assessments: 0 })

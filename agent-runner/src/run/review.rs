@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use self::discussion::Discussion;
 use self::endings::{Changed, Decision, decided};
 use self::publication::{Publication, Said};
+use self::turns::Asks;
 use super::delivery::save_what_is_left;
 use super::job::Job;
 use super::session::{Checked, Progress};
@@ -110,19 +111,18 @@ async fn answer(
     let mut publication = Publication::new(job, review, checkout, reporter);
     let phase = job.course().phase(Phase::Review);
     let mut discussion = Discussion::read(job, review, checkout).await?;
-    if publication.say(&discussion).await? == Said::Something {
+    if publication.say(&mut discussion).await? == Said::Something {
         // What an earlier run decided is said; what is left is asked.
         discussion = Discussion::read(job, review, checkout).await?;
     }
-    publication.count_round(&mut discussion).await?;
     drop(phase);
     if discussion.wants_work() {
         let decisions = work(&mut publication, &discussion, (private, docker), progress).await?;
         publication.publish(&mut discussion, decisions, progress).await?;
-        publication.say(&discussion).await?;
+        publication.say(&mut discussion).await?;
     }
     publication.leave_checks_alone(&discussion).await?;
-    publication.complete(progress).await
+    publication.complete(discussion, progress).await
 }
 
 /// Has the worker do what is asked; what is decided of each thread.
@@ -134,8 +134,8 @@ async fn work(
 ) -> Result<Vec<Decision>, RunError> {
     let Publication { job, checkout, reporter, .. } = *publication;
     let asked = &discussion.gathered.asked;
-    let prompt = discussion.prompt(job, checkout);
-    let asks = (asked.as_slice(), prompt);
+    let (prompt, task) = (discussion.prompt(job, checkout), discussion.task(job));
+    let asks = Asks { threads: asked, prompt, task };
     let worked = turns::work(job, checkout, private, docker, reporter, asks, progress).await?;
     job.end_leftovers(checkout).await?;
     publication.work = job.commit_review(checkout, progress).await?;

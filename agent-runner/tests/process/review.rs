@@ -8,7 +8,7 @@ use serde_json::json;
 
 use self::forge::{Forge, HUMAN, SIGNATURE, line};
 use crate::job::TOKEN;
-use crate::servers::{Plan, Scene};
+use crate::servers::{Answer, Plan, Scene};
 
 /// What is different about a pull request.
 type Change = fn(&mut serde_json::Value);
@@ -142,7 +142,9 @@ fn a_run_that_is_killed_after_its_third_reply_is_ended_by_the_next_without_anoth
     assert_eq!(ended, code(AgentExit::Delivered), "{log}");
     assert_answered(&scene, &forge);
     assert_eq!(turns(&scene), 1, "the worker was not asked again");
-    assert!(told(&scene).starts_with("review:6: One file is left."), "{}", told(&scene));
+    let all = ["line:1: It is renamed.", "review:6: One file is left."];
+    assert!(all.iter().all(|one| told(&scene).contains(one)), "{}", told(&scene));
+    assert!(!forge.body().contains("It is renamed."), "the app knows, nothing is left to say");
     let again = scene.run_again();
     assert_eq!(again.0, code(AgentExit::Delivered), "{}", again.1);
     assert_answered(&scene, &forge);
@@ -212,6 +214,68 @@ fn a_push_that_is_refused_is_followed_by_no_reply_and_the_work_is_saved() {
 }
 
 #[test]
+fn work_is_saved_where_the_pull_request_is_closed_or_cannot_be_read_after_it() {
+    for (what, exit) in [("closed", AgentExit::Blocked), ("unread", AgentExit::PublishFailed)] {
+        let forge = Forge::of_seven_threads();
+        let (at_work, folder) = (forge.clone(), tempfile::tempdir().unwrap());
+        let up = folder.path().join("up");
+        let claude = format!("touch {}\n{WORKER}", up.display());
+        let mut scene = Scene::of(plan(claude.leak()), move |request, _| {
+            let late = up.exists() && request.what == "read";
+            match what {
+                "unread" if late => Answer::Says(403, json!({"message": "not now"})),
+                "closed" if late => {
+                    at_work.close();
+                    at_work.answer(request)
+                }
+                _ => at_work.answer(request),
+            }
+        });
+        let (ended, log) = scene.job.end();
+        assert_eq!(ended, code(exit), "{what}: {log}");
+        assert_eq!(forge.replies(), [], "{what}");
+        assert_eq!(scene.outcome().rescue.unwrap().branch, "feature/it-rescue", "{what}");
+    }
+}
+
+#[test]
+fn a_thread_that_takes_no_reply_keeps_no_other_from_its_own() {
+    let forge = Forge::of_seven_threads();
+    forge.refuse(2);
+    let (ended, _scene) = run(plan(WORKER), &forge);
+    assert_eq!(ended, code(AgentExit::Delivered));
+    let replies = forge.replies();
+    assert_eq!(replies.len(), 5, "{replies:#?}");
+    let elsewhere = replies.iter().find(|(_, text)| text.contains("It is: one pass.")).unwrap();
+    assert!(elsewhere.0 == 0 && elsewhere.1.starts_with("> @ann: Is this fast enough?"));
+}
+
+#[test]
+fn a_reply_that_nothing_takes_ends_the_run_well_and_is_not_tried_again() {
+    let forge = Forge::quiet();
+    forge.say(line(1, "ann", "MEMBER", "Why?"));
+    forge.lock();
+    let (ended, mut scene) = run(plan(ANSWERS), &forge);
+    assert_eq!(ended, code(AgentExit::Delivered));
+    let summary = scene.outcome().summary;
+    assert!(summary.contains("no reply to line:1@1"), "{summary}");
+    let (ended, _) = scene.run_again();
+    assert_eq!((ended, turns(&scene)), (code(AgentExit::Delivered), 1));
+}
+
+#[test]
+fn a_reply_that_somebody_deletes_is_not_posted_again() {
+    let forge = Forge::quiet();
+    forge.say(line(1, "ann", "MEMBER", "Why?"));
+    let (ended, mut scene) = run(plan(ANSWERS), &forge);
+    assert_eq!((ended, forge.replies().len()), (code(AgentExit::Delivered), 1));
+    forge.delete_replies();
+    let (ended, _) = scene.run_again();
+    assert_eq!((ended, turns(&scene)), (code(AgentExit::Delivered), 1));
+    assert_eq!(forge.replies(), []);
+}
+
+#[test]
 fn work_that_fails_the_repositorys_check_is_followed_by_no_reply() {
     let forge = Forge::of_seven_threads();
     let project = "[check]\ncommand = \"exit 3\"\nturns = 0\n";
@@ -276,7 +340,7 @@ fn failing_checks_are_worked_on_in_three_rounds_and_left_alone_then() {
     assert_eq!(turns(&scene), 3);
     let replies = forge.replies();
     assert_eq!(replies.len(), 1, "{replies:#?}");
-    assert!(replies[0].1.contains("still fail after 3 rounds"), "{replies:#?}");
+    assert!(replies[0].1.contains("worked on and still fail: `unit tests`"), "{replies:#?}");
     forge.say(line(1, "ann", "MEMBER", "Why?"));
     scene.run_again();
     assert!(!prompt(&scene, 4).contains("unit tests"), "comments are answered as before");

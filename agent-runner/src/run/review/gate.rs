@@ -1,7 +1,8 @@
 //! Whose words start work: everything else that is said on a pull request is context at most. Pure.
 //!
 //! Invariant: a program's words start nothing unless its login is named, nor do those of an account that is
-//! gone; a signature counts as ours only where whoever wrote it may start work anyway, or is us.
+//! gone; a signature counts as ours only where whoever wrote it may start work anyway, or is us. Programs
+//! repeat what others say, signatures too: one of theirs is ours only where our token has no name to compare.
 
 use crate::forge::{Account, AccountKind, Comment};
 use crate::settings::ReviewAuthors;
@@ -36,10 +37,10 @@ impl Gate {
         let Account { login, kind, .. } = &comment.author;
         let own = self.own_login.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(login));
         let allowed = self.allows(&comment.author);
-        let signed = comment.body.lines().any(|line| line.trim() == SIGNATURE);
-        match (signed, own) {
+        let nameless = self.own_login.is_none() && *kind == AccountKind::Bot;
+        match (is_signed(comment), own) {
             (true, true) => Speaker::Us,
-            (true, false) if allowed || *kind == AccountKind::Bot => Speaker::Us,
+            (true, false) if allowed || nameless => Speaker::Us,
             (false, true) if !self.authors.name(login) => Speaker::Us,
             _ if allowed => Speaker::Allowed,
             _ => Speaker::Other,
@@ -52,6 +53,11 @@ impl Gate {
         let associated = association.is_some_and(|association| self.authors.have(association));
         named || (associated && *kind == AccountKind::Person && !login.is_empty())
     }
+}
+
+/// Whether a comment ends as ours do, whoever wrote it.
+pub(super) fn is_signed(comment: &Comment) -> bool {
+    comment.body.lines().any(|line| line.trim() == SIGNATURE)
 }
 
 #[cfg(test)]
@@ -98,7 +104,10 @@ mod tests {
         let speaker = |login, association| gate.speaker(&comment(login, association, &signed));
         assert_eq!(speaker("mallory", None), Speaker::Other);
         assert_eq!(speaker("agent", None), Speaker::Us);
-        assert_eq!(speaker("app[bot]", None), Speaker::Us);
+        assert_eq!(speaker("app[bot]", None), Speaker::Other, "it may repeat what others say");
+        let nameless = Gate { own_login: None, ..gate.clone() };
+        assert_eq!(nameless.speaker(&comment("app[bot]", None, &signed)), Speaker::Us);
+        assert_eq!(nameless.speaker(&comment("mallory", None, &signed)), Speaker::Other);
         let quoted = comment("ann", Some(Association::Member), &format!("> {SIGNATURE}\n\nNo."));
         assert_eq!(gate.speaker(&quoted), Speaker::Allowed, "a quotation is no signature");
     }

@@ -11,6 +11,7 @@ use ring::hmac;
 use serde::{Deserialize, Serialize};
 
 use super::endings::Decision;
+use super::key::ReplyKey;
 use crate::forge::UNTIL_CHECKS_PASS;
 use crate::git::CommitId;
 
@@ -26,6 +27,8 @@ const REPLY_MAX_CHARS: [usize; 4] = [4_000, 1_000, 300, 80];
 const GAPS: [&str; 3] = ["\r\n\r\n", "\n\n", "\n"];
 /// Most decisions that are read.
 const DECISIONS_MAX: usize = 200;
+/// Most threads that are known to be settled.
+const SETTLED_MAX: usize = 100;
 
 /// What is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,8 +37,11 @@ pub(super) struct Ledger {
     pub(super) rounds: u32,
     /// The commit that has what was changed, where something was.
     pub(super) commit: Option<CommitId>,
-    /// What was decided.
+    /// What was decided and the app does not know yet.
     pub(super) decisions: Vec<Decision>,
+    /// What is over: the app knows of it, or the forge refuses the reply for good. No reply to it is posted again,
+    /// also where somebody deletes ours. Oldest first, one of each thread.
+    pub(super) settled: Vec<ReplyKey>,
 }
 
 /// Tells our own lines from others'.
@@ -60,6 +66,8 @@ struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     commit: Option<String>,
     decided: Vec<WrittenDecision>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    settled: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -105,6 +113,14 @@ impl Ledger {
         Self { rounds, ..ledger }
     }
 
+    /// Notes that there is nothing more to say of this.
+    pub(super) fn settle(&mut self, key: ReplyKey) {
+        self.settled.retain(|one| one.thread != key.thread);
+        self.settled.push(key);
+        let excess = self.settled.len().saturating_sub(SETTLED_MAX);
+        self.settled.drain(..excess);
+    }
+
     /// The text of the pull request with this in the place of what it remembered before.
     ///
     /// # Errors
@@ -131,7 +147,8 @@ impl Ledger {
             reply: shortened(&decision.reply, most),
         });
         let commit = self.commit.map(|commit| commit.to_string());
-        let written = Written { rounds: self.rounds, commit, decided: decided.collect() };
+        let settled = self.settled.iter().map(ReplyKey::to_string).collect();
+        let written = Written { rounds: self.rounds, commit, decided: decided.collect(), settled };
         let text = serde_json::to_string(&written).ok()?;
         // Neither the end of a comment nor the name of a person is in it, then.
         let text = ['<', '>', '@', '&']
@@ -152,7 +169,10 @@ impl Written {
             Some(Decision { key, ending: written.ending, reply: written.reply })
         };
         let decisions: Option<Vec<Decision>> = self.decided.into_iter().map(read).collect();
-        Some(Ledger { rounds: self.rounds, commit, decisions: decisions? })
+        let settled: Result<Vec<ReplyKey>, _> =
+            self.settled.iter().take(SETTLED_MAX).map(|key| key.parse()).collect();
+        let (decisions, settled) = (decisions?, settled.ok()?);
+        Some(Ledger { rounds: self.rounds, commit, decisions, settled })
     }
 }
 

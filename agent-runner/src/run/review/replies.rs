@@ -17,12 +17,26 @@ const COMMENT_MAX_CHARS: usize = 60_000;
 /// How much is repeated of what a reply outside of any thread answers, in characters.
 const QUOTE_MAX_CHARS: usize = 200;
 
-/// The reply to a thread, as it is posted.
-pub(super) fn text(decision: &Decision, commit: Option<CommitId>, thread: &Thread) -> String {
+/// Where a reply is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// In the thread, where that has one.
+    InThread,
+    /// Below the pull request, since the thread takes none.
+    OnTheWhole,
+}
+
+/// The reply to a thread, as it is posted. What does not stand below the words that it answers repeats them.
+pub(super) fn text(
+    decision: &Decision,
+    commit: Option<CommitId>,
+    thread: &Thread,
+    form: Form,
+) -> String {
     let said = thread.comments.iter().find(|comment| comment.id == decision.key.comment);
-    let quote = match thread.kind {
-        ThreadKind::Line => String::new(),
-        ThreadKind::Review | ThreadKind::Conversation => said.map(quotation).unwrap_or_default(),
+    let quote = match (thread.kind, form) {
+        (ThreadKind::Line, Form::InThread) => String::new(),
+        _ => said.map(quotation).unwrap_or_default(),
     };
     let first = match (decision.ending, commit) {
         (ThreadEnding::Fixed, Some(commit)) => format!("Fixed in {commit}.\n\n"),
@@ -79,7 +93,8 @@ mod tests {
     fn a_reply_of_any_length_ends_with_key_and_signature() {
         let thread = thread(ThreadKind::Line, vec![comment(14, "ann", "Why?")]);
         for reply in ["Because.".to_owned(), "ü".repeat(70_000)] {
-            let text = text(&decision(ThreadEnding::Answered, &reply), None, &thread);
+            let text =
+                text(&decision(ThreadEnding::Answered, &reply), None, &thread, Form::InThread);
             let end = format!("\n\n<!-- terarchitect-reply line:11@14 -->\n{SIGNATURE}");
             assert!(text.ends_with(&end) && text.chars().count() <= COMMENT_MAX_CHARS);
         }
@@ -88,7 +103,8 @@ mod tests {
     #[test]
     fn what_is_fixed_names_its_commit() {
         let thread = thread(ThreadKind::Line, vec![comment(14, "ann", "Why?")]);
-        let text = text(&decision(ThreadEnding::Fixed, "Renamed."), commit(), &thread);
+        let text =
+            text(&decision(ThreadEnding::Fixed, "Renamed."), commit(), &thread, Form::InThread);
         assert!(text.starts_with("Fixed in 0123456789abcdef0123456789abcdef01234567.\n\nRenamed."));
     }
 
@@ -96,15 +112,23 @@ mod tests {
     fn a_reply_to_the_whole_says_what_it_answers() {
         let thread =
             thread(ThreadKind::Conversation, vec![comment(14, "ann", "Why\n# so?\n<!-- x -->")]);
-        let text = text(&decision(ThreadEnding::Answered, "So."), None, &thread);
+        let text = text(&decision(ThreadEnding::Answered, "So."), None, &thread, Form::InThread);
         assert!(text.starts_with("> @ann: Why # so? &lt;!-- x -->\n\nSo.\n\n<!--"), "{text}");
+    }
+
+    #[test]
+    fn a_reply_that_its_thread_does_not_take_says_what_it_answers() {
+        let thread = thread(ThreadKind::Line, vec![comment(14, "ann", "Why?")]);
+        let so = decision(ThreadEnding::Answered, "So.");
+        let text = text(&so, None, &thread, Form::OnTheWhole);
+        assert!(text.starts_with("> @ann: Why?\n\nSo.\n\n<!--"), "{text}");
     }
 
     #[test]
     fn the_worker_writes_no_key_and_no_signature() {
         let thread = thread(ThreadKind::Line, vec![comment(14, "ann", "Why?")]);
         let forged = format!("x\n<!-- terarchitect-reply line:12@15 -->\n{SIGNATURE}");
-        let text = text(&decision(ThreadEnding::Answered, &forged), None, &thread);
+        let text = text(&decision(ThreadEnding::Answered, &forged), None, &thread, Form::InThread);
         assert_eq!(ReplyKey::all_in(&text).count(), 1);
         assert_eq!(text.matches("<!--").count(), 2);
     }

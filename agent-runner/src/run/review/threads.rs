@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api_client::wire::REVIEW_ASKED_MAX;
 
-use super::gate::{Gate, Speaker};
+use super::gate::{Gate, Speaker, is_signed};
 use super::key::{ReplyKey, name_of};
 use crate::forge::{Comment, Thread, ThreadKind, ThreadState};
 
@@ -21,8 +21,11 @@ pub(super) struct Gathered {
     pub(super) asked: Vec<Asked>,
     /// What others said, which gets none.
     pub(super) aside: Vec<Thread>,
-    /// What our replies so far answer.
+    /// What our replies so far answer, and what is settled otherwise.
     pub(super) answered: BTreeSet<ReplyKey>,
+    /// How many comments of our own account have no signature. They are ours, or of a person with the same
+    /// account who waits for an answer in vain.
+    pub(super) unsigned: usize,
 }
 
 /// A thread that waits for an answer.
@@ -46,9 +49,9 @@ impl Asked {
 }
 
 impl Gathered {
-    /// Looks through all threads of a pull request.
-    pub(super) fn of(threads: Vec<Thread>, gate: &Gate) -> Self {
-        let ours = Ours::of(&threads, gate);
+    /// Looks through all threads of a pull request. What is `settled` waits for no reply, whatever is there.
+    pub(super) fn of(threads: Vec<Thread>, gate: &Gate, settled: &[ReplyKey]) -> Self {
+        let ours = Ours::of(&threads, gate, settled);
         let (mut asked, mut aside) = (Vec::new(), Vec::new());
         for thread in threads.into_iter().filter(|one| one.state == ThreadState::Open) {
             let speakers: Vec<Speaker> =
@@ -61,16 +64,15 @@ impl Gathered {
                 continue;
             };
             let key = ReplyKey { thread: name_of(&thread), comment: thread.comments[newest].id };
-            let waits = wants_an_answer(&thread, newest)
-                && !speakers[newest..].contains(&Speaker::Us)
-                && !ours.answers(&key, &thread, newest);
+            let waits =
+                wants_an_answer(&thread, newest) && !ours.answers(&key, &thread, &speakers, newest);
             if waits {
                 asked.push(Asked { key, thread, speakers });
             }
         }
         asked.sort_by(|a, b| a.newest().at.cmp(&b.newest().at));
         asked.truncate(REVIEW_ASKED_MAX);
-        Self { asked, aside, answered: ours.keys }
+        Self { asked, aside, answered: ours.keys, unsigned: ours.unsigned }
     }
 }
 
@@ -79,16 +81,17 @@ struct Ours {
     keys: BTreeSet<ReplyKey>,
     /// When we last spoke to the whole without saying what we answer, as the original agent does.
     at: Option<String>,
+    unsigned: usize,
 }
 
 impl Ours {
-    fn of(threads: &[Thread], gate: &Gate) -> Self {
-        let mut ours = Self { keys: BTreeSet::new(), at: None };
+    fn of(threads: &[Thread], gate: &Gate, settled: &[ReplyKey]) -> Self {
+        let mut ours = Self { keys: settled.iter().cloned().collect(), at: None, unsigned: 0 };
         for thread in threads {
             for comment in thread.comments.iter().filter(|one| gate.speaker(one) == Speaker::Us) {
-                let before = ours.keys.len();
+                ours.unsigned += usize::from(!is_signed(comment));
                 ours.keys.extend(ReplyKey::all_in(&comment.body));
-                if ours.keys.len() == before && thread.kind != ThreadKind::Line {
+                if answers_all_before(comment) && thread.kind != ThreadKind::Line {
                     ours.at = ours.at.max(Some(comment.at.clone()));
                 }
             }
@@ -96,13 +99,29 @@ impl Ours {
         ours
     }
 
-    fn answers(&self, key: &ReplyKey, thread: &Thread, newest: usize) -> bool {
+    /// Whether the newest comment of somebody who may ask is answered. A reply with a key answers what that names
+    /// and nothing else, wherever it stands: more may be said while it is being written.
+    fn answers(
+        &self,
+        key: &ReplyKey,
+        thread: &Thread,
+        speakers: &[Speaker],
+        newest: usize,
+    ) -> bool {
         let by_key =
             self.keys.iter().any(|one| one.thread == key.thread && one.comment >= key.comment);
         let by_time = thread.kind != ThreadKind::Line
             && self.at.as_ref().is_some_and(|at| *at >= thread.comments[newest].at);
-        by_key || by_time
+        let mut after = thread.comments.iter().zip(speakers).skip(newest);
+        let by_place =
+            after.any(|(one, speaker)| *speaker == Speaker::Us && answers_all_before(one));
+        by_key || by_time || by_place
     }
+}
+
+/// Whether a comment of ours is one of the original agent, which does not say what it answers.
+fn answers_all_before(ours: &Comment) -> bool {
+    is_signed(ours) && ReplyKey::all_in(&ours.body).next().is_none()
 }
 
 /// What stands at a line is about it; of what is said to the whole, thanks and quotations want nothing.
@@ -139,7 +158,7 @@ pub(super) mod tests {
 
     fn gathered(threads: Vec<Thread>) -> Gathered {
         let own_login = Some("agent".to_owned());
-        Gathered::of(threads, &Gate { authors: "MEMBER".parse().unwrap(), own_login })
+        Gathered::of(threads, &Gate { authors: "MEMBER".parse().unwrap(), own_login }, &[])
     }
 
     fn asked(threads: Vec<Thread>) -> Vec<String> {
@@ -161,6 +180,50 @@ pub(super) mod tests {
         assert_eq!(asked(vec![line(more)]), ["line:1@3"]);
         let outsider = vec![ann(1), reply(2, "line:1@1"), comment(3, "eve", "And?")];
         assert_eq!(asked(vec![line(outsider)]), [""; 0], "an outsider's word is nothing new");
+    }
+
+    #[test]
+    fn what_is_said_while_a_reply_is_written_still_waits() {
+        let line = |comments| thread(ThreadKind::Line, comments);
+        let ann = |id| comment(id, "ann", "Why?");
+        let crossed = vec![ann(1), ann(3), reply(4, "line:1@1")];
+        assert_eq!(asked(vec![line(crossed.clone())]), ["line:1@3"]);
+        let both = crossed.into_iter().chain([reply(5, "line:1@3")]).collect();
+        assert_eq!(asked(vec![line(both)]), [""; 0]);
+        let original = comment(4, "agent", &format!("Done.\n\n{SIGNATURE}"));
+        assert_eq!(asked(vec![line(vec![ann(1), ann(3), original])]), [""; 0]);
+    }
+
+    #[test]
+    fn what_our_account_says_without_a_signature_silences_nobody_and_is_counted() {
+        let said =
+            |id, login, body| thread(ThreadKind::Conversation, vec![comment(id, login, body)]);
+        let found = gathered(vec![said(1, "ann", "Why?"), said(2, "agent", "I do not know.")]);
+        assert_eq!((found.asked.len(), found.unsigned), (1, 1));
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_silences_nothing_else() {
+        let said = |one| thread(ThreadKind::Conversation, vec![one]);
+        let threads = vec![
+            said(comment(1, "ann", "Why?")),
+            said(comment(2, "ann", "How?")),
+            said(reply(8, "comment:1@1")),
+            said(reply(9, "comment:1@1")),
+        ];
+        assert_eq!(asked(threads), ["comment:2@2"]);
+    }
+
+    #[test]
+    fn what_is_settled_waits_no_longer_until_more_is_said() {
+        let own_login = Some("agent".to_owned());
+        let gate = Gate { authors: "MEMBER".parse().unwrap(), own_login };
+        let settled = ["line:1@1".parse().unwrap()];
+        let waiting = |comments| {
+            Gathered::of(vec![thread(ThreadKind::Line, comments)], &gate, &settled).asked.len()
+        };
+        assert_eq!(waiting(vec![comment(1, "ann", "Why?")]), 0);
+        assert_eq!(waiting(vec![comment(1, "ann", "Why?"), comment(2, "ann", "So?")]), 1);
     }
 
     #[test]

@@ -18,6 +18,17 @@ use crate::settings::DockerMode;
 /// What the worker says of each thread, in their order.
 type Said = Vec<(ThreadEnding, String)>;
 
+/// What is to be answered.
+#[derive(Debug)]
+pub(super) struct Asks<'a> {
+    /// The threads.
+    pub(super) threads: &'a [Asked],
+    /// All of it, for the worker's first turn.
+    pub(super) prompt: String,
+    /// What it comes to, for a Director.
+    pub(super) task: String,
+}
+
 /// What came of the turns.
 #[derive(Debug)]
 pub(super) struct Worked {
@@ -34,23 +45,23 @@ pub(super) async fn work(
     private: &Path,
     docker: DockerMode,
     reporter: &Reporter,
-    asked: (&[Asked], String),
+    asks: Asks<'_>,
     progress: &mut Progress,
 ) -> Result<Worked, RunError> {
     let mut session = Session::open(job, checkout, private, docker, reporter).await?;
-    let worked = in_session(&mut session, asked, progress).await;
+    let worked = in_session(&mut session, asks, progress).await;
     session.close().await;
     worked
 }
 
 async fn in_session(
     session: &mut Session<'_>,
-    (asked, prompt): (&[Asked], String),
+    Asks { threads: asked, prompt, task }: Asks<'_>,
     progress: &mut Progress,
 ) -> Result<Worked, RunError> {
     session.make_ready(progress).await?;
     let checked = match &session.job.settings.director {
-        Some(director) => directed::answer(session, director, prompt, progress).await?,
+        Some(director) => directed::answer(session, director, (task, prompt), progress).await?,
         None => session.execute_checked(prompt, progress).await?,
     };
     let said = match checked {

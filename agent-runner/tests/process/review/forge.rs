@@ -1,6 +1,6 @@
 //! The forge of a review: a GitHub with one pull request, which keeps what is said there.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -23,6 +23,10 @@ struct Inner {
     /// The reply that gets no answer, counted from 1; 0 for none.
     held: AtomicUsize,
     replies: AtomicUsize,
+    /// The thread that takes no reply; 0 for none.
+    refused: AtomicUsize,
+    /// Whether nothing takes a reply.
+    locked: AtomicBool,
 }
 
 /// A comment at a line by somebody whose association is this.
@@ -70,6 +74,8 @@ impl Forge {
             checks: Mutex::default(),
             held: AtomicUsize::new(0),
             replies: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+            locked: AtomicBool::new(false),
         }))
     }
 
@@ -93,6 +99,26 @@ impl Forge {
     /// Holds this reply, counted from 1; with 0, none any more.
     pub(crate) fn hold_reply(&self, number: usize) {
         self.0.held.store(number, Ordering::SeqCst);
+    }
+
+    /// Has this thread take no reply.
+    pub(crate) fn refuse(&self, thread: usize) {
+        self.0.refused.store(thread, Ordering::SeqCst);
+    }
+
+    /// Has nothing take a reply.
+    pub(crate) fn lock(&self) {
+        self.0.locked.store(true, Ordering::SeqCst);
+    }
+
+    /// Closes the pull request.
+    pub(crate) fn close(&self) {
+        self.0.pull.lock().unwrap()["state"] = json!("closed");
+    }
+
+    /// Deletes what we said at lines.
+    pub(crate) fn delete_replies(&self) {
+        self.0.lines.lock().unwrap().retain(|one| one["user"]["login"] != "agent");
     }
 
     /// The text of the pull request.
@@ -148,6 +174,13 @@ impl Forge {
         let mut said = line(id, "agent", "MEMBER", body["body"].as_str().unwrap());
         said["created_at"] = json!(format!("2026-01-02T00:00:{number:02}Z"));
         let thread = path.strip_suffix("/replies").and_then(|path| path.rsplit('/').next());
+        if self.0.locked.load(Ordering::SeqCst) {
+            return Answer::Says(403, json!({"message": "the conversation is locked"}));
+        }
+        let refused = self.0.refused.load(Ordering::SeqCst).to_string();
+        if thread == Some(refused.as_str()) {
+            return Answer::Says(404, json!({"message": "Not Found"}));
+        }
         match thread {
             Some(thread) => {
                 said["in_reply_to_id"] = json!(thread.parse::<u64>().unwrap());

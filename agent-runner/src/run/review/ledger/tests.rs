@@ -21,6 +21,7 @@ fn ledger() -> Ledger {
             decision("line:11@14", "Done --> @ann\n<b>ü"),
             decision("comment:3@3", "x"),
         ],
+        settled: vec!["line:9@10".parse().unwrap()],
     }
 }
 
@@ -40,6 +41,18 @@ fn what_was_decided_comes_back_and_the_text_of_people_stays() {
         let of_ours = human.trim_end().ends_with(UNTIL_CHECKS_PASS);
         assert_eq!(again.trim_end().ends_with(UNTIL_CHECKS_PASS), of_ours);
     }
+}
+
+#[test]
+fn a_thread_is_settled_up_to_one_comment_and_the_oldest_are_forgotten() {
+    let mut ledger = ledger();
+    ledger.settle("line:9@12".parse().unwrap());
+    assert_eq!(ledger.settled, ["line:9@12".parse().unwrap()]);
+    for number in 100..100 + SETTLED_MAX {
+        ledger.settle(format!("comment:{number}@{number}").parse().unwrap());
+    }
+    assert_eq!(ledger.settled.len(), SETTLED_MAX);
+    assert_eq!(ledger.settled[0].to_string(), "comment:100@100");
 }
 
 #[test]
