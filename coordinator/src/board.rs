@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use api_client::JobId;
 use api_client::outcome::OutcomeDocument;
+use api_client::{JobId, UtcTime};
+use serde::{Deserialize, Serialize};
 
 use self::entry::{JobEntry, Waiting};
 pub(crate) use self::entry::{JobStage, Trouble};
@@ -33,11 +34,19 @@ pub(crate) enum Holds {
 }
 
 /// Jobs that wait in the app for the projects of this coordinator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Queue {
+    /// Those that could be claimed now.
     pub(crate) jobs: u64,
-    /// For how long the oldest has waited.
+    /// For how long the oldest of them has waited.
     pub(crate) oldest_sec: u64,
+    /// Those that wait for a provider's limit to be over, and when the first of them is due.
+    pub(crate) parked: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parked_until: Option<UtcTime>,
+    /// Those of projects whose budget of the day is used up.
+    pub(crate) over_budget: u64,
 }
 
 /// What was measured last, in bytes.
@@ -257,6 +266,7 @@ impl Board {
                 age: age(*since),
                 condition: hold.condition,
             }),
+            queue: inner.queue,
             asked: inner.asked.map(|(answer, since)| AskedView { answer, age: age(since) }),
             slots_used: inner.jobs.values().filter(|job| job.stage != JobStage::Reporting).count(),
             slots: inner.slots,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use api_client::wire::{QueueFacts, Waiting};
+use api_client::wire::QueueFacts;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -79,16 +79,19 @@ fn of_ours(facts: &QueueFacts, projects: &ProjectFilter) -> Queue {
         ProjectFilter::All => true,
         ProjectFilter::Only(projects) => projects.contains(project),
     });
-    let none = Queue { jobs: 0, oldest_sec: 0 };
-    ours.fold(none, |queue, (_, Waiting { jobs, oldest_sec, .. })| Queue {
-        jobs: queue.jobs.saturating_add(*jobs),
-        oldest_sec: queue.oldest_sec.max(*oldest_sec),
+    ours.fold(Queue::default(), |queue, (_, waiting)| Queue {
+        jobs: queue.jobs.saturating_add(waiting.jobs),
+        oldest_sec: queue.oldest_sec.max(waiting.oldest_sec),
+        parked: queue.parked.saturating_add(waiting.parked),
+        parked_until: queue.parked_until.into_iter().chain(waiting.parked_until).min(),
+        over_budget: queue.over_budget.saturating_add(waiting.over_budget),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use api_client::ProjectId;
+    use api_client::wire::Waiting;
 
     use super::*;
 
@@ -103,8 +106,11 @@ mod tests {
             .into(),
         };
         let queue = |projects| of_ours(&facts, &projects);
-        assert_eq!(queue(ProjectFilter::All), Queue { jobs: 92, oldest_sec: 700 });
+        assert_eq!(
+            queue(ProjectFilter::All),
+            Queue { jobs: 92, oldest_sec: 700, ..Queue::default() }
+        );
         let only = ProjectFilter::Only(vec![ours]);
-        assert_eq!(queue(only), Queue { jobs: 2, oldest_sec: 5 });
+        assert_eq!(queue(only), Queue { jobs: 2, oldest_sec: 5, ..Queue::default() });
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use api_client::{JobId, ProjectId, TicketId};
 use serde::{Deserialize, Serialize};
 
+use super::Queue;
 use super::entry::{JobEntry, JobStage, Waiting};
 use crate::engine::ImageDigest;
 use crate::idle::Condition;
@@ -28,6 +29,9 @@ pub(crate) struct StatusView {
     /// When the app was last asked for a job, and what it had.
     #[serde(default)]
     pub(crate) asked: Option<AskedView>,
+    /// What waits in the app, where that is asked for and told.
+    #[serde(default)]
+    pub(crate) queue: Option<Queue>,
     pub(crate) slots_used: usize,
     pub(crate) slots: usize,
     pub(crate) jobs: Vec<JobView>,

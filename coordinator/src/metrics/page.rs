@@ -247,7 +247,7 @@ mod tests {
                 ready: true,
                 oldest_run: Some(Duration::from_secs(90)),
                 since_round: Duration::from_secs(3),
-                queue: Some(Queue { jobs: 7, oldest_sec: 60 }),
+                queue: Some(Queue { jobs: 7, oldest_sec: 60, ..Queue::default() }),
                 engine: Some(engine.seen()),
                 app: app.seen(),
                 room: Room {

@@ -111,6 +111,7 @@ mod tests {
                 age: 75,
                 condition: Condition::Engine,
             }),
+            queue: None,
             asked: None,
             slots_used: 1,
             slots: 4,

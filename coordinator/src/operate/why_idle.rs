@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::board::{Answer, AskedView, StatusView};
+use crate::board::{Answer, AskedView, Queue, StatusView};
 use crate::idle::Condition;
 use crate::paper::{Paper, seconds, wrapped};
 
@@ -47,7 +47,10 @@ pub(crate) fn why_idle(status: &StatusView) -> Idle<'_> {
             let why = format!("all {} slots are in use", status.slots);
             (Some(Condition::SlotsUsed), why, youngest)
         }
-        (None, None) => (None, nothing(status.asked.as_ref()), None),
+        (None, None) => {
+            let later = status.queue.map(later).unwrap_or_default();
+            (None, nothing(status.asked.as_ref()) + &later, None)
+        }
     };
     Idle {
         version: VERSION,
@@ -111,8 +114,26 @@ fn nothing(asked: Option<&AskedView>) -> String {
     }
 }
 
+/// What waits in the app, and not for us.
+fn later(queue: Queue) -> String {
+    let mut words = String::new();
+    if queue.parked > 0 {
+        let due = queue.parked_until.map(|until| format!("; the first is due at {until}"));
+        let due = due.unwrap_or_default();
+        let _infallible =
+            write!(words, "; parked, as a provider's limit is used up: {}{due}", queue.parked);
+    }
+    if queue.over_budget > 0 {
+        let count = queue.over_budget;
+        let _infallible = write!(words, "; over their project's budget of the day: {count}");
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
+    use api_client::UtcTime;
+
     use super::*;
     use crate::board::HeldView;
 
@@ -154,5 +175,23 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn jobs_that_wait_for_a_limit_or_for_the_next_day_are_told() {
+        let queue = Queue {
+            parked: 2,
+            parked_until: Some(UtcTime::from_seconds(1_795_255_200)),
+            over_budget: 3,
+            ..Queue::default()
+        };
+        let asked = Some(AskedView { answer: Answer::NoJob, age: 3 });
+        let idle = StatusView { asked, queue: Some(queue), ..status("open") };
+        let why = why_idle(&idle).why;
+        assert!(
+            why.contains("limit is used up: 2; the first is due at 2026-11-21T10:00:00Z"),
+            "{why}"
+        );
+        assert!(why.ends_with("over their project's budget of the day: 3"), "{why}");
     }
 }
