@@ -20,8 +20,8 @@ pub use self::probe::{AppSeen, answers_as_app};
 use crate::error::{ApiError, Call, ClientError};
 use crate::http::Network;
 use crate::wire::{
-    AppSettings, ClaimRequest, HeldBy, Job, JobCompletion, JobFailure, JobPause, LogEntry,
-    MemoryAnswer, QueueFacts, TicketCompletion, WorkerContext, clean_text,
+    AppSettings, Checkpoint, ClaimRequest, FollowUp, HeldBy, Job, JobCompletion, JobFailure, JobPause,
+    LogEntry, MemoryAnswer, Proposed, QueueFacts, TicketCompletion, WorkerContext, clean_text,
 };
 use crate::{ClaimId, JobId, ProjectId, Redactor, Secret, TicketId};
 
@@ -279,6 +279,42 @@ impl WorkerApi {
             Err(ApiError::Gone { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Tells how a run goes, in its order. Only an app that adds this to the original's calls knows it.
+    ///
+    /// # Errors
+    /// [`ApiError::Gone`]: the app does not take it.
+    pub async fn post_checkpoints(
+        &self,
+        project: ProjectId,
+        ticket: TicketId,
+        session: &str,
+        checkpoints: &[Checkpoint],
+    ) -> Result<(), ApiError> {
+        let call = self.call("POST", ticket_path(project, ticket, "checkpoints"));
+        let checkpoints: Vec<_> = checkpoints.iter().map(Checkpoint::cleaned).collect();
+        let body = json!({ "session_id": session, "checkpoints": checkpoints });
+        self.send(&call, Method::POST, Some(&body), POLL_TIMEOUT).await.map(drop)
+    }
+
+    /// Proposes follow-up tickets, to an app that [offers](crate::wire::WorkerContext::offers) it. The same
+    /// may be sent again.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn propose(
+        &self,
+        project: ProjectId,
+        ticket: TicketId,
+        session: &str,
+        follow_ups: &[FollowUp],
+    ) -> Result<Proposed, ApiError> {
+        let call = self.call("POST", ticket_path(project, ticket, "follow-ups"));
+        let follow_ups: Vec<_> = follow_ups.iter().map(FollowUp::cleaned).collect();
+        let body = json!({ "session_id": session, "follow_ups": follow_ups });
+        let answer = self.send(&call, Method::POST, Some(&body), REPORT_TIMEOUT).await?;
+        parse(&call, &answer.body)
     }
 
     /// Looks up the project's memory: up to `limit` passages for each question.

@@ -3,6 +3,7 @@
 //! Unknown fields are ignored and absent or null ones tolerated: an app of another version must
 //! not stop a job. What we send is cleaned of text that the app cannot store (see [`clean_text`]).
 
+mod hook;
 mod job;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,10 @@ use serde_json::Value;
 
 use crate::{ProjectId, UtcTime};
 
+pub use hook::{
+    Checkpoint, FollowUp, Hook, NOTE_MAX_CHARS, OFFERS_FOLLOW_UPS, PROPOSALS_MAX, Proposed,
+    TEXT_MAX_CHARS, TITLE_MAX_CHARS,
+};
 pub use job::{
     AgentEnv, ClaimRequest, ExecutionMode, HeldBy, Job, JobCompletion, JobFailure, JobKind,
     JobPause, JobUsage, Lease,
@@ -61,6 +66,9 @@ pub struct WorkerContext {
     /// Settings of the app for the agent: secrets among them, so never part of a prompt.
     #[serde(deserialize_with = "null_as_default")]
     pub agent_settings: AgentEnv,
+    /// What an agent may do beyond the original app's calls, such as [`OFFERS_FOLLOW_UPS`].
+    #[serde(deserialize_with = "null_as_default")]
+    pub offers: Vec<String>,
 }
 
 /// A ticket as the worker context shows it.

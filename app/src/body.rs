@@ -58,6 +58,12 @@ impl<S: Send + Sync, const MAX: usize> FromRequest<S> for Fields<MAX> {
     }
 }
 
+impl From<Map<String, Value>> for Fields {
+    fn from(fields: Map<String, Value>) -> Self {
+        Self(fields)
+    }
+}
+
 impl<const MAX: usize> Fields<MAX> {
     /// Whether the body has this field, even if it is null.
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -158,6 +164,24 @@ impl<const MAX: usize> Fields<MAX> {
             _ => None,
         };
         items.into_iter().map(text).collect::<Option<_>>().ok_or_else(required)
+    }
+
+    /// A list of at most `max` objects that must be there.
+    pub(crate) fn objects(
+        &mut self,
+        name: &str,
+        max: usize,
+    ) -> Result<Vec<Map<String, Value>>, ApiError> {
+        let required = || invalid(format!("{name} (list of objects, at most {max}) is required"));
+        let Some(Value::Array(items)) = self.0.remove(name) else {
+            return Err(required());
+        };
+        let object = |item| match item {
+            Value::Object(object) => Some(object),
+            _ => None,
+        };
+        let objects: Option<Vec<_>> = items.into_iter().map(object).collect();
+        objects.filter(|objects| objects.len() <= max).ok_or_else(required)
     }
 
     /// All that was not taken.

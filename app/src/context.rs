@@ -6,8 +6,17 @@ use serde_json::{Value, json};
 use crate::model::Ticket;
 use crate::store::Board;
 
+/// What an agent may do here beyond what the original app takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offers {
+    /// It may propose follow-up tickets.
+    FollowUps,
+    /// As the original app, which says nothing of it.
+    Nothing,
+}
+
 /// The context of the board's current ticket. Secret: it holds the agent settings.
-pub(crate) fn worker_context(board: &Board) -> Value {
+pub(crate) fn worker_context(board: &Board, offers: Offers) -> Value {
     let project = &board.project;
     let no_graph = json!({ "nodes": [], "edges": [] });
     let in_progress = board.in_progress.iter().map(|ticket| {
@@ -17,7 +26,7 @@ pub(crate) fn worker_context(board: &Board) -> Value {
         }
         shown
     });
-    json!({
+    let mut context = json!({
         "project_id": project.id,
         "project_name": project.name,
         "project_description": project.description,
@@ -31,7 +40,12 @@ pub(crate) fn worker_context(board: &Board) -> Value {
         "graph_relevant_to_current_ticket": no_graph,
         "notes": [],
         "agent_settings": board.settings.agent_settings(),
-    })
+    });
+    match offers {
+        Offers::FollowUps => context["offers"] = json!(["follow_ups"]),
+        Offers::Nothing => {}
+    }
+    context
 }
 
 fn current(ticket: &Ticket) -> Value {

@@ -125,6 +125,23 @@ words! {
     }
 }
 
+words! {
+    /// What happened in a run.
+    Hook, "hook",
+    {
+        /// It began.
+        Start = "on_start",
+        /// A turn of the worker ended.
+        Turn = "on_turn",
+        /// The worker used a tool.
+        Tool = "on_tool",
+        /// It could not go on.
+        Error = "on_error",
+        /// It delivered.
+        Complete = "on_complete",
+    }
+}
+
 /// Where the jobs of a project run, with what that needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "execution_mode", rename_all = "snake_case")]
@@ -269,6 +286,21 @@ pub(crate) struct LogRecord {
     pub(crate) summary: String,
     pub(crate) raw_output: Option<String>,
     pub(crate) success: Option<bool>,
+    pub(crate) created_at: Timestamp,
+}
+
+/// What a run told of itself while it went.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    /// Groups those of one run.
+    pub(crate) session_id: String,
+    pub(crate) hook: Hook,
+    /// Of the worker, from 0.
+    pub(crate) turn: Option<u64>,
+    /// One line.
+    pub(crate) note: String,
+    /// Tokens that the run has used until then.
+    pub(crate) tokens: Option<u64>,
     pub(crate) created_at: Timestamp,
 }
 

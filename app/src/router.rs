@@ -11,7 +11,7 @@ use axum::routing::{delete, get, patch, post, put};
 use crate::auth;
 use crate::error::ApiError;
 use crate::routes::{
-    URL, forge_event, health, job, log, memory, openapi, project, setting, ticket, worker,
+    URL, forge_event, health, hook, job, log, memory, openapi, project, setting, ticket, worker,
 };
 use crate::state::App;
 
@@ -52,6 +52,9 @@ routes! {
     post "/api/worker/jobs/{job}/heartbeat" worker::heartbeat;
     get "/api/worker/queue" worker::queue;
     post "/api/worker/jobs/{job}/retry" job::retry;
+    post "/api/projects/{project}/tickets/{ticket}/checkpoints" hook::add_checkpoints;
+    get "/api/projects/{project}/tickets/{ticket}/checkpoints" hook::list_checkpoints;
+    post "/api/projects/{project}/tickets/{ticket}/follow-ups" hook::propose;
     get "/api/health" health::show;
     get "/api/openapi.json" openapi::show;
     get "/api/projects" project::list;

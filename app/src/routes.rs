@@ -3,6 +3,7 @@
 
 pub(crate) mod forge_event;
 pub(crate) mod health;
+pub(crate) mod hook;
 pub(crate) mod job;
 pub(crate) mod log;
 pub(crate) mod memory;

@@ -7,7 +7,9 @@
 //! alone. Nothing here knows of HTTP.
 
 mod budget;
+mod checkpoint;
 mod claim;
+mod follow_up;
 mod job;
 mod log;
 mod memory;
@@ -30,7 +32,9 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
 pub(crate) use budget::Allowance;
+pub(crate) use checkpoint::NewCheckpoint;
 pub(crate) use claim::{Claim, ClaimedJob, Expired, Hold, Settled};
+pub(crate) use follow_up::Proposal;
 pub(crate) use job::{Filter, NewReview, Queued};
 pub(crate) use log::NewLog;
 pub(crate) use memory::{Passage, Place};

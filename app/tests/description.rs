@@ -10,15 +10,19 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api_client::wire::{HeldBy, JobFailure, JobPause, JobUsage, LogEntry, TicketCompletion};
-use api_client::{ApiError, Claim, ClaimId, Secret, UtcTime, WorkerApi};
+use api_client::wire::{
+    Checkpoint, FollowUp, HeldBy, Hook, JobFailure, JobPause, JobUsage, LogEntry, TicketCompletion,
+};
+use api_client::{
+    ApiError, Claim, ClaimId, ProjectId, Secret, TicketId, UtcTime, WorkerApi,
+};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::response::Response;
 use harness::description::{check_answer, check_request, operation, operations};
-use harness::{App, KEY};
+use harness::{App, KEY, ticket_path};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -94,6 +98,7 @@ async fn work(app: &App, api: &WorkerApi, claim: Option<ClaimId>) {
     };
     api.post_log(project, ticket, &entry).await.unwrap();
     api.post_log(project, ticket, &LogEntry { raw_output: None, ..entry }).await.unwrap();
+    tell_and_propose(app, api, project, ticket).await;
     let completion = TicketCompletion {
         summary: "done".to_owned(),
         pr_url: Some("https://github.com/acme/demo/pull/7".to_owned()),
@@ -143,6 +148,27 @@ async fn park(app: &App, api: &WorkerApi) {
     api.park_job(job.job_id, &pause).await.unwrap();
     api.queue().await.unwrap();
     api.cancel_requested(job.project_id, job.ticket_id).await.unwrap();
+}
+
+/// What an app with our additions takes, and the original answers with 404.
+async fn tell_and_propose(app: &App, api: &WorkerApi, project: ProjectId, ticket: TicketId) {
+    let context = api.worker_context(project, ticket).await.unwrap();
+    let turn =
+        Checkpoint { hook: Hook::Turn, turn: Some(0), note: "finished\0".to_owned(), tokens: 17 };
+    let start = Checkpoint { hook: Hook::Start, turn: None, ..turn.clone() };
+    let told = api.post_checkpoints(project, ticket, "s-1", &[start, turn]).await;
+    let proposal = FollowUp { title: "Rotate keys".to_owned(), text: "Never\0 done.".to_owned() };
+    let proposed = api.propose(project, ticket, "s-1", &[proposal]).await;
+    if context.offers.is_empty() {
+        assert!(matches!(told, Err(ApiError::Gone { .. })), "{told:?}");
+        assert!(matches!(proposed, Err(ApiError::Gone { .. })), "{proposed:?}");
+        return;
+    }
+    told.unwrap();
+    assert_eq!(proposed.unwrap().created.len(), 1);
+    let listed = app.get(&ticket_path(project, ticket, "/checkpoints")).await;
+    assert_eq!((&listed[1]["hook"], &listed[1]["tokens"]), (&json!("on_turn"), &json!(17)));
+    assert_eq!(listed.as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -7,12 +7,15 @@ use serde_json::json;
 
 use super::{Answer, CommandError};
 use crate::cli::{TicketAdd, TicketCommand};
-use crate::model::{Column, LogRecord, Ticket};
+use crate::model::{Checkpoint, Column, LogRecord, Ticket};
 use crate::output::{pairs, printable, table};
 use crate::remote::Remote;
 
 /// Lines shown of the end of an entry's output.
 const OUTPUT_LINES: usize = 20;
+
+/// Checkpoints shown of a ticket; `--json` has all.
+const CHECKPOINTS: usize = 15;
 
 pub(super) async fn run(command: TicketCommand, app: &Remote) -> Result<Answer, CommandError> {
     match command {
@@ -69,8 +72,12 @@ async fn start(id: TicketId, app: &Remote) -> Result<Answer, CommandError> {
 }
 
 async fn show(id: TicketId, app: &Remote) -> Result<Answer, CommandError> {
-    let json = app.get(&format!("/api/tickets/{id}")).await?;
-    let text = details(app.read(&json)?);
+    let mut json = app.get(&format!("/api/tickets/{id}")).await?;
+    let ticket: Ticket = app.read(&json)?;
+    let told = app.get(&path(&ticket, "/checkpoints")).await?;
+    let checkpoints: Vec<Checkpoint> = app.read(&told)?;
+    json["checkpoints"] = told;
+    let text = details(ticket) + &course(&checkpoints);
     Ok(Answer { json, text })
 }
 
@@ -128,6 +135,20 @@ fn details(ticket: Ticket) -> String {
         let _infallible = write!(text, "\n{}", description.trim());
     }
     text
+}
+
+/// The newest of what runs told while they went, one line each.
+fn course(checkpoints: &[Checkpoint]) -> String {
+    let hidden = checkpoints.len().saturating_sub(CHECKPOINTS);
+    checkpoints.iter().skip(hidden).fold(String::new(), |mut text, checkpoint| {
+        let Checkpoint { hook, turn, note, tokens, created_at, .. } = checkpoint;
+        let turn = turn.map(|turn| format!(" (turn {turn})")).unwrap_or_default();
+        let tokens = tokens.map(|tokens| format!("  [{tokens} tokens]")).unwrap_or_default();
+        let note = printable(note).replace('\n', " ");
+        let start = if text.is_empty() { "\n\n" } else { "\n" };
+        let _infallible = write!(text, "{start}{created_at}  {hook}{turn}  {note}{tokens}");
+        text
+    })
 }
 
 /// One line, with the end of the output indented below it.

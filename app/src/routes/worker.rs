@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::{JOB, PROJECT, TICKET, URL};
 use crate::body::{Fields, Ids, invalid};
 use crate::clock::Timestamp;
-use crate::context::worker_context;
+use crate::context::{Offers, worker_context};
 use crate::error::ApiError;
 use crate::lease::Leases;
 use crate::model::JobStatus;
@@ -138,7 +138,11 @@ pub(crate) async fn context(
     Ids((project, ticket)): Ids<(ProjectId, TicketId)>,
 ) -> Result<Json<Value>, ApiError> {
     let board = app.store.board(project, ticket).await?;
-    board.map(|board| Json(worker_context(&board))).ok_or(TICKET)
+    let offers = match app.leases() {
+        Some(_) => Offers::FollowUps,
+        None => Offers::Nothing,
+    };
+    board.map(|board| Json(worker_context(&board, offers))).ok_or(TICKET)
 }
 
 /// The claim id of a claim, where this server hands out leases.

@@ -18,12 +18,13 @@ pub(super) struct Migration {
 }
 
 /// In the order of their numbers.
-pub(super) const MIGRATIONS: [Migration; 5] = [
+pub(super) const MIGRATIONS: [Migration; 6] = [
     Migration { number: 1, sql: include_str!("../../migrations/0001_initial.sql") },
     Migration { number: 2, sql: include_str!("../../migrations/0002_claims.sql") },
     Migration { number: 3, sql: include_str!("../../migrations/0003_memory.sql") },
     Migration { number: 4, sql: include_str!("../../migrations/0004_budgets.sql") },
     Migration { number: 5, sql: include_str!("../../migrations/0005_reviews.sql") },
+    Migration { number: 6, sql: include_str!("../../migrations/0006_hooks.sql") },
 ];
 
 /// Applies what the database has not had.

@@ -96,25 +96,7 @@ impl Store {
             if project::find(tx, project)?.is_none() {
                 return Ok(None);
             }
-            let ticket = Ticket {
-                id: TicketId::random(),
-                project_id: project,
-                title: new.title,
-                description: new.description,
-                priority: new.priority,
-                column_id: Column::Backlog,
-                status: TicketStatus::Todo,
-                summary: None,
-                pr_url: None,
-                pr_number: None,
-                created_at: now,
-                updated_at: now,
-                job: None,
-                review: None,
-            };
-            save(tx, &ticket)?;
-            let place = TicketEdit { column: Some(new.column), ..TicketEdit::default() };
-            apply(tx, ticket, place, now).map(Some)
+            add(tx, project, new, now).map(Some)
         })
         .await
     }
@@ -210,6 +192,34 @@ impl Store {
         })
         .await
     }
+}
+
+/// Adds a ticket to a project that is there, inside a transaction.
+pub(super) fn add(
+    tx: &Connection,
+    project: ProjectId,
+    new: NewTicket,
+    now: Timestamp,
+) -> rusqlite::Result<Ticket> {
+    let ticket = Ticket {
+        id: TicketId::random(),
+        project_id: project,
+        title: new.title,
+        description: new.description,
+        priority: new.priority,
+        column_id: Column::Backlog,
+        status: TicketStatus::Todo,
+        summary: None,
+        pr_url: None,
+        pr_number: None,
+        created_at: now,
+        updated_at: now,
+        job: None,
+        review: None,
+    };
+    save(tx, &ticket)?;
+    let place = TicketEdit { column: Some(new.column), ..TicketEdit::default() };
+    apply(tx, ticket, place, now)
 }
 
 /// A ticket, if it belongs to the project; inside a transaction.

@@ -89,6 +89,9 @@ fn judge(schema: &Value, value: &Value, place: &str) -> Result<(), String> {
             "const" => rule == value,
             "enum" => rule.as_array().is_some_and(|all| all.contains(value)),
             "minimum" => value.as_f64().is_none_or(|number| Some(number) >= rule.as_f64()),
+            "maxItems" => {
+                value.as_array().is_none_or(|all| Some(all.len() as u64) <= rule.as_u64())
+            }
             "minLength" => value.as_str().is_none_or(|text| Some(length(text)) >= rule.as_u64()),
             "maxLength" => value.as_str().is_none_or(|text| Some(length(text)) <= rule.as_u64()),
             "format" if rule == "uuid" => {
