@@ -17,9 +17,12 @@ use api_client::outcome::{
     CheckFacts, Finding, OUTCOME_VERSION, OutcomeDocument, ParkedFacts, PhaseFacts, RescueFacts,
     TokenFacts, TurnFacts, Verdict,
 };
+use api_client::wire::{Checkpoint, FollowUp, Hook};
 
 pub(crate) use self::brief::{Brief, code};
 
+use crate::bounded::bounded;
+use crate::checkpoint::Checkpoints;
 use crate::git::CommitId;
 use crate::model_gateway::{Totals, Usd};
 use crate::redaction::Redaction;
@@ -27,6 +30,9 @@ use crate::worker::{Transcript, TurnReport};
 
 /// Most findings that are kept: who has more of them, has a problem that this many show.
 const FINDINGS_MAX: usize = 200;
+
+/// Longest note of a checkpoint, in bytes.
+const CHECKPOINT_MAX: usize = 500;
 
 /// A run as far as it has come. Copies share the record.
 #[derive(Clone, Debug)]
@@ -44,6 +50,9 @@ struct Inner {
     remarks: Mutex<Vec<String>>,
     /// What is not as it was meant, for the end of the summary.
     warnings: Mutex<Vec<String>>,
+    checkpoints: Checkpoints,
+    /// Tickets that were proposed last; absent where nobody wants any.
+    follow_ups: Mutex<Option<Vec<FollowUp>>>,
 }
 
 /// A part of a run, by the name in its outcome.
@@ -155,6 +164,8 @@ impl Course {
             record: Mutex::new(record),
             remarks: Mutex::default(),
             warnings: Mutex::default(),
+            checkpoints: Checkpoints::default(),
+            follow_ups: Mutex::default(),
         }))
     }
 
@@ -247,6 +258,39 @@ impl Course {
         }
     }
 
+    /// Where checkpoints are told of.
+    pub(crate) fn checkpoints(&self) -> &Checkpoints {
+        &self.0.checkpoints
+    }
+
+    /// Tells of a checkpoint, with the tokens so far.
+    pub(crate) fn checkpoint(&self, hook: Hook, turn: Option<u32>, note: &str) {
+        let used = self.record().tokens;
+        let tokens = used.input + used.cached + used.output;
+        let note = bounded(&self.0.redaction.redact(note), CHECKPOINT_MAX);
+        self.0.checkpoints.tell(Checkpoint { hook, turn, note, tokens });
+    }
+
+    /// From now on, follow-up tickets that are proposed are wanted.
+    pub(crate) fn expect_follow_ups(&self) {
+        self.proposed().get_or_insert_default();
+    }
+
+    /// Whether they are wanted.
+    pub(crate) fn expects_follow_ups(&self) -> bool {
+        self.proposed().is_some()
+    }
+
+    /// Notes those that were proposed last, in the place of earlier ones.
+    pub(crate) fn note_follow_ups(&self, proposals: Vec<FollowUp>) {
+        *self.proposed() = Some(proposals);
+    }
+
+    /// Those that were proposed last.
+    pub(crate) fn follow_ups(&self) -> Vec<FollowUp> {
+        self.proposed().clone().unwrap_or_default()
+    }
+
     /// Adds a sentence for the reviewer.
     pub(crate) fn remark(&self, text: String) {
         self.0.remarks.lock().unwrap_or_else(PoisonError::into_inner).push(text);
@@ -299,6 +343,10 @@ impl Course {
             tracing::error!(%error, file = %file.display(), "the outcome could not be written");
         }
         file::text(&outcome)
+    }
+
+    fn proposed(&self) -> MutexGuard<'_, Option<Vec<FollowUp>>> {
+        self.0.follow_ups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn record(&self) -> MutexGuard<'_, OutcomeDocument> {

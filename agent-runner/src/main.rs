@@ -9,11 +9,13 @@
 mod bounded;
 mod cancel;
 mod checkout;
+mod checkpoint;
 mod cli;
 mod course;
 mod director;
 mod doctor;
 mod egress;
+mod follow_up;
 mod forge;
 mod gateway;
 mod git;

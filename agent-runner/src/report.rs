@@ -7,13 +7,14 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use api_client::http::Network;
-use api_client::wire::{LogEntry, TicketCompletion, WorkerContext};
+use api_client::wire::{FollowUp, Hook, LogEntry, Proposed, TicketCompletion, WorkerContext};
 use api_client::{ApiError, ClientError, WorkerApi, retry};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::bounded::bounded;
+use crate::course::Course;
 use crate::memory::ProjectMemory;
 use crate::redaction::Redaction;
 use crate::settings::{AppTicket, Hold};
@@ -53,6 +54,8 @@ pub(crate) enum Step {
     MemoryRetrieveStart,
     /// The project's memory has what the run did.
     MemoryIndexed,
+    /// Follow-up tickets were proposed.
+    FollowUps,
     /// The ticket's branch is checked out.
     BranchCreated,
     /// A review is about to be answered.
@@ -172,6 +175,7 @@ impl Step {
             Self::WaitingForRepository => "waiting_for_repository",
             Self::MemoryRetrieveStart => "memory_retrieve_start",
             Self::MemoryIndexed => "memory_indexed",
+            Self::FollowUps => "follow_ups_proposed",
             Self::BranchCreated => "branch_created",
             Self::ReviewStarted => "review_started",
             Self::BranchCheckedOut => "branch_checked_out",
@@ -192,6 +196,18 @@ impl Step {
         })
     }
 
+    /// The hook that it is a checkpoint of, if it is, and the turn of the worker.
+    const fn hook(self) -> Option<(Hook, Option<u32>)> {
+        match self {
+            Self::SessionStarted => Some((Hook::Start, None)),
+            Self::WorkerTurn(WorkerStage::Turn(turn)) => Some((Hook::Turn, Some(turn))),
+            Self::WorkerTurn(_) => Some((Hook::Turn, None)),
+            Self::TaskComplete => Some((Hook::Complete, None)),
+            step if step.is_failure() => Some((Hook::Error, None)),
+            _ => None,
+        }
+    }
+
     const fn is_failure(self) -> bool {
         match self {
             Self::DockerRunFallback
@@ -200,6 +216,7 @@ impl Step {
             | Self::WaitingForRepository
             | Self::MemoryRetrieveStart
             | Self::MemoryIndexed
+            | Self::FollowUps
             | Self::BranchCreated
             | Self::ReviewStarted
             | Self::BranchCheckedOut
@@ -240,6 +257,7 @@ pub(crate) struct AppReporter {
     at: AppTicket,
     session: Uuid,
     redaction: Redaction,
+    course: Course,
     cancel: CancellationToken,
 }
 
@@ -258,18 +276,22 @@ pub(crate) enum Reporter {
 }
 
 impl AppReporter {
-    /// A reporter of a new session. Once `cancel` is cancelled, it holds up the run for less long.
+    /// A reporter of a new session, to which the checkpoints of `course` go as well. Once `cancel` is
+    /// cancelled, it holds up the run for less long.
     ///
     /// # Errors
     /// When no HTTP client can be set up for the app's URL and key.
     pub(crate) fn new(
         at: AppTicket,
         redaction: Redaction,
+        course: Course,
         cancel: CancellationToken,
     ) -> Result<Self, ClientError> {
         let network = Network { identity: at.identity.clone(), ..Network::default() };
         let api = WorkerApi::on(&network, &at.url, at.key.clone(), USER_AGENT)?;
-        Ok(Self { api, at, session: Uuid::new_v4(), redaction, cancel })
+        let session = Uuid::new_v4();
+        course.checkpoints().post_to(api.clone(), &at, session.to_string());
+        Ok(Self { api, at, session, redaction, course, cancel })
     }
 
     /// Everything about the ticket.
@@ -327,6 +349,9 @@ impl Reporter {
             tracing::info!(step = %step.name(), "{summary}");
         }
         let Self::App(app) = self else { return };
+        if let Some((hook, turn)) = step.hook() {
+            app.course.checkpoint(hook, turn, &summary);
+        }
         let raw_output = raw_output.map(|raw| bounded(&app.redaction.redact(raw), RAW_OUTPUT_MAX));
         let entry = LogEntry {
             session_id: app.session.to_string(),
@@ -384,6 +409,17 @@ impl Reporter {
             review_comment_body: review,
         };
         app.complete(&completion).await
+    }
+
+    /// Proposes follow-up tickets.
+    ///
+    /// # Errors
+    /// When the app did not take them: it is asked once.
+    pub(crate) async fn propose(&self, proposals: &[FollowUp]) -> Result<Proposed, ApiError> {
+        let Self::App(app) = self else { return Ok(Proposed::default()) };
+        let AppTicket { project, ticket, .. } = app.at;
+        let session = app.session.to_string();
+        app.api.propose(project, ticket, &session, proposals).await
     }
 
     /// The project's memory, as far as the app has one.

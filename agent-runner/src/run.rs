@@ -4,6 +4,7 @@
 mod delivery;
 mod directed;
 mod folder;
+mod follow_up;
 mod job;
 mod memory;
 mod model;
@@ -94,8 +95,9 @@ impl Run {
         });
         let reporter = match &start.origin {
             Origin::App(at) => {
+                let (redaction, cancel) = (self.redaction.clone(), self.cancel.clone());
                 let reporter =
-                    AppReporter::new(at.clone(), self.redaction.clone(), self.cancel.clone())?;
+                    AppReporter::new(at.clone(), redaction, self.course.clone(), cancel)?;
                 Reporter::App(Box::new(reporter))
             }
             Origin::Task(task) => {
@@ -123,6 +125,9 @@ impl Run {
             Err(error) if cancel.is_cancelled() => Err(error.when_cancelled()),
             ended => ended,
         };
+        if ended.is_ok() {
+            late.run_until_cancelled(follow_up::propose(&self.course, reporter)).await;
+        }
         let (exit, step, summary) = match &ended {
             Ok(done) => (AgentExit::Delivered, done.step(), done.summary()),
             Err(error) => (error.exit(), error.step(), self.with_rescue(error_chain(error))),
@@ -134,6 +139,7 @@ impl Run {
             reporter.step(step, &summary, Some(&outcome)),
             Box::pin(trace::export(&self.layers, &self.course, exit)),
         );
+        self.course.checkpoints().end().await;
         ended
     }
 
@@ -211,8 +217,9 @@ impl Run {
                 let mut context = app.context().await.map_err(RunError::Context)?;
                 self.layers.add_context(std::mem::take(&mut context.agent_settings));
                 self.redaction.register(self.layers.secrets());
-                let assignment =
+                let mut assignment =
                     Assignment::of_context(&context, &self.redaction).ok_or(RunError::NoTicket)?;
+                follow_up::offer(&context, &mut assignment, &self.course);
                 Ok((assignment, context.repo_url))
             }
             Reporter::LogOnly { task, .. } => {

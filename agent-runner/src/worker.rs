@@ -31,6 +31,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -135,7 +136,11 @@ pub(crate) struct Worker {
     memory: Memory,
     begun: TurnBegun,
     transcript: Transcript,
+    tools: Option<ToolWatch>,
 }
+
+/// Is told of each tool that the CLI says it used, in a line without any known secret. It must not wait.
+pub(crate) type ToolWatch = Arc<dyn Fn(&str) + Send + Sync>;
 
 impl Worker {
     /// Makes its home and temporary folder. `redaction` hides secrets in all that it says.
@@ -192,12 +197,18 @@ impl Worker {
             memory: Memory::default(),
             begun: TurnBegun::of(settings),
             transcript: Transcript::default(),
+            tools: None,
         })
     }
 
     /// The same, whose turns are taken down there.
     pub(crate) fn taken_down_in(self, transcript: Transcript) -> Self {
         Self { transcript, ..self }
+    }
+
+    /// The same, whose tools are told of.
+    pub(crate) fn watched_by(self, tools: ToolWatch) -> Self {
+        Self { tools: Some(tools), ..self }
     }
 
     /// Whether its program can be found.
@@ -244,6 +255,7 @@ impl Worker {
         };
         let mut listener =
             Listener::new(self.adapter.reader(), self.memory.clone(), self.redaction.clone());
+        listener.watched_by(self.tools.clone());
         self.transcript.begin(&self.begun);
         let transcript = self.transcript.clone();
         let mut on_line = |line: &str| {

@@ -2,7 +2,8 @@
 //!
 //! Invariants: `serve` answers the worker API of the original app with the same paths, statuses and
 //! JSON, and what it adds is optional for its callers; the commands reach their data through that
-//! server alone; `store` holds all SQL and never imports axum; `queue` is pure.
+//! server alone; `store` holds all SQL and never imports axum; `queue` and `review::decision` are pure;
+//! a forge is only ever read.
 
 mod auth;
 mod body;

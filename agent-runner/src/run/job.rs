@@ -1,9 +1,11 @@
 //! A job whose settings are all known, and what can be done with it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use api_client::error_chain;
 use api_client::outcome::RepositoryFacts;
+use api_client::wire::Hook;
 use nix::unistd::Pid;
 use tokio_util::sync::CancellationToken;
 
@@ -268,7 +270,9 @@ impl Job {
             user: self.user(),
         };
         let worker = Worker::prepare(model.worker(), &place, self.redaction.clone())?;
-        Ok(worker.taken_down_in(self.course().transcript().clone()))
+        let course = self.course().clone();
+        let tools = Arc::new(move |tool: &str| course.checkpoint(Hook::Tool, None, tool));
+        Ok(worker.taken_down_in(self.course().transcript().clone()).watched_by(tools))
     }
 
     /// Ends what the worker or the Docker engine left running. From here on the forge's token is

@@ -282,7 +282,7 @@ impl<'s> Session<'s> {
         self.job.course().turn(&turn, began);
         if !turn.answer.trim().is_empty() {
             progress.words = self.job.cleaned(&turn.answer);
-            progress.answer.clone_from(&progress.words);
+            progress.answer = self.job.last_words(&turn.answer);
         }
         progress.question.clone_from(&turn.question);
         if self.job.is_cancelled() {

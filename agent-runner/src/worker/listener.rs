@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use tracing::Level;
 
-use super::LOGGED_MAX;
 use super::adapter::{Exit, Reader};
 use super::ending::Ending;
 use super::event::{Event, Usage};
 use super::process::{Finished, Limits, Next, Stop};
+use super::{LOGGED_MAX, ToolWatch};
 use crate::bounded::{HeadTail, bounded};
 use crate::logging::PROGRESS;
 use crate::model_gateway::{Failing, Totals};
@@ -127,6 +127,7 @@ pub(super) struct Listener {
     tools: Tools,
     changes: u64,
     pulse: Pulse,
+    watch: Option<ToolWatch>,
 }
 
 /// What became of the tools that the model used.
@@ -179,7 +180,13 @@ impl Listener {
             tools: Tools::default(),
             changes: 0,
             pulse: Pulse::default(),
+            watch: None,
         }
+    }
+
+    /// Who is told of tools.
+    pub(super) fn watched_by(&mut self, watch: Option<ToolWatch>) {
+        self.watch = watch;
     }
 
     /// Takes a line; what it means for the process.
@@ -189,7 +196,11 @@ impl Listener {
         let mut next = Next::Continue;
         let mut entry = Entry::Hidden;
         for event in self.reader.line(line) {
-            if self.note(&self.redaction.redact(&event.to_string())) == Entry::Shown {
+            let shown = self.redaction.redact(&event.to_string());
+            if let (Event::Tool { .. }, Some(watch)) = (&event, &self.watch) {
+                watch(&shown);
+            }
+            if self.note(&shown) == Entry::Shown {
                 entry = Entry::Shown;
             }
             match event {

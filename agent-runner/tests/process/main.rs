@@ -6,6 +6,7 @@ mod checks;
 mod directed;
 mod doctor;
 mod faults;
+mod hooks;
 mod http;
 mod inspection;
 mod job;

@@ -20,7 +20,7 @@ pub(crate) const TICKET: &str = "c1d437f0-01dc-40f1-84f8-cda84d4af8e3";
 pub(crate) const DIRECTOR_KEY: &str = "sk-topsecret-of-the-director";
 const PROJECT: &str = "b0acb5a0-d0bc-4738-89d0-347ecd318506";
 /// Requests that no order of things is about.
-const ASIDE: [&str; 4] = ["log", "flag", "recall", "remember"];
+const ASIDE: [&str; 5] = ["log", "flag", "recall", "remember", "checkpoint"];
 const ISSUE: &str = "/api/v3/repos/acme/demo/issues/7/";
 const COMMITS: &str = "/api/v3/repos/acme/demo/commits/";
 const PULLS: &str = "/api/v3/repos/acme/demo/pulls";
@@ -189,7 +189,7 @@ impl Scene {
         self.opened.lock().unwrap().len()
     }
 
-    /// The requests so far, those of the log, the memory and about cancelling left out.
+    /// The requests so far, those of the log, the memory, of checkpoints and about cancelling left out.
     pub(crate) fn requests(&self) -> Vec<Request> {
         let all = self.requests.lock().unwrap().clone();
         all.into_iter().filter(|request| !ASIDE.contains(&request.what)).collect()
@@ -371,6 +371,8 @@ fn kind(line: &str) -> &'static str {
         "GET" if ends("/worker-context") => "context",
         "GET" if ends("/cancel-requested") => "flag",
         "POST" if ends("/logs") => "log",
+        "POST" if ends("/checkpoints") => "checkpoint",
+        "POST" if ends("/follow-ups") => "follow_up",
         "POST" if path == "/director/v1/chat/completions" => "director",
         "POST" if path.starts_with("/api/worker/jobs/") && ends("/heartbeat") => "renewal",
         "POST" if ends(&format!("/tickets/{TICKET}/complete")) => "completion",

@@ -169,7 +169,7 @@ impl Direction<'_> {
                 Next::Turn(self.preface(stuck, turns, session)? + &why)
             }
             (Work::Some, CheckSays::Passed | CheckSays::Nothing) => {
-                progress.answer = session.job.cleaned(&summary);
+                progress.answer = session.job.last_words(&summary);
                 Next::Done(Checked::Well)
             }
         })
