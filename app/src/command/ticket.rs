@@ -171,6 +171,26 @@ fn entry(record: &LogRecord) -> String {
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
+    use crate::model::Hook;
+
+    #[test]
+    fn the_newest_checkpoints_are_shown_in_a_line_each() {
+        let checkpoint = |turn| Checkpoint {
+            session_id: "s".to_owned(),
+            hook: Hook::Turn,
+            turn: Some(turn),
+            note: "finished\n\u{1b}[31m".to_owned(),
+            tokens: Some(120),
+            created_at: Timestamp::from_millis(0),
+        };
+        let text = course(&(0..20).map(checkpoint).collect::<Vec<_>>());
+        let lines: Vec<&str> = text.trim().lines().collect();
+        assert_eq!(lines.len(), CHECKPOINTS);
+        let last = lines.last().unwrap();
+        assert!(last.starts_with("1970-01-01T00:00:00.000Z  on_turn (turn 19)  finished "));
+        assert!(last.ends_with("[120 tokens]") && !last.contains('\u{1b}'), "{last}");
+        assert_eq!(course(&[]), "");
+    }
 
     #[test]
     fn of_long_output_the_end_is_shown_and_the_rest_counted() {
