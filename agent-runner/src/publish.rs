@@ -25,7 +25,7 @@ pub(crate) use self::lfs::{LfsContent, gather_lfs, lfs_at_hand, send_lfs};
 pub(crate) use self::rescue::{confirm, forget_rescue, rescue, squashed};
 pub(crate) use self::stage::{ByProducts, Snapshot, at_start, commit_all, snapshot, staged};
 
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, Start};
 use crate::git::{BranchName, CommitId, Git, GitError, PushAnswer, Shadow, ShadowError};
 
 /// Longest subject line of a commit, in characters.
@@ -203,7 +203,8 @@ impl fmt::Display for DiffStat {
     }
 }
 
-/// What differs between a commit and the point where its branch left the default branch. If that
+/// What differs between a commit and the point where its branch left the default branch; in a review, where the run
+/// began: what people have there before is theirs. If that
 /// point is beyond the history that was fetched, between the commit and the start of this run, or the
 /// default branch where the run added nothing.
 ///
@@ -215,10 +216,14 @@ pub(crate) async fn diff_stat(
     commit: CommitId,
 ) -> Result<DiffStat, PublishError> {
     let (base, start) = (checkout.base_commit().oid(), checkout.start_commit().oid());
+    let reviewed = checkout.start() == Start::Reviewed;
     on_thread(checkout.shadow(), git.cancel(), move |repository| {
         // What both have may be beyond the history that was fetched.
         let before = if commit.oid() == start { base } else { start };
-        let from = repository.merge_base(base, commit.oid()).unwrap_or(before);
+        let from = match reviewed {
+            true => start,
+            false => repository.merge_base(base, commit.oid()).unwrap_or(before),
+        };
         let tree_of = |id| repository.find_commit(id)?.tree();
         let (old, new) = (tree_of(from)?, tree_of(commit.oid())?);
         let stats = repository.diff_tree_to_tree(Some(&old), Some(&new), None)?.stats()?;

@@ -44,6 +44,8 @@ pub(crate) struct Thread {
     pub(crate) kind: ThreadKind,
     /// The forge's name of it among those of its kind: digits and letters.
     pub(crate) id: String,
+    /// What a reply in it is addressed to, where that is not `id`.
+    pub(crate) address: Option<String>,
     /// Where it stands, of one at a line.
     pub(crate) place: Option<Place>,
     /// The lines of the change that it stands at, as a patch has them, where the forge tells.
@@ -205,6 +207,7 @@ pub(super) fn alone(kind: ThreadKind, comment: Comment) -> Thread {
     Thread {
         kind,
         id: comment.id.to_string(),
+        address: None,
         place: None,
         hunk: None,
         state: ThreadState::Open,

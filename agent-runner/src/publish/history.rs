@@ -4,7 +4,7 @@ use api_client::outcome::CommitFacts;
 use git2::{Repository, Sort};
 
 use super::{PublishError, on_thread};
-use crate::checkout::Checkout;
+use crate::checkout::{Checkout, Start};
 use crate::git::{CommitId, Git};
 use crate::inspect::{self, Inspected, Outgoing, Policy};
 
@@ -22,7 +22,11 @@ pub(crate) async fn commits(
     commit: CommitId,
     base_now: CommitId,
 ) -> Result<Vec<CommitFacts>, PublishError> {
-    let bases = [checkout.base_commit(), base_now];
+    let mut bases = vec![checkout.base_commit(), base_now];
+    if checkout.start() == Start::Reviewed {
+        // What people have there before is theirs.
+        bases.push(checkout.start_commit());
+    }
     on_thread(checkout.shadow(), git.cancel(), move |repository| walk(&repository, commit, &bases))
         .await
 }

@@ -116,6 +116,13 @@ async fn answer(
         discussion = Discussion::read(job, review, checkout).await?;
     }
     drop(phase);
+    if discussion.gathered.unsigned > 0 {
+        job.course().warn(format!(
+            "{} comments of the token's own account have no signature and are taken for the agent's; where a \
+             person works with that account, name its login in AGENT_REVIEW_AUTHORS",
+            discussion.gathered.unsigned
+        ));
+    }
     if discussion.wants_work() {
         let decisions = work(&mut publication, &discussion, (private, docker), progress).await?;
         publication.publish(&mut discussion, decisions, progress).await?;
@@ -145,8 +152,8 @@ async fn work(
     if job.is_cancelled() {
         return Err(RunError::Cancelled(Published::Nothing));
     }
-    let changed = match publication.work {
-        Some(_) => Changed::Something,
+    let changed = match &publication.work {
+        Some(work) => Changed::In(work.commit),
         None => Changed::Nothing,
     };
     // Looked through once more: what was escaped in the block is plain now.

@@ -10,6 +10,23 @@ use crate::forge::Association;
 
 /// Words that forges use of accounts, and that would open a run to everybody.
 const REFUSED: [&str; 4] = ["NONE", "FIRST_TIMER", "FIRST_TIME_CONTRIBUTOR", "MANNEQUIN"];
+/// Words that are meant as something else than the account of that name.
+const NO_LOGINS: [&str; 14] = [
+    "ADMIN",
+    "ADMINS",
+    "ALL",
+    "ANYONE",
+    "COLLABORATORS",
+    "CONTRIBUTORS",
+    "DEVELOPER",
+    "DEVELOPERS",
+    "EVERYBODY",
+    "EVERYONE",
+    "MAINTAINER",
+    "MAINTAINERS",
+    "MEMBERS",
+    "OWNERS",
+];
 
 /// Who may have the agent work by what they say on a pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +82,12 @@ impl FromStr for ReviewAuthors {
         for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
             match Association::of_word(word) {
                 Some(association) => authors.associations.push(association),
-                None if REFUSED.contains(&word) => {
+                None if is_one_of(&REFUSED, word) => {
                     return Err(format!("must not let everybody start work, got {word:?}"));
                 }
-                None if is_login(word) => authors.logins.push(word.to_lowercase()),
+                None if is_login(word) && !is_one_of(&NO_LOGINS, word) => {
+                    authors.logins.push(word.to_lowercase())
+                }
                 None => {
                     let known = Association::ALL.map(Association::word).join(", ");
                     return Err(format!("must be a list of {known} and logins, got {word:?}"));
@@ -80,6 +99,10 @@ impl FromStr for ReviewAuthors {
             false => Ok(authors),
         }
     }
+}
+
+fn is_one_of(words: &[&str], word: &str) -> bool {
+    words.iter().any(|one| one.eq_ignore_ascii_case(word))
 }
 
 /// Accounts of programs have brackets in their names on GitHub.
@@ -96,13 +119,16 @@ mod tests {
         let authors: ReviewAuthors = "OWNER, Alice,helper[bot]".parse().unwrap();
         assert!(authors.have(Association::Owner) && !authors.have(Association::Member));
         assert!(authors.name("alice") && authors.name("Helper[bot]") && !authors.name("bob"));
+        let small: ReviewAuthors = "owner,Member".parse().unwrap();
+        assert!(small.have(Association::Owner) && small.have(Association::Member));
+        assert!(!small.name("owner") && !small.name("member"));
         let usual = ReviewAuthors::default();
         assert!(usual.have(Association::Collaborator) && !usual.have(Association::Contributor));
     }
 
     #[test]
     fn a_list_names_neither_nobody_nor_everybody() {
-        for text in ["NONE", "OWNER,FIRST_TIMER", ",", "two words", "*"] {
+        for text in ["NONE", "none", "OWNER,First_Timer", ",", "two words", "*", "Maintainers"] {
             assert!(text.parse::<ReviewAuthors>().is_err(), "{text}");
         }
     }

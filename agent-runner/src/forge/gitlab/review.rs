@@ -41,6 +41,12 @@ struct Note {
     /// GitLab's own: that somebody pushed, and the like.
     #[serde(default)]
     system: bool,
+    /// For members alone to read: what is said of it would be for everybody.
+    #[serde(default)]
+    internal: bool,
+    /// What older versions call that.
+    #[serde(default)]
+    confidential: bool,
     #[serde(default)]
     resolved: bool,
     /// Absent where it is not about a line.
@@ -81,24 +87,29 @@ type Writers = BTreeMap<u64, Association>;
 impl Discussion {
     /// What people said in it, if they did.
     fn thread(self, writers: &Writers) -> Option<Thread> {
-        let notes: Vec<Note> = self.notes.into_iter().filter(|note| !note.system).collect();
+        let notes: Vec<Note> = self.notes.into_iter().filter(Note::is_for_all).collect();
         let first = notes.first()?;
         let place = first.position.as_ref().map(Position::place);
         let state = match first.resolved {
             true => ThreadState::Resolved,
             false => ThreadState::Open,
         };
-        let (kind, id) = match (&place, self.individual_note) {
-            (Some(_), _) => (ThreadKind::Line, self.id),
-            (None, false) => (ThreadKind::Review, self.id),
-            (None, true) => (ThreadKind::Conversation, first.id.to_string()),
+        // A note becomes a discussion once somebody answers it, and keeps its own number.
+        let (kind, id, address) = match (&place, self.individual_note) {
+            (Some(_), _) => (ThreadKind::Line, self.id, None),
+            (None, false) => (ThreadKind::Conversation, first.id.to_string(), Some(self.id)),
+            (None, true) => (ThreadKind::Conversation, first.id.to_string(), None),
         };
         let comments = notes.into_iter().map(|note| note.comment(writers)).collect();
-        Some(Thread { kind, id, place, hunk: None, state, comments })
+        Some(Thread { kind, id, address, place, hunk: None, state, comments })
     }
 }
 
 impl Note {
+    const fn is_for_all(&self) -> bool {
+        !(self.system || self.internal || self.confidential)
+    }
+
     fn comment(self, writers: &Writers) -> Comment {
         let number = self.author.as_ref().and_then(|author| author.id);
         let association = number.and_then(|number| writers.get(&number).copied());
@@ -145,11 +156,13 @@ impl Review for GitLab {
     }
 
     async fn reply(&self, number: u64, to: &Thread, body: &str) -> Result<(), ForgeError> {
-        if to.kind == ThreadKind::Conversation {
-            return self.comment(number, body).await;
-        }
+        let discussion = match (&to.address, to.kind) {
+            (Some(discussion), _) => discussion,
+            (None, ThreadKind::Line) => &to.id,
+            (None, _) => return self.comment(number, body).await,
+        };
         let number = number.to_string();
-        let url = self.url(&["merge_requests", &number, "discussions", &to.id, "notes"]);
+        let url = self.url(&["merge_requests", &number, "discussions", discussion, "notes"]);
         let body = json!({ "body": without_quick_actions(body) });
         self.api.send("replying", Method::POST, url, &body, Repeat::Harmful).await?;
         Ok(())
@@ -183,7 +196,8 @@ impl GitLab {
     async fn writers(&self, discussions: &[Discussion]) -> Result<Writers, ForgeError> {
         let attempted = "asking who may write to the project";
         let notes = discussions.iter().flat_map(|discussion| &discussion.notes);
-        let people = notes.filter(|note| !note.system).filter_map(|note| note.author.as_ref()?.id);
+        let people =
+            notes.filter(|note| note.is_for_all()).filter_map(|note| note.author.as_ref()?.id);
         let mut asked = BTreeMap::new();
         for id in people {
             if asked.contains_key(&id) {

@@ -28,8 +28,8 @@ impl Association {
         }
     }
 
-    /// The association of this word, if it is one that can be allowed.
+    /// The association of this word in letters of either case, if it is one that can be allowed.
     pub(crate) fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|association| association.word() == word)
+        Self::ALL.into_iter().find(|association| association.word().eq_ignore_ascii_case(word))
     }
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::key::ReplyKey;
 use super::threads::Asked;
 use crate::bounded::bounded;
+use crate::git::CommitId;
 
 /// Longest reply, in bytes.
 const REPLY_MAX: usize = 8 << 10;
@@ -54,8 +55,8 @@ pub(super) enum Fault {
 /// Whether the run changed anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Changed {
-    /// It did, and that is to be pushed.
-    Something,
+    /// It did, and this commit is to be pushed.
+    In(CommitId),
     /// It did not.
     Nothing,
 }
@@ -126,8 +127,18 @@ pub(super) fn decided(
     changed: Changed,
 ) -> Vec<Decision> {
     let unread = || {
-        let reply = "The agent worked on this, and what it says of this thread could not be read.";
-        vec![(ThreadEnding::Declined, reply.to_owned()); asked.len()]
+        let unread = "what it says of this thread could not be read.";
+        let (ending, reply) = match changed {
+            // It may be the very thing that was asked for.
+            Changed::In(commit) => (
+                ThreadEnding::Answered,
+                format!("The agent worked on the review in {commit}; {unread}"),
+            ),
+            Changed::Nothing => {
+                (ThreadEnding::Declined, format!("The agent changed nothing, and {unread}"))
+            }
+        };
+        vec![(ending, reply); asked.len()]
     };
     let said = said.unwrap_or_else(unread);
     let decisions = asked.iter().zip(said).map(|(asked, (ending, reply))| {
@@ -162,6 +173,10 @@ mod tests {
 
     const WORDS: &str = "I did it.\n\n```json\n{\"threads\":[\n{\"thread\":\"T2\",\"ending\":\"answered\",\
         \"reply\":\"Because: ```x```\"},{\"thread\":\"T1\",\"ending\":\"fixed\",\"reply\":\"Done.\"}]}\n```\n";
+
+    fn commit() -> CommitId {
+        "0123456789abcdef0123456789abcdef01234567".parse().unwrap()
+    }
 
     fn asked() -> Vec<Asked> {
         let of = |id| {
@@ -207,14 +222,21 @@ mod tests {
             let decided = decided(&asked(), said(), changed);
             decided.into_iter().map(|one| one.ending).collect::<Vec<_>>()
         };
-        assert_eq!(endings(Changed::Something), [ThreadEnding::Fixed, ThreadEnding::Answered]);
+        assert_eq!(endings(Changed::In(commit())), [ThreadEnding::Fixed, ThreadEnding::Answered]);
         assert_eq!(endings(Changed::Nothing), [ThreadEnding::Declined, ThreadEnding::Answered]);
     }
 
     #[test]
     fn endings_that_cannot_be_read_leave_no_thread_without_one() {
-        let decided = decided(&asked(), None, Changed::Something);
-        assert_eq!(decided.len(), 2);
-        assert!(decided.iter().all(|one| one.ending == ThreadEnding::Declined));
+        for (changed, ending) in [
+            (Changed::In(commit()), ThreadEnding::Answered),
+            (Changed::Nothing, ThreadEnding::Declined),
+        ] {
+            let decided = decided(&asked(), None, changed);
+            assert_eq!(decided.len(), 2);
+            assert!(decided.iter().all(|one| one.ending == ending), "{decided:?}");
+        }
+        let worked = decided(&asked(), None, Changed::In(commit()));
+        assert!(worked[0].reply.contains(&commit().to_string()), "it is not said to be undone");
     }
 }

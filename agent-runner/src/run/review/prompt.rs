@@ -13,7 +13,7 @@ use crate::redaction::Redaction;
 /// How much of each comment is shown, and of the lines that it stands at, in bytes.
 const COMMENT_MAX: usize = 8 << 10;
 const HUNK_MAX: usize = 4 << 10;
-/// How many comments of one thread are shown, the newest of them.
+/// How many comments of one thread are shown, the newest of them; the first and what is asked last always are.
 const COMMENTS_MAX: usize = 20;
 /// How many threads of others are shown.
 const ASIDE_MAX: usize = 10;
@@ -176,7 +176,12 @@ impl Shown<'_> {
             text.push_str(&format!("\n{}\n", quoted(end(&hunk, HUNK_MAX.min(2 * self.most)))));
         }
         let said: Vec<(&Comment, Speaker)> = thread.comments.iter().zip(speakers).collect();
-        for (comment, speaker) in said.iter().skip(said.len().saturating_sub(COMMENTS_MAX)) {
+        let from = said.len().saturating_sub(COMMENTS_MAX);
+        let ask = said.iter().rposition(|(_, speaker)| *speaker == Speaker::Allowed);
+        for (at, (comment, speaker)) in said.iter().enumerate() {
+            if at < from && at != 0 && Some(at) != ask {
+                continue;
+            }
             let who = match speaker {
                 Speaker::Us => "you, earlier",
                 Speaker::Allowed => "may ask",
@@ -256,6 +261,17 @@ mod tests {
         assert_quoted(&prompt);
         assert!(prompt.contains("more are left out for want of room"));
         assert_quoted(&task(7, &gathered.asked, &failing, &redaction));
+    }
+
+    #[test]
+    fn nobody_pushes_what_is_asked_out_of_the_prompt() {
+        let mut said = vec![comment(1, "bob", "First."), comment(2, "ann", "Rename it.")];
+        said.extend((3..60).map(|id| comment(id, "eve", MARK)));
+        let gate = Gate { authors: "MEMBER".parse().unwrap(), own_login: None };
+        let gathered = Gathered::of(vec![thread(ThreadKind::Line, said)], &gate, &[]);
+        let prompt = review(7, &gathered, &[], &Redaction::default());
+        assert!(prompt.contains("> First.") && prompt.contains("> Rename it."), "{prompt}");
+        assert_eq!(prompt.matches(MARK).count(), COMMENTS_MAX);
     }
 
     #[test]

@@ -163,7 +163,7 @@ impl<'p> Publication<'p> {
         let text = |form| job.redacted(&replies::text(decision, commit, thread, form));
         let sent = match job.forge.reply(number, thread, &text(Form::InThread)).await {
             Err(ForgeError::NotFound { .. } | ForgeError::Refused { .. })
-                if thread.kind != ThreadKind::Conversation =>
+                if thread.kind != ThreadKind::Conversation || thread.address.is_some() =>
             {
                 job.forge.comment(number, &text(Form::OnTheWhole)).await
             }

@@ -14,6 +14,8 @@ use crate::prompt::quoted;
 
 /// Longest comment, in characters; GitHub's limit is 65,536.
 const COMMENT_MAX_CHARS: usize = 60_000;
+/// A character that nobody sees.
+const NOTHING: char = '\u{200b}';
 /// How much is repeated of what a reply outside of any thread answers, in characters.
 const QUOTE_MAX_CHARS: usize = 200;
 
@@ -41,12 +43,12 @@ pub(super) fn text(
     let first = match (decision.ending, commit) {
         (ThreadEnding::Fixed, Some(commit)) => format!("Fixed in {commit}.\n\n"),
         (ThreadEnding::Declined, Some(commit)) => {
-            format!("Not done. (Commit {commit} has what was changed for other comments.)\n\n")
+            format!("Not done. (Commit {commit} has what else was changed.)\n\n")
         }
         (ThreadEnding::Declined, None) => "Not done.\n\n".to_owned(),
         (ThreadEnding::Answered | ThreadEnding::Fixed, _) => String::new(),
     };
-    signed(&format!("{quote}{first}{}", plain(&decision.reply)), &decision.key)
+    signed(&format!("{quote}{first}{}", without_commands(&plain(&decision.reply))), &decision.key)
 }
 
 /// A comment with its key and the signature; what is too long of its words is cut.
@@ -64,7 +66,7 @@ pub(super) fn signed(words: &str, key: &ReplyKey) -> String {
 /// The beginning of a comment and who wrote it, quoted.
 fn quotation(comment: &Comment) -> String {
     let line = comment.body.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut text: String = plain(&line).chars().take(QUOTE_MAX_CHARS).collect();
+    let mut text: String = without_commands(&plain(&line)).chars().take(QUOTE_MAX_CHARS).collect();
     if line.chars().nth(QUOTE_MAX_CHARS).is_some() {
         text.push('…');
     }
@@ -74,6 +76,26 @@ fn quotation(comment: &Comment) -> String {
 /// The text without anything hidden in it.
 fn plain(text: &str) -> String {
     text.replace('\0', "").replace("<!--", "&lt;!--")
+}
+
+/// The text without what programs on the forge obey: a line that begins with a slash, and the name of an account
+/// or a team, which is told of it besides.
+fn without_commands(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let (mut line_is_empty, mut before) = (true, None);
+    for c in text.chars() {
+        if c == '/' && line_is_empty {
+            safe.push('\\');
+        }
+        let after_a_word = before.is_some_and(|c: char| c.is_alphanumeric());
+        safe.push(c);
+        if c == '@' && !after_a_word {
+            safe.push(NOTHING);
+        }
+        line_is_empty = matches!(c, '\n' | '\r') || (line_is_empty && c.is_whitespace());
+        before = Some(c);
+    }
+    safe
 }
 
 #[cfg(test)]
@@ -122,6 +144,17 @@ mod tests {
         let so = decision(ThreadEnding::Answered, "So.");
         let text = text(&so, None, &thread, Form::OnTheWhole);
         assert!(text.starts_with("> @ann: Why?\n\nSo.\n\n<!--"), "{text}");
+    }
+
+    #[test]
+    fn a_reply_commands_no_program() {
+        let text = without_commands(
+            "/merge\n  /approve\nin /usr/bin\n@dependabot merge a@b.org (@acme/all)",
+        );
+        assert_eq!(
+            text,
+            "\\/merge\n  \\/approve\nin /usr/bin\n@\u{200b}dependabot merge a@b.org (@\u{200b}acme/all)"
+        );
     }
 
     #[test]

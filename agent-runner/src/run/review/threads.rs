@@ -153,7 +153,7 @@ pub(super) mod tests {
 
     pub(crate) fn thread(kind: ThreadKind, comments: Vec<Comment>) -> Thread {
         let (id, state) = (comments[0].id.to_string(), ThreadState::Open);
-        Thread { kind, id, place: None, hunk: None, state, comments }
+        Thread { kind, id, address: None, place: None, hunk: None, state, comments }
     }
 
     fn gathered(threads: Vec<Thread>) -> Gathered {

@@ -167,6 +167,7 @@ pub(super) fn threads(comments: Vec<LineComment>) -> Vec<Thread> {
         threads.push(Thread {
             kind: ThreadKind::Line,
             id,
+            address: None,
             place: Some(Place { path: one.path, line }),
             hunk: one.diff_hunk.filter(|hunk| !hunk.is_empty()),
             state: ThreadState::Open,

@@ -18,6 +18,8 @@ async fn all_that_was_said_is_read_with_who_may_write_and_answered_where_it_stan
         || json!({"new_path": "a.rs", "old_path": "a.rs", "new_line": null, "old_line": 4});
     let mut pushed = note(1, (7, "ann"), &json!(null));
     pushed["system"] = json!(true);
+    let mut internal = note(20, (7, "ann"), &json!(null));
+    internal["internal"] = json!(true);
     let (ann, eve, bot) = ((7, "ann"), (8, "eve"), (9, "project_3_bot"));
     let answers = vec![
         (
@@ -33,6 +35,7 @@ async fn all_that_was_said_is_read_with_who_may_write_and_answered_where_it_stan
                  "notes": [note(2, ann, &position()), note(3, eve, &position())]},
                 {"id": "d2", "individual_note": true, "notes": [note(4, bot, &json!(null))]},
                 {"id": "d3", "individual_note": false, "notes": [note(5, ann, &json!(null))]},
+                {"id": "d5", "individual_note": true, "notes": [internal]},
                 {"id": "d4", "individual_note": false, "notes": [note(6, ann, &position())]}]),
         ),
         (200, "", json!({"access_level": 30})),
@@ -40,6 +43,7 @@ async fn all_that_was_said_is_read_with_who_may_write_and_answered_where_it_stan
         (404, "", json!({"message": "404 Not found"})),
         (201, "", json!({"id": 7})),
         (201, "", json!({"id": 8})),
+        (201, "", json!({"id": 9})),
     ];
     let (gitlab, asked) = gitlab(answers).await;
     let read = gitlab.discussion(7).await.unwrap();
@@ -47,7 +51,7 @@ async fn all_that_was_said_is_read_with_who_may_write_and_answered_where_it_stan
     let expected = [
         (ThreadKind::Line, "d1", ThreadState::Open),
         (ThreadKind::Conversation, "4", ThreadState::Open),
-        (ThreadKind::Review, "d3", ThreadState::Open),
+        (ThreadKind::Conversation, "5", ThreadState::Open),
         (ThreadKind::Line, "d4", ThreadState::Resolved),
     ];
     assert_eq!(names, expected);
@@ -58,6 +62,7 @@ async fn all_that_was_said_is_read_with_who_may_write_and_answered_where_it_stan
     assert_eq!(read[1].comments[0].author.kind, AccountKind::Bot);
     gitlab.reply(7, &read[0], "So.\n/merge").await.unwrap();
     gitlab.reply(7, &read[1], "/approve").await.unwrap();
+    gitlab.reply(7, &read[2], "So.").await.unwrap();
     let request = format!("POST {PROJECT}/merge_requests/7");
     assert_eq!(
         asked.await.unwrap()[2..],
@@ -67,6 +72,7 @@ async fn all_that_was_said_is_read_with_who_may_write_and_answered_where_it_stan
             format!("GET {PROJECT}/members/all/9"),
             format!(r#"{request}/discussions/d1/notes {{"body":"So.\n\\/merge"}}"#),
             format!(r#"{request}/notes {{"body":"\\/approve"}}"#),
+            format!(r#"{request}/discussions/d3/notes {{"body":"So."}}"#),
         ]
     );
 }
