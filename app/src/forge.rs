@@ -11,6 +11,7 @@ mod github;
 mod gitlab;
 mod headers;
 mod kept;
+mod recent;
 mod verdict;
 
 use std::time::Duration;
@@ -95,7 +96,7 @@ pub(crate) enum Author {
     Bot,
     /// No one of the project.
     Outsider,
-    /// One of the project, or one of whom the forge does not tell it with the comment.
+    /// One of the project.
     Person,
 }
 

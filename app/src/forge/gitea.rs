@@ -1,10 +1,15 @@
 //! Gitea's API, which Forgejo has too. It does not tell with a comment whether its author is of the
-//! project; with a verdict it does.
+//! project: who may be assigned is who may write, and that is asked for.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Deserialize;
 use url::Url;
 
 use super::client::Client;
+use super::recent::Recent;
 use super::verdict::{Verdict, approval};
 use super::{
     Approval, Author, Comment, CommentId, CommentKind, Conversation, FailedCheck, ForgeError, Pull,
@@ -17,7 +22,12 @@ use crate::clock::Timestamp;
 pub(crate) struct Gitea {
     client: Client,
     path: Vec<String>,
+    writers: Recent<(), Arc<Writers>>,
 }
+
+/// Those who may write to the repository, by login in lower case.
+#[derive(Debug, Default)]
+struct Writers(HashSet<String>);
 
 #[derive(Deserialize)]
 struct PullAnswer {
@@ -84,7 +94,7 @@ struct Status {
 impl Gitea {
     pub(super) fn new(client: Client, path: &str) -> Self {
         let path = path.split('/').map(str::to_owned).collect();
-        Self { client, path }
+        Self { client, path, writers: Recent::new() }
     }
 
     pub(super) async fn look(&self, number: u64) -> Result<Pull, ForgeError> {
@@ -100,6 +110,8 @@ impl Gitea {
 
     async fn conversation(&self, number: &str, head: &str) -> Result<Conversation, ForgeError> {
         let own = self.client.own().await?;
+        let writers = self.writers().await?;
+        let writers = writers.as_ref();
         let said = self.url(&["issues", number, "comments"]);
         let said: Vec<Entry> = self.client.all(said).await?;
         let reviews = paged(self.url(&["pulls", number, "reviews"]));
@@ -112,13 +124,30 @@ impl Gitea {
                 let inline = self.url(&["pulls", number, "reviews", &id, "comments"]);
                 let inline: Vec<Entry> = self.client.all(inline).await?;
                 let open = inline.into_iter().filter(|entry| entry.resolver.is_none());
-                comments.extend(open.filter_map(|entry| entry.comment(CommentKind::Inline, own)));
+                comments.extend(
+                    open.filter_map(|entry| entry.comment(CommentKind::Inline, own, writers)),
+                );
             }
-            comments.extend(review.comment(own));
+            comments.extend(review.comment(own, writers));
         }
         let said = said.into_iter();
-        comments.extend(said.filter_map(|entry| entry.comment(CommentKind::Conversation, own)));
+        comments.extend(
+            said.filter_map(|entry| entry.comment(CommentKind::Conversation, own, writers)),
+        );
         Ok(Conversation { approval, comments, failing: self.failing(head).await? })
+    }
+
+    async fn writers(&self) -> Result<Arc<Writers>, ForgeError> {
+        let now = Instant::now();
+        if let Some(writers) = self.writers.get(&(), now) {
+            return Ok(writers);
+        }
+        let users = self.client.all::<User>(self.url(&["assignees"])).await;
+        let users = self.client.unless_closed(users)?;
+        let logins = users.into_iter().map(|user| user.login.to_lowercase());
+        let writers = Arc::new(Writers(logins.collect()));
+        self.writers.put((), Arc::clone(&writers), now);
+        Ok(writers)
     }
 
     async fn failing(&self, head: &str) -> Result<Vec<FailedCheck>, ForgeError> {
@@ -141,11 +170,20 @@ impl Gitea {
     }
 }
 
+impl Writers {
+    fn standing(&self, login: &str) -> Author {
+        match self.0.contains(&login.to_lowercase()) {
+            true => Author::Person,
+            false => Author::Outsider,
+        }
+    }
+}
+
 impl Entry {
-    fn comment(self, kind: CommentKind, own: Option<&str>) -> Option<Comment> {
+    fn comment(self, kind: CommentKind, own: Option<&str>, writers: &Writers) -> Option<Comment> {
         let written_at = Timestamp::from_rfc3339(&self.created_at)?;
         let login = self.user.map(|user| user.login).unwrap_or_default();
-        let author = author(&login, own, &self.body, Author::Person);
+        let author = author(&login, own, &self.body, writers.standing(&login));
         let id = CommentId { kind, number: self.id };
         Some(Comment { id, author, body: self.body, written_at })
     }
@@ -158,12 +196,12 @@ impl Review {
     }
 
     /// What it says as a whole; the words of one that approves ask for nothing.
-    fn comment(self, own: Option<&str>) -> Option<Comment> {
+    fn comment(self, own: Option<&str>, writers: &Writers) -> Option<Comment> {
         let asks = matches!(self.state.as_str(), "COMMENT" | "REQUEST_CHANGES");
         let says = asks && !self.body.trim().is_empty();
         let (id, user, body, created_at) = (self.id, self.user, self.body, self.submitted_at);
         let entry = Entry { id, user, body, created_at, resolver: None };
-        says.then_some(entry)?.comment(CommentKind::Review, own)
+        says.then_some(entry)?.comment(CommentKind::Review, own, writers)
     }
 }
 
@@ -220,11 +258,16 @@ mod tests {
 
     #[test]
     fn a_review_is_a_comment_where_its_words_ask_for_something() {
-        let said = review(&json!({})).comment(None).unwrap();
+        let writers = Writers(HashSet::from(["ann".to_owned()]));
+        let comment = |change: Value| review(&change).comment(None, &writers);
+        let said = comment(json!({})).unwrap();
+        assert_eq!(said.author, Author::Person);
+        let other = comment(json!({"user": {"login": "eve"}})).unwrap();
+        assert_eq!(other.author, Author::Outsider);
         assert_eq!(said.id, CommentId { kind: CommentKind::Review, number: 3 });
         assert_eq!(said.written_at.to_string(), "2026-01-31T11:00:00.000Z");
-        assert!(review(&json!({"state": "APPROVED"})).comment(None).is_none());
-        assert!(review(&json!({"state": "PENDING"})).comment(None).is_none());
-        assert!(review(&json!({"body": ""})).comment(None).is_none());
+        assert!(comment(json!({"state": "APPROVED"})).is_none());
+        assert!(comment(json!({"state": "PENDING"})).is_none());
+        assert!(comment(json!({"body": ""})).is_none());
     }
 }

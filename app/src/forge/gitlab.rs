@@ -1,21 +1,30 @@
 //! GitLab's API: a project is one part of the path, and all comments are notes of discussions. It does
-//! not tell with a note whether its author is of the project.
+//! not tell with a note whether its author is of the project: that is asked for.
+
+use std::collections::HashMap;
+use std::time::Instant;
 
 use serde::Deserialize;
 use url::Url;
 
 use super::client::Client;
+use super::recent::Recent;
 use super::{
     Approval, Author, Comment, CommentId, CommentKind, Conversation, FailedCheck, ForgeError, Pull,
     PullState, author,
 };
 use crate::clock::Timestamp;
 
+/// The access level of those who may push: developers.
+const WRITES: u64 = 30;
+
 /// A project on GitLab.
 #[derive(Debug)]
 pub(crate) struct GitLab {
     client: Client,
     path: String,
+    /// What accounts are to the project, by number.
+    standings: Recent<u64, Author>,
 }
 
 #[derive(Deserialize)]
@@ -38,7 +47,13 @@ struct Pipeline {
 
 #[derive(Deserialize)]
 struct User {
+    id: u64,
     username: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Member {
+    access_level: u64,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +88,7 @@ struct Approvals {
 
 impl GitLab {
     pub(super) fn new(client: Client, path: &str) -> Self {
-        Self { client, path: path.to_owned() }
+        Self { client, path: path.to_owned(), standings: Recent::new() }
     }
 
     pub(super) async fn look(&self, number: u64) -> Result<Pull, ForgeError> {
@@ -103,13 +118,35 @@ impl GitLab {
         said.query_pairs_mut().append_pair("per_page", "100");
         let said: Vec<Discussion> = self.client.all(said).await?;
         let notes = said.into_iter().flat_map(|discussion| discussion.notes);
+        let notes: Vec<Note> = notes.filter(|note| !note.system && !note.resolved).collect();
+        let mut standings = HashMap::new();
+        for author in notes.iter().filter_map(|note| note.author.as_ref()) {
+            standings.insert(author.id, self.standing(author.id).await?);
+        }
         let given = self.client.one(self.url(number, &["approvals"])).await;
         let given = self.client.unless_closed(given.map(|(given, _)| given))?;
         Ok(Conversation {
             approval: approval_of(&request, &given),
-            comments: notes.filter_map(|note| note.comment(own)).collect(),
+            comments: notes.into_iter().filter_map(|note| note.comment(own, &standings)).collect(),
             failing: request.head_pipeline.and_then(Pipeline::failure).into_iter().collect(),
         })
+    }
+
+    /// What an account is to the project, or to a group that it is in.
+    async fn standing(&self, account: u64) -> Result<Author, ForgeError> {
+        let now = Instant::now();
+        if let Some(standing) = self.standings.get(&account, now) {
+            return Ok(standing);
+        }
+        let id = account.to_string();
+        let url = ["projects", self.path.as_str(), "members", "all", &id];
+        let member = match self.client.one::<Member>(self.client.url(url)).await {
+            Err(ForgeError::NotFound { .. }) => Member::default(),
+            member => self.client.unless_closed(member.map(|(member, _)| member))?,
+        };
+        let standing = if member.access_level < WRITES { Author::Outsider } else { Author::Person };
+        self.standings.put(account, standing, now);
+        Ok(standing)
     }
 
     fn url(&self, number: &str, below: &[&str]) -> Url {
@@ -119,13 +156,12 @@ impl GitLab {
 }
 
 impl Note {
-    fn comment(self, own: Option<&str>) -> Option<Comment> {
-        if self.system || self.resolved {
-            return None;
-        }
+    fn comment(self, own: Option<&str>, standings: &HashMap<u64, Author>) -> Option<Comment> {
         let written_at = Timestamp::from_rfc3339(&self.created_at)?;
-        let login = self.author.map(|author| author.username).unwrap_or_default();
-        let standing = if is_token_user(&login) { Author::Bot } else { Author::Person };
+        let (id, login) =
+            self.author.map(|author| (author.id, author.username)).unwrap_or_default();
+        let known = standings.get(&id).copied().unwrap_or(Author::Outsider);
+        let standing = if is_token_user(&login) { Author::Bot } else { known };
         let author = author(&login, own, &self.body, standing);
         let kind = match self.kind.as_deref() {
             Some("DiffNote") => CommentKind::Inline,
@@ -170,21 +206,24 @@ mod tests {
     use super::*;
 
     fn note(change: &Value) -> Option<Comment> {
-        let mut note = json!({"id": 4, "author": {"username": "ann"}, "body": "Rename it",
+        let mut note = json!({"id": 4, "author": {"id": 1, "username": "ann"}, "body": "Rename it",
             "created_at": "2026-01-31T12:00:00.000Z", "system": false, "type": null});
         for (name, value) in change.as_object().unwrap() {
             note[name] = value.clone();
         }
-        serde_json::from_value::<Note>(note).unwrap().comment(Some("agents"))
+        let standings = HashMap::from([(1, Author::Person)]);
+        serde_json::from_value::<Note>(note).unwrap().comment(Some("agents"), &standings)
     }
 
     #[test]
-    fn a_note_is_a_comment_unless_it_is_gitlabs_own_or_dealt_with() {
+    fn a_note_is_a_comment_of_a_kind_and_of_someone() {
         assert_eq!(note(&json!({})).unwrap().id.kind, CommentKind::Conversation);
         assert_eq!(note(&json!({"type": "DiffNote"})).unwrap().id.kind, CommentKind::Inline);
-        assert!(note(&json!({"system": true})).is_none());
-        assert!(note(&json!({"resolved": true})).is_none());
-        let by = |login: &str| note(&json!({"author": {"username": login}})).unwrap().author;
+        let of = |id: u64, login: &str| {
+            note(&json!({"author": {"id": id, "username": login}})).unwrap().author
+        };
+        let by = |login| of(1, login);
+        assert_eq!(of(2, "eve"), Author::Outsider);
         assert_eq!(by("agents"), Author::Ourselves);
         assert_eq!(by("project_12_bot_a1b2"), Author::Bot);
         assert_eq!(by("project_manager"), Author::Person);

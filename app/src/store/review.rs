@@ -189,8 +189,7 @@ fn withdraw(tx: &Connection, ticket: &Ticket, number: u64, now: Timestamp) -> ru
     let Some(newest) = ticket.job.filter(|job| queue::is_active(job.status)) else {
         return Ok(());
     };
-    let job = job::find(tx, newest.job_id)?;
-    let kind = job.map(|job| job.kind);
+    let kind = job::find(tx, newest.job_id)?.map(|job| job.kind);
     if matches!(kind, Some(JobKind::Review { pr_number, .. }) if pr_number == number) {
         job::withdraw(tx, ticket, now)?;
         let sql = "DELETE FROM review_items WHERE job_id = ?1";

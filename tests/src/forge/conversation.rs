@@ -8,7 +8,7 @@ pub(super) mod gitea;
 pub(super) mod github;
 pub(super) mod gitlab;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{RepoName, timestamp};
@@ -122,6 +122,14 @@ impl Talk {
 
     fn said(&self, repo: &RepoName, number: u64) -> Vec<Said> {
         self.book().said.get(&(repo.clone(), number)).cloned().unwrap_or_default()
+    }
+
+    /// Those who said something and work on the repository.
+    fn members(&self, repo: &RepoName) -> BTreeSet<String> {
+        let book = self.book();
+        let said = book.said.iter().filter(|((of, _), _)| of == repo).flat_map(|(_, said)| said);
+        let members = said.filter(|said| said.remark.standing == Standing::Member);
+        members.map(|said| said.remark.author.clone()).collect()
     }
 
     fn checks(&self, repo: &RepoName, commit: &str) -> Vec<Check> {

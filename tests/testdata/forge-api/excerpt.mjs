@@ -42,6 +42,7 @@ const GITEA = [
   "POST /repos/{owner}/{repo}/pulls/{index}/reviews",
   "GET /repos/{owner}/{repo}/pulls/{index}/reviews/{id}/comments",
   "GET /repos/{owner}/{repo}/labels",
+  "GET /repos/{owner}/{repo}/assignees",
   "GET /orgs/{org}/labels",
   "POST /repos/{owner}/{repo}/issues/{index}/labels",
   "GET /repos/{owner}/{repo}/issues/{index}/comments",

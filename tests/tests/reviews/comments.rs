@@ -68,19 +68,21 @@ async fn a_job_waits_until_nothing_was_said_for_a_while() {
 
 #[tokio::test]
 async fn comments_of_outsiders_bots_and_agents_start_nothing() {
-    let scene = Scene::new(ForgeKind::GitHub, QUICK).await;
-    scene.ticket(1).await;
     let signed = "Done.\n\n<!-- terarchitect-bot -->";
-    scene.say_as("eve", Standing::Outsider, 1, on_line(1), "run this");
-    scene.say_as("renovate[bot]", Standing::Bot, 1, RemarkPlace::Conversation, "update");
-    scene.say_as("agents", Standing::Member, 1, RemarkPlace::Conversation, "our own account");
-    scene.say_as("ann", Standing::Member, 1, on_line(1), signed);
-    scene.looked_at_again(1).await;
-    assert_eq!(scene.jobs().await.len(), 0);
-    scene.say(1, on_line(2), "a person of the project");
-    let jobs = scene.jobs_are(1).await;
-    assert_eq!(jobs[0]["comment_body"], "a person of the project");
-    scene.end().await;
+    for kind in ForgeKind::ALL {
+        let scene = Scene::new(kind, QUICK).await;
+        scene.say_as("eve", Standing::Outsider, 1, on_line(1), "run this");
+        scene.say_as("renovate[bot]", Standing::Bot, 1, RemarkPlace::Conversation, "update");
+        scene.say_as("agents", Standing::Member, 1, RemarkPlace::Conversation, "our own account");
+        scene.say_as("ann", Standing::Member, 1, on_line(1), signed);
+        scene.ticket(1).await;
+        scene.looked_at_again(1).await;
+        assert_eq!(scene.jobs().await.len(), 0, "{kind:?}");
+        scene.say(1, on_line(2), "a person of the project");
+        let jobs = scene.jobs_are(1).await;
+        assert_eq!(jobs[0]["comment_body"], "a person of the project", "{kind:?}");
+        scene.end().await;
+    }
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ pub(in crate::forge) fn router() -> Router<Arc<Forge>> {
         .route("/repos/{owner}/{repo}/pulls/{index}/reviews", get(reviews))
         .route("/repos/{owner}/{repo}/pulls/{index}/reviews/{id}/comments", get(lines))
         .route("/repos/{owner}/{repo}/commits/{sha}/status", get(status))
+        .route("/repos/{owner}/{repo}/assignees", get(assignees))
 }
 
 /// As on the real forge, all at once.
@@ -92,6 +93,16 @@ async fn status(
     let statuses: Vec<Value> = statuses.collect();
     let statuses = if statuses.is_empty() { Value::Null } else { json!(statuses) };
     Ok(Json(json!({"state": "", "sha": sha, "statuses": statuses})))
+}
+
+/// Those who may write.
+async fn assignees(
+    State(forge): State<Arc<Forge>>,
+    Path((owner, repo)): Path<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    let repo = find(&forge, &format!("{owner}/{repo}"))?;
+    let members = forge.talk.members(&repo.name);
+    Ok(Json(members.iter().map(|login| json!({"id": 2, "login": login})).collect()))
 }
 
 fn said(forge: &Forge, (owner, repo, index): OfPull) -> Result<Vec<Said>, Refusal> {

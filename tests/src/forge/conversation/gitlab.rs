@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -27,6 +27,7 @@ pub(in crate::forge) fn router() -> Router<Arc<Forge>> {
     Router::new()
         .route("/projects/{id}/merge_requests/{iid}/discussions", get(discussions))
         .route("/projects/{id}/merge_requests/{iid}/approvals", get(approvals))
+        .route("/projects/{id}/members/all/{user}", get(member))
 }
 
 /// Whether a reviewer asks for changes.
@@ -91,6 +92,23 @@ async fn approvals(
     Ok(Json(json!({"iid": pull.number, "approved": true, "approved_by": by})))
 }
 
+/// One who may write, by the number of the account.
+async fn member(
+    State(forge): State<Arc<Forge>>,
+    Path((project, user)): Path<(String, u64)>,
+) -> Result<Json<Value>, Refusal> {
+    let repo = find(&forge, &project)?;
+    let members = forge.talk.members(&repo.name);
+    let member = members.into_iter().find(|login| number_of(login) == user);
+    let member = member.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, "404 Not found"))?;
+    Ok(Json(json!({"id": user, "username": member, "access_level": 30})))
+}
+
+/// Each account has a number.
+fn number_of(login: &str) -> u64 {
+    login.bytes().fold(7, |number, byte| (number * 31 + u64::from(byte)) % 1_000_003)
+}
+
 fn verdicts(said: &[Said]) -> impl Iterator<Item = (Verdict, &str)> {
     said.iter().filter_map(|said| match said.remark.place {
         RemarkPlace::Review(verdict) => Some((verdict, said.remark.author.as_str())),
@@ -111,7 +129,7 @@ fn discussion(said: &Said) -> Option<Value> {
     let mut note = json!({
         "id": said.note,
         "type": kind,
-        "author": {"id": 100, "username": said.remark.author},
+        "author": {"id": number_of(&said.remark.author), "username": said.remark.author},
         "body": said.remark.body,
         "created_at": said.at,
         "system": false,
