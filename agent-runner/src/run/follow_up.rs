@@ -31,7 +31,8 @@ pub(super) async fn propose(course: &Course, reporter: &Reporter) {
             reporter.step(Step::FollowUps, &summary, Some(&titles.join("\n"))).await;
         }
         Err(error) => {
-            course.warn(format!("follow-up tickets could not be proposed: {}", error_chain(&error)))
+            let why = error_chain(&error);
+            course.warn(format!("follow-up tickets could not be proposed: {why}"));
         }
     }
 }
