@@ -20,8 +20,9 @@ pub use self::probe::{AppSeen, answers_as_app};
 use crate::error::{ApiError, Call, ClientError};
 use crate::http::Network;
 use crate::wire::{
-    AppSettings, Checkpoint, ClaimRequest, FollowUp, HeldBy, Job, JobCompletion, JobFailure, JobPause,
-    LogEntry, MemoryAnswer, Proposed, QueueFacts, TicketCompletion, WorkerContext, clean_text,
+    AppSettings, Checkpoint, ClaimRequest, FollowUp, HeldBy, Job, JobCompletion, JobFailure,
+    JobPause, LogEntry, MemoryAnswer, Proposed, QueueFacts, TicketCompletion, WorkerContext,
+    clean_text,
 };
 use crate::{ClaimId, JobId, ProjectId, Redactor, Secret, TicketId};
 

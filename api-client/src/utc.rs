@@ -40,7 +40,7 @@ impl UtcTime {
     pub fn after(wait: Duration) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let then = now.saturating_add(wait);
-        Self::from_seconds(then.as_secs() + u64::from(then.subsec_nanos() > 0))
+        Self::from_seconds(then.as_secs().saturating_add(u64::from(then.subsec_nanos() > 0)))
     }
 }
 

@@ -2,7 +2,7 @@
 //! its transactions.
 //!
 //! Invariants: a job that has ended stays as it is; of all the claims that ever had a job, one at
-//! most can still do anything to it; a job is parked so often a day, and no longer than a day.
+//! most can still do anything to it; a job is parked so often a day and in all, and no longer than a day.
 
 use api_client::ClaimId;
 
@@ -13,7 +13,10 @@ use crate::model::JobStatus;
 /// is no pause.
 pub(crate) const PARKINGS_MAX: u32 = 10;
 
-/// The time for which parkings are counted, in milliseconds.
+/// How often a job can be parked in all. Each time it begins with whole budgets of its own.
+pub(crate) const PARKINGS_IN_ALL: u32 = 30;
+
+/// The time for which parkings of late are counted, in milliseconds.
 pub(crate) const PARKINGS_WITHIN: i64 = 24 * 3_600_000;
 
 /// How far ahead a parked job is due at least and at most, in milliseconds: a limit that was over already
@@ -148,12 +151,20 @@ pub(crate) const fn expire(job: &JobState, max_attempts: u32) -> Expiry {
     }
 }
 
-/// What becomes of a job that this claim parks until then, after so many parkings of late.
+/// How often a job was parked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parkings {
+    /// Within [`PARKINGS_WITHIN`].
+    pub(crate) of_late: u32,
+    pub(crate) in_all: u32,
+}
+
+/// What becomes of a job that this claim parks until then, after these parkings.
 pub(crate) fn park(
     job: &JobState,
     by: ClaimId,
     until: Timestamp,
-    parkings: u32,
+    parkings: Parkings,
     now: Timestamp,
 ) -> Parking {
     if !holds(job, by) {
@@ -162,7 +173,7 @@ pub(crate) fn park(
     if job.cancel_requested {
         return Parking::Cancel;
     }
-    if parkings >= PARKINGS_MAX {
+    if parkings.of_late >= PARKINGS_MAX || parkings.in_all >= PARKINGS_IN_ALL {
         return Parking::Fail;
     }
     Parking::Until(until.clamp(now.plus(PAUSE_MIN), now.plus(PAUSE_MAX)))

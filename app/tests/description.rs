@@ -13,9 +13,7 @@ use std::time::Duration;
 use api_client::wire::{
     Checkpoint, FollowUp, HeldBy, Hook, JobFailure, JobPause, JobUsage, LogEntry, TicketCompletion,
 };
-use api_client::{
-    ApiError, Claim, ClaimId, ProjectId, Secret, TicketId, UtcTime, WorkerApi,
-};
+use api_client::{ApiError, Claim, ClaimId, ProjectId, Secret, TicketId, UtcTime, WorkerApi};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};

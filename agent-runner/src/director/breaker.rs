@@ -30,7 +30,9 @@ impl Breaker {
 
     /// Notes that it gave no answer, and how long it wants to be left alone where it said so.
     pub(super) fn failed(&mut self, now: Instant, wish: Option<Duration>) {
-        *self = Self::Open { until: now + wish.unwrap_or(PAUSE) };
+        // A time that no clock can show is none.
+        let until = wish.and_then(|wish| now.checked_add(wish)).unwrap_or(now + PAUSE);
+        *self = Self::Open { until };
     }
 
     /// Notes that it answered.
@@ -57,5 +59,7 @@ mod tests {
         breaker.failed(now, Some(PAUSE * 9));
         assert_eq!(breaker.tries(5, now + PAUSE * 8), None, "it named a time of its own");
         assert_eq!(breaker.tries(5, now + PAUSE * 9), Some(1));
+        breaker.failed(now, Some(Duration::MAX));
+        assert_eq!(breaker.tries(5, now + PAUSE), Some(1));
     }
 }

@@ -9,6 +9,9 @@ use api_client::http::seconds_of_date;
 use hyper::header::RETRY_AFTER;
 use hyper::{HeaderMap, StatusCode};
 
+/// Longest wait that is believed: no provider's limit holds for more than a month.
+const WAIT_MAX: Duration = Duration::from_secs(31 * 24 * 3_600);
+
 /// Headers with a second since 1970, from which on a subscription is let in again.
 const AT_SECOND: [&str; 1] = ["anthropic-ratelimit-unified-reset"];
 
@@ -26,9 +29,10 @@ pub(crate) fn wait_of(
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let until = |second: u64| Duration::from_secs(second).saturating_sub(now);
+    let believed = |wait: &Duration| *wait <= WAIT_MAX;
     if let Some(said) = text(RETRY_AFTER.as_str()) {
         let seconds = said.parse().ok().map(Duration::from_secs);
-        return seconds.or_else(|| seconds_of_date(said).map(until));
+        return seconds.or_else(|| seconds_of_date(said).map(until)).filter(believed);
     }
     if status != StatusCode::TOO_MANY_REQUESTS {
         return None;
@@ -44,7 +48,7 @@ pub(crate) fn wait_of(
     let is_zero = |kind: &&str| text(&format!("x-ratelimit-remaining-{kind}")) == Some("0");
     let openai = OPENAI.into_iter().filter(is_zero);
     let openai = openai.filter_map(|kind| span(text(&format!("x-ratelimit-reset-{kind}"))?));
-    at_second.into_iter().chain(anthropic).chain(openai).max()
+    at_second.into_iter().chain(anthropic).chain(openai).filter(believed).max()
 }
 
 /// A span as in `6m0s`, `1h2m3s`, `1.5s` or `20ms`.

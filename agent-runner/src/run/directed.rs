@@ -114,7 +114,7 @@ impl<'d> Direction<'d> {
     }
 
     /// Waits where that is what the Director's model needs; else it is the end of the run.
-    async fn after(error: DirectorError, session: &Session<'_>) -> Result<(), RunError> {
+    async fn after(error: DirectorError, session: &mut Session<'_>) -> Result<(), RunError> {
         let DirectorError::Limited { wait, .. } = &error else { return Err(error.into()) };
         session.pause(error.to_string(), *wait).await
     }

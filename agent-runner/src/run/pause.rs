@@ -15,12 +15,30 @@ use crate::pulse::with_pulse;
 use crate::report::Step;
 use crate::worker::Ending;
 
-/// Longest wait of a run without a budget of time (`AGENT_TIME_BUDGET_SEC`): it holds a place where others
-/// could work.
+/// Longest time that a run waits in all without a budget of time (`AGENT_TIME_BUDGET_SEC`): it holds a place
+/// where others could work.
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
+
+/// How often a run waits at most: a limit that comes back again and again is no pause.
+const WAITS_MAX: u32 = 10;
 
 /// The providers' clocks are not ours.
 const MARGIN: Duration = Duration::from_secs(1);
+
+/// What a run has waited so far.
+#[derive(Debug, Default)]
+pub(super) struct Waited {
+    times: u32,
+    in_all: Duration,
+}
+
+impl Waited {
+    /// Whether there is room for one more wait, in a run that has so much time left where it has a budget.
+    fn allows(&self, wait: Duration, time_left: Option<Duration>) -> bool {
+        let left = time_left.unwrap_or_else(|| WAIT_MAX.saturating_sub(self.in_all));
+        self.times < WAITS_MAX && wait < left
+    }
+}
 
 impl Session<'_> {
     /// Waits until a limit is over; `what` says whose it is.
@@ -28,14 +46,16 @@ impl Session<'_> {
     /// # Errors
     /// [`RunError::Parked`] where it is not for this run to wait; else when it is told to stop meanwhile, or
     /// its budget ends.
-    pub(super) async fn pause(&self, what: String, wait: Duration) -> Result<(), RunError> {
+    pub(super) async fn pause(&mut self, what: String, wait: Duration) -> Result<(), RunError> {
         let wait = wait.saturating_add(MARGIN);
         let until = UtcTime::after(wait);
-        let time_left = self.time_left().unwrap_or(WAIT_MAX);
-        if self.reporter.holds_for_a_term() || wait >= time_left {
+        let may_wait = self.waited.allows(wait, self.time_left());
+        if self.reporter.holds_for_a_term() || !may_wait {
             self.job.course().parked(until, &what);
             return Err(RunError::Parked { what, until });
         }
+        self.waited.times += 1;
+        self.waited.in_all += wait;
         let summary = format!("{what}; the run waits until {until}");
         self.reporter.step(Step::Waiting, &summary, None).await;
         let _phase = self.job.course().phase(Phase::Waiting);
@@ -49,5 +69,23 @@ impl Session<'_> {
                 Some(_) | None => RunError::Cancelled(Published::Nothing),
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_waits_so_often_and_so_long_in_all_and_no_more() {
+        let second = Duration::from_secs(1);
+        let mut waited = Waited::default();
+        assert!(waited.allows(WAIT_MAX - second, None));
+        assert!(!waited.allows(WAIT_MAX, None));
+        assert!(waited.allows(2 * WAIT_MAX, Some(3 * WAIT_MAX)), "a budget of its own counts");
+        waited.in_all = WAIT_MAX - second;
+        assert!(!waited.allows(second, None));
+        let often = Waited { times: WAITS_MAX, in_all: Duration::ZERO };
+        assert!(!often.allows(second, None) && !often.allows(second, Some(WAIT_MAX)));
     }
 }

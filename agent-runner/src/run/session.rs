@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::directed;
 use super::job::Job;
 use super::model::ModelAccess;
+use super::pause::Waited;
 use crate::bounded::end;
 use crate::checkout::Checkout;
 use crate::course::{Course, Phase, millis};
@@ -97,6 +98,8 @@ pub(super) struct Session<'s> {
     /// All turns so far, and those of them that did work.
     begun: u32,
     turns: u32,
+    /// The waits for providers' limits so far.
+    pub(super) waited: Waited,
     /// Asks the coding CLI for its version, beside its turn.
     _version: Option<AbortOnDropHandle<()>>,
 }
@@ -128,6 +131,7 @@ impl<'s> Session<'s> {
             told,
             begun: 0,
             turns: 0,
+            waited: Waited::default(),
             _version: version,
         })
     }

@@ -74,6 +74,7 @@ impl Ending {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let until = words::reset_in(&why).map(Duration::from_secs);
         let until = until.map(|until| until.saturating_sub(now));
+        let until = until.filter(|wait| *wait <= words::WAIT_MAX);
         Self::RateLimited { reset: words::wait_in(&why).or(until), why }
     }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// Longest wait that is believed.
-const WAIT_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// How a message says that too much was sent or written.
 const CONTEXT: [&str; 9] = [

@@ -131,7 +131,9 @@ fn apply(mut world: World, event: Event, claims: &[ClaimId]) -> World {
         Event::Park(claimer, wait) => {
             let of_late = world.parked.iter().filter(|at| **at > now.plus(-PARKINGS_WITHIN));
             let of_late = u32::try_from(of_late.count()).unwrap();
-            match park(job, claims[claimer], now.plus(wait), of_late, now) {
+            let in_all = u32::try_from(world.parked.len()).unwrap();
+            let parkings = Parkings { of_late, in_all };
+            match park(job, claims[claimer], now.plus(wait), parkings, now) {
                 Parking::Until(until) => {
                     job.status = JobStatus::Pending;
                     job.claim = None;
@@ -186,7 +188,7 @@ proptest! {
         played(events, &claims, |_, World { job, now, .. }| {
             for claim in claims.iter().filter(|claim| job.claim != Some(**claim)) {
                 assert_eq!(settle(job, Some(*claim), &Outcome::Completed), None);
-                assert_eq!(park(job, *claim, *now, 0, *now), Parking::Refused);
+                assert_eq!(park(job, *claim, *now, Parkings::default(), *now), Parking::Refused);
             }
         });
     }
@@ -218,8 +220,10 @@ fn a_job_that_was_to_stop_is_not_parked_and_neither_is_one_that_was_too_often() 
     let (claim, now) = (ClaimId::random(), Timestamp::from_millis(0));
     let running = job(JobStatus::Running, Some(claim));
     let asked = JobState { cancel_requested: true, ..running };
-    assert_eq!(park(&asked, claim, now, 0, now), Parking::Cancel);
-    assert_eq!(park(&running, claim, now, PARKINGS_MAX, now), Parking::Fail);
-    let last = park(&running, claim, now, PARKINGS_MAX - 1, now);
+    assert_eq!(park(&asked, claim, now, Parkings::default(), now), Parking::Cancel);
+    let parked = |of_late, in_all| park(&running, claim, now, Parkings { of_late, in_all }, now);
+    assert_eq!(parked(PARKINGS_MAX, PARKINGS_MAX), Parking::Fail);
+    assert_eq!(parked(1, PARKINGS_IN_ALL), Parking::Fail);
+    let last = parked(PARKINGS_MAX - 1, PARKINGS_IN_ALL - 1);
     assert_eq!(last, Parking::Until(now.plus(PAUSE_MIN)));
 }

@@ -8,8 +8,8 @@ use api_client::{JobId, ProjectId, TicketId};
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::{
-    Store, StoreError, budget, optional, optional_time, parking, review, ticket, time, to_sql, typed,
-    unsigned,
+    Store, StoreError, budget, optional, optional_time, parking, review, ticket, time, to_sql,
+    typed, unsigned,
 };
 use crate::clock::Timestamp;
 use crate::model::{Job, JobStatus, LatestJob, Ticket};

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{Store, StoreError, budget, job, optional_time};
 use crate::clock::Timestamp;
 use crate::model::JobStatus;
-use crate::queue::{self, Failure, PARKINGS_WITHIN, Parking};
+use crate::queue::{self, Failure, PARKINGS_WITHIN, Parking, Parkings};
 
 /// The cause of a job that came to its limits too often.
 const PARKED: &str = "parked";
@@ -58,8 +58,7 @@ impl Store {
             match decided {
                 Parking::Until(until) => put_back(tx, id, by, until, &pause.reason, now),
                 Parking::Fail => {
-                    let often = format!("parked {} times within a day", queue::PARKINGS_MAX);
-                    end(JobStatus::Failed, format!("{often}; {}", pause.reason))
+                    end(JobStatus::Failed, format!("parked too often; {}", pause.reason))
                 }
                 Parking::Cancel => end(JobStatus::Cancelled, pause.reason),
                 Parking::Refused => Ok(Parked::Refused(found.status)),
@@ -92,11 +91,13 @@ fn parked_before(
     Ok(found.optional()?.flatten())
 }
 
-/// How often a job was parked of late.
-fn parkings(tx: &Connection, job: JobId, now: Timestamp) -> rusqlite::Result<u32> {
-    let sql = "SELECT COUNT(*) FROM claims WHERE job_id = ?1 AND parked_at > ?2";
+fn parkings(tx: &Connection, job: JobId, now: Timestamp) -> rusqlite::Result<Parkings> {
+    let sql = "SELECT count(*) AS in_all, count(*) FILTER (WHERE parked_at > ?2) AS of_late
+        FROM claims WHERE job_id = ?1 AND parked_at IS NOT NULL";
     let since = now.plus(-PARKINGS_WITHIN).millis();
-    tx.prepare_cached(sql)?.query_row(params![job.to_string(), since], |row| row.get(0))
+    tx.prepare_cached(sql)?.query_row(params![job.to_string(), since], |row| {
+        Ok(Parkings { of_late: row.get("of_late")?, in_all: row.get("in_all")? })
+    })
 }
 
 /// The claim is over: what it says from now on counts no more than what any other says.

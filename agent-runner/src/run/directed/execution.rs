@@ -90,7 +90,7 @@ impl Direction<'_> {
         &mut self,
         facts: &Facts,
         stuck: Option<Stagnant>,
-        session: &Session<'_>,
+        session: &mut Session<'_>,
         progress: &Progress,
     ) -> Result<Assessment, RunError> {
         let turn = session.turns().saturating_sub(1);

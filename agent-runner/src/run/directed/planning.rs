@@ -63,7 +63,7 @@ impl Direction<'_> {
         &mut self,
         review: u32,
         plan: &str,
-        session: &Session<'_>,
+        session: &mut Session<'_>,
         progress: &Progress,
     ) -> Result<PlanVerdict, RunError> {
         let (review, reviews) = (review.to_string(), self.settings.plan_reviews.to_string());

@@ -9,7 +9,7 @@ use axum::routing::get;
 use serde_json::json;
 
 use super::*;
-use crate::model::{Column, Execution, Priority};
+use crate::model::{Column, DayBudget, Execution, Priority};
 use crate::store::{Delivery, NewProject, NewTicket};
 
 struct Scene {
@@ -49,6 +49,7 @@ impl Scene {
             description: String::new(),
             repo_url: Some(format!("{}/acme/{name}", self.url)),
             execution: Execution::Docker,
+            budget: DayBudget::default(),
         };
         self.store.create_project(project, Timestamp::now()).await.unwrap().id
     }

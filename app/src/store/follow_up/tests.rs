@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Column, Execution};
+use crate::model::{Column, DayBudget, Execution};
 use crate::store::{NewProject, NewTicket, Removal};
 
 struct Scene {
@@ -42,6 +42,7 @@ async fn project(store: &Store) -> ProjectId {
         description: String::new(),
         repo_url: Some("https://github.com/acme/demo".to_owned()),
         execution: Execution::Docker,
+        budget: DayBudget::default(),
     };
     store.create_project(new, Timestamp::from_millis(0)).await.unwrap().id
 }

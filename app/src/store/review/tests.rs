@@ -2,7 +2,7 @@ use api_client::ClaimId;
 
 use super::*;
 use crate::forge::{Approval, Author, Comment, Conversation, Pull, PullState};
-use crate::model::{Execution, Priority};
+use crate::model::{DayBudget, Execution, Priority};
 use crate::queue::{Failure, Outcome};
 use crate::store::{
     Claim, Delivery, Filter, NewProject, NewReview, NewTicket, Queued, Settled, TicketEdit,
@@ -37,6 +37,7 @@ impl Scene {
             description: String::new(),
             repo_url: Some("https://github.com/acme/demo".to_owned()),
             execution: Execution::Docker,
+            budget: DayBudget::default(),
         };
         let project = store.create_project(project, at(0)).await.unwrap().id;
         let seen = in_review(&store, project).await;
@@ -57,7 +58,8 @@ impl Scene {
     }
 
     async fn end(&self, job: JobId, outcome: Outcome) {
-        let settled = self.store.settle(job, None::<ClaimId>, outcome, at(1_000)).await.unwrap();
+        let settled =
+            self.store.settle(job, None::<ClaimId>, outcome, None, at(1_000)).await.unwrap();
         assert!(matches!(settled, Settled::Done(_)));
     }
 
