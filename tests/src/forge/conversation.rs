@@ -13,6 +13,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{RepoName, timestamp};
 
+/// One who works on every repository, also before they say anything.
+const MEMBER: &str = "ann";
+
 /// Something that someone says of a pull request.
 #[derive(Debug, Clone)]
 pub struct Remark {
@@ -124,12 +127,13 @@ impl Talk {
         self.book().said.get(&(repo.clone(), number)).cloned().unwrap_or_default()
     }
 
-    /// Those who said something and work on the repository.
+    /// Those who work on the repository: a member of each, and whoever said something as one.
     fn members(&self, repo: &RepoName) -> BTreeSet<String> {
         let book = self.book();
         let said = book.said.iter().filter(|((of, _), _)| of == repo).flat_map(|(_, said)| said);
         let members = said.filter(|said| said.remark.standing == Standing::Member);
-        members.map(|said| said.remark.author.clone()).collect()
+        let members = members.map(|said| said.remark.author.clone());
+        members.chain([MEMBER.to_owned()]).collect()
     }
 
     fn checks(&self, repo: &RepoName, commit: &str) -> Vec<Check> {
