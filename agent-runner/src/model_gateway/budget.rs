@@ -252,12 +252,24 @@ impl Budget {
     }
 }
 
+impl Budget {
+    /// A limit with what these tokens cost, which may be less than what brought it to its end.
+    pub(super) fn as_of(&self, limit: Limit, used: Used) -> Limit {
+        match limit {
+            Limit::Tokens(limit) => Limit::Tokens(limit),
+            Limit::Money { limit, spent } => {
+                Limit::Money { limit, spent: self.cost_of_both(used).unwrap_or(spent) }
+            }
+        }
+    }
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tokens(limit) => write!(f, "WORKER_TOKEN_BUDGET allows {limit} tokens"),
             Self::Money { limit, spent } => {
-                write!(f, "WORKER_MONEY_BUDGET allows {limit}, it came to {spent}")
+                write!(f, "WORKER_MONEY_BUDGET allows {limit}, spent are {spent}")
             }
         }
     }

@@ -80,6 +80,7 @@ impl Ledger {
         }
         let used = entries.used();
         if let (_, Some(limit)) = self.budget.judge(used.and(payer, expected)) {
+            let limit = self.budget.as_of(limit, used);
             let how = Exhausted::NoRoom { limit, used: used.all(), expected: expected.input };
             entries.worker.exhausted = Some(how.clone());
             drop(entries);

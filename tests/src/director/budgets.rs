@@ -10,7 +10,6 @@ use serde_json::json;
 use super::case::{Case, PLAN, Story, next, plan, rule};
 use super::stage::Seen;
 use crate::llm::{LlmRequest, Said, Scenario, Script};
-use crate::matrix::Cli;
 
 /// The turns that the Director wants.
 const WANTED: usize = 40;
@@ -60,9 +59,9 @@ pub(super) fn counting(story: Story) -> Script {
     }
 }
 
-pub(super) fn settings(case: Case) -> Vec<(&'static str, String)> {
+pub(super) fn settings(story: Story) -> Vec<(&'static str, String)> {
     let price = |name, price: f64| (name, price.to_string());
-    match case.story {
+    match story {
         Story::TurnBudget => vec![(env::AGENT_MAX_TURNS, "3".to_owned())],
         Story::MoneyBudget => vec![
             (env::WORKER_MONEY_BUDGET, "0.10".to_owned()),
@@ -71,32 +70,19 @@ pub(super) fn settings(case: Case) -> Vec<(&'static str, String)> {
             price(env::AGENT_PRICE_INPUT, PRICES.0),
             price(env::AGENT_PRICE_OUTPUT, PRICES.1),
         ],
-        Story::TokenBudget => vec![(env::WORKER_TOKEN_BUDGET, token_budget(case.cli).to_string())],
+        Story::TokenBudget => vec![(env::WORKER_TOKEN_BUDGET, "20000".to_owned())],
         _ => vec![(env::AGENT_TIME_BUDGET_SEC, "60".to_owned())],
     }
 }
 
-/// A request must fit into what is left of the budget by its size. Claude Code's instructions and tools
-/// alone are more than 20,000 tokens, so that it could not even begin.
-const fn token_budget(cli: Cli) -> u64 {
-    match cli {
-        Cli::ClaudeCode => 40_000,
-        _ => 20_000,
-    }
-}
-
 /// What the summary has to say.
-fn words(case: Case) -> Vec<String> {
-    let words = match case.story {
-        Story::TurnBudget => vec!["after 3 turns", "AGENT_MAX_TURNS"],
-        Story::MoneyBudget => vec!["WORKER_MONEY_BUDGET allows 0.1000 USD", "came to 0."],
-        Story::TokenBudget => {
-            let allowed = format!("WORKER_TOKEN_BUDGET allows {} tokens", token_budget(case.cli));
-            return vec![allowed, "used: ".to_owned()];
-        }
-        _ => vec!["AGENT_TIME_BUDGET_SEC allows 60 s", "used until then: "],
-    };
-    words.into_iter().map(str::to_owned).collect()
+fn words(story: Story) -> [&'static str; 2] {
+    match story {
+        Story::TurnBudget => ["after 3 turns", "AGENT_MAX_TURNS"],
+        Story::MoneyBudget => ["WORKER_MONEY_BUDGET allows 0.1000 USD", "spent are 0.0"],
+        Story::TokenBudget => ["WORKER_TOKEN_BUDGET allows 20000 tokens", "used: "],
+        _ => ["AGENT_TIME_BUDGET_SEC allows 60 s", "used until then: "],
+    }
 }
 
 /// What is not as it has to be.
@@ -121,8 +107,8 @@ pub(super) fn wrong(seen: &Seen, case: Case) -> Vec<String> {
     expect("verdict", format!("{:?}", document.verdict), format!("{:?}", Verdict::Partial));
     let saved: Vec<String> = document.rescue.iter().map(|saved| saved.branch.clone()).collect();
     expect("rescue branch", format!("{saved:?}"), format!("{:?}", seen.branches));
-    for words in words(case) {
-        if !document.summary.contains(&words) {
+    for words in words(case.story) {
+        if !document.summary.contains(words) {
             wrong.push(format!("{words:?} is not in the summary: {}", document.summary));
         }
     }
@@ -149,6 +135,10 @@ fn miscounted(seen: &Seen, document: &OutcomeDocument, story: Story) -> Vec<Stri
             if !is.is_some_and(|is| (is - wanted).abs() < 1e-9) {
                 wrong.push(format!("cost: {is:?} in the place of {wanted}"));
             }
+        }
+        let spent = format!("spent are {:.4} USD", cost(worker) + cost(director));
+        if !document.summary.contains(&spent) {
+            wrong.push(format!("{spent:?} is not in the summary: {}", document.summary));
         }
     }
     wrong

@@ -181,7 +181,7 @@ impl Case {
     /// The settings that make the story.
     pub(super) fn settings(self) -> Vec<(&'static str, String)> {
         match self.story.kind() {
-            Kind::Budget => budgets::settings(self),
+            Kind::Budget => budgets::settings(self.story),
             Kind::Answers | Kind::Pause | Kind::Injection => Vec::new(),
         }
     }

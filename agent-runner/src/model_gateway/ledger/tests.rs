@@ -96,6 +96,7 @@ fn worker_and_director_have_one_budget_and_each_its_prices() {
     // 0.009 are spent, so that a thousand more of the worker's tokens would reach the limit.
     let refused = ledger.admit(Payer::Worker, tokens(1_000, 0)).unwrap_err();
     assert!(matches!(refused, Exhausted::NoRoom { limit: Limit::Money { .. }, .. }), "{refused}");
+    assert!(refused.to_string().contains("spent are 0.0090 USD"), "{refused}");
     assert!(ledger.admit(Payer::Director, tokens(1, 0)).is_err());
 }
 
