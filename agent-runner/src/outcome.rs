@@ -268,15 +268,6 @@ pub(crate) enum RunError {
 }
 
 impl RunError {
-    /// Of a lease that was not renewed, so that nothing more may be published.
-    pub(crate) fn of_lease(published: Published, source: ApiError) -> Self {
-        match source {
-            ApiError::Refused { status: 409, .. } => Self::Superseded { published, source },
-            source if source.is_unknown_to_the_app() => Self::Superseded { published, source },
-            source => Self::LeaseUnknown { published, source },
-        }
-    }
-
     /// Whether there may be work in the tree that nobody else has yet, and that may be saved. Of a job
     /// that is another's nothing is: whoever has it now is not to be disturbed.
     pub(crate) const fn leaves_work(&self) -> bool {
@@ -325,26 +316,6 @@ impl RunError {
             | Self::ReplyNotPosted { .. }
             | Self::CutShort => false,
         }
-    }
-
-    /// What it means for a run that was cancelled: whatever failed was interrupted. That the job is
-    /// another's stays what it is.
-    pub(crate) fn when_cancelled(self) -> Self {
-        let published = match self {
-            Self::Superseded { .. } => return self,
-            Self::Cancelled(published) | Self::LeaseUnknown { published, .. } => published,
-            Self::Push { branch, .. }
-            | Self::NotConfirmed { branch, .. }
-            | Self::PullRequest { branch, .. } => Published::Branch(branch),
-            Self::Completion { url, .. } | Self::ChecksFailed { proposed: Some(url), .. } => {
-                Published::PullRequest(url)
-            }
-            Self::ReplyNotPosted { url, posted, all, .. } => {
-                Published::Replies { url, posted, all }
-            }
-            _ => Published::Nothing,
-        };
-        Self::Cancelled(published)
     }
 
     /// The process exit code that stands for it.

@@ -3,6 +3,8 @@
 //! Invariant: a log entry that cannot be posted never fails the job; a completion that cannot be
 //! posted does. Everything that leaves here is redacted and bounded.
 
+mod stage;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use api_client::{ApiError, ClientError, WorkerApi, retry};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+pub(crate) use self::stage::WorkerStage;
 
 use crate::bounded::bounded;
 use crate::course::Course;
@@ -114,43 +118,6 @@ pub(crate) enum Step {
     NotSupported,
     /// The app did not answer as it must.
     AppUnreachable,
-}
-
-/// What a turn of the worker is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WorkerStage {
-    /// It looks around.
-    Research,
-    /// It writes a plan.
-    Plan,
-    /// It mends the plan, after this review.
-    PlanReview(u32),
-    /// It sets a project up.
-    SetUp,
-    /// It does the work.
-    Turn(u32),
-}
-
-impl WorkerStage {
-    fn prompt(self) -> Cow<'static, str> {
-        match self {
-            Self::Research => "worker_research_prompt".into(),
-            Self::Plan => "worker_plan_prompt".into(),
-            Self::PlanReview(review) => format!("worker_plan_review_{review}_prompt").into(),
-            Self::SetUp => "worker_setup_prompt".into(),
-            Self::Turn(turn) => format!("worker_turn_{turn}_prompt").into(),
-        }
-    }
-
-    fn turn(self) -> Cow<'static, str> {
-        match self {
-            Self::Research => "worker_research_done".into(),
-            Self::Plan => "worker_plan_done".into(),
-            Self::PlanReview(review) => format!("worker_plan_review_{review}").into(),
-            Self::SetUp => "worker_setup_done".into(),
-            Self::Turn(turn) => format!("worker_turn_{turn}").into(),
-        }
-    }
 }
 
 impl Step {

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use api_client::ApiError;
+
+use super::RunError;
+
 /// How far a run came with what others can see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Published {
@@ -48,5 +52,36 @@ impl fmt::Display for Published {
                 write!(f, "{posted} of {all} replies are posted on {url}")
             }
         }
+    }
+}
+
+impl RunError {
+    /// Of a lease that was not renewed, so that nothing more may be published.
+    pub(crate) fn of_lease(published: Published, source: ApiError) -> Self {
+        match source {
+            ApiError::Refused { status: 409, .. } => Self::Superseded { published, source },
+            source if source.is_unknown_to_the_app() => Self::Superseded { published, source },
+            source => Self::LeaseUnknown { published, source },
+        }
+    }
+
+    /// What it means for a run that was cancelled: whatever failed was interrupted. That the job is
+    /// another's stays what it is.
+    pub(crate) fn when_cancelled(self) -> Self {
+        let published = match self {
+            Self::Superseded { .. } => return self,
+            Self::Cancelled(published) | Self::LeaseUnknown { published, .. } => published,
+            Self::Push { branch, .. }
+            | Self::NotConfirmed { branch, .. }
+            | Self::PullRequest { branch, .. } => Published::Branch(branch),
+            Self::Completion { url, .. } | Self::ChecksFailed { proposed: Some(url), .. } => {
+                Published::PullRequest(url)
+            }
+            Self::ReplyNotPosted { url, posted, all, .. } => {
+                Published::Replies { url, posted, all }
+            }
+            _ => Published::Nothing,
+        };
+        Self::Cancelled(published)
     }
 }
