@@ -9,7 +9,7 @@ use api_client::contract::AgentExit;
 use api_client::outcome::Finding;
 use api_client::{ApiError, ClientError, UtcTime};
 
-pub(crate) use self::published::Published;
+pub(crate) use self::published::{Published, Replies};
 
 pub(crate) use self::text::paths_text;
 

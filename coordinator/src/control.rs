@@ -224,7 +224,7 @@ async fn answer(ctx: &Context, request: Request) -> Answer {
             };
         }
         Request::Bundle { job, leave_out } => {
-            let live = Live::Answered(status(ctx));
+            let live = Live::Answered(Box::new(status(ctx)));
             return match Box::pin(bundle::make(ctx, job, &leave_out, live)).await {
                 Ok(bundle) => Answer::Bundled(bundle),
                 Err(error) => Answer::Refused { problem: error_chain(&error) },

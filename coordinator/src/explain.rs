@@ -40,7 +40,7 @@ pub(crate) enum Live {
     /// One runs, and did not answer: why.
     NoAnswer(String),
     /// One runs.
-    Answered(StatusView),
+    Answered(Box<StatusView>),
 }
 
 /// How far a job is.

@@ -133,7 +133,7 @@ pub(crate) async fn status(state_dir: &Path) -> Result<crate::board::StatusView,
 /// What the coordinator of a state directory says now, if one runs.
 pub(crate) async fn live(state_dir: &Path) -> Live {
     match status(state_dir).await {
-        Ok(status) => Live::Answered(status),
+        Ok(status) => Live::Answered(Box::new(status)),
         Err(OperateError::Control(ControlError::NotRunning { .. })) => Live::NotRunning,
         Err(error) => Live::NoAnswer(error_chain(&error)),
     }

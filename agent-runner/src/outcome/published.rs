@@ -16,14 +16,18 @@ pub(crate) enum Published {
     /// The pull request at this address is open.
     PullRequest(String),
     /// What was changed for a review is pushed, and some of the replies may be posted.
-    Replies {
-        /// The page of the pull request.
-        url: String,
-        /// How many replies are posted.
-        posted: usize,
-        /// How many there are to be.
-        all: usize,
-    },
+    Replies(Box<Replies>),
+}
+
+/// Replies in a pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Replies {
+    /// Its page.
+    pub(crate) url: String,
+    /// How many replies are posted.
+    pub(crate) posted: usize,
+    /// How many there are to be.
+    pub(crate) all: usize,
 }
 
 impl Published {
@@ -35,7 +39,7 @@ impl Published {
                 "cancelled while the work was published: branch {branch} may be on the remote, \
                  without a confirmed pull request"
             ),
-            Self::PullRequest(_) | Self::Replies { .. } => format!("cancelled; {self}"),
+            Self::PullRequest(_) | Self::Replies(_) => format!("cancelled; {self}"),
         }
     }
 }
@@ -48,7 +52,8 @@ impl fmt::Display for Published {
                 write!(f, "branch {branch} is pushed, no pull request was opened or updated")
             }
             Self::PullRequest(url) => write!(f, "{url} is open, the ticket was not completed"),
-            Self::Replies { url, posted, all } => {
+            Self::Replies(replies) => {
+                let Replies { url, posted, all } = &**replies;
                 write!(f, "{posted} of {all} replies are posted on {url}")
             }
         }
@@ -78,7 +83,7 @@ impl RunError {
                 Published::PullRequest(url)
             }
             Self::ReplyNotPosted { url, posted, all, .. } => {
-                Published::Replies { url, posted, all }
+                Published::Replies(Box::new(Replies { url, posted, all }))
             }
             _ => Published::Nothing,
         };

@@ -86,7 +86,7 @@ impl FromStr for ReviewAuthors {
                     return Err(format!("must not let everybody start work, got {word:?}"));
                 }
                 None if is_login(word) && !is_one_of(&NO_LOGINS, word) => {
-                    authors.logins.push(word.to_lowercase())
+                    authors.logins.push(word.to_lowercase());
                 }
                 None => {
                     let known = Association::ALL.map(Association::word).join(", ");

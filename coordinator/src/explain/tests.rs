@@ -210,7 +210,7 @@ fn a_run_on_the_host_a_document_that_is_not_believed_and_an_outcome_that_waits_h
         outbox: vec![OutboxView { job: found.job, problem, age: 60 }],
         ..StatusView::default()
     };
-    assert_page("unreported", &page_at(&found, &Live::Answered(status)));
+    assert_page("unreported", &page_at(&found, &Live::Answered(Box::new(status))));
     assert_page("unreported-no-coordinator", &page_at(&found, &Live::NotRunning));
 }
 
@@ -228,7 +228,7 @@ fn a_job_of_an_earlier_version_and_one_that_runs_have_theirs() {
     let view = json!({"job": JOB, "ticket": TICKET, "project": PROJECT, "stage": "in_container", "age": 198});
     let jobs = vec![serde_json::from_value(view).unwrap()];
     let status = StatusView { jobs, ..StatusView::default() };
-    assert_page("running", &page_at(&found, &Live::Answered(status)));
+    assert_page("running", &page_at(&found, &Live::Answered(Box::new(status))));
     assert_page("running-no-coordinator", &page_at(&found, &Live::NotRunning));
 }
 

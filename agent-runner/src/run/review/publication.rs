@@ -17,7 +17,7 @@ use crate::forge::{
     Forge as _, ForgeError, Line, PullRequestState, Review as _, Thread, ThreadKind,
 };
 use crate::git::CommitId;
-use crate::outcome::{Published, RunError};
+use crate::outcome::{Published, Replies, RunError};
 use crate::prompt;
 use crate::report::{Reporter, Step};
 use crate::run::job::Job;
@@ -270,9 +270,11 @@ impl<'p> Publication<'p> {
 
     fn published(&self) -> Published {
         match (self.replies, &self.work) {
-            (Some((posted, all)), _) => {
-                Published::Replies { url: self.review.request.url.clone(), posted, all }
-            }
+            (Some((posted, all)), _) => Published::Replies(Box::new(Replies {
+                url: self.review.request.url.clone(),
+                posted,
+                all,
+            })),
             (None, Some(_)) => Published::Branch(self.checkout.branch().to_string()),
             (None, None) => Published::Nothing,
         }
