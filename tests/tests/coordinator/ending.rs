@@ -28,20 +28,21 @@ async fn an_agent_that_does_not_listen_is_killed_at_its_deadline_and_removed() {
 #[tokio::test]
 async fn a_deadline_counts_from_the_start_of_the_agent_and_not_from_its_adoption() {
     let Some(mut scene) = Scene::or_skip(OBEDIENT).await else { return };
-    scene.home.set("JOB_TIMEOUT", "3s");
+    scene.home.set("JOB_TIMEOUT", "8s");
     let job = scene.add_job().await;
     let mut first = scene.home.start();
     first.wait_for_log("agent started").await;
     let begun = Instant::now();
-    eventually("half of its time", async || {
-        (begun.elapsed() > Duration::from_millis(2_500)).then_some(())
+    eventually("most of its time", async || {
+        (begun.elapsed() > Duration::from_secs(7)).then_some(())
     })
     .await;
     first.kill().await;
     let second = scene.home.start();
     let ended = scene.app.ended(job.job_id).await;
     assert!(ended.fail_reason.unwrap_or_default().contains("JOB_TIMEOUT"));
-    assert!(begun.elapsed() < Duration::from_millis(5_400), "{:?}", begun.elapsed());
+    // From the adoption on it would have been 15 s.
+    assert!(begun.elapsed() < Duration::from_millis(14_500), "{:?}", begun.elapsed());
     second.terminate().await;
 }
 
