@@ -1,16 +1,15 @@
-//! Why a run ends without a pull request, each reason with its exit code.
+//! Why a run ends without a pull request. What each reason means is in [`meaning`].
 
+mod meaning;
 mod published;
 mod text;
 
 use std::path::PathBuf;
 
-use api_client::contract::AgentExit;
 use api_client::outcome::Finding;
 use api_client::{ApiError, ClientError, UtcTime};
 
 pub(crate) use self::published::{Published, Replies};
-
 pub(crate) use self::text::paths_text;
 
 use self::text::{findings_text, shown_text, words_text};
@@ -23,7 +22,6 @@ use crate::pressure::Limit;
 use crate::processes::NotAlone;
 use crate::project_file::ProjectFileError;
 use crate::publish::PublishError;
-use crate::report::Step;
 use crate::settings::SettingsError;
 use crate::worker::{CommandEnd, Ending, WorkerError};
 
@@ -265,146 +263,4 @@ pub(crate) enum RunError {
         #[source]
         source: Box<ForgeError>,
     },
-}
-
-impl RunError {
-    /// Whether there may be work in the tree that nobody else has yet, and that may be saved. Of a job
-    /// that is another's nothing is: whoever has it now is not to be disturbed.
-    pub(crate) const fn leaves_work(&self) -> bool {
-        match self {
-            Self::Worker(_)
-            | Self::Turn(_)
-            | Self::Director(_)
-            | Self::TurnsUsedUp { .. }
-            | Self::Stagnated { .. }
-            | Self::Parked { .. }
-            | Self::Limited { .. }
-            | Self::SetUp { .. }
-            | Self::Commit(_)
-            | Self::Freshness { .. }
-            | Self::LfsNotGathered(_)
-            | Self::LfsNotSent(_)
-            | Self::Push { .. }
-            | Self::NotConfirmed { .. }
-            | Self::LeaseUnknown { published: Published::Nothing, .. }
-            | Self::Cancelled(_)
-            | Self::Blocked { .. }
-            | Self::Reverts { .. }
-            | Self::ReviewNotNoted(_)
-            | Self::ReviewOver { .. }
-            | Self::ChecksFailed { proposed: None, .. } => true,
-            Self::Settings(_)
-            | Self::Author(_)
-            | Self::Forge(_)
-            | Self::App(_)
-            | Self::Context(_)
-            | Self::NoTicket
-            | Self::Folder { .. }
-            | Self::Checkout(_)
-            | Self::ProjectFile(_)
-            | Self::InnerDocker(_)
-            | Self::Model(_)
-            | Self::NotAlone(_)
-            | Self::NoChanges { .. }
-            | Self::PullRequest { .. }
-            | Self::Completion { .. }
-            | Self::Superseded { .. }
-            | Self::LeaseUnknown { .. }
-            | Self::ChecksFailed { .. }
-            | Self::ReviewRefused { .. }
-            | Self::ReviewUnread(_)
-            | Self::ReplyNotPosted { .. }
-            | Self::CutShort => false,
-        }
-    }
-
-    /// The process exit code that stands for it.
-    pub(crate) const fn exit(&self) -> AgentExit {
-        match self {
-            // The repository's host was asked which forge it is, and did not answer.
-            Self::Forge(error) if error.is_transient() => AgentExit::CloneFailed,
-            Self::Settings(_)
-            | Self::Author(_)
-            | Self::Forge(_)
-            | Self::App(_)
-            | Self::ProjectFile(_)
-            | Self::Model(ModelGatewayError::Key { .. })
-            | Self::Director(
-                DirectorError::Prompt(_) | DirectorError::Key { .. } | DirectorError::Client(_),
-            ) => AgentExit::Misconfigured,
-            Self::Turn(Ending::BudgetExhausted(_))
-            | Self::Director(DirectorError::Budget(_))
-            | Self::TurnsUsedUp { .. }
-            | Self::Stagnated { .. } => AgentExit::BudgetExhausted,
-            Self::Parked { .. } => AgentExit::Parked,
-            Self::Director(
-                DirectorError::NoAnswer { .. }
-                | DirectorError::Limited { .. }
-                | DirectorError::Unusable { .. },
-            ) => AgentExit::DirectorFailed,
-            Self::Turn(Ending::Refused(_) | Ending::NeedsInput(_))
-            | Self::Blocked { .. }
-            | Self::Reverts { .. }
-            | Self::ReviewRefused { .. }
-            | Self::ReviewOver { .. }
-            | Self::Checkout(CheckoutError::HeadIsDefault { .. }) => AgentExit::Blocked,
-            // The app answers, and says that key or ids are wrong.
-            Self::Context(ApiError::Unauthorised { .. } | ApiError::Gone { .. }) => {
-                AgentExit::Misconfigured
-            }
-            Self::Context(_)
-            | Self::NoTicket
-            | Self::LeaseUnknown { .. }
-            | Self::Completion { .. } => AgentExit::AppUnreachable,
-            Self::Superseded { .. } => AgentExit::Superseded,
-            Self::Checkout(_) => AgentExit::CloneFailed,
-            Self::Folder { .. }
-            | Self::InnerDocker(_)
-            | Self::Model(_)
-            | Self::Worker(_)
-            | Self::NotAlone(_)
-            | Self::SetUp { .. }
-            | Self::Turn(_) => AgentExit::WorkerFailed,
-            Self::Limited { limit: Limit::Memory(_), .. } => AgentExit::OutOfMemory,
-            Self::Limited { limit: Limit::Processes(_), .. } => AgentExit::ProcessLimit,
-            Self::NoChanges { .. } => AgentExit::NoChanges,
-            Self::ChecksFailed { .. } => AgentExit::ChecksFailed,
-            Self::Commit(_)
-            | Self::Freshness { .. }
-            | Self::LfsNotGathered(_)
-            | Self::LfsNotSent(_)
-            | Self::Push { .. }
-            | Self::NotConfirmed { .. }
-            | Self::PullRequest { .. }
-            | Self::ReviewUnread(_)
-            | Self::ReviewNotNoted(_)
-            | Self::ReplyNotPosted { .. } => AgentExit::PublishFailed,
-            Self::Cancelled(_) | Self::CutShort | Self::Director(DirectorError::Cancelled) => {
-                AgentExit::Cancelled
-            }
-        }
-    }
-
-    /// The step under which the ticket's log shows it.
-    pub(crate) const fn step(&self) -> Step {
-        match self.exit() {
-            AgentExit::Misconfigured => Step::Misconfigured,
-            AgentExit::CloneFailed => Step::CloneFailed,
-            AgentExit::NoChanges => Step::NoChanges,
-            AgentExit::Cancelled => Step::Cancelled,
-            AgentExit::PublishFailed => Step::PublishFailed,
-            AgentExit::AppUnreachable => Step::AppUnreachable,
-            AgentExit::NotSupported => Step::NotSupported,
-            AgentExit::Superseded => Step::Superseded,
-            AgentExit::Delivered => Step::TaskComplete,
-            AgentExit::BudgetExhausted => Step::BudgetExhausted,
-            AgentExit::DirectorFailed => Step::DirectorFailed,
-            AgentExit::WorkerFailed | AgentExit::OutOfMemory | AgentExit::ProcessLimit => {
-                Step::WorkerUnavailable
-            }
-            AgentExit::Blocked => Step::Blocked,
-            AgentExit::Parked => Step::Parked,
-            AgentExit::ChecksFailed => Step::ChecksFailed,
-        }
-    }
 }
