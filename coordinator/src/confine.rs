@@ -189,16 +189,4 @@ mod tests {
         assert_eq!(hidden(&["/tmpfiles"]), [Path::new("/tmp"), Path::new("/var/tmp")]);
         assert!(hidden(&["/tmp", "/var/tmp/x"]).is_empty());
     }
-
-    #[test]
-    fn a_program_that_is_not_there_names_the_setting() {
-        let command = vec!["/nowhere/agent-runner".into()];
-        let order =
-            Confine { seen: vec!["/tmp".into(), "/var/tmp".into()], command, ..Confine::default() };
-        let error = confine(&order, |_| {}).to_string();
-        assert!(
-            error.contains("/nowhere/agent-runner") && error.contains("AGENT_RUNNER_PATH"),
-            "{error}"
-        );
-    }
 }

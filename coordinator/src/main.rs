@@ -20,6 +20,8 @@ mod context;
 mod control;
 mod daemon;
 mod engine;
+#[cfg(test)]
+mod executable;
 mod explain;
 mod folder_size;
 mod forge_token;

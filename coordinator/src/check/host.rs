@@ -108,11 +108,9 @@ async fn version(host: &HostConfig) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt;
-
     use super::super::fixture::config;
     use super::*;
+    use crate::executable::executable;
 
     #[tokio::test]
     async fn where_no_agent_runs_on_this_host_none_is_missed() {
@@ -130,8 +128,7 @@ mod tests {
             ("#!/bin/sh\necho agent-runner 99.0.0\n".to_owned(), State::Note),
             ("#!/nonexistent\n".to_owned(), State::Note),
         ] {
-            fs::write(&program, &script).unwrap();
-            fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+            executable(&program, &script);
             let mut host = config(&[]).host;
             host.runner = program.clone();
             let found = super::program(&host).await;

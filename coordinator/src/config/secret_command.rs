@@ -177,15 +177,14 @@ fn wait(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
     use super::*;
+    use crate::executable::executable;
 
     fn script(folder: &Path, text: &str) -> String {
         let path = folder.join("command");
-        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        executable(&path, &format!("#!/bin/sh\n{text}\n"));
         path.display().to_string()
     }
 

@@ -1,12 +1,12 @@
 //! Logins as Docker and its helpers keep them.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::executable::executable;
 
 fn folder(config: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -21,8 +21,7 @@ fn password(user: &str, password: &str) -> Option<Login> {
 /// A helper that reads which `registry` it is asked for, then does this; by its path.
 fn helper(dir: &TempDir, script: &str) -> String {
     let path = dir.path().join("docker-credential-test");
-    fs::write(&path, format!("#!/bin/sh\nregistry=$(cat)\n{script}\n")).unwrap();
-    fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    executable(&path, &format!("#!/bin/sh\nregistry=$(cat)\n{script}\n"));
     path.to_str().unwrap().to_owned()
 }
 

@@ -8,6 +8,7 @@ use api_client::wire::AgentEnv;
 
 use super::{APP, ID, Sandbox, printed, setting_value};
 use crate::config::{Form, Setting, agent_env, settings};
+use crate::executable::executable;
 
 /// The private key of an App.
 const KEY_OF_APP: &str = include_str!("../../../../tests/testdata/github-app.pem");
@@ -168,7 +169,8 @@ const VAULT: &str = "#!/bin/sh\ncase $1 in GITHUB_TOKEN) echo of-the-vault;; OPE
 #[test]
 fn a_command_is_asked_last_and_for_what_is_given_nowhere_else() {
     let mut sandbox = Sandbox::new([APP, ("OPENAI_API_KEY", "of-the-environment")]);
-    let vault = sandbox.write("vault", VAULT, 0o755);
+    let vault = sandbox.dir.path().join("vault");
+    executable(&vault, VAULT);
     let key = sandbox.write("key", "of-the-file", 0o600);
     sandbox.environment = sandbox
         .environment

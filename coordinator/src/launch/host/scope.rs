@@ -207,11 +207,10 @@ pub(crate) fn not_bounded(
 
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
     use std::num::{NonZeroU32, NonZeroU64};
-    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::executable::executable;
 
     fn limits() -> ContainerLimits {
         ContainerLimits {
@@ -271,8 +270,7 @@ mod tests {
     async fn the_probe_has_nothing_of_the_coordinators_environment() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(PROGRAM);
-        fs::write(&path, "#!/bin/sh\nexport -p\n").unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        executable(&path, "#!/bin/sh\nexport -p\n");
         assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
         let scope = scope(Manager::User("/run/user/7".into()), &[]);
         let environment = BTreeMap::from([("PATH".into(), folder.path().into())]);
