@@ -56,7 +56,11 @@ impl Expected {
                 ..failed(&FINISHED)
             },
             TurnEnd::Unauthorised => failed(&["auth_failed"]),
-            TurnEnd::RateLimited => failed(&["rate_limited"]),
+            TurnEnd::RateLimited => Self {
+                verdict: Verdict::Parked,
+                cause: AgentExit::Parked,
+                ..failed(&["rate_limited"])
+            },
             TurnEnd::ConnectionRefused => failed(&["model_unavailable"]),
             TurnEnd::HangsMidStream => failed(&["stalled"]),
             TurnEnd::Garbage => failed(&["model_unavailable", "crashed"]),
