@@ -21,8 +21,8 @@ use crate::error::{ApiError, Call, ClientError};
 use crate::http::Network;
 use crate::wire::{
     AppSettings, Checkpoint, ClaimRequest, FollowUp, HeldBy, Job, JobCompletion, JobFailure,
-    JobPause, LogEntry, MemoryAnswer, Proposed, QueueFacts, TicketCompletion, WorkerContext,
-    clean_text,
+    JobPause, LogEntry, MemoryAnswer, Parked, Proposed, QueueFacts, TicketCompletion,
+    WorkerContext, clean_text,
 };
 use crate::{ClaimId, JobId, ProjectId, Redactor, Secret, TicketId};
 
@@ -172,14 +172,16 @@ impl WorkerApi {
         self.send(&call, Method::POST, Some(&failure), REPORT_TIMEOUT).await.map(drop)
     }
 
-    /// Reports that a job is to go on later. Only an app with leases knows it, and not every one of those:
-    /// [`ApiError::is_call_unknown`] tells.
+    /// Reports that a job is to go on later, and tells what the app made of that. Only an app with leases
+    /// knows this call, and not every one of those.
     ///
     /// # Errors
-    /// As [`complete_job`](Self::complete_job).
-    pub async fn park_job(&self, job: JobId, pause: &JobPause) -> Result<(), ApiError> {
+    /// As [`complete_job`](Self::complete_job); [`ApiError::Gone`] is also the answer of an app that does
+    /// not know the call.
+    pub async fn park_job(&self, job: JobId, pause: &JobPause) -> Result<Parked, ApiError> {
         let call = self.call("POST", format!("api/worker/jobs/{job}/park"));
-        self.send(&call, Method::POST, Some(&pause.cleaned()), REPORT_TIMEOUT).await.map(drop)
+        let answer = self.send(&call, Method::POST, Some(&pause.cleaned()), REPORT_TIMEOUT).await?;
+        parse(&call, &answer.body)
     }
 
     /// Puts a job that has ended in the queue once more, as a new job with the same ticket and kind; tells

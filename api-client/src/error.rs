@@ -109,12 +109,6 @@ impl ApiError {
         matches!(self, Self::Gone { message, .. } if !message.is_empty())
     }
 
-    /// Whether there is no such call, or nothing of what it names: which of the two, an app does not tell.
-    #[must_use]
-    pub const fn is_call_unknown(&self) -> bool {
-        matches!(self, Self::Gone { .. } | Self::Refused { status: 405, .. })
-    }
-
     /// Whether it is a 404 of which nobody can say whether the app itself said it.
     #[must_use]
     pub const fn is_wordless_not_found(&self) -> bool {

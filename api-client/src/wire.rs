@@ -21,7 +21,7 @@ pub use hook::{
 };
 pub use job::{
     AgentEnv, ClaimRequest, ExecutionMode, HeldBy, Job, JobCompletion, JobFailure, JobKind,
-    JobPause, JobUsage, Lease,
+    JobPause, JobUsage, Lease, Parked,
 };
 
 /// Longest `step` of a log entry, in characters; the app cuts the rest.

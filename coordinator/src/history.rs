@@ -43,7 +43,7 @@ pub(crate) struct EndedJob {
     pub(crate) claimed_at: u64,
     /// In seconds since 1970.
     pub(crate) ended_at: u64,
-    /// `completed`, `failed`, `parked` or `superseded`: what the exit code told.
+    /// `completed`, `failed`, `parked` or `superseded`.
     pub(crate) result: JobResult,
     /// Why it failed, in one word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -226,6 +226,14 @@ pub(crate) async fn keep(ctx: &Context, ended: EndedJob) {
         Err(panicked) => panicked.to_string(),
     };
     tracing::warn!(job.id = %job, "what the job came to is not kept: {problem}");
+}
+
+/// Notes what a job came to in the end, where the app made another of its outcome.
+pub(crate) async fn came_to(ctx: &Context, record: &Record, outcome: &Outcome) {
+    if let Some(EndedJob { ended_at, timeline, document, doubt, .. }) = kept(ctx, record).await {
+        let ended = ended_job(ctx, record, outcome, Collected { document, doubt });
+        keep(ctx, EndedJob { ended_at, timeline, ..ended }).await;
+    }
 }
 
 /// Notes that the report of a job is over, and how. What was noted of it before stays: an app that has taken

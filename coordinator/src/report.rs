@@ -3,13 +3,16 @@
 //! The order is fixed: outcome on disk → acknowledged by the app → container removed → forgotten.
 //! Whatever interrupts it, the next start goes on at the same place.
 
+mod pause;
+
+use std::future::Future;
 use std::io;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 
 use api_client::contract::AgentExit;
-use api_client::wire::{AgentEnv, JobCompletion, JobFailure, JobPause, JobUsage, LogEntry};
-use api_client::{ApiError, UtcTime, delays, error_chain, retry};
+use api_client::wire::{AgentEnv, JobCompletion, JobFailure, JobUsage, LogEntry};
+use api_client::{ApiError, JobId, delays, error_chain, retry};
 use backon::BackoffBuilder;
 use tokio::time::sleep;
 
@@ -24,12 +27,6 @@ use crate::ledger::{JobRef, Record, Runs};
 use crate::metrics::Retry;
 use crate::outcome::Outcome;
 use crate::unknown::Unknown;
-
-/// How long a job waits whose agent does not say until when.
-const USUAL_PAUSE: Duration = Duration::from_secs(900);
-
-/// The cause of a parked job, where the app parks none.
-const PARKED: &str = "parked";
 
 /// Between two tries once the growing delays are used up, and after a refusal that only a mended
 /// key can end.
@@ -48,13 +45,13 @@ const TOLD_AFTER: u32 = 5;
 const LOG_TRIES: usize = 3;
 
 /// Delivers the outcome of a job and forgets it. Returns early when the coordinator leaves.
-pub(crate) async fn report(ctx: &Context, finished: Finished) {
-    let Finished { record, outcome, .. } = &finished;
-    let (job, ended_at) = (record.job.job_id, clock::now());
+pub(crate) async fn report(ctx: &Context, mut finished: Finished) {
+    let (job, ended_at) = (finished.record.job.job_id, clock::now());
     ctx.board.job_stage(job, JobStage::Reporting);
     let began = SystemTime::now();
     let detached = &ctx.shutdown.detach;
-    let end = detached.run_until_cancelled(settle(ctx, &finished)).await;
+    let end = detached.run_until_cancelled(settle(ctx, &mut finished)).await;
+    let Finished { record, outcome, .. } = &finished;
     // People are told when it is known whose the job was. The next start tells again of one that the app
     // does not know of.
     ctx.notifier.job_ended(&ctx.config().notify, &finished, end, ended_at);
@@ -68,9 +65,10 @@ pub(crate) async fn report(ctx: &Context, finished: Finished) {
     detached.run_until_cancelled(put_away).await;
 }
 
-/// Has the app know the outcome, unless the job is another's.
-async fn settle(ctx: &Context, finished: &Finished) -> ReportEnd {
-    let Finished { record, outcome, .. } = finished;
+/// Has the app know the outcome, unless the job is another's. A pause that the app does not grant is a failure
+/// from then on.
+async fn settle(ctx: &Context, finished: &mut Finished) -> ReportEnd {
+    let Finished { record, outcome, .. } = &*finished;
     let job = record.job.job_id;
     let superseded = ctx.leases.superseded(job);
     if *outcome == Outcome::Superseded {
@@ -82,6 +80,7 @@ async fn settle(ctx: &Context, finished: &Finished) -> ReportEnd {
     } else if let Some(end) = superseded.run_until_cancelled(deliver(ctx, finished)).await {
         end
     } else {
+        let outcome = &finished.outcome;
         tracing::warn!(job.id = %job, "the job is another's by now; not reported: {outcome}");
         ReportEnd::NotOurs
     }
@@ -100,44 +99,61 @@ async fn is_over(ctx: &Context, record: &Record) -> bool {
     }
 }
 
-async fn deliver(ctx: &Context, finished: &Finished) -> ReportEnd {
-    let job = &finished.record.job;
-    let (reason, usage) = told_by_agent(ctx, finished).await;
-    if finished.outcome.is_failure() {
-        log_failure(ctx, &finished.record, &reason, &finished.tail).await;
+async fn deliver(ctx: &Context, finished: &mut Finished) -> ReportEnd {
+    if let Outcome::Parked(pause) = finished.outcome
+        && let ControlFlow::Break(end) = pause::park(ctx, finished, pause).await
+    {
+        return end;
     }
+    let job = finished.record.job.job_id;
+    let words = words(ctx, finished).await;
+    if finished.outcome.is_failure() {
+        log_failure(ctx, &finished.record, &words.reason, &finished.tail).await;
+    }
+    let told = until_settled(ctx, job, || tell(ctx, finished, &words)).await;
+    told.map_or_else(|end| end, |()| ReportEnd::Acknowledged)
+}
+
+/// Reports to the app until it takes that: what it answers, or how the report ended in another way.
+async fn until_settled<T, F: Future<Output = Result<T, ApiError>>>(
+    ctx: &Context,
+    job: JobId,
+    report: impl Fn() -> F,
+) -> Result<T, ReportEnd> {
     let mut waits = delays(7).build();
     let mut unknown = Unknown::default();
     loop {
-        let answer = tell(ctx, finished, &reason, usage).await;
-        let wait = match verdict(&answer) {
-            Verdict::Settled => {
-                tracing::info!(job.id = %job.job_id, "reported to the app");
-                return ReportEnd::Acknowledged;
+        let error = match report().await {
+            Ok(answer) => {
+                tracing::info!(job.id = %job, "reported to the app");
+                return Ok(answer);
             }
-            Verdict::SettledOtherwise(error) => {
-                tracing::warn!(job.id = %job.job_id, %error, "the app had settled the job before");
-                return ReportEnd::SettledBefore;
+            Err(error) => error,
+        };
+        let wait = match remedy(&error) {
+            Remedy::None => {
+                tracing::warn!(job.id = %job, %error, "the app had settled the job before");
+                return Err(ReportEnd::SettledBefore);
             }
-            Verdict::NotFound(error) => {
-                if unknown.again(error, Instant::now()).is_break() {
-                    tracing::warn!(job.id = %job.job_id, %error, "the app does not know the job");
-                    return ReportEnd::UnknownToApp;
+            Remedy::Doubt => {
+                if unknown.again(&error, Instant::now()).is_break() {
+                    tracing::warn!(job.id = %job, %error, "the app does not know the job");
+                    return Err(ReportEnd::UnknownToApp);
                 }
-                ctx.board.outcome_waits(job.job_id, &error.to_string(), Trouble::Passing);
+                ctx.board.outcome_waits(job, &error.to_string(), Trouble::Passing);
                 waits.next().unwrap_or(LONGEST_DELAY)
             }
-            Verdict::Later(error) => {
+            Remedy::Time => {
                 unknown = Unknown::default();
                 let wait = waits.next().unwrap_or(LONGEST_DELAY);
-                tracing::warn!(job.id = %job.job_id, %error, "outcome not delivered yet");
-                ctx.board.outcome_waits(job.job_id, &error.to_string(), Trouble::Passing);
+                tracing::warn!(job.id = %job, %error, "outcome not delivered yet");
+                ctx.board.outcome_waits(job, &error.to_string(), Trouble::Passing);
                 error.retry_after().map_or(wait, |asked| asked.clamp(wait, LONGEST_RETRY_AFTER))
             }
-            Verdict::AfterRepair(error) => {
+            Remedy::Repair => {
                 unknown = Unknown::default();
-                tracing::error!(job.id = %job.job_id, %error, "outcome not delivered");
-                ctx.board.outcome_waits(job.job_id, &error.to_string(), Trouble::Key);
+                tracing::error!(job.id = %job, %error, "outcome not delivered");
+                ctx.board.outcome_waits(job, &error.to_string(), Trouble::Key);
                 LONGEST_DELAY
             }
         };
@@ -150,61 +166,45 @@ async fn deliver(ctx: &Context, finished: &Finished) -> ReportEnd {
     }
 }
 
-async fn tell(
-    ctx: &Context,
-    finished: &Finished,
-    reason: &str,
-    usage: Option<JobUsage>,
-) -> Result<(), ApiError> {
+async fn tell(ctx: &Context, finished: &Finished, words: &Words) -> Result<(), ApiError> {
     let Finished { record, outcome, .. } = finished;
     let (job, claim_id, api) = (record.job.job_id, record.claim_id(), ctx.api());
-    let failed = |cause: &str| {
-        let (reason, cause) = (reason.to_owned(), Some(cause.to_owned()));
-        JobFailure { reason, cause, claim_id, usage }
-    };
-    match (outcome, claim_id) {
-        (Outcome::Failed(cause), _) => api.fail_job(job, &failed(cause.name())).await,
-        (Outcome::Parked(pause), Some(claim_id)) => {
-            let until = pause.until.unwrap_or_else(|| UtcTime::after(USUAL_PAUSE));
-            let pause = JobPause { claim_id, until, reason: reason.to_owned(), usage };
-            match api.park_job(job, &pause).await {
-                Err(error) if error.is_call_unknown() => {
-                    tracing::warn!(job.id = %job, %error, "the app parks no jobs: it is told a failure");
-                    api.fail_job(job, &failed(PARKED)).await
-                }
-                answer => answer,
-            }
-        }
-        (Outcome::Parked(_), None) => api.fail_job(job, &failed(PARKED)).await,
-        (Outcome::Completed | Outcome::Superseded, _) => {
-            api.complete_job(job, JobCompletion { claim_id, usage }).await
+    let usage = words.usage;
+    if let Outcome::Failed(cause) = outcome {
+        let (reason, cause) = (words.reason.clone(), Some(cause.name().to_owned()));
+        api.fail_job(job, &JobFailure { reason, cause, claim_id, usage }).await
+    } else {
+        api.complete_job(job, JobCompletion { claim_id, usage }).await
+    }
+}
+
+/// What helps where the app has not taken a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remedy {
+    /// Nothing has to: the job was completed or failed before.
+    None,
+    /// The app may not know the job; it is to be asked again.
+    Doubt,
+    Time,
+    /// Of the key, or of the app.
+    Repair,
+}
+
+const fn remedy(error: &ApiError) -> Remedy {
+    match error {
+        ApiError::Gone { .. } => Remedy::Doubt,
+        ApiError::Refused { status: 409, .. } => Remedy::None,
+        ApiError::Unreachable { .. } | ApiError::Busy { .. } => Remedy::Time,
+        ApiError::Unauthorised { .. } | ApiError::Refused { .. } | ApiError::Malformed { .. } => {
+            Remedy::Repair
         }
     }
 }
 
-/// What an answer to a report means.
-#[derive(Debug)]
-enum Verdict<'a> {
-    Settled,
-    /// Completed or failed before: nothing is left to report.
-    SettledOtherwise(&'a ApiError),
-    NotFound(&'a ApiError),
-    Later(&'a ApiError),
-    AfterRepair(&'a ApiError),
-}
-
-fn verdict(answer: &Result<(), ApiError>) -> Verdict<'_> {
-    match answer {
-        Ok(()) => Verdict::Settled,
-        Err(error) => match error {
-            ApiError::Gone { .. } => Verdict::NotFound(error),
-            ApiError::Refused { status: 409, .. } => Verdict::SettledOtherwise(error),
-            ApiError::Unreachable { .. } | ApiError::Busy { .. } => Verdict::Later(error),
-            ApiError::Unauthorised { .. }
-            | ApiError::Refused { .. }
-            | ApiError::Malformed { .. } => Verdict::AfterRepair(error),
-        },
-    }
+/// What is told with an outcome.
+struct Words {
+    reason: String,
+    usage: Option<JobUsage>,
 }
 
 /// Puts the cause and the end of the output on the ticket, where people look first.
@@ -226,7 +226,7 @@ async fn log_failure(ctx: &Context, record: &Record, reason: &str, tail: &str) {
 }
 
 /// Why a job failed or waits, as it may be told, and what it used, as far as its agent says.
-async fn told_by_agent(ctx: &Context, finished: &Finished) -> (String, Option<JobUsage>) {
+async fn words(ctx: &Context, finished: &Finished) -> Words {
     let Finished { record, outcome, .. } = finished;
     let ended = match kept(ctx, record).await {
         Some(ended) => ended,
@@ -248,8 +248,8 @@ async fn told_by_agent(ctx: &Context, finished: &Finished) -> (String, Option<Jo
     let usage = ended.believed().map(usage);
     // Above all where its work is.
     match ended.believed().map(told).filter(|told| !told.is_empty()) {
-        Some(told) => (format!("{cause}; the agent: {told}"), usage),
-        None => (cause, usage),
+        Some(told) => Words { reason: format!("{cause}; the agent: {told}"), usage },
+        None => Words { reason: cause, usage },
     }
 }
 

@@ -206,6 +206,42 @@ impl JobPause {
     }
 }
 
+/// What the app made of the report of a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "ParkAnswer")]
+pub enum Parked {
+    /// The job is handed out again when the pause is over.
+    Waits,
+    /// It was parked too often, and has failed.
+    Failed,
+    /// It was to be cancelled, and is.
+    Cancelled,
+}
+
+/// As the app sends it: `status` is there where the job has ended.
+#[derive(Deserialize)]
+struct ParkAnswer {
+    #[serde(default)]
+    status: Option<EndStatus>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum EndStatus {
+    Failed,
+    Cancelled,
+}
+
+impl From<ParkAnswer> for Parked {
+    fn from(answer: ParkAnswer) -> Self {
+        match answer.status {
+            None => Self::Waits,
+            Some(EndStatus::Failed) => Self::Failed,
+            Some(EndStatus::Cancelled) => Self::Cancelled,
+        }
+    }
+}
+
 /// Why a job failed, for the app's record. The original app ignores it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JobFailure {
@@ -281,5 +317,14 @@ mod tests {
         let lease = format!(r#"{{"lease":{{"claim_id":"{claim}","lease_sec":90}},"#);
         let job: Job = serde_json::from_str(&TICKET_JOB.replacen('{', &lease, 1)).unwrap();
         assert_eq!(job.lease, Some(Lease { claim_id: claim, lease_sec: 90 }));
+    }
+
+    #[test]
+    fn an_app_says_what_it_made_of_a_pause() {
+        let read = |text: &str| serde_json::from_str::<Parked>(text).ok();
+        assert_eq!(read(r#"{"job_id":"1","until":"2026-11-21T12:30:00Z"}"#), Some(Parked::Waits));
+        assert_eq!(read(r#"{"job_id":"1","status":"failed"}"#), Some(Parked::Failed));
+        assert_eq!(read(r#"{"job_id":"1","status":"cancelled"}"#), Some(Parked::Cancelled));
+        assert_eq!(read(r#"{"job_id":"1","status":"elsewhere"}"#), None);
     }
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use api_client::{JobId, UtcTime};
-use integration_tests::harness::{App, AppProxy, Exchange, Job, eventually};
+use api_client::wire::{JobPause, Parked};
+use api_client::{Claim, ClaimId, JobId, Secret, UtcTime, WorkerApi};
+use integration_tests::harness::{App, AppProxy, Exchange, Job, KEY, eventually};
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::outcome::leaving;
 use crate::scene::Scene;
@@ -32,6 +33,29 @@ async fn parked(app: &App, id: JobId) -> Job {
 async fn forgets_all(scene: &Scene) {
     let none = async || scene.home.records().is_empty().then_some(());
     eventually("all records to be forgotten", none).await;
+}
+
+/// What `jobs` shows of it.
+async fn shown(scene: &mut Scene, id: JobId) -> Value {
+    let (_, text) = scene.home.command(&["jobs", "--json"]).await;
+    let listed: Value = serde_json::from_str(&text).unwrap();
+    let jobs = listed["jobs"].as_array().unwrap();
+    jobs.iter().find(|job| job["job"] == json!(id)).unwrap().clone()
+}
+
+/// Parks a job, for whoever has it next, as often as an app of ours takes that in a day without the last time.
+async fn park_often(scene: &Scene, id: JobId) {
+    let url = scene.app.url().parse().unwrap();
+    let api = WorkerApi::new(&url, Some(Secret::from(KEY)), "test/1").unwrap();
+    for _ in 0..10 {
+        let claim_id = ClaimId::random();
+        let claimed = api.claim(None, Some(claim_id)).await.unwrap();
+        assert!(matches!(claimed, Claim::Job(job) if job.job_id == id));
+        let until = UtcTime::after(Duration::from_secs(3_600));
+        let pause = JobPause { claim_id, until, reason: "a limit".to_owned(), usage: None };
+        assert_eq!(api.park_job(id, &pause).await.unwrap(), Parked::Waits);
+        api.retry_job(id).await.unwrap();
+    }
 }
 
 fn taken(proxy: &AppProxy, path: &str) -> Vec<Exchange> {
@@ -80,7 +104,7 @@ async fn a_pause_is_reported_once_over_a_kill_an_outage_and_a_lost_answer() {
     let told = taken(&proxy, "/park");
     assert!(!told.is_empty() && proxy.has_lost());
     assert_eq!(scene.app.job(job.job_id).await.not_before, waiting.not_before);
-    let report: serde_json::Value = serde_json::from_slice(&told[0].request).unwrap();
+    let report: Value = serde_json::from_slice(&told[0].request).unwrap();
     assert_eq!(report["usage"], json!({"input": 100, "cached": 20, "output": 30}));
     assert!(report["reason"].as_str().unwrap().contains("the model's limit is used up"));
     assert!(taken(&proxy, "/fail").is_empty() && taken(&proxy, "/complete").is_empty());
@@ -89,18 +113,34 @@ async fn a_pause_is_reported_once_over_a_kill_an_outage_and_a_lost_answer() {
 }
 
 #[tokio::test]
-async fn an_app_without_pauses_is_told_a_failure_with_that_cause() {
-    for status in [404, 405] {
-        let Some(mut scene) = Scene::or_skip(&parks(3_600)).await else { return };
-        let proxy = scene.through_proxy().await;
-        proxy.refuse("/park", status, 100);
+async fn an_app_that_takes_no_pause_is_told_a_failure_and_so_is_the_operator() {
+    let Some(mut scene) = Scene::or_skip(&parks(3_600)).await else { return };
+    let proxy = scene.through_proxy().await;
+    for status in [400, 404, 405, 501] {
+        proxy.refuse("/park", status, 1);
         let job = scene.add_job().await;
         let coordinator = scene.home.start();
         let ended = scene.app.ended(job.job_id).await;
-        assert_eq!(ended.status, "failed");
-        assert_eq!(ended.fail_cause.as_deref(), Some("parked"));
+        assert_eq!((ended.status.as_str(), ended.fail_cause.as_deref()), ("failed", Some("agent")));
+        forgets_all(&scene).await;
+        assert_eq!(shown(&mut scene, job.job_id).await["result"], "failed", "{status}");
         coordinator.terminate().await;
     }
+    assert!(taken(&proxy, "/park").is_empty());
+}
+
+#[tokio::test]
+async fn a_job_that_the_app_parks_no_more_is_a_failure_for_the_operator_too() {
+    let Some(mut scene) = Scene::or_skip(&parks(3_600)).await else { return };
+    let job = scene.add_job().await;
+    park_often(&scene, job.job_id).await;
+    let coordinator = scene.home.start();
+    let ended = scene.app.ended(job.job_id).await;
+    assert_eq!((ended.status.as_str(), ended.fail_cause.as_deref()), ("failed", Some("parked")));
+    forgets_all(&scene).await;
+    let shown = shown(&mut scene, job.job_id).await;
+    assert_eq!((&shown["result"], &shown["report"]), (&json!("failed"), &json!("acknowledged")));
+    coordinator.terminate().await;
 }
 
 #[tokio::test]
