@@ -147,7 +147,9 @@ pub(super) fn shown(verdict: Verdict, cause: AgentExit) -> String {
     let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let verdict = serde_json::to_value(verdict).map(word).unwrap_or_default();
     match cause {
-        AgentExit::Delivered | AgentExit::NoChanges | AgentExit::Blocked => verdict,
+        AgentExit::Delivered | AgentExit::NoChanges | AgentExit::Blocked | AgentExit::Parked => {
+            verdict
+        }
         other => format!("{verdict} ({})", other.code()),
     }
 }
