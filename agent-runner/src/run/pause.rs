@@ -1,5 +1,6 @@
-//! What becomes of a run whose provider lets nobody in for a while: an app that hands jobs out for a term gets
-//! it back and has it go on then; with any other, the run waits itself as long as it has the time.
+//! What becomes of a run whose provider lets nobody in for a while. It waits for a limit of minutes. For a longer
+//! one, an app that hands jobs out for a term gets the job back and has it go on then; with any other, the run
+//! waits itself as long as it has the time.
 //!
 //! Invariant: a run that waits can be told of, cancelled and ended by its budget like one that works.
 
@@ -14,6 +15,9 @@ use crate::outcome::{Published, RunError};
 use crate::pulse::with_pulse;
 use crate::report::Step;
 use crate::worker::Ending;
+
+/// A limit that holds for no longer is waited for by everybody: a job that begins anew elsewhere takes as long.
+const SHORT: Duration = Duration::from_secs(300);
 
 /// Longest time that a run waits in all without a budget of time (`AGENT_TIME_BUDGET_SEC`): it holds a place
 /// where others could work.
@@ -50,7 +54,8 @@ impl Session<'_> {
         let wait = wait.saturating_add(MARGIN);
         let until = UtcTime::after(wait);
         let may_wait = self.waited.allows(wait, self.time_left());
-        if self.reporter.holds_for_a_term() || !may_wait {
+        let gives_back = self.reporter.holds_for_a_term() && wait > SHORT;
+        if gives_back || !may_wait {
             self.job.course().parked(until, &what);
             return Err(RunError::Parked { what, until });
         }

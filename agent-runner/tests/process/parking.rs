@@ -58,18 +58,20 @@ fn a_job_that_is_held_for_a_term_is_parked_with_its_work_and_the_time() {
 }
 
 #[test]
-fn without_a_claim_the_run_waits_and_goes_on() {
-    let plan = Plan { claude: LIMITED_AT_FIRST, setting: NO_CLAIM, ..Plan::default() };
-    let mut scene = Scene::of(plan, |_, _| Answer::Usual);
-    let (ended, log) = scene.job.end();
-    assert_eq!(ended, code(AgentExit::Delivered), "{log}");
-    let steps = scene.steps();
-    let turns = steps.iter().filter(|step| *step == "worker_turn_0_prompt").count();
-    assert!(steps.contains(&"waiting".to_owned()) && turns == 2, "{steps:?}");
-    let outcome = scene.outcome();
-    assert_eq!(outcome.parked, None);
-    let endings: Vec<_> = outcome.turns.iter().map(|turn| turn.ending.as_str()).collect();
-    assert_eq!(endings, ["rate_limited", "finished"]);
+fn a_limit_of_a_moment_is_waited_for_with_a_claim_and_without() {
+    for setting in [Plan::default().setting, NO_CLAIM] {
+        let plan = Plan { claude: LIMITED_AT_FIRST, setting, ..Plan::default() };
+        let mut scene = Scene::of(plan, |_, _| Answer::Usual);
+        let (ended, log) = scene.job.end();
+        assert_eq!(ended, code(AgentExit::Delivered), "{log}");
+        let steps = scene.steps();
+        let turns = steps.iter().filter(|step| *step == "worker_turn_0_prompt").count();
+        assert!(steps.contains(&"waiting".to_owned()) && turns == 2, "{steps:?}");
+        let outcome = scene.outcome();
+        assert_eq!(outcome.parked, None);
+        let endings: Vec<_> = outcome.turns.iter().map(|turn| turn.ending.as_str()).collect();
+        assert_eq!(endings, ["rate_limited", "finished"]);
+    }
 }
 
 #[test]
