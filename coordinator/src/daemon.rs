@@ -90,7 +90,7 @@ pub(crate) struct Daemon {
     tasks: TaskTracker,
     /// What goes on beside the jobs, and the token that ends it.
     background: (TaskTracker, CancellationToken),
-    failures: Arc<AtomicUsize>,
+    undelivered: Arc<AtomicUsize>,
     status: Status,
     settings_read: Option<Instant>,
     /// How many jobs may run at once, as the app said last.
@@ -142,7 +142,7 @@ impl Daemon {
             claimer,
             tasks: TaskTracker::new(),
             background: Default::default(),
-            failures: Arc::default(),
+            undelivered: Arc::default(),
             status: Status::default(),
             settings_read: None,
             slots_of_app: None,
@@ -163,14 +163,14 @@ impl Daemon {
     }
 
     /// Takes up what was left, then claims jobs until it is stopped; tells how many of those that
-    /// it claimed have failed.
+    /// it claimed did not deliver.
     pub(crate) async fn run(mut self) -> Result<usize, StartError> {
         self.recover().await?;
         self.begin_background();
         self.status.ready();
         self.claim_jobs().await;
         self.end().await;
-        Ok(self.failures.load(Ordering::Relaxed))
+        Ok(self.undelivered.load(Ordering::Relaxed))
     }
 
     async fn recover(&mut self) -> Result<(), StartError> {
@@ -234,11 +234,12 @@ impl Daemon {
 
     fn spawn_job(&self, claimed: Claimed) {
         let record = claimed.record.clone();
-        let (ctx, failures) = (Arc::clone(&self.ctx), Arc::clone(&self.failures));
+        let (ctx, undelivered) = (Arc::clone(&self.ctx), Arc::clone(&self.undelivered));
         self.spawn(record, Some(Instant::now()), async move {
             let finished = Box::pin(carry_out(&ctx, claimed)).await;
-            let failed = finished.as_ref().is_some_and(|finished| finished.outcome.is_failure());
-            failures.fetch_add(usize::from(failed), Ordering::Relaxed);
+            let outcome = finished.as_ref().map(|finished| &finished.outcome);
+            let counts = matches!(outcome, Some(Outcome::Failed(_) | Outcome::Parked(_)));
+            undelivered.fetch_add(usize::from(counts), Ordering::Relaxed);
             finished
         });
     }

@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &Run) -> Result<ExitCode, Failure> {
         tracing::warn!("{notice}");
     }
     let mode = if arguments.once { Mode::Once } else { Mode::Forever };
-    let failed = block_on(async {
+    let undelivered = block_on(async {
         let (shutdown, grace) = (config.shutdown.clone(), config.limits.stop_grace);
         let daemon = Daemon::new(config, mode).map_err(|error| failure(&error))?;
         let ctx = daemon.context();
@@ -43,5 +43,5 @@ pub(crate) fn run(arguments: &Run) -> Result<ExitCode, Failure> {
             },
         }
     })?;
-    Ok(if mode == Mode::Once && failed > 0 { JOB_FAILED.into() } else { ExitCode::SUCCESS })
+    Ok(if mode == Mode::Once && undelivered > 0 { JOB_FAILED.into() } else { ExitCode::SUCCESS })
 }

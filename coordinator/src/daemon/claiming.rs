@@ -101,7 +101,7 @@ impl Daemon {
                 if once { Next::End } else { Next::Again }
             }
             Round::Lost(finished) => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
+                self.undelivered.fetch_add(1, Ordering::Relaxed);
                 self.ctx.board.job_ended(&finished.outcome, None);
                 self.spawn_report(*finished, Some(Instant::now()));
                 if once { Next::End } else { Next::Pause }

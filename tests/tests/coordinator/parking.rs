@@ -144,6 +144,15 @@ async fn a_job_that_the_app_parks_no_more_is_a_failure_for_the_operator_too() {
 }
 
 #[tokio::test]
+async fn one_job_that_is_parked_has_not_delivered() {
+    let Some(mut scene) = Scene::or_skip(&parks(3_600)).await else { return };
+    let job = scene.add_job().await;
+    let (code, log) = scene.home.command(&["run", "--once"]).await;
+    assert_eq!(code, Some(4), "{log}");
+    parked(&scene.app, job.job_id).await;
+}
+
+#[tokio::test]
 async fn an_app_without_leases_is_told_a_failure_of_the_agent() {
     let Some(mut scene) = Scene::with_app(&["--original"], &parks(3_600)).await else { return };
     let job = scene.add_job().await;
