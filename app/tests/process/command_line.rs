@@ -1,15 +1,11 @@
 //! The command line against a real server, and the rules of `serve`.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-#![allow(dead_code, reason = "the harness serves several test binaries")]
-
-mod harness;
-
 use std::io::Write;
 use std::process::{Output, Stdio};
 
-use harness::{App, KEY, binary, file};
 use serde_json::Value;
+
+use crate::harness::{App, KEY, binary, file};
 
 fn run(app: &App, words: &[&str], stdin: &str) -> Output {
     let mut child = binary()

@@ -1,20 +1,16 @@
 //! Claims with an id, driven by the real client against the real binary: what is asked for twice,
 //! and what a claim id that is over brings.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-#![allow(dead_code, reason = "the harness serves several test binaries")]
-
-mod harness;
-
 use std::collections::HashSet;
 
 use api_client::wire::Lease;
 use api_client::{ClaimId, JobId};
-use harness::{App, by, claim_as, claimed_as, failure, fenced, ticket_path};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+
+use crate::harness::{App, by, claim_as, claimed_as, failure, fenced, ticket_path};
 
 async fn running(app: &App) -> usize {
     app.get("/api/jobs?status=running").await.as_array().unwrap().len()
@@ -50,7 +46,7 @@ async fn a_claim_whose_answer_is_lost_loses_no_job() {
     let request = format!(
         "POST /api/worker/jobs/start HTTP/1.1\r\nHost: app\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        harness::KEY,
+        crate::harness::KEY,
         body.len(),
     );
     stream.write_all(request.as_bytes()).await.unwrap();

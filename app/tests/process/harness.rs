@@ -19,7 +19,6 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-#[allow(unused_imports, reason = "the harness serves several test binaries")]
 pub(crate) use claims::{by, claim_as, claimed_as, failure, fenced};
 
 /// The key of every server here.

@@ -1,19 +1,15 @@
 //! Leases, driven by the real client against the real binary: what expires, who is fenced, what an
 //! outage of the server does.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-#![allow(dead_code, reason = "the harness serves several test binaries")]
-
-mod harness;
-
 use std::time::{Duration, Instant};
 
 use api_client::wire::HeldBy;
 use api_client::{ApiError, ClaimId, JobId};
-use harness::{App, PATIENCE, by, claim, claimed_as, failure, fenced, ticket_path};
 use nix::sys::signal::Signal;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+
+use crate::harness::{App, PATIENCE, by, claim, claimed_as, failure, fenced, ticket_path};
 
 /// Expires fast, so that tests can wait for it.
 const SHORT: &[&str] = &["--lease-sec", "0.2"];

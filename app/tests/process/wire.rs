@@ -1,19 +1,15 @@
 //! What the server answers, byte for byte where the original app fixes it: statuses, error bodies,
 //! the key, limits, settings, memory.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-#![allow(dead_code, reason = "the harness serves several test binaries")]
-
-mod harness;
-
 use api_client::{ProjectId, Secret, TicketId, WorkerApi};
-use harness::{App, KEY, claim, ticket_path};
 use nix::sys::signal::Signal;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::harness::{App, KEY, claim, ticket_path};
 
 const START: &str = "/api/worker/jobs/start";
 const JSON: Option<&str> = Some("application/json");

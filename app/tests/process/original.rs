@@ -1,16 +1,12 @@
 //! The mode that behaves as the original app does, so that a coordinator can be tried against both:
 //! nothing of what ours adds to claims, reports and cancelling is there.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-#![allow(dead_code, reason = "the harness serves several test binaries")]
-
-mod harness;
-
 use api_client::wire::JobFailure;
 use api_client::{ApiError, ClaimId};
-use harness::{App, by, claim, claimed_as, failure, ticket_path};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+
+use crate::harness::{App, by, claim, claimed_as, failure, ticket_path};
 
 #[tokio::test]
 async fn the_original_knows_no_claims_and_no_leases() {

@@ -1,17 +1,13 @@
 //! Jobs that wait for a provider's limit to be over, by the real client against the real server.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-#![allow(dead_code, reason = "the harness serves several test binaries")]
-
-mod harness;
-
 use std::time::Duration;
 
 use api_client::wire::{Job, JobPause, Parked};
 use api_client::{ApiError, ClaimId, UtcTime, WorkerApi};
-use harness::{App, by, claim_as, claimed_as, fenced, ticket_path};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+
+use crate::harness::{App, by, claim_as, claimed_as, fenced, ticket_path};
 
 fn pause(claim: ClaimId, seconds: u64) -> JobPause {
     let until = UtcTime::after(Duration::from_secs(seconds));

@@ -9,7 +9,7 @@ use api_client::JobId;
 use serde_json::{Map, Value};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../../docs/worker-api.openapi.json")).unwrap()
+    serde_json::from_str(include_str!("../../../../docs/worker-api.openapi.json")).unwrap()
 });
 
 /// What the description says of a method and a path; nothing where it has no such operation.

@@ -1,18 +1,14 @@
 //! The queue, driven by the real client against the real binary: claims, outcomes, cancelling,
 //! restarts.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-#![allow(dead_code, reason = "the harness serves several test binaries")]
-
-mod harness;
-
 use std::collections::HashSet;
 
 use api_client::wire::{HeldBy, JobFailure, JobKind, LogEntry, QueueFacts, TicketCompletion};
 use api_client::{ApiError, JobId};
-use harness::{App, claim, ticket_path};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
+
+use crate::harness::{App, claim, ticket_path};
 
 fn failure(reason: &str) -> JobFailure {
     JobFailure { reason: reason.to_owned(), ..JobFailure::default() }

@@ -1,15 +1,11 @@
 //! The memory of projects over HTTP: by words, by meaning, listed, deleted, and its limits.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-#![allow(dead_code, reason = "the harness serves several test binaries")]
-
-mod harness;
-
 use api_client::ProjectId;
-use harness::embedding::{EMBEDDING_KEY, Endpoint, Mood, REFUSED_WORD};
-use harness::{App, KEY};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+
+use crate::harness::embedding::{EMBEDDING_KEY, Endpoint, Mood, REFUSED_WORD};
+use crate::harness::{App, KEY};
 
 const DOCS: [&str; 3] = [
     "Authentication has its credentials in the vault.",

@@ -1,11 +1,6 @@
 //! The client of the worker API and the server, held against the description that the server publishes
 //! (`docs/worker-api.openapi.json`): every request of the client, and every answer.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-#![allow(dead_code, reason = "the harness serves several test binaries")]
-
-mod harness;
-
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,11 +14,12 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::response::Response;
-use harness::description::{check_answer, check_request, operation, operations};
-use harness::{App, KEY, ticket_path};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+use crate::harness::description::{check_answer, check_request, operation, operations};
+use crate::harness::{App, KEY, ticket_path};
 
 /// Calls of the worker API that no client of ours makes.
 const NOT_OURS: [&str; 3] = ["listLogs", "cancelTicket", "changeSettings"];
@@ -192,7 +188,7 @@ async fn the_answers_of_an_app_without_our_additions_are_as_described() {
 async fn the_server_publishes_the_description() {
     let app = App::start();
     let published = app.get("/api/openapi.json").await;
-    let ours = include_str!("../../docs/worker-api.openapi.json");
+    let ours = include_str!("../../../docs/worker-api.openapi.json");
     assert_eq!(published, serde_json::from_str::<Value>(ours).unwrap());
     let request = app.http.get(format!("{}/api/openapi.json", app.url)).bearer_auth(KEY);
     assert_eq!(request.send().await.unwrap().headers()["content-type"], "application/json");
