@@ -22,7 +22,7 @@ pub(crate) const PARKINGS_WITHIN: i64 = 24 * 3_600_000;
 /// How far ahead a parked job is due at least and at most, in milliseconds: a limit that was over already
 /// would have it back at once, and what a provider says of next week is asked again tomorrow.
 const PAUSE_MIN: i64 = 10_000;
-const PAUSE_MAX: i64 = 24 * 3_600_000;
+pub(crate) const PAUSE_MAX: i64 = 24 * 3_600_000;
 
 /// What the rules look at of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

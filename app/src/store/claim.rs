@@ -7,6 +7,7 @@ use api_client::wire::JobUsage;
 use api_client::{ClaimId, JobId, ProjectId, TicketId};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
+use super::parking::{DUE, latest};
 use super::{Allowance, Store, StoreError, budget, job, optional, project, setting, typed};
 use crate::clock::Timestamp;
 use crate::lease::Leases;
@@ -185,8 +186,7 @@ fn take(
         WHERE seq = (
             SELECT seq FROM jobs
             WHERE status = 'pending' AND (:project IS NULL OR project_id = :project)
-                AND (not_before IS NULL OR not_before <= :now)
-                AND project_id NOT IN ({})
+                AND {DUE} AND project_id NOT IN ({})
             ORDER BY seq LIMIT 1)
         RETURNING *",
         budget::over()
@@ -194,6 +194,7 @@ fn take(
     let values = named_params! {
         ":day": now.day().millis(),
         ":now": now.millis(),
+        ":latest": latest(now),
         ":claim": claim.map(|id| id.to_string()),
         ":project": project.map(|id| id.to_string()),
     };

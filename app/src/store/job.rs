@@ -7,6 +7,7 @@ use api_client::wire::{JobKind, Waiting};
 use api_client::{JobId, ProjectId, TicketId};
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
+use super::parking::{DUE, latest};
 use super::{
     Store, StoreError, budget, optional, optional_time, parking, review, ticket, time, to_sql,
     typed, unsigned,
@@ -80,14 +81,18 @@ impl Store {
                     MIN(COALESCE(not_before, created_at)) FILTER (WHERE due) AS oldest,
                     COUNT(*) FILTER (WHERE NOT due) AS parked,
                     MIN(not_before) FILTER (WHERE NOT due) AS parked_until
-                FROM (SELECT *, not_before IS NULL OR not_before <= :now AS due,
+                FROM (SELECT *, {DUE} AS due,
                         project_id IN ({}) AS over
                     FROM jobs WHERE status = 'pending')
                 GROUP BY project_id",
                 budget::over()
             );
             let mut statement = tx.prepare_cached(&sql)?;
-            let values = named_params! { ":now": now.millis(), ":day": now.day().millis() };
+            let values = named_params! {
+                ":now": now.millis(),
+                ":latest": latest(now),
+                ":day": now.day().millis(),
+            };
             let rows = statement
                 .query_map(values, |row| Ok((typed(row, "project_id")?, waiting(row, now)?)))?;
             rows.collect()
@@ -268,7 +273,8 @@ pub(super) fn finish(
     failure: &Failure,
     now: Timestamp,
 ) -> rusqlite::Result<usize> {
-    let sql = "UPDATE jobs SET status = ?2, fail_reason = ?3, fail_cause = ?4, finished_at = ?5
+    let sql = "UPDATE jobs SET status = ?2, fail_reason = ?3, fail_cause = ?4, finished_at = ?5,
+            not_before = NULL, parked_for = NULL
         WHERE id = ?1";
     tx.prepare_cached(sql)?.execute(params![
         id.to_string(),

@@ -7,10 +7,19 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{Store, StoreError, budget, job, optional_time};
 use crate::clock::Timestamp;
 use crate::model::JobStatus;
-use crate::queue::{self, Failure, PARKINGS_WITHIN, Parking, Parkings};
+use crate::queue::{self, Failure, PARKINGS_WITHIN, PAUSE_MAX, Parking, Parkings};
 
 /// The cause of a job that came to its limits too often.
 const PARKED: &str = "parked";
+
+/// Whether no pause keeps a job that waits, at `:now`, from being handed out. One that is due later than any
+/// pause can last (`:latest`) was parked while the clock was wrong: it is due.
+pub(super) const DUE: &str = "(not_before IS NULL OR not_before <= :now OR not_before > :latest)";
+
+/// The last time at which a job that is parked now can be due.
+pub(super) fn latest(now: Timestamp) -> i64 {
+    now.plus(PAUSE_MAX).millis()
+}
 
 /// What a claimer says of a job that is to go on later.
 #[derive(Clone, Debug)]

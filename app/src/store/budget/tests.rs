@@ -150,6 +150,18 @@ async fn what_a_parked_job_used_counts_and_so_does_what_it_uses_later() {
 }
 
 #[tokio::test]
+async fn a_job_that_was_parked_while_the_clock_was_years_ahead_is_due() {
+    let scene = Scene::new(DayBudget::default(), 1).await;
+    let ahead = NOW.plus(1_000 * DAY);
+    let (claim, job) = scene.claim(ahead).await.unwrap();
+    let pause = Pause { until: ahead.plus(HOUR), reason: "full".to_owned(), usage: None };
+    scene.store.park(job.job.job_id, claim, pause, ahead).await.unwrap();
+    assert!(scene.claim(ahead).await.is_none(), "it is not due by that clock");
+    assert_eq!(scene.store.waiting(NOW).await.unwrap()[&scene.project].jobs, 1);
+    assert!(scene.claim(NOW).await.is_some());
+}
+
+#[tokio::test]
 async fn a_project_without_a_budget_is_not_limited() {
     let scene = Scene::new(DayBudget::default(), 2).await;
     scene.works(used(u64::MAX), NOW).await;
