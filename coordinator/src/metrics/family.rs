@@ -61,6 +61,10 @@ families! {
         "Jobs that wait in the app for the projects of this coordinator, where the app tells.";
     QUEUE_AGE = Gauge "terarchitect_queue_oldest_seconds"
         "For how long the oldest of them has waited, where the app tells.";
+    QUEUE_PARKED = Gauge "terarchitect_queue_parked_jobs"
+        "Jobs beside these that wait for the limit of a provider to be over, where the app tells.";
+    QUEUE_OVER_BUDGET = Gauge "terarchitect_queue_over_budget_jobs"
+        "Jobs beside these that wait for the next day's budget of their project, where the app tells.";
     RETRIES = Counter "terarchitect_retries_total"
         "What had to be tried again, by what it was.";
     BREAKERS = Gauge "terarchitect_breaker"

@@ -95,6 +95,8 @@ fn claims(text: &mut Text, sights: &Sights) {
     if let Some(queue) = &sights.queue {
         text.family(&f::QUEUE).value(&[], float(queue.jobs));
         text.family(&f::QUEUE_AGE).value(&[], float(queue.oldest_sec));
+        text.family(&f::QUEUE_PARKED).value(&[], float(queue.parked));
+        text.family(&f::QUEUE_OVER_BUDGET).value(&[], float(queue.over_budget));
     }
 }
 
@@ -286,6 +288,15 @@ mod tests {
         for (of, count) in [("log", 9), ("job_output", 0), ("notifications", 0), ("spans", 0)] {
             let sample = format!("terarchitect_left_out_total{{of=\"{of}\"}} {count}\n");
             assert!(page.contains(&sample), "{page}");
+        }
+    }
+
+    #[test]
+    fn jobs_that_wait_for_a_limit_or_a_budget_are_told_beside_the_backlog() {
+        let queue = Queue { jobs: 7, parked: 2, over_budget: 3, ..Queue::default() };
+        let page = page(&Sights { queue: Some(queue), ..sights() });
+        for sample in ["jobs 7", "parked_jobs 2", "over_budget_jobs 3"] {
+            assert!(page.contains(&format!("\nterarchitect_queue_{sample}\n")), "{page}");
         }
     }
 
