@@ -145,7 +145,7 @@ impl WorkerApi {
     pub async fn renew_lease(&self, job: JobId, claim: ClaimId) -> Result<(), ApiError> {
         let call = self.call("POST", format!("api/worker/jobs/{job}/heartbeat"));
         let body = HeldBy { claim_id: Some(claim) };
-        self.send(&call, Method::POST, Some(&body), POLL_TIMEOUT).await.map(drop)
+        self.tell(&call, &body, POLL_TIMEOUT).await
     }
 
     /// Reports a job as completed.
@@ -159,7 +159,7 @@ impl WorkerApi {
     ) -> Result<(), ApiError> {
         let (call, body) =
             (self.call("POST", format!("api/worker/jobs/{job}/complete")), completion.into());
-        self.send(&call, Method::POST, Some(&body), REPORT_TIMEOUT).await.map(drop)
+        self.tell(&call, &body, REPORT_TIMEOUT).await
     }
 
     /// Reports a job as failed.
@@ -169,7 +169,7 @@ impl WorkerApi {
     pub async fn fail_job(&self, job: JobId, failure: &JobFailure) -> Result<(), ApiError> {
         let call = self.call("POST", format!("api/worker/jobs/{job}/fail"));
         let failure = failure.cleaned();
-        self.send(&call, Method::POST, Some(&failure), REPORT_TIMEOUT).await.map(drop)
+        self.tell(&call, &failure, REPORT_TIMEOUT).await
     }
 
     /// Reports that a job is to go on later, and tells what the app made of that. Only an app with leases
@@ -224,7 +224,7 @@ impl WorkerApi {
         entry: &LogEntry,
     ) -> Result<(), ApiError> {
         let call = self.call("POST", ticket_path(project, ticket, "logs"));
-        self.send(&call, Method::POST, Some(&entry.cleaned()), REPORT_TIMEOUT).await.map(drop)
+        self.tell(&call, &entry.cleaned(), REPORT_TIMEOUT).await
     }
 
     /// Moves a ticket to review. The app does so whatever column it is in: for success alone.
@@ -239,7 +239,7 @@ impl WorkerApi {
     ) -> Result<(), ApiError> {
         let call = self.call("POST", ticket_path(project, ticket, "complete"));
         let body = completion.cleaned();
-        self.send(&call, Method::POST, Some(&body), REPORT_TIMEOUT).await.map(drop)
+        self.tell(&call, &body, REPORT_TIMEOUT).await
     }
 
     /// Whether someone asked for the end of the work on a ticket. The original app never clears
@@ -298,7 +298,7 @@ impl WorkerApi {
         let call = self.call("POST", ticket_path(project, ticket, "checkpoints"));
         let checkpoints: Vec<_> = checkpoints.iter().map(Checkpoint::cleaned).collect();
         let body = json!({ "session_id": session, "checkpoints": checkpoints });
-        self.send(&call, Method::POST, Some(&body), POLL_TIMEOUT).await.map(drop)
+        self.tell(&call, &body, POLL_TIMEOUT).await
     }
 
     /// Proposes follow-up tickets, to an app that [offers](crate::wire::WorkerContext::offers) it. The same
@@ -350,7 +350,7 @@ impl WorkerApi {
         let call = self.call("POST", format!("api/projects/{project}/memory/index"));
         let docs: Vec<String> = docs.iter().map(|text| clean_text(text)).collect();
         let body = json!({ "docs": docs });
-        self.send(&call, Method::POST, Some(&body), MEMORY_TIMEOUT).await.map(drop)
+        self.tell(&call, &body, MEMORY_TIMEOUT).await
     }
 }
 

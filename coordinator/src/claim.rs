@@ -203,6 +203,10 @@ impl Claimer {
             "job claimed: ticket {} of project {}", job.ticket_id, job.project_id
         );
         let held = match ctx.ledger.claim(&record).await {
+            // Its earlier life is about to end, and would take this one's place on the board with it.
+            Ok(Held::Now) if record.lease.is_some() && ctx.board.has(job.job_id) => {
+                Ok(Held::Before)
+            }
             // Nobody here carries it out: a write that failed half way has left the file.
             Ok(Held::Before) if !ctx.board.has(job.job_id) => {
                 ctx.ledger.write(&record).await.map(|()| Held::Now)

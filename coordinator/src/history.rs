@@ -230,9 +230,10 @@ pub(crate) async fn keep(ctx: &Context, ended: EndedJob) {
 
 /// Notes what a job came to in the end, where the app made another of its outcome.
 pub(crate) async fn came_to(ctx: &Context, record: &Record, outcome: &Outcome) {
-    if let Some(EndedJob { ended_at, timeline, document, doubt, .. }) = kept(ctx, record).await {
-        let ended = ended_job(ctx, record, outcome, Collected { document, doubt });
-        keep(ctx, EndedJob { ended_at, timeline, ..ended }).await;
+    if let Some(kept) = kept(ctx, record).await {
+        let EndedJob { result, cause, reason, .. } =
+            ended_job(ctx, record, outcome, Collected::default());
+        keep(ctx, EndedJob { result, cause, reason, ..kept }).await;
     }
 }
 

@@ -104,7 +104,12 @@ impl Held {
 
 impl Drop for HeldLease {
     fn drop(&mut self) {
-        self.leases.all().remove(&self.job);
+        let mut all = self.leases.all();
+        // The app may have given the job to us again by now.
+        if all.get(&self.job).is_some_and(|held| Arc::ptr_eq(held, &self.held)) {
+            all.remove(&self.job);
+        }
+        drop(all);
         self.leases.changed.notify_waiters();
     }
 }
@@ -142,5 +147,29 @@ impl HeldLease {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api_client::ClaimId;
+
+    use super::*;
+    use crate::ledger::JobRef;
+
+    #[test]
+    fn the_end_of_a_jobs_earlier_life_lets_go_of_its_own_lease_alone() {
+        let leases = Arc::new(Leases::default());
+        let lease = Lease { claim_id: ClaimId::random(), lease_sec: 90 };
+        let record = Record::claimed(JobRef::unreadable(JobId::random()), Some(lease), 1);
+        let job = record.job.job_id;
+        let earlier = leases.hold(&record, Some(Instant::now()));
+        let later = leases.hold(&record, None);
+        drop(earlier);
+        assert!(!leases.is_confirmed(job));
+        later.held.superseded.cancel();
+        assert!(leases.superseded(job).is_cancelled());
+        drop(later);
+        assert!(leases.is_confirmed(job));
     }
 }

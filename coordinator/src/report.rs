@@ -68,6 +68,11 @@ pub(crate) async fn report(ctx: &Context, mut finished: Finished) {
 /// Has the app know the outcome, unless the job is another's. A pause that the app does not grant is a failure
 /// from then on.
 async fn settle(ctx: &Context, finished: &mut Finished) -> ReportEnd {
+    if let Outcome::Parked(pause) = finished.outcome
+        && let ControlFlow::Break(end) = pause::park(ctx, finished, pause).await
+    {
+        return end;
+    }
     let Finished { record, outcome, .. } = &*finished;
     let job = record.job.job_id;
     let superseded = ctx.leases.superseded(job);
@@ -80,7 +85,6 @@ async fn settle(ctx: &Context, finished: &mut Finished) -> ReportEnd {
     } else if let Some(end) = superseded.run_until_cancelled(deliver(ctx, finished)).await {
         end
     } else {
-        let outcome = &finished.outcome;
         tracing::warn!(job.id = %job, "the job is another's by now; not reported: {outcome}");
         ReportEnd::NotOurs
     }
@@ -99,19 +103,19 @@ async fn is_over(ctx: &Context, record: &Record) -> bool {
     }
 }
 
-async fn deliver(ctx: &Context, finished: &mut Finished) -> ReportEnd {
-    if let Outcome::Parked(pause) = finished.outcome
-        && let ControlFlow::Break(end) = pause::park(ctx, finished, pause).await
-    {
-        return end;
-    }
+async fn deliver(ctx: &Context, finished: &Finished) -> ReportEnd {
     let job = finished.record.job.job_id;
     let words = words(ctx, finished).await;
     if finished.outcome.is_failure() {
         log_failure(ctx, &finished.record, &words.reason, &finished.tail).await;
     }
-    let told = until_settled(ctx, job, || tell(ctx, finished, &words)).await;
-    told.map_or_else(|end| end, |()| ReportEnd::Acknowledged)
+    match until_settled(ctx, job, || tell(ctx, finished, &words)).await {
+        Ok(()) => {
+            tracing::info!(job.id = %job, "reported to the app");
+            ReportEnd::Acknowledged
+        }
+        Err(end) => end,
+    }
 }
 
 /// Reports to the app until it takes that: what it answers, or how the report ended in another way.
@@ -124,10 +128,7 @@ async fn until_settled<T, F: Future<Output = Result<T, ApiError>>>(
     let mut unknown = Unknown::default();
     loop {
         let error = match report().await {
-            Ok(answer) => {
-                tracing::info!(job.id = %job, "reported to the app");
-                return Ok(answer);
-            }
+            Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         let wait = match remedy(&error) {

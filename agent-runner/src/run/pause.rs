@@ -19,6 +19,9 @@ use crate::worker::Ending;
 /// A limit that holds for no longer is waited for by everybody: a job that begins anew elsewhere takes as long.
 const SHORT: Duration = Duration::from_secs(300);
 
+/// Longest time that a run waits so in all where it can be given back: the coordinator has a deadline for it.
+const SHORT_IN_ALL: Duration = Duration::from_secs(600);
+
 /// Longest time that a run waits in all without a budget of time (`AGENT_TIME_BUDGET_SEC`): it holds a place
 /// where others could work.
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
@@ -42,6 +45,11 @@ impl Waited {
         let left = time_left.unwrap_or_else(|| WAIT_MAX.saturating_sub(self.in_all));
         self.times < WAITS_MAX && wait < left
     }
+
+    /// Whether a limit that holds for so long is worth giving the job back.
+    fn is_long(&self, limit: Duration) -> bool {
+        limit > SHORT || self.in_all + limit > SHORT_IN_ALL
+    }
 }
 
 impl Session<'_> {
@@ -50,11 +58,11 @@ impl Session<'_> {
     /// # Errors
     /// [`RunError::Parked`] where it is not for this run to wait; else when it is told to stop meanwhile, or
     /// its budget ends.
-    pub(super) async fn pause(&mut self, what: String, wait: Duration) -> Result<(), RunError> {
-        let wait = wait.saturating_add(MARGIN);
+    pub(super) async fn pause(&mut self, what: String, limit: Duration) -> Result<(), RunError> {
+        let wait = limit.saturating_add(MARGIN);
         let until = UtcTime::after(wait);
         let may_wait = self.waited.allows(wait, self.time_left());
-        let gives_back = self.reporter.holds_for_a_term() && wait > SHORT;
+        let gives_back = self.reporter.holds_for_a_term() && self.waited.is_long(limit);
         if gives_back || !may_wait {
             self.job.course().parked(until, &what);
             return Err(RunError::Parked { what, until });
@@ -90,6 +98,11 @@ mod tests {
         assert!(waited.allows(2 * WAIT_MAX, Some(3 * WAIT_MAX)), "a budget of its own counts");
         waited.in_all = WAIT_MAX - second;
         assert!(!waited.allows(second, None));
+        let second_wait = Waited { times: 1, in_all: SHORT };
+        assert!(!Waited::default().is_long(SHORT) && Waited::default().is_long(SHORT + second));
+        assert!(!second_wait.is_long(SHORT) && second_wait.is_long(SHORT + second));
+        let third_wait = Waited { times: 2, in_all: 2 * SHORT };
+        assert!(third_wait.is_long(second));
         let often = Waited { times: WAITS_MAX, in_all: Duration::ZERO };
         assert!(!often.allows(second, None) && !often.allows(second, Some(WAIT_MAX)));
     }

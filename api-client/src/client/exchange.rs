@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::WorkerApi;
@@ -40,6 +40,18 @@ impl WorkerApi {
     ) -> Result<T, ApiError> {
         let answer = self.send(call, Method::GET, None::<&()>, limit).await?;
         parse(call, &answer.body)
+    }
+
+    /// Sends what the app is to know. What is no JSON is not its answer: somebody before it took the request,
+    /// and it knows nothing.
+    pub(super) async fn tell(
+        &self,
+        call: &Call,
+        body: &impl Serialize,
+        limit: Duration,
+    ) -> Result<(), ApiError> {
+        let answer = self.send(call, Method::POST, Some(body), limit).await?;
+        parse::<IgnoredAny>(call, &answer.body).map(drop)
     }
 
     /// Sends one request, and tells the observer of it; anything but a 2xx is an error.

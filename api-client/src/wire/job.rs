@@ -218,26 +218,29 @@ pub enum Parked {
     Cancelled,
 }
 
-/// As the app sends it: `status` is there where the job has ended.
+/// As the app sends it: `status` is there where the job has not been parked.
 #[derive(Deserialize)]
 struct ParkAnswer {
     #[serde(default)]
-    status: Option<EndStatus>,
+    status: Option<ParkStatus>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum EndStatus {
+enum ParkStatus {
     Failed,
     Cancelled,
+    /// Whatever else an app calls a job that waits.
+    #[serde(other)]
+    Other,
 }
 
 impl From<ParkAnswer> for Parked {
     fn from(answer: ParkAnswer) -> Self {
         match answer.status {
-            None => Self::Waits,
-            Some(EndStatus::Failed) => Self::Failed,
-            Some(EndStatus::Cancelled) => Self::Cancelled,
+            None | Some(ParkStatus::Other) => Self::Waits,
+            Some(ParkStatus::Failed) => Self::Failed,
+            Some(ParkStatus::Cancelled) => Self::Cancelled,
         }
     }
 }
@@ -325,6 +328,7 @@ mod tests {
         assert_eq!(read(r#"{"job_id":"1","until":"2026-11-21T12:30:00Z"}"#), Some(Parked::Waits));
         assert_eq!(read(r#"{"job_id":"1","status":"failed"}"#), Some(Parked::Failed));
         assert_eq!(read(r#"{"job_id":"1","status":"cancelled"}"#), Some(Parked::Cancelled));
-        assert_eq!(read(r#"{"job_id":"1","status":"elsewhere"}"#), None);
+        assert_eq!(read(r#"{"job_id":"1","status":"pending"}"#), Some(Parked::Waits));
+        assert_eq!(read("<html>"), None);
     }
 }

@@ -122,7 +122,8 @@ pub(crate) async fn park(
             tracing::info!(job.id = %job, %until, "job parked");
             Ok(Json(json!({ "job_id": job, "message": "Job parked", "until": until })))
         }
-        Parked::Ended(status) => {
+        Parked::Ended(status, ticket) => {
+            app.happened(ticket);
             tracing::info!(job.id = %job, %status, "job not parked");
             Ok(Json(json!({ "job_id": job, "message": "Job ended", "status": status })))
         }

@@ -21,16 +21,16 @@ pub(crate) struct Allowance {
     pub(crate) money: Option<Dollars>,
 }
 
-/// What each project's day has seen since `:day`: spent by jobs that were reported, and set aside for those
+/// What each project's day that began at `:day` has seen: spent by jobs that were reported, and set aside for those
 /// that run.
 const USED: &str = "SELECT p.id, p.token_budget_per_day AS token_budget,
         p.money_budget_per_day AS money_budget,
         (SELECT COALESCE(SUM(u.input + u.cached + u.output), 0) FROM job_usage u
-            WHERE u.project_id = p.id AND u.used_at >= :day)
+            WHERE u.project_id = p.id AND u.used_at >= :day AND u.used_at < :day + 86400000)
         + (SELECT COALESCE(SUM(r.token_allowance), 0) FROM jobs r
             WHERE r.project_id = p.id AND r.status = 'running') AS tokens,
         (SELECT COALESCE(SUM(u.money), 0) FROM job_usage u
-            WHERE u.project_id = p.id AND u.used_at >= :day)
+            WHERE u.project_id = p.id AND u.used_at >= :day AND u.used_at < :day + 86400000)
         + (SELECT COALESCE(SUM(r.money_allowance), 0) FROM jobs r
             WHERE r.project_id = p.id AND r.status = 'running') AS money
     FROM projects p";

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Store, StoreError, budget, job, optional_time};
 use crate::clock::Timestamp;
-use crate::model::JobStatus;
+use crate::model::{Job, JobStatus};
 use crate::queue::{self, Failure, PARKINGS_WITHIN, PAUSE_MAX, Parking, Parkings};
 
 /// The cause of a job that came to its limits too often.
@@ -16,10 +16,12 @@ const PARKED: &str = "parked";
 /// pause can last (`:latest`) was parked while the clock was wrong: it is due.
 pub(super) const DUE: &str = "(not_before IS NULL OR not_before <= :now OR not_before > :latest)";
 
-/// The last time at which a job that is parked now can be due.
+/// What no job is parked beyond, by a clock that is not an hour ahead of this one.
 pub(super) fn latest(now: Timestamp) -> i64 {
-    now.plus(PAUSE_MAX).millis()
+    now.plus(PAUSE_MAX + CLOCKS_APART).millis()
 }
+
+const CLOCKS_APART: i64 = 3_600_000;
 
 /// What a claimer says of a job that is to go on later.
 #[derive(Clone, Debug)]
@@ -35,8 +37,8 @@ pub(crate) struct Pause {
 pub(crate) enum Parked {
     /// It waits until then, or waited: a report may come twice.
     Until(Timestamp),
-    /// It ended so instead.
-    Ended(JobStatus),
+    /// It ended instead.
+    Ended(JobStatus, TicketId),
     /// The claim does not hold the job: nothing was changed.
     Refused(JobStatus),
     Missing,
@@ -62,7 +64,8 @@ impl Store {
             }
             let end = |status, reason| {
                 let failure = Failure { reason: Some(reason), cause: Some(PARKED.to_owned()) };
-                job::finish(tx, id, status, &failure, now).map(|_| Parked::Ended(status))
+                job::finish(tx, id, status, &failure, now)
+                    .map(|_| Parked::Ended(status, found.ticket_id))
             };
             match decided {
                 Parking::Until(until) => put_back(tx, id, by, until, &pause.reason, now),
@@ -70,11 +73,25 @@ impl Store {
                     end(JobStatus::Failed, format!("parked too often; {}", pause.reason))
                 }
                 Parking::Cancel => end(JobStatus::Cancelled, pause.reason),
+                Parking::Refused if is_end_of(&found, by) => {
+                    Ok(Parked::Ended(found.status, found.ticket_id))
+                }
                 Parking::Refused => Ok(Parked::Refused(found.status)),
             }
         })
         .await
     }
+}
+
+/// Whether a job has ended as this claim wanted to park it: the answer may have been lost.
+fn is_end_of(job: &Job, claim: ClaimId) -> bool {
+    let parked_too_often = job.fail_cause.as_deref() == Some(PARKED);
+    job.claim_id == Some(claim)
+        && match job.status {
+            JobStatus::Failed => parked_too_often,
+            JobStatus::Cancelled => true,
+            JobStatus::Pending | JobStatus::Running | JobStatus::Completed => false,
+        }
 }
 
 /// Has a ticket's parked job be due at once; whether there was one.
@@ -101,10 +118,10 @@ fn parked_before(
 }
 
 fn parkings(tx: &Connection, job: JobId, now: Timestamp) -> rusqlite::Result<Parkings> {
-    let sql = "SELECT count(*) AS in_all, count(*) FILTER (WHERE parked_at > ?2) AS of_late
+    let sql = "SELECT count(*) AS in_all, count(*) FILTER (WHERE parked_at > ?2 AND parked_at <= ?3) AS of_late
         FROM claims WHERE job_id = ?1 AND parked_at IS NOT NULL";
     let since = now.plus(-PARKINGS_WITHIN).millis();
-    tx.prepare_cached(sql)?.query_row(params![job.to_string(), since], |row| {
+    tx.prepare_cached(sql)?.query_row(params![job.to_string(), since, now.millis()], |row| {
         Ok(Parkings { of_late: row.get("of_late")?, in_all: row.get("in_all")? })
     })
 }

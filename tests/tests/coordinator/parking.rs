@@ -112,34 +112,75 @@ async fn a_pause_is_reported_once_over_a_kill_an_outage_and_a_lost_answer() {
     second.terminate().await;
 }
 
-#[tokio::test]
-async fn an_app_that_takes_no_pause_is_told_a_failure_and_so_is_the_operator() {
+/// The app refuses every pause so.
+async fn is_told_a_failure(status: u16) {
     let Some(mut scene) = Scene::or_skip(&parks(3_600)).await else { return };
     let proxy = scene.through_proxy().await;
-    for status in [400, 404, 405, 501] {
+    proxy.refuse("/park", status, usize::MAX);
+    let job = scene.add_job().await;
+    let coordinator = scene.home.start();
+    let ended = scene.app.ended(job.job_id).await;
+    assert_eq!((ended.status.as_str(), ended.fail_cause.as_deref()), ("failed", Some("agent")));
+    forgets_all(&scene).await;
+    assert_eq!(shown(&mut scene, job.job_id).await["result"], "failed");
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn an_app_without_the_call_is_told_a_failure_and_so_is_the_operator() {
+    is_told_a_failure(404).await;
+}
+
+#[tokio::test]
+async fn an_app_that_refuses_pauses_is_told_a_failure_and_so_is_the_operator() {
+    is_told_a_failure(400).await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_passes_makes_no_failure_of_a_pause() {
+    for status in [404, 403, 302] {
+        let Some(mut scene) = Scene::or_skip(&parks(3_600)).await else { return };
+        let proxy = scene.through_proxy().await;
         proxy.refuse("/park", status, 1);
         let job = scene.add_job().await;
         let coordinator = scene.home.start();
-        let ended = scene.app.ended(job.job_id).await;
-        assert_eq!((ended.status.as_str(), ended.fail_cause.as_deref()), ("failed", Some("agent")));
+        parked(&scene.app, job.job_id).await;
         forgets_all(&scene).await;
-        assert_eq!(shown(&mut scene, job.job_id).await["result"], "failed", "{status}");
+        assert_eq!(shown(&mut scene, job.job_id).await["result"], "parked", "{status}");
         coordinator.terminate().await;
     }
-    assert!(taken(&proxy, "/park").is_empty());
+}
+
+#[tokio::test]
+async fn a_pause_whose_answer_is_late_is_a_pause_though_the_claim_is_over() {
+    let lease = &["--lease-sec", "3"];
+    let Some(mut scene) = Scene::with_app(lease, &parks(3_600)).await else { return };
+    let proxy = scene.through_proxy().await;
+    proxy.slow_down("/park", Duration::from_secs(4));
+    let job = scene.add_job().await;
+    let mut coordinator = scene.home.start();
+    coordinator.wait_for_log("the job is no longer ours").await;
+    forgets_all(&scene).await;
+    let shown = shown(&mut scene, job.job_id).await;
+    assert_eq!((&shown["result"], &shown["report"]), (&json!("parked"), &json!("acknowledged")));
+    coordinator.terminate().await;
 }
 
 #[tokio::test]
 async fn a_job_that_the_app_parks_no_more_is_a_failure_for_the_operator_too() {
     let Some(mut scene) = Scene::or_skip(&parks(3_600)).await else { return };
+    let proxy = scene.through_proxy().await;
     let job = scene.add_job().await;
     park_often(&scene, job.job_id).await;
+    proxy.lose("/park", 1);
     let coordinator = scene.home.start();
     let ended = scene.app.ended(job.job_id).await;
     assert_eq!((ended.status.as_str(), ended.fail_cause.as_deref()), ("failed", Some("parked")));
     forgets_all(&scene).await;
     let shown = shown(&mut scene, job.job_id).await;
     assert_eq!((&shown["result"], &shown["report"]), (&json!("failed"), &json!("acknowledged")));
+    let log = scene.app.ticket_log(&job).await;
+    assert!(proxy.has_lost() && log.iter().any(|entry| entry.step == "agent_failed"), "{log:?}");
     coordinator.terminate().await;
 }
 

@@ -151,12 +151,14 @@ async fn what_a_parked_job_used_counts_and_so_does_what_it_uses_later() {
 
 #[tokio::test]
 async fn a_job_that_was_parked_while_the_clock_was_years_ahead_is_due() {
-    let scene = Scene::new(DayBudget::default(), 1).await;
+    let scene = Scene::new(tokens(1_000), 1).await;
     let ahead = NOW.plus(1_000 * DAY);
     let (claim, job) = scene.claim(ahead).await.unwrap();
-    let pause = Pause { until: ahead.plus(HOUR), reason: "full".to_owned(), usage: None };
+    let usage = Some(used(1_000));
+    let pause = Pause { until: ahead.plus(30 * DAY), reason: "full".to_owned(), usage };
     scene.store.park(job.job.job_id, claim, pause, ahead).await.unwrap();
-    assert!(scene.claim(ahead).await.is_none(), "it is not due by that clock");
+    let soon = ahead.plus(-HOUR / 2);
+    assert!(scene.claim(soon).await.is_none(), "it is not due by clocks like that");
     assert_eq!(scene.store.waiting(NOW).await.unwrap()[&scene.project].jobs, 1);
     assert!(scene.claim(NOW).await.is_some());
 }
