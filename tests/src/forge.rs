@@ -60,7 +60,7 @@ use url::Url;
 
 pub use app::{ForgeApp, NoPublicKey};
 pub use auth::{Token, TokenError};
-pub use conversation::{CheckResult, Remark, RemarkPlace, Standing, Verdict};
+pub use conversation::{CheckResult, LineSide, Remark, RemarkPlace, Reply, Standing, Verdict};
 pub use fault::{Fault, Moment};
 pub use git::GitError;
 pub use kind::ForgeKind;
@@ -251,10 +251,33 @@ impl TestForge {
         self.forge.pulls.create_as_of(repo, new, opened_at)
     }
 
-    /// Has someone say something of a pull request.
-    pub fn say(&self, repo: &RepoName, number: u64, remark: Remark) {
+    /// Writes the text of a pull request.
+    pub fn describe(
+        &self,
+        repo: &RepoName,
+        number: u64,
+        text: &str,
+    ) -> Result<PullRequest, PullStoreError> {
+        let body = Some(Some(text.to_owned()));
+        let change = pulls::PullChange { body, ..pulls::PullChange::default() };
+        self.forge.pulls.update(repo, number, change)
+    }
+
+    /// Has someone say something of a pull request. The answer is the number of that among all that was said
+    /// of it.
+    pub fn say(&self, repo: &RepoName, number: u64, remark: Remark) -> u64 {
         let head = self.forge.pulls.get(repo, number).map(|pull| pull.head_sha);
-        self.forge.talk.say(repo, number, head.unwrap_or_default(), remark);
+        self.forge.talk.say(repo, number, head.unwrap_or_default(), remark)
+    }
+
+    /// Closes the thread that the remark of this number began.
+    pub fn resolve(&self, repo: &RepoName, number: u64, remark: u64) {
+        self.forge.talk.resolve(repo, number, remark);
+    }
+
+    /// What was said of a pull request with the token, oldest first.
+    pub fn replies(&self, repo: &RepoName, number: u64) -> Vec<Reply> {
+        self.forge.talk.replies(repo, number)
     }
 
     /// Reports how a check of a commit came out.

@@ -22,5 +22,7 @@ mod secret;
 mod stage;
 
 pub use hit::{Hit, Hits, Place};
+pub(crate) use pattern::Matcher;
 pub use scene::Scene;
+pub(crate) use secret::Secret;
 pub use stage::{Found, hunt};

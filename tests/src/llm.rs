@@ -137,10 +137,9 @@ impl ScriptedLlm {
         self.llm.requests.all()
     }
 
-    /// Those of them that asked something: clients look first whether an endpoint speaks their wire.
+    /// Those of them that asked something.
     pub fn conversations(&self) -> Vec<LlmRequest> {
-        let asked = |request: &LlmRequest| request.answer != NOTHING_ASKED;
-        self.requests().into_iter().filter(asked).collect()
+        self.requests().into_iter().filter(LlmRequest::asks).collect()
     }
 
     /// Replaces the script for the requests to come.

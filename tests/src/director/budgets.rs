@@ -8,7 +8,8 @@ use api_client::outcome::{OutcomeDocument, TokenFacts, Verdict};
 use serde_json::json;
 
 use super::case::{Case, PLAN, Story, next, plan, rule};
-use super::stage::Seen;
+use super::seen::Seen;
+use super::stage::Stage;
 use crate::llm::{LlmRequest, Said, Scenario, Script};
 
 /// The turns that the Director wants.
@@ -19,6 +20,26 @@ pub(super) const SET_UP: &str = "Project setup";
 
 /// US dollars for a million tokens, in and out, of both models.
 const PRICES: (f64, f64) = (1.0, 4.0);
+
+/// The limit of time, in seconds; on a machine where the CLI takes all of it to begin, one of the others.
+const TIMES: [u64; 3] = [60, 180, 540];
+
+/// Runs a case. The answer has the seconds that it had, where those are what is limited.
+pub(super) async fn run(stage: &Stage, case: Case) -> (Seen, u64) {
+    if case.story != Story::TimeBudget {
+        return (stage.run(case, None).await, 0);
+    }
+    let [mut secs, more @ ..] = TIMES;
+    let with = |secs: u64| Some((env::AGENT_TIME_BUDGET_SEC, secs.to_string()));
+    let mut seen = stage.run(case, with(secs)).await;
+    for longer in more {
+        if calls(&seen) > 0 {
+            break;
+        }
+        (secs, seen) = (longer, stage.run(case, with(longer)).await);
+    }
+    (seen, secs)
+}
 
 /// Approval, and one step after the other.
 pub(super) fn director(story: Story) -> Vec<Said> {
@@ -34,7 +55,9 @@ pub(super) fn worker(story: Story) -> Script {
         .map(|step| rule(&format!("STEP {step:02}"), &json!({ "file": format!("{step:02}.txt") })));
     let first = rule("Now do the work", &json!({ "file": "01.txt" }));
     let plan = rule("Now write a plan", &json!({ "file": PLAN }));
-    let long = rule(SET_UP, &json!({ "shell": "echo one > 01.txt; sleep 1000" }));
+    // A CLI may end its tools by itself before that.
+    let long = json!({ "shell": "echo one > 01.txt; sleep 1000", "turns": 1_000 });
+    let long = rule(SET_UP, &long);
     let rules = match story {
         Story::TimeBudget => vec![long],
         _ => steps.chain([first, plan]).collect(),
@@ -71,22 +94,24 @@ pub(super) fn settings(story: Story) -> Vec<(&'static str, String)> {
             price(env::AGENT_PRICE_OUTPUT, PRICES.1),
         ],
         Story::TokenBudget => vec![(env::WORKER_TOKEN_BUDGET, "20000".to_owned())],
-        _ => vec![(env::AGENT_TIME_BUDGET_SEC, "60".to_owned())],
+        _ => Vec::new(),
     }
 }
 
 /// What the summary has to say.
-fn words(story: Story) -> [&'static str; 2] {
-    match story {
+fn words(story: Story, secs: u64) -> [String; 2] {
+    let of_time = format!("AGENT_TIME_BUDGET_SEC allows {secs} s");
+    let words = match story {
         Story::TurnBudget => ["after 3 turns", "AGENT_MAX_TURNS"],
         Story::MoneyBudget => ["WORKER_MONEY_BUDGET allows 0.1000 USD", "spent are 0.0"],
         Story::TokenBudget => ["WORKER_TOKEN_BUDGET allows 20000 tokens", "used: "],
-        _ => ["AGENT_TIME_BUDGET_SEC allows 60 s", "used until then: "],
-    }
+        _ => [of_time.as_str(), "used until then: "],
+    };
+    words.map(str::to_owned)
 }
 
 /// What is not as it has to be.
-pub(super) fn wrong(seen: &Seen, case: Case) -> Vec<String> {
+pub(super) fn wrong(seen: &Seen, story: Story, secs: u64) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut expect = |what: &str, is: String, wanted: String| {
         if is != wanted {
@@ -96,7 +121,7 @@ pub(super) fn wrong(seen: &Seen, case: Case) -> Vec<String> {
     let exit = i64::from(AgentExit::BudgetExhausted.code());
     expect("exit code", format!("{:?}", seen.code), format!("{:?}", Some(exit)));
     expect("pull requests", seen.pulls.len().to_string(), "0".to_owned());
-    expect("files", seen.files.join(" "), written(seen, case).join(" "));
+    expect("files", seen.files.join(" "), written(seen, story).join(" "));
     let document = match &seen.document {
         Ok(document) => document,
         Err(error) => {
@@ -107,12 +132,12 @@ pub(super) fn wrong(seen: &Seen, case: Case) -> Vec<String> {
     expect("verdict", format!("{:?}", document.verdict), format!("{:?}", Verdict::Partial));
     let saved: Vec<String> = document.rescue.iter().map(|saved| saved.branch.clone()).collect();
     expect("rescue branch", format!("{saved:?}"), format!("{:?}", seen.branches));
-    for words in words(case.story) {
-        if !document.summary.contains(words) {
+    for words in words(story, secs) {
+        if !document.summary.contains(&words) {
             wrong.push(format!("{words:?} is not in the summary: {}", document.summary));
         }
     }
-    wrong.extend(miscounted(seen, document, case.story));
+    wrong.extend(miscounted(seen, document, story));
     wrong
 }
 
@@ -166,9 +191,16 @@ fn cost(tokens: TokenFacts) -> f64 {
 }
 
 /// The files of the steps whose work the model had done: the first of its calls writes the plan.
-fn written(seen: &Seen, case: Case) -> Vec<String> {
-    let calls = seen.worker.iter().filter(|request| request.answer.starts_with("call")).count();
-    let steps = if case.story == Story::TimeBudget { calls } else { calls.saturating_sub(1) };
+fn written(seen: &Seen, story: Story) -> Vec<String> {
     // Without a step there would be nothing to save, and nothing shown.
-    (1..=steps.max(1)).map(|step| format!("{step:02}.txt")).collect()
+    let steps = match story {
+        Story::TimeBudget => 1,
+        _ => calls(seen).saturating_sub(1).max(1),
+    };
+    (1..=steps).map(|step| format!("{step:02}.txt")).collect()
+}
+
+/// How often the worker's model had a tool used.
+fn calls(seen: &Seen) -> usize {
+    seen.worker.iter().filter(|request| request.answer.starts_with("call")).count()
 }

@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::{budgets, injections, pauses};
-use crate::llm::{Rule, Said, Scenario, Script};
+use super::{answers, budgets, injections, pauses, review};
+use crate::llm::{Rule, Said, Script};
 use crate::matrix::Cli;
 
 /// The job of every case: its branch, and with it the name of the plan, follow from that.
@@ -54,6 +54,12 @@ pub enum Story {
     InjectedFile,
     /// What a command prints does.
     InjectedTool,
+    /// It is a review on GitHub that is answered, by two runs of which the first is killed.
+    Review,
+    /// One on Gitea.
+    ReviewOnGitea,
+    /// One on GitLab.
+    ReviewOnGitLab,
 }
 
 /// A kind of story, by what is looked at when it is over.
@@ -67,6 +73,8 @@ pub(super) enum Kind {
     Pause,
     /// A text that gives orders.
     Injection,
+    /// What is said of a pull request.
+    Review,
 }
 
 impl Story {
@@ -80,7 +88,17 @@ impl Story {
             | Self::InjectedComment
             | Self::InjectedFile
             | Self::InjectedTool => Kind::Injection,
-            _ => Kind::Answers,
+            Self::Review | Self::ReviewOnGitea | Self::ReviewOnGitLab => Kind::Review,
+            Self::FourTurns
+            | Self::PlanMended
+            | Self::Prose
+            | Self::Fenced
+            | Self::Truncated
+            | Self::TextFalse
+            | Self::NullContent
+            | Self::Limited
+            | Self::Page
+            | Self::Never => Kind::Answers,
         }
     }
 }
@@ -102,6 +120,18 @@ impl Case {
         clis.into_iter().flat_map(of).collect()
     }
 
+    /// A few of them: each kind of story, and both CLIs.
+    pub fn some() -> Vec<Self> {
+        let stories = [
+            (Cli::ClaudeCode, Story::Truncated),
+            (Cli::ClaudeCode, Story::TokenBudget),
+            (Cli::OpenCode, Story::PausedDirector),
+            (Cli::OpenCode, Story::InjectedTicket),
+            (Cli::ClaudeCode, Story::Review),
+        ];
+        stories.map(|(cli, story)| Self { cli, story }).into()
+    }
+
     /// Its name, for containers and files.
     pub fn name(self) -> String {
         let story = format!("{:?}", self.story).to_lowercase();
@@ -110,36 +140,12 @@ impl Case {
 
     /// What the Director says, in its order.
     pub(super) fn director(self) -> Vec<Said> {
-        let (approve, reject) = (plan(true), plan(false));
-        let (two, three, four) = (next("STEP TWO"), next("STEP THREE"), next("STEP FOUR"));
-        let cut = Said::CutOff(r#"{"complete": false, "next_prompt": "Go on wi"#.to_owned());
-        let text = r#"{"complete": "false", "summary": "", "next_prompt": "Go on."}"#;
-        let prose = format!("I have looked at {{all}} of it. {}\nThat is all.", words(&two));
-        match self.story {
-            Story::FourTurns => vec![approve, two, three, four, done()],
-            Story::PlanMended => vec![reject, approve, done()],
-            Story::Prose => vec![approve, Said::Text(prose), done()],
-            Story::Fenced => {
-                let fenced = format!("```json\n{}\n```", words(&two));
-                vec![approve, Said::Text(fenced), done()]
-            }
-            Story::Truncated => vec![approve, cut, two, done()],
-            Story::TextFalse => vec![approve, Said::Text(text.to_owned()), two, done()],
-            Story::NullContent => vec![approve, Said::Null, two, done()],
-            Story::Limited => {
-                let limits = [Said::Limited(1), Said::Limited(1), Said::Limited(1)];
-                limits.into_iter().chain([approve, two, done()]).collect()
-            }
-            Story::Page => vec![approve, Said::Page, two, done()],
-            Story::Never => vec![approve, two, Said::Text("It looks good to me.".to_owned())],
-            Story::TurnBudget | Story::MoneyBudget | Story::TokenBudget | Story::TimeBudget => {
-                budgets::director(self.story)
-            }
-            Story::PausedWorker | Story::PausedDirector => pauses::director(self.story),
-            Story::InjectedTicket
-            | Story::InjectedComment
-            | Story::InjectedFile
-            | Story::InjectedTool => vec![approve, done()],
+        match self.story.kind() {
+            Kind::Answers => answers::director(self.story),
+            Kind::Budget => budgets::director(self.story),
+            Kind::Pause => pauses::director(self.story),
+            Kind::Injection => vec![plan(true), done()],
+            Kind::Review => vec![done()],
         }
     }
 
@@ -147,17 +153,18 @@ impl Case {
     pub(super) fn counting(self) -> Script {
         match self.story.kind() {
             Kind::Budget => budgets::counting(self.story),
-            Kind::Answers | Kind::Pause | Kind::Injection => Script::default(),
+            Kind::Answers | Kind::Pause | Kind::Injection | Kind::Review => Script::default(),
         }
     }
 
     /// The worker's model.
     pub(super) fn worker(self) -> Script {
         match self.story.kind() {
-            Kind::Answers => worker(),
+            Kind::Answers => answers::worker(),
             Kind::Budget => budgets::worker(self.story),
             Kind::Pause => pauses::worker(),
             Kind::Injection => injections::worker(self.story),
+            Kind::Review => review::worker(),
         }
     }
 
@@ -175,49 +182,16 @@ impl Case {
     /// What the repository has at first.
     pub(super) fn repository(self) -> Vec<(&'static str, &'static str)> {
         let readme = ("README.md", "A repository of the Director's tests.\n");
-        [readme].into_iter().chain(injections::in_repository(self.story)).collect()
+        let more = [injections::in_repository(self.story), review::in_repository(self.story)];
+        [readme].into_iter().chain(more.into_iter().flatten()).collect()
     }
 
     /// The settings that make the story.
     pub(super) fn settings(self) -> Vec<(&'static str, String)> {
         match self.story.kind() {
             Kind::Budget => budgets::settings(self.story),
-            Kind::Answers | Kind::Pause | Kind::Injection => Vec::new(),
+            Kind::Answers | Kind::Pause | Kind::Injection | Kind::Review => Vec::new(),
         }
-    }
-
-    /// The files that are on the remote at the end, beside those of the repository.
-    pub(super) fn files(self) -> &'static [&'static str] {
-        match self.story {
-            Story::FourTurns => &["four.txt", "one.txt", "three.txt", "two.txt"],
-            Story::PlanMended => &["one.txt"],
-            _ => &["one.txt", "two.txt"],
-        }
-    }
-
-    /// The turns that do work.
-    pub(super) fn turns(self) -> usize {
-        self.files().len()
-    }
-}
-
-/// The worker's model: what it writes goes by the newest prompt, which is in the conversation beside the older
-/// ones.
-fn worker() -> Script {
-    let writes = |prompt: &str, file: &str| rule(prompt, &json!({ "file": file }));
-    Script {
-        scenario: Scenario::Noop,
-        content: "a line\n".to_owned(),
-        noop_text: "I have looked around.".to_owned(),
-        rules: vec![
-            writes("STEP FOUR", "four.txt"),
-            writes("STEP THREE", "three.txt"),
-            writes("STEP TWO", "two.txt"),
-            writes("Now do the work", "one.txt"),
-            writes("is not approved yet", PLAN),
-            writes("Now write a plan", PLAN),
-        ],
-        ..Script::default()
     }
 }
 
@@ -240,14 +214,26 @@ pub(super) fn next(prompt: &str) -> Said {
     Said::Text(json!({ "complete": false, "summary": "", "next_prompt": prompt }).to_string())
 }
 
-fn done() -> Said {
+/// The end.
+pub(super) fn done() -> Said {
     let summary = "The files are there.";
     Said::Text(json!({ "complete": true, "summary": summary, "next_prompt": "" }).to_string())
 }
 
-fn words(said: &Said) -> &str {
-    match said {
-        Said::Text(text) | Said::CutOff(text) => text,
-        Said::Null | Said::Limited(_) | Said::Page => "",
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_cases_are_of_every_kind_and_with_both_clis() {
+        let some = Case::some();
+        let kinds = [Kind::Answers, Kind::Budget, Kind::Pause, Kind::Injection, Kind::Review];
+        for kind in kinds {
+            assert!(some.iter().any(|case| case.story.kind() == kind), "{kind:?}");
+        }
+        for cli in [Cli::OpenCode, Cli::ClaudeCode] {
+            assert!(some.iter().any(|case| case.cli == cli), "{cli:?}");
+        }
+        assert!(some.iter().all(|case| Case::all().contains(case)));
     }
 }

@@ -8,7 +8,7 @@ use api_client::contract::AgentExit;
 use serde_json::json;
 
 use super::case::{Story, rule};
-use super::stage::Seen;
+use super::seen::Seen;
 use crate::forge::PullState;
 use crate::llm::{Scenario, Script};
 

@@ -9,7 +9,8 @@ use api_client::outcome::Verdict;
 use serde_json::{Map, Value, json};
 
 use super::case::{PLAN, Story, next, plan, rule};
-use super::stage::Seen;
+use super::seen::Seen;
+use super::stage::CASE_LIMIT;
 use crate::llm::{Rule, Said, Scenario, Script};
 
 /// For how long the limit holds, in seconds.
@@ -63,9 +64,10 @@ pub(super) fn wrong(seen: &Seen) -> Vec<String> {
         wrong.push("the outcome does not say until when".to_owned());
         return wrong;
     };
-    // The case itself takes minutes.
+    // It was said at some time of the case.
     let latest = UtcTime::after(Duration::from_secs(LIMIT.into())).seconds() + 2;
-    if !(latest - 1_500..=latest).contains(&parked.until.seconds()) {
+    let earliest = latest.saturating_sub(CASE_LIMIT.as_secs());
+    if !(earliest..=latest).contains(&parked.until.seconds()) {
         wrong.push(format!(
             "until {}, and it is {} now",
             parked.until,

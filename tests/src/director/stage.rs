@@ -1,108 +1,46 @@
 //! Where the cases take place, and one case from its beginning to its end.
 
-use std::fmt;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use api_client::contract::{AgentExit, env};
-use api_client::outcome::{OutcomeDocument, PlanOutcome};
+use api_client::contract::env;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::case::{Case, JOB, Kind, Story};
-use super::{budgets, injections, pauses};
-use crate::forge::{ForgeOptions, PullRequest, RepoName, RepoSource, TestForge, Token};
+use super::case::{Case, JOB, Kind};
+use super::leaks::{DIRECTOR_KEY, FORGE_TOKEN, WORKER_KEY};
+use super::seen::{Seen, outcome};
+use super::summary::Row;
+use super::{answers, budgets, injections, pauses, review};
+use crate::forge::{ForgeKind, ForgeOptions, RepoName, RepoSource, TestForge, Token};
 use crate::harness::{Engine, source_repository};
-use crate::llm::{LlmOptions, LlmRequest, Said, Script, ScriptedLlm};
+use crate::llm::{LlmOptions, Script, ScriptedLlm};
 use crate::matrix::Cli;
 use crate::matrix::container::{Container, Exits};
 
-/// A case that takes longer hangs.
-const CASE_LIMIT: Duration = Duration::from_secs(1_200);
-
-const FORGE_TOKEN: &str = "ghp_director_forge_token";
-const WORKER_KEY: &str = "sk-director-tests-worker-key";
-const DIRECTOR_KEY: &str = "sk-director-tests-director-key";
-const SECRETS: [&str; 3] = [FORGE_TOKEN, WORKER_KEY, DIRECTOR_KEY];
+/// A case that takes longer hangs. A slow machine with much to do takes ten minutes for the longest.
+pub(super) const CASE_LIMIT: Duration = Duration::from_secs(3_600);
 
 /// Where the cases take place.
 #[derive(Debug)]
 pub struct Stage {
     engine: Engine,
     image: String,
-    forge: TestForge,
     address: IpAddr,
     logs: PathBuf,
     folder: TempDir,
 }
 
-/// What a case came to.
+/// What the agent of one case speaks to, which is its own.
 #[derive(Debug)]
-pub struct Row {
-    /// The case.
-    pub case: Case,
-    /// What is not as it has to be.
-    pub wrong: Vec<String>,
-    /// Where a secret was found.
-    pub leaked: Vec<String>,
-    took: Duration,
-}
-
-/// All cases.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Summary {
-    cases: usize,
-    failed: usize,
-    leaked: usize,
-}
-
-impl Summary {
-    /// Of these.
-    pub fn of(rows: &[Row]) -> Self {
-        Self {
-            cases: rows.len(),
-            failed: rows.iter().filter(|row| !row.wrong.is_empty()).count(),
-            leaked: rows.iter().map(|row| row.leaked.len()).sum(),
-        }
-    }
-
-    /// Whether all is as it has to be.
-    pub fn is_good(self) -> bool {
-        self.cases > 0 && self.failed == 0 && self.leaked == 0
-    }
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cases={} failed={} leaked={}", self.cases, self.failed, self.leaked)
-    }
-}
-
-impl fmt::Display for Row {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, secs) = (self.case.name(), self.took.as_secs());
-        let all: Vec<&str> = self.wrong.iter().chain(&self.leaked).map(String::as_str).collect();
-        match all[..] {
-            [] => write!(f, "ok     {name} ({secs} s)"),
-            _ => write!(f, "WRONG  {name} ({secs} s): {}", all.join("; ")),
-        }
-    }
-}
-
-/// What there is to look at after a case.
-pub(super) struct Seen {
-    pub(super) code: Option<i64>,
-    pub(super) output: String,
-    pub(super) document: Result<OutcomeDocument, String>,
-    pub(super) files: Vec<String>,
-    pub(super) branches: Vec<String>,
-    pub(super) is_main_untouched: bool,
-    pub(super) pushed: String,
-    pub(super) pulls: Vec<PullRequest>,
-    pub(super) worker: Vec<LlmRequest>,
-    pub(super) director: Vec<LlmRequest>,
+pub(super) struct Servers {
+    pub(super) forge: TestForge,
+    pub(super) kind: ForgeKind,
+    pub(super) repo: RepoName,
+    pub(super) worker: ScriptedLlm,
+    pub(super) director: ScriptedLlm,
 }
 
 impl Stage {
@@ -110,203 +48,169 @@ impl Stage {
     pub async fn set(engine: &Engine, image: &str, logs: &Path) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let address = engine.host_address().await;
-        let token = Token::new(FORGE_TOKEN).expect("a plain token");
-        let listen = SocketAddr::new(address, 0);
-        let options =
-            ForgeOptions { listen, ..ForgeOptions::new(folder.path().join("forge"), token) };
-        let forge = TestForge::start(options).await.expect("a forge");
         fs::create_dir_all(logs).expect("a folder for logs");
         let (engine, image, logs) = (engine.clone(), image.to_owned(), logs.to_owned());
-        Self { engine, image, forge, address, logs, folder }
-    }
-
-    /// Takes it down.
-    pub async fn strike(self) {
-        self.forge.shutdown().await.expect("the forge ends");
+        Self { engine, image, address, logs, folder }
     }
 
     /// Plays a case.
     pub async fn play(&self, case: Case) -> Row {
         let begun = Instant::now();
-        let repo = RepoName::new("director", &case.name()).expect("a plain name");
-        let source = self.folder.path().join(format!("{}-source", case.name()));
-        let source = source_repository(&source, &case.repository());
-        self.forge.create_repo(&repo, RepoSource::From(&source)).await.expect("a repository");
-        let main = self.forge.git(&repo, &["rev-parse", "main"]);
-        let sequence = case.director();
-        let key = Some(DIRECTOR_KEY.to_owned());
-        let director = self
-            .model(Script { api_key: key, sequence: sequence.clone(), ..case.counting() })
-            .await;
-        let key = Some(WORKER_KEY.to_owned());
-        let worker = self.model(Script { api_key: key, ..case.worker() }).await;
-        let out = self.folder.path().join(case.name());
-        fs::create_dir(&out).expect("a folder of ours");
-        let settings = self.settings(case, &repo, &worker, &director);
-        let name = format!("terarchitect-director-{}-{:08x}", case.name(), fastrand::u32(..));
-        let container =
-            Container::start(&self.engine, &self.image, name, &settings, Exits::Yes, &out).await;
-        let code = container.end(begun + CASE_LIMIT).await;
-        let output = container.output().await;
-        fs::write(self.logs.join(format!("{}.log", case.name())), &output).expect("a file of ours");
-        container.remove().await;
-        let seen = Seen {
-            code,
-            output,
-            document: read(&out.join("outcome.json")),
-            files: self.files(&repo),
-            branches: self.branches(&repo),
-            is_main_untouched: self.forge.git(&repo, &["rev-parse", "main"]) == main,
-            // All that is on the remote: each file in each commit, with the messages.
-            pushed: self
-                .forge
-                .git(&repo, &["log", "--all", "--patch", "--text", "--format=fuller"]),
-            pulls: self.forge.pulls(&repo),
-            worker: worker.requests(),
-            director: director.conversations(),
+        let (wrong, leaked) = match case.story.kind() {
+            Kind::Review => review::play(self, case).await,
+            Kind::Answers => {
+                let seen = self.run(case, None).await;
+                seen.judged(answers::wrong(&seen, case.story))
+            }
+            Kind::Budget => {
+                let (seen, secs) = budgets::run(self, case).await;
+                seen.judged(budgets::wrong(&seen, case.story, secs))
+            }
+            Kind::Pause => {
+                let seen = self.run(case, None).await;
+                seen.judged(pauses::wrong(&seen))
+            }
+            Kind::Injection => {
+                let seen = self.run(case, None).await;
+                seen.judged(injections::wrong(&seen))
+            }
         };
-        worker.shutdown().await.expect("the worker's model ends");
-        director.shutdown().await.expect("the Director's model ends");
-        let wrong = match case.story.kind() {
-            Kind::Answers => seen.wrong(case, &sequence),
-            Kind::Budget => budgets::wrong(&seen, case),
-            Kind::Pause => pauses::wrong(&seen),
-            Kind::Injection => injections::wrong(&seen),
-        };
-        let leaked = seen.leaked();
         Row { case, wrong, leaked, took: begun.elapsed() }
     }
 
-    async fn model(&self, script: Script) -> ScriptedLlm {
-        let listen = SocketAddr::new(self.address, 0);
-        let options = LlmOptions { listen, ..LlmOptions::new(script) };
-        ScriptedLlm::start(options).await.expect("a model")
+    /// Runs the agent once under its Director, with one more setting.
+    pub(super) async fn run(&self, case: Case, setting: Option<(&'static str, String)>) -> Seen {
+        let sequence = case.director();
+        let director = Script { sequence, ..case.counting() };
+        let servers = self.serve(case, ForgeKind::GitHub, case.worker(), director).await;
+        let main = servers.git(&["rev-parse", "main"]);
+        let mut settings = servers.settings(case);
+        settings.push((env::AGENT_DIRECTOR, "1".to_owned()));
+        settings.extend(case.settings().into_iter().chain(setting));
+        let out = self.folder(case, "out");
+        let container = self.agent(case, &settings, &out).await;
+        let code = container.end(Instant::now() + CASE_LIMIT).await;
+        let output = self.end(case, container, "").await;
+        let seen = Seen {
+            code,
+            output,
+            document: outcome(&out),
+            files: servers.files(),
+            branches: servers.branches(),
+            is_main_untouched: servers.git(&["rev-parse", "main"]) == main,
+            pushed: servers.git(&["log", "--all", "--patch", "--text", "--format=fuller"]),
+            pulls: servers.forge.pulls(&servers.repo),
+            worker: servers.worker.requests(),
+            director: servers.director.requests(),
+            violations: servers.forge.take_violations(),
+        };
+        servers.end().await;
+        seen
     }
 
-    fn settings(
+    /// A forge of this kind with a repository, and both models.
+    pub(super) async fn serve(
         &self,
         case: Case,
-        repo: &RepoName,
-        worker: &ScriptedLlm,
-        director: &ScriptedLlm,
-    ) -> Vec<(&'static str, String)> {
+        kind: ForgeKind,
+        worker: Script,
+        director: Script,
+    ) -> Servers {
+        let token = Token::new(FORGE_TOKEN).expect("a plain token");
+        let listen = SocketAddr::new(self.address, 0);
+        let root = self.folder(case, "forge");
+        let options = ForgeOptions { kind, listen, ..ForgeOptions::new(root, token) };
+        let forge = TestForge::start(options).await.expect("a forge");
+        let repo = RepoName::new("director", &case.name()).expect("a plain name");
+        let source = self.folder(case, "source").join("it");
+        let source = source_repository(&source, &case.repository());
+        forge.create_repo(&repo, RepoSource::From(&source)).await.expect("a repository");
+        let model = async |key: &str, script: Script| {
+            let script = Script { api_key: Some(key.to_owned()), ..script };
+            let options = LlmOptions { listen, ..LlmOptions::new(script) };
+            ScriptedLlm::start(options).await.expect("a model")
+        };
+        let worker = model(WORKER_KEY, worker).await;
+        let director = model(DIRECTOR_KEY, director).await;
+        Servers { forge, kind, repo, worker, director }
+    }
+
+    /// Starts the agent. `out` is where its outcome comes.
+    pub(super) async fn agent(
+        &self,
+        case: Case,
+        settings: &[(&'static str, String)],
+        out: &Path,
+    ) -> Container {
+        let name = format!("terarchitect-director-{}-{:08x}", case.name(), fastrand::u32(..));
+        Container::start(&self.engine, &self.image, name, settings, Exits::Yes, out).await
+    }
+
+    /// Ends the agent by KILL where it is not over; what it printed, which is kept.
+    pub(super) async fn end(&self, case: Case, container: Container, which: &str) -> String {
+        let output = container.output().await;
+        let log = self.logs.join(format!("{}{which}.log", case.name()));
+        fs::write(log, &output).expect("a file of ours");
+        container.remove().await;
+        output
+    }
+
+    /// A new folder.
+    pub(super) fn folder(&self, case: Case, what: &str) -> PathBuf {
+        let name = format!("{}-{what}-{:08x}", case.name(), fastrand::u32(..));
+        let folder = self.folder.path().join(name);
+        fs::create_dir(&folder).expect("a folder of ours");
+        folder
+    }
+}
+
+impl Servers {
+    /// The settings that every case has.
+    pub(super) fn settings(&self, case: Case) -> Vec<(&'static str, String)> {
         let version = if case.cli == Cli::OpenCode { "v1" } else { "" };
         // Each CLI's cases have the Director in another protocol.
         let provider = if case.cli == Cli::OpenCode { "custom" } else { "anthropic" };
-        let mut settings = vec![
+        vec![
             (env::TASK, case.task(FORGE_TOKEN)),
             (env::JOB_ID, JOB.to_owned()),
-            (env::REPO_URL, self.forge.clone_url(repo).to_string()),
+            (env::REPO_URL, self.forge.clone_url(&self.repo).to_string()),
+            (env::FORGE, self.kind.name().to_owned()),
             (env::FORGE_API_URL, self.forge.api_url().to_string()),
             (env::GITHUB_TOKEN, FORGE_TOKEN.to_owned()),
             (env::WORKER_MODE, case.cli.mode().to_owned()),
-            (env::WORKER_LLM_URL, format!("http://{}/{version}", worker.address())),
+            (env::WORKER_LLM_URL, format!("http://{}/{version}", self.worker.address())),
             (env::WORKER_MODEL, "scripted-model".to_owned()),
             (env::WORKER_LLM_KEY, WORKER_KEY.to_owned()),
-            (env::AGENT_DIRECTOR, "1".to_owned()),
             (env::AGENT_PROVIDER, provider.to_owned()),
-            (env::AGENT_LLM_URL, format!("http://{}/v1", director.address())),
+            (env::AGENT_LLM_URL, format!("http://{}/v1", self.director.address())),
             (env::AGENT_MODEL, "scripted-judge".to_owned()),
             (env::AGENT_LLM_KEY, DIRECTOR_KEY.to_owned()),
             ("LOG_LEVEL", "debug".to_owned()),
-        ];
-        settings.extend(case.settings());
-        settings
+        ]
+    }
+
+    /// What git says of the repository.
+    pub(super) fn git(&self, arguments: &[&str]) -> String {
+        self.forge.git(&self.repo, arguments)
     }
 
     /// The branches beside the default one.
-    fn branches(&self, repo: &RepoName) -> Vec<String> {
-        let refs =
-            self.forge.git(repo, &["for-each-ref", "--format=%(refname:short)", "refs/heads"]);
+    fn branches(&self) -> Vec<String> {
+        let refs = self.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads"]);
         refs.lines().filter(|name| *name != "main").map(str::to_owned).collect()
     }
 
     /// The files that the work's branch has beyond the default one; none where there is no such branch.
-    fn files(&self, repo: &RepoName) -> Vec<String> {
-        let git = |arguments: &[&str]| self.forge.git(repo, arguments);
-        let Some(branch) = self.branches(repo).into_iter().next() else { return Vec::new() };
-        git(&["diff", "--name-only", "main", &branch]).lines().map(str::to_owned).collect()
-    }
-}
-
-impl Seen {
-    /// What is not as it has to be.
-    fn wrong(&self, case: Case, sequence: &[Said]) -> Vec<String> {
-        let mut wrong = Vec::new();
-        let mut expect = |what: &str, is: String, wanted: String| {
-            if is != wanted {
-                wrong.push(format!("{what}: {is} in the place of {wanted}"));
-            }
-        };
-        let never = case.story == Story::Never;
-        let exit = if never { AgentExit::DirectorFailed } else { AgentExit::Delivered };
-        expect("exit code", format!("{:?}", self.code), format!("{:?}", Some(exit.code())));
-        expect("pull requests", self.pulls.len().to_string(), usize::from(!never).to_string());
-        expect("files", self.files.join(" "), case.files().join(" "));
-        let document = match &self.document {
-            Ok(document) => document,
-            Err(error) => {
-                wrong.push(format!("no outcome: {error}"));
-                return wrong;
-            }
-        };
-        let Some(facts) = &document.director else {
-            wrong.push("no Director in the outcome".to_owned());
-            return wrong;
-        };
-        let mut expect = |what: &str, is: u64, wanted: usize| {
-            if u64::try_from(wanted).ok() != Some(is) {
-                wrong.push(format!("{what}: {is} in the place of {wanted}"));
-            }
-        };
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        expect("calls in the outcome", facts.calls, self.director.len());
-        // A repaired question is asked anew; the last answer is given for ever.
-        let answers = (0..self.director.len())
-            .filter(|at| sequence.get(*at).or(sequence.last()).is_some_and(Said::is_answer));
-        let script = Script::default();
-        let (read, written) = (script.input_tokens, script.output_tokens);
-        let tokens = facts.tokens;
-        let answers = answers.count();
-        let of = |each: u64| usize::try_from(each).unwrap_or(usize::MAX).saturating_mul(answers);
-        expect("tokens read in the outcome", tokens.input + tokens.cached, of(read));
-        expect("tokens written in the outcome", tokens.output, of(written));
-        let before = if case.story == Story::PlanMended { 3 } else { 2 };
-        expect("turns", count(document.turns.len()), before + case.turns());
-        if facts.plan != Some(PlanOutcome::Approved) {
-            wrong.push(format!("the plan is {:?}", facts.plan));
-        }
-        wrong
+    fn files(&self) -> Vec<String> {
+        let Some(branch) = self.branches().into_iter().next() else { return Vec::new() };
+        let files = self.git(&["diff", "--name-only", "main", &branch]);
+        files.lines().map(str::to_owned).collect()
     }
 
-    /// Where a secret is that has no place there.
-    fn leaked(&self) -> Vec<String> {
-        let document = self.document.as_ref().map(|one| format!("{one:?}")).unwrap_or_default();
-        let texts = [
-            ("output", self.output.clone(), &SECRETS[..]),
-            ("outcome", document, &SECRETS),
-            ("the remote's branches", self.pushed.clone(), &SECRETS),
-            ("a pull request", format!("{:?}", self.pulls), &SECRETS),
-        ];
-        // Each key has its place in the headers of its own model's requests.
-        let sent = |whose, requests: &[LlmRequest], others: &'static [&'static str]| {
-            let whole = |request: &LlmRequest| format!("{:?}{}", request.headers, request.path);
-            let heads = requests.iter().map(whole).collect::<String>();
-            let bodies = requests.iter().map(|request| request.body.as_str()).collect::<String>();
-            [(whose, heads, others), (whose, bodies, &SECRETS[..])]
-        };
-        let worker = sent("the worker's model", &self.worker, &[FORGE_TOKEN, DIRECTOR_KEY]);
-        let director = sent("the Director's model", &self.director, &[FORGE_TOKEN, WORKER_KEY]);
-        let all = texts.into_iter().chain(worker).chain(director);
-        all.flat_map(|(place, text, secrets)| {
-            let found = secrets.iter().filter(|secret| text.contains(**secret));
-            found.map(|secret| format!("{secret} in {place}")).collect::<Vec<_>>()
-        })
-        .collect()
+    /// Ends them.
+    pub(super) async fn end(self) {
+        self.worker.shutdown().await.expect("the worker's model ends");
+        self.director.shutdown().await.expect("the Director's model ends");
+        self.forge.shutdown().await.expect("the forge ends");
     }
-}
-
-fn read(path: &Path) -> Result<OutcomeDocument, String> {
-    let text = fs::read(path).map_err(|error| error.to_string())?;
-    serde_json::from_slice(&text).map_err(|error| error.to_string())
 }

@@ -1,8 +1,8 @@
 //! What is said of pull requests, and how the checks of commits came out: in memory, for as long as the
 //! forge runs.
 //!
-//! Invariant: comments of each kind are counted by themselves, so that two kinds have the same numbers,
-//! as on the real forges.
+//! Invariants: comments of each kind are counted by themselves, so that two kinds have the same numbers,
+//! as on the real forges. What is said with the token is said by its owner, in a thread or of the whole.
 
 pub(super) mod gitea;
 pub(super) mod github;
@@ -11,7 +11,7 @@ pub(super) mod gitlab;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{RepoName, timestamp};
+use super::{PullRequest, RepoName, timestamp, token_api};
 
 /// One who works on every repository, also before they say anything.
 const MEMBER: &str = "ann";
@@ -34,15 +34,26 @@ pub struct Remark {
 pub enum RemarkPlace {
     /// Of the whole.
     Conversation,
-    /// Of a line of the new file.
+    /// Of a line.
     Line {
         /// The file.
         path: String,
         /// From 1.
         line: u64,
+        /// In which of the two files it is.
+        side: LineSide,
     },
     /// As the text of a review.
     Review(Verdict),
+}
+
+/// The file of a change that a line is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineSide {
+    /// The file as it was: the line is deleted.
+    Old,
+    /// The file as it is to be.
+    New,
 }
 
 /// What a review comes to.
@@ -76,6 +87,15 @@ pub enum CheckResult {
     Failed,
 }
 
+/// What was said with the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The remark that began the thread, by its number among all of the pull request; none of the whole.
+    pub thread: Option<u64>,
+    /// Markdown.
+    pub body: String,
+}
+
 /// A remark as it was made.
 #[derive(Debug, Clone)]
 pub(super) struct Said {
@@ -83,6 +103,9 @@ pub(super) struct Said {
     number: u64,
     /// Among all of the pull request, from 1.
     note: u64,
+    /// The note that began the thread, where this is another of it.
+    thread: Option<u64>,
+    is_resolved: bool,
     at: String,
     /// The newest commit then.
     head: String,
@@ -108,12 +131,47 @@ struct Book {
 }
 
 impl Talk {
-    pub(super) fn say(&self, repo: &RepoName, number: u64, head: String, remark: Remark) {
+    /// The number of the remark among all of the pull request.
+    pub(super) fn say(&self, repo: &RepoName, pull: u64, head: String, remark: Remark) -> u64 {
         let mut book = self.book();
-        let said = book.said.entry((repo.clone(), number)).or_default();
-        let same = said.iter().filter(|other| other.remark.is_of_kind(&remark)).count();
-        let (number, note) = (count(same) + 1, count(said.len()) + 1);
-        said.push(Said { number, note, at: timestamp::now(), head, remark });
+        let said = book.said.entry((repo.clone(), pull)).or_default();
+        add(said, head, remark, None).note
+    }
+
+    /// Has the token's owner say something, in the thread that a remark began or of the whole; nothing where
+    /// there is no such thread.
+    fn reply(
+        &self,
+        repo: &RepoName,
+        pull: &PullRequest,
+        thread: Option<u64>,
+        body: String,
+    ) -> Option<Said> {
+        let mut book = self.book();
+        let said = book.said.entry((repo.clone(), pull.number)).or_default();
+        let begins = |one: &&Said| Some(one.note) == thread && one.thread.is_none();
+        let place = match (thread, said.iter().find(begins).map(|first| &first.remark.place)) {
+            (Some(_), None) => return None,
+            (_, Some(line @ RemarkPlace::Line { .. })) => line.clone(),
+            _ => RemarkPlace::Conversation,
+        };
+        let author = token_api::LOGIN.to_owned();
+        let remark = Remark { place, author, standing: Standing::Member, body };
+        Some(add(said, pull.head_sha.clone(), remark, thread))
+    }
+
+    /// What was said with the token, oldest first.
+    pub(super) fn replies(&self, repo: &RepoName, pull: u64) -> Vec<Reply> {
+        let ours = self.said(repo, pull).into_iter();
+        let ours = ours.filter(|said| said.remark.author == token_api::LOGIN);
+        ours.map(|said| Reply { thread: said.thread, body: said.remark.body }).collect()
+    }
+
+    /// Closes the thread that a remark began.
+    pub(super) fn resolve(&self, repo: &RepoName, pull: u64, note: u64) {
+        let mut book = self.book();
+        let said = book.said.entry((repo.clone(), pull)).or_default();
+        said.iter_mut().filter(|said| said.note == note).for_each(|said| said.is_resolved = true);
     }
 
     pub(super) fn report(&self, repo: &RepoName, commit: &str, name: &str, result: CheckResult) {
@@ -150,6 +208,14 @@ impl Remark {
     fn is_of_kind(&self, other: &Self) -> bool {
         std::mem::discriminant(&self.place) == std::mem::discriminant(&other.place)
     }
+}
+
+fn add(said: &mut Vec<Said>, head: String, remark: Remark, thread: Option<u64>) -> Said {
+    let same = said.iter().filter(|other| other.remark.is_of_kind(&remark)).count();
+    let (number, note, at) = (count(same) + 1, count(said.len()) + 1, timestamp::now());
+    let one = Said { number, note, thread, is_resolved: false, at, head, remark };
+    said.push(one.clone());
+    one
 }
 
 fn count(length: usize) -> u64 {

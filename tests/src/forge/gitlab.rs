@@ -200,7 +200,7 @@ async fn branch(repo: &Found, branch: &str) -> Result<String, Refusal> {
 }
 
 /// GitLab would carry these out; here they are a client's mistake.
-fn refuse_quick_actions(text: Option<&str>) -> Result<(), Refusal> {
+pub(super) fn refuse_quick_actions(text: Option<&str>) -> Result<(), Refusal> {
     let words = ["/merge", "/approve", "/close", "/assign"];
     let is_action = |line: &str| words.iter().any(|word| line.trim_start().starts_with(word));
     match text.unwrap_or_default().lines().find(|line| is_action(line)) {

@@ -14,6 +14,9 @@ use super::pulls::PullChange;
 use super::refusal::Refusal;
 use super::{Forge, ForgeKind, GitError, PullRequest, PullState, PullStoreError, RepoName, git};
 
+/// Whose the token is.
+pub(super) const LOGIN: &str = "agents";
+
 /// Lets requests with the token pass.
 pub(super) async fn check(
     State(forge): State<Arc<Forge>>,
@@ -34,7 +37,7 @@ pub(super) async fn check(
 
 /// Whose token it is, for `GET /user`.
 pub(super) fn person() -> Value {
-    json!({"id": 1, "login": "agents", "username": "agents"})
+    json!({"id": 1, "login": LOGIN, "username": LOGIN})
 }
 
 /// What GitLab tells a token of itself.

@@ -22,7 +22,7 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, NO_PAD
 
 /// Finds secrets.
 #[derive(Debug)]
-pub(super) struct Matcher {
+pub(crate) struct Matcher {
     automaton: AhoCorasick,
     /// What each pattern of the automaton is.
     meanings: Vec<Match>,
@@ -30,13 +30,13 @@ pub(super) struct Matcher {
 
 /// What was found: which secret, by its name, in which form.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Match {
-    pub(super) secret: String,
-    pub(super) form: &'static str,
+pub(crate) struct Match {
+    pub(crate) secret: String,
+    pub(crate) form: &'static str,
 }
 
 impl Matcher {
-    pub(super) fn new(secrets: &[Secret]) -> Self {
+    pub(crate) fn new(secrets: &[Secret]) -> Self {
         let (mut patterns, mut meanings) = (BTreeSet::new(), Vec::new());
         let mut ordered = Vec::new();
         for secret in secrets {
@@ -52,7 +52,7 @@ impl Matcher {
     }
 
     /// Everything that is found in what `reader` brings, and how many bytes that were.
-    pub(super) fn search(&self, reader: impl Read) -> io::Result<(BTreeSet<Match>, u64)> {
+    pub(crate) fn search(&self, reader: impl Read) -> io::Result<(BTreeSet<Match>, u64)> {
         let mut counted = Counted { reader, bytes: 0 };
         let mut found = BTreeSet::new();
         for one in self.automaton.stream_find_iter(&mut counted) {

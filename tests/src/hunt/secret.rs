@@ -40,10 +40,11 @@ pub(super) fn is_handed_on(hit: &Hit) -> bool {
 
 /// One secret.
 #[derive(Clone, Debug)]
-pub(super) struct Secret {
+pub(crate) struct Secret {
     /// By which it is told in the report.
-    pub(super) name: String,
-    pub(super) value: String,
+    pub(crate) name: String,
+    /// At least thirteen characters, of which the middle is looked for.
+    pub(crate) value: String,
 }
 
 /// All the secrets of one deployment.

@@ -10,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
+use super::NOTHING_ASKED;
+
 /// How much is kept in memory, in bytes of bodies.
 const KEPT_BYTES: usize = 64 * 1024 * 1024;
 
@@ -34,6 +36,13 @@ pub struct LlmRequest {
     pub tools: Vec<String>,
     /// What was answered: `text`, `call write`, `status 500`, `hang`, …
     pub answer: String,
+}
+
+impl LlmRequest {
+    /// Whether it asked something: clients look first whether an endpoint speaks their wire.
+    pub fn asks(&self) -> bool {
+        self.answer != NOTHING_ASKED
+    }
 }
 
 /// The record itself.

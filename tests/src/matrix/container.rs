@@ -119,13 +119,16 @@ impl Container {
             let usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
             variables.push(format!("PATH={HANGING_CLIS}:{usual}"));
         }
+        // As the coordinator does.
+        let kind = settings.iter().find(|(name, _)| *name == env::JOB_KIND);
+        let kind = kind.map_or("ticket", |(_, kind)| kind.as_str());
         let host_config = HostConfig {
             binds: Some(vec![format!("{}:/out", out.display())]),
             ..HostConfig::default()
         };
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
-            cmd: Some(vec!["ticket".to_owned()]),
+            cmd: Some(vec![kind.to_owned()]),
             env: Some(variables),
             host_config: Some(host_config),
             ..ContainerCreateBody::default()

@@ -5,7 +5,8 @@ use std::process::Command;
 use api_client::wire::{HeldBy, Job, JobFailure};
 use api_client::{Claim, JobId, ProjectId, Secret, TicketId, WorkerApi};
 use integration_tests::forge::{
-    ForgeKind, ForgeOptions, Remark, RemarkPlace, RepoName, RepoSource, Standing, TestForge, Token,
+    ForgeKind, ForgeOptions, LineSide, Remark, RemarkPlace, RepoName, RepoSource, Standing,
+    TestForge, Token,
 };
 use integration_tests::harness::{App, KEY, eventually};
 use serde_json::Value;
@@ -149,5 +150,5 @@ impl Scene {
 
 /// On a line.
 pub(crate) fn on_line(line: u64) -> RemarkPlace {
-    RemarkPlace::Line { path: "src/a.rs".to_owned(), line }
+    RemarkPlace::Line { path: "src/a.rs".to_owned(), line, side: LineSide::New }
 }

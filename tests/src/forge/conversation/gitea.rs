@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CheckResult, RemarkPlace, Said, Standing, Verdict};
+use super::{CheckResult, LineSide, RemarkPlace, Said, Standing, Verdict};
 use crate::forge::Forge;
 use crate::forge::refusal::Refusal;
 use crate::forge::token_api::find;
@@ -26,10 +27,33 @@ struct Pages {
     limit: Option<usize>,
 }
 
+/// What a comment says.
+#[derive(Debug, Deserialize)]
+struct Words {
+    body: String,
+}
+
+/// A review of what is said of lines.
+#[derive(Debug, Deserialize)]
+struct Submitted {
+    comments: Vec<OfLine>,
+}
+
+/// A line by its number in one of the two files; 0 is none.
+#[derive(Debug, Deserialize)]
+struct OfLine {
+    path: String,
+    body: String,
+    #[serde(default)]
+    old_position: u64,
+    #[serde(default)]
+    new_position: u64,
+}
+
 pub(in crate::forge) fn router() -> Router<Arc<Forge>> {
     Router::new()
-        .route("/repos/{owner}/{repo}/issues/{index}/comments", get(conversation))
-        .route("/repos/{owner}/{repo}/pulls/{index}/reviews", get(reviews))
+        .route("/repos/{owner}/{repo}/issues/{index}/comments", get(conversation).post(comment))
+        .route("/repos/{owner}/{repo}/pulls/{index}/reviews", get(reviews).post(submit))
         .route("/repos/{owner}/{repo}/pulls/{index}/reviews/{id}/comments", get(lines))
         .route("/repos/{owner}/{repo}/commits/{sha}/status", get(status))
         .route("/repos/{owner}/{repo}/assignees", get(assignees))
@@ -43,6 +67,41 @@ async fn conversation(
     let said = said(&forge, pull)?;
     let said = said.iter().filter(|said| said.remark.place == RemarkPlace::Conversation);
     Ok(Json(said.map(shape).collect()))
+}
+
+async fn comment(
+    State(forge): State<Arc<Forge>>,
+    Path((owner, repo, index)): Path<OfPull>,
+    Json(Words { body }): Json<Words>,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let repo = find(&forge, &format!("{owner}/{repo}"))?.name;
+    let pull = forge.pulls.get(&repo, index)?;
+    let said = forge.talk.reply(&repo, &pull, None, body);
+    let said = said.ok_or_else(|| Refusal::not_found("Comment"))?;
+    Ok((StatusCode::CREATED, Json(shape(&said))))
+}
+
+/// What is said of a line belongs to what was said of it first, which there is here.
+async fn submit(
+    State(forge): State<Arc<Forge>>,
+    Path((owner, repo, index)): Path<OfPull>,
+    Json(Submitted { comments }): Json<Submitted>,
+) -> Result<Json<Value>, Refusal> {
+    let repo = find(&forge, &format!("{owner}/{repo}"))?.name;
+    let pull = forge.pulls.get(&repo, index)?;
+    for OfLine { path, body, old_position, new_position } in comments {
+        let (line, side) = match old_position {
+            0 => (new_position, LineSide::New),
+            line => (line, LineSide::Old),
+        };
+        let place = RemarkPlace::Line { path, line, side };
+        let said = forge.talk.said(&repo, index);
+        let first = said.iter().find(|said| said.remark.place == place);
+        let thread = first.ok_or_else(|| Refusal::not_found("Line"))?.note;
+        let said = forge.talk.reply(&repo, &pull, Some(thread), body);
+        said.ok_or_else(|| Refusal::not_found("Comment"))?;
+    }
+    Ok(Json(json!({"state": "COMMENT"})))
 }
 
 async fn reviews(
@@ -66,12 +125,19 @@ async fn lines(
 ) -> Result<Json<Value>, Refusal> {
     let said = said(&forge, (owner, repo, index))?;
     let comment = said.iter().filter(|said| said.note == id).filter_map(|said| {
-        let RemarkPlace::Line { path, line } = &said.remark.place else { return None };
+        let RemarkPlace::Line { path, line, side } = &said.remark.place else { return None };
+        let (new, old) = match side {
+            LineSide::New => (*line, 0),
+            LineSide::Old => (0, *line),
+        };
         let mut comment = shape(said);
         comment["path"] = json!(path);
-        comment["position"] = json!(line);
-        comment["original_position"] = json!(0);
-        comment["resolver"] = Value::Null;
+        comment["position"] = json!(new);
+        comment["original_position"] = json!(old);
+        comment["resolver"] = match said.is_resolved {
+            true => json!({"id": 2, "login": said.remark.author}),
+            false => Value::Null,
+        };
         Some(comment)
     });
     Ok(Json(comment.collect()))

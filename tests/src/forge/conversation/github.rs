@@ -4,19 +4,20 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{ETAG, IF_NONE_MATCH, LINK};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Check, CheckResult, RemarkPlace, Said, Standing, Verdict};
-use crate::forge::Forge;
+use super::{Check, CheckResult, LineSide, RemarkPlace, Said, Standing, Talk, Verdict};
 use crate::forge::api::find;
 use crate::forge::api_error::ApiError;
+use crate::forge::pull_body::read;
+use crate::forge::{Forge, RepoName};
 
 const PER_PAGE: usize = 30;
 
@@ -29,13 +30,28 @@ struct Pages {
     page: Option<usize>,
 }
 
+/// What a comment says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Words {
+    body: String,
+}
+
 pub(in crate::forge) fn router() -> Router<Arc<Forge>> {
     Router::new()
-        .route("/repos/{owner}/{repo}/issues/{number}/comments", get(conversation))
+        .route("/repos/{owner}/{repo}/issues/{number}/comments", get(conversation).post(comment))
         .route("/repos/{owner}/{repo}/pulls/{number}/comments", get(lines))
+        .route("/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies", post(reply))
         .route("/repos/{owner}/{repo}/pulls/{number}/reviews", get(reviews))
         .route("/repos/{owner}/{repo}/commits/{sha}/check-runs", get(check_runs))
         .route("/repos/{owner}/{repo}/commits/{sha}/status", get(status))
+}
+
+/// The first comments of all threads at lines, and whether they are resolved.
+pub(in crate::forge) fn threads(talk: &Talk, repo: &RepoName, pull: u64) -> Vec<(u64, bool)> {
+    let said = talk.said(repo, pull).into_iter();
+    let first = said.filter(|said| said.thread.is_none() && is_at_line(said));
+    first.map(|said| (said.number, said.is_resolved)).collect()
 }
 
 async fn conversation(
@@ -44,7 +60,7 @@ async fn conversation(
     Query(pages): Query<Pages>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let shown = said(&forge, pull, |said| {
+    let shown = said(&forge, pull, |said, _| {
         (said.remark.place == RemarkPlace::Conversation).then(|| shape(said))
     })?;
     Ok(paged(&shown, &pages, &request))
@@ -56,15 +72,41 @@ async fn lines(
     Query(pages): Query<Pages>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let shown = said(&forge, pull, |said| {
-        let RemarkPlace::Line { path, line } = &said.remark.place else { return None };
-        let mut comment = shape(said);
-        comment["path"] = json!(path);
-        comment["line"] = json!(line);
-        comment["side"] = json!("RIGHT");
-        Some(comment)
-    })?;
+    let shown = said(&forge, pull, line)?;
     Ok(paged(&shown, &pages, &request))
+}
+
+async fn comment(
+    State(forge): State<Arc<Forge>>,
+    Path((owner, repo, number)): Path<OfPull>,
+    request: Request,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    answer(&forge, (owner, repo, number), None, request).await
+}
+
+async fn reply(
+    State(forge): State<Arc<Forge>>,
+    Path((owner, repo, number, id)): Path<(String, String, u64, u64)>,
+    request: Request,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let name = find(&forge, &owner, &repo)?.name;
+    let said = forge.talk.said(&name, number);
+    let first = said.iter().find(|said| is_at_line(said) && said.number == id);
+    let thread = first.ok_or(ApiError::NotFound)?.note;
+    answer(&forge, (owner, repo, number), Some(thread), request).await
+}
+
+async fn answer(
+    forge: &Forge,
+    (owner, repo, number): OfPull,
+    thread: Option<u64>,
+    request: Request,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let repo = find(forge, &owner, &repo)?.name;
+    let pull = forge.pulls.get(&repo, number)?;
+    let Words { body } = read(request).await?;
+    let said = forge.talk.reply(&repo, &pull, thread, body).ok_or(ApiError::NotFound)?;
+    Ok((StatusCode::CREATED, Json(shape(&said))))
 }
 
 async fn reviews(
@@ -73,7 +115,7 @@ async fn reviews(
     Query(pages): Query<Pages>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let shown = said(&forge, pull, |said| {
+    let shown = said(&forge, pull, |said, _| {
         let RemarkPlace::Review(verdict) = said.remark.place else { return None };
         let mut review = shape(said);
         review["commit_id"] = json!(said.head);
@@ -113,11 +155,32 @@ async fn status(
 fn said(
     forge: &Forge,
     (owner, repo, number): OfPull,
-    shape: impl Fn(&Said) -> Option<Value>,
+    shape: impl Fn(&Said, &[Said]) -> Option<Value>,
 ) -> Result<Vec<Value>, ApiError> {
     let repo = find(forge, &owner, &repo)?;
     forge.pulls.get(&repo.name, number)?;
-    Ok(forge.talk.said(&repo.name, number).iter().filter_map(shape).collect())
+    let all = forge.talk.said(&repo.name, number);
+    Ok(all.iter().filter_map(|said| shape(said, &all)).collect())
+}
+
+fn is_at_line(said: &Said) -> bool {
+    matches!(said.remark.place, RemarkPlace::Line { .. })
+}
+
+/// A comment at a line; one that answers another names it.
+fn line(said: &Said, all: &[Said]) -> Option<Value> {
+    let RemarkPlace::Line { path, line, side } = &said.remark.place else { return None };
+    let mut comment = shape(said);
+    comment["path"] = json!(path);
+    comment["line"] = json!(line);
+    comment["side"] = json!(match side {
+        LineSide::Old => "LEFT",
+        LineSide::New => "RIGHT",
+    });
+    if let Some(first) = all.iter().find(|first| said.thread == Some(first.note)) {
+        comment["in_reply_to_id"] = json!(first.number);
+    }
+    Some(comment)
 }
 
 fn shape(said: &Said) -> Value {
@@ -177,6 +240,6 @@ fn tagged(body: &Value, request: &Request) -> Response {
     }
     match same {
         true => (StatusCode::NOT_MODIFIED, headers).into_response(),
-        false => (headers, axum::Json(body.clone())).into_response(),
+        false => (headers, Json(body.clone())).into_response(),
     }
 }
