@@ -24,21 +24,22 @@ const PRICES: (f64, f64) = (1.0, 4.0);
 /// The limit of time, in seconds; on a machine where the CLI takes all of it to begin, one of the others.
 const TIMES: [u64; 3] = [60, 180, 540];
 
-/// Runs a case. The answer has the seconds that it had, where those are what is limited.
-pub(super) async fn run(stage: &Stage, case: Case) -> (Seen, u64) {
-    if case.story != Story::TimeBudget {
-        return (stage.run(case, None).await, 0);
-    }
+/// Plays a case: what is wrong, and where a secret is.
+pub(super) async fn play(stage: &Stage, case: Case) -> (Vec<String>, Vec<String>) {
     let [mut secs, more @ ..] = TIMES;
-    let with = |secs: u64| Some((env::AGENT_TIME_BUDGET_SEC, secs.to_string()));
-    let mut seen = stage.run(case, with(secs)).await;
+    let timed = case.story == Story::TimeBudget;
+    let limit = |secs: u64| timed.then(|| (env::AGENT_TIME_BUDGET_SEC, secs.to_string()));
+    let mut seen = stage.run(case, limit(secs)).await;
+    let mut leaked = seen.leaked();
     for longer in more {
-        if calls(&seen) > 0 {
+        if !timed || calls(&seen) > 0 {
             break;
         }
-        (secs, seen) = (longer, stage.run(case, with(longer)).await);
+        (secs, seen) = (longer, stage.run(case, limit(longer)).await);
+        leaked.extend(seen.leaked());
     }
-    (seen, secs)
+    let wrong = wrong(&seen, case.story, secs);
+    (seen.violations.into_iter().chain(wrong).collect(), leaked)
 }
 
 /// Approval, and one step after the other.
@@ -111,7 +112,7 @@ fn words(story: Story, secs: u64) -> [String; 2] {
 }
 
 /// What is not as it has to be.
-pub(super) fn wrong(seen: &Seen, story: Story, secs: u64) -> Vec<String> {
+fn wrong(seen: &Seen, story: Story, secs: u64) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut expect = |what: &str, is: String, wanted: String| {
         if is != wanted {

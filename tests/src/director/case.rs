@@ -59,6 +59,7 @@ pub enum Story {
     /// One on Gitea.
     ReviewOnGitea,
     /// One on GitLab.
+    #[value(name = "review-on-gitlab")]
     ReviewOnGitLab,
 }
 

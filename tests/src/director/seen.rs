@@ -34,12 +34,8 @@ impl Seen {
         self.director.iter().filter(|request| request.asks()).collect()
     }
 
-    /// What is wrong beside this, and where a secret is that has no place there.
-    pub(super) fn judged(&self, wrong: Vec<String>) -> (Vec<String>, Vec<String>) {
-        (wrong.into_iter().chain(self.violations.clone()).collect(), self.leaked())
-    }
-
-    fn leaked(&self) -> Vec<String> {
+    /// Where a secret is that has no place there.
+    pub(super) fn leaked(&self) -> Vec<String> {
         let mut leaks = Leaks::new();
         leaks.in_text("the output", &self.output);
         let document = self.document.as_ref().map(|one| format!("{one:?}"));
