@@ -191,7 +191,8 @@ impl Case {
     pub(super) fn settings(self) -> Vec<(&'static str, String)> {
         match self.story.kind() {
             Kind::Budget => budgets::settings(self.story),
-            Kind::Answers | Kind::Pause | Kind::Injection | Kind::Review => Vec::new(),
+            Kind::Pause => pauses::settings(),
+            Kind::Answers | Kind::Injection | Kind::Review => Vec::new(),
         }
     }
 }

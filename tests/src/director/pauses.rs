@@ -40,6 +40,11 @@ pub(super) fn worker() -> Script {
     }
 }
 
+/// OpenCode is silent while it waits for its limit to be over. It begins in less than this.
+pub(super) fn settings() -> Vec<(&'static str, String)> {
+    vec![("WORKER_STALL_SEC", "240".to_owned())]
+}
+
 /// What is not as it has to be.
 pub(super) fn wrong(seen: &Seen) -> Vec<String> {
     let mut wrong = Vec::new();
