@@ -1,6 +1,7 @@
 //! The forge as real clients see it: the git program and an HTTP client.
 
 mod app;
+mod replies;
 mod rest;
 mod transfer;
 
