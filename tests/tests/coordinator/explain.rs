@@ -32,7 +32,7 @@ async fn a_job_is_explained_while_it_runs_after_it_has_ended_and_without_a_coord
     let job = scene.add_job().await;
     let id = job.job_id.to_string();
     let first = scene.home.start();
-    scene.engine.pausing(job.job_id).await;
+    scene.home.pausing(job.job_id).await;
     let (code, page) = scene.home.command(&["explain", &id[..8]]).await;
     assert_eq!(code, Some(0), "{page}");
     for part in [&id, "running in a container", "agent has the job", "| one", "coordinator logs -f"]
