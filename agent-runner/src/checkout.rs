@@ -12,12 +12,15 @@ mod error;
 mod lfs;
 mod lock;
 mod mirror;
+mod pinned;
 mod remote;
 mod saved;
 mod submodules;
 mod worktree;
 
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::git::{BranchName, CommitId, FetchInto, Git, Shadow, Source, workers_head};
 use crate::lfs::LfsStore;
@@ -26,6 +29,7 @@ use crate::removal::remove_folder;
 pub(crate) use self::error::CheckoutError;
 pub(crate) use self::lfs::fetch_lfs;
 pub(crate) use self::mirror::Mirror;
+pub(crate) use self::pinned::{Pinned, begin_at};
 use self::remote::{Remote, ask_again, ask_for_head, ask_remote};
 pub(crate) use self::submodules::fetch_submodules;
 pub(crate) use self::worktree::{HeldRepository, worktree_of, worktree_of_head};
@@ -37,7 +41,8 @@ const FRESH_DEPTH: u32 = 1;
 const CONTINUED_DEPTH: u32 = 100;
 
 /// Where the work begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Start {
     /// At the default branch: the ticket has no branch yet.
     Fresh,

@@ -6,6 +6,7 @@
 
 mod brief;
 mod file;
+mod told;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,7 @@ use api_client::wire::{Checkpoint, FollowUp, Hook};
 
 pub(crate) use self::brief::{Brief, code};
 
+pub(crate) use self::told::Told;
 use crate::bounded::bounded;
 use crate::checkpoint::Checkpoints;
 use crate::git::CommitId;
@@ -150,6 +152,7 @@ impl Course {
             money_usd: None,
             director: None,
             threads: Vec::new(),
+            resumed_at_turn: None,
             phases: Vec::new(),
             worker: None,
             runner_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -19,6 +19,7 @@ mod testing;
 mod tests;
 mod wire;
 
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::answer::{Assessment, PlanVerdict};
@@ -55,6 +56,20 @@ pub(crate) struct Director {
     output: u32,
 }
 
+/// What a Director knows at one moment, so that a later run has one that knows the same.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Memento {
+    plan: String,
+    rounds: Vec<Round>,
+}
+
+impl Memento {
+    /// The plan that was decided on, if one was.
+    pub(crate) fn plan(&self) -> &str {
+        &self.plan
+    }
+}
+
 impl Director {
     /// A Director of these settings for a task; its calls are entered in `account`.
     ///
@@ -75,6 +90,17 @@ impl Director {
             conversation: Conversation::within(settings.context.saturating_sub(settings.output)),
             output: settings.output,
         })
+    }
+
+    /// The same with what another one knew.
+    pub(crate) fn remembering(self, known: Memento) -> Self {
+        let conversation = self.conversation.with(known.rounds);
+        Self { plan: known.plan, conversation, ..self }
+    }
+
+    /// What it knows.
+    pub(crate) fn memento(&self) -> Memento {
+        Memento { plan: self.plan.clone(), rounds: self.conversation.rounds().to_vec() }
     }
 
     /// What is said to the worker and to the Director.

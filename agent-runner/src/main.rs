@@ -41,6 +41,7 @@ mod replay;
 mod report;
 mod run;
 mod settings;
+mod state;
 mod token;
 mod trace;
 mod user;

@@ -44,7 +44,9 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 pub(crate) use self::account::Account;
-pub(crate) use self::budget::{Budget, DirectorTotals, Exhausted, Failing, Price, Pricing, Totals};
+pub(crate) use self::budget::{
+    Budget, DirectorTotals, Exhausted, Failing, Price, Pricing, Spent, Totals,
+};
 pub(crate) use self::check::Unfit;
 pub(crate) use self::limit::wait_of;
 pub(crate) use self::usd::Usd;

@@ -80,11 +80,37 @@ the newest commit: unfinished, and not checked. Read it with care, correct it wh
 it.
 ";
 
+/// What a coding CLI is told that goes on in its session on what may be another machine.
+pub(crate) const RESUMED: &str = "\
+You were interrupted, and go on in a new environment. The working tree is as you left it after your last \
+message. Files that git ignores, processes, services and everything outside of the working tree are gone.
+
+";
+
+/// What a new session of a coding CLI is told of the work so far, before its next prompt: the one that did it is
+/// gone. `plan` is what the work follows, where that is something, and `answer` the last words of that session.
+pub(crate) fn gone_on(task: &str, plan: &str, answer: &str) -> String {
+    let part = |title: &str, text: &str| match text.trim() {
+        "" => String::new(),
+        text => format!("\n{title}\n\n{}\n", quoted(text)),
+    };
+    let plan = part("The plan that you follow:", plan);
+    let said = part("Your last words were:", &bounded(answer, ANSWER_MAX));
+    format!(
+        "{task}\n## What the working tree holds\n\nYou worked on this before, and were interrupted. What you \
+         did so far is in the working tree, which is as you left it: read it before you go on.\n{plan}{said}\n\
+         ## What comes next\n\n"
+    )
+}
+
 /// What is to be done, and what helps to understand it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Assignment {
     title: String,
     description: String,
+    /// What people say of the project.
+    directions: String,
+    /// What else there is to know.
     background: String,
 }
 
@@ -103,7 +129,7 @@ impl Assignment {
         Self {
             title: first.chars().take(TITLE_MAX_CHARS).collect(),
             description: task.trim().to_owned(),
-            background: String::new(),
+            ..Self::default()
         }
     }
 
@@ -113,7 +139,8 @@ impl Assignment {
         Some(Self {
             title: redaction.redact(ticket.title.trim()),
             description: redaction.redact(ticket.description.trim()),
-            background: background(context, ticket, redaction),
+            directions: directions(context, redaction),
+            background: background(context, ticket),
         })
     }
 
@@ -133,6 +160,11 @@ impl Assignment {
         format!("{}\n\n{}", self.title, self.description)
     }
 
+    /// All that people wrote for it: where any of it is another, so is the assignment.
+    pub(crate) fn subject(&self) -> String {
+        format!("{}\n\n{}", self.question(), self.directions)
+    }
+
     /// Adds a section to what helps to understand it. It must be without any known secret.
     pub(crate) fn add_background(&mut self, section: &str) {
         self.background.push_str(section);
@@ -141,7 +173,7 @@ impl Assignment {
     /// What is to be done, with what helps to understand it.
     pub(crate) fn task(&self) -> String {
         let description = bounded(&self.description, DESCRIPTION_MAX);
-        format!("# {}\n\n{description}\n{}", self.title, self.background)
+        format!("# {}\n\n{description}\n{}{}", self.title, self.directions, self.background)
     }
 
     /// Whether the ticket is the one that sets a project up, by the title that the app gives it.
@@ -156,6 +188,7 @@ impl Assignment {
         prompt.push_str("\n\n");
         prompt.push_str(RULES);
         prompt.push_str(&quoted_instructions(instructions));
+        prompt.push_str(&self.directions);
         prompt.push_str(&self.background);
         prompt
     }
@@ -253,15 +286,23 @@ pub(crate) fn quoted(text: &str) -> String {
     text.lines().map(|line| format!("> {}", plain(line))).collect::<Vec<_>>().join("\n")
 }
 
-fn background(context: &WorkerContext, ticket: &Ticket, redaction: &Redaction) -> String {
+fn directions(context: &WorkerContext, redaction: &Redaction) -> String {
     let notes = context.notes.iter().take(ASIDES_MAX);
-    let parts = [
+    sections(&[
         ("Project", project(context, redaction)),
         ("Parts of the architecture that the ticket names", graph(context, redaction)),
         ("Notes of the project", notes.map(|one| note(one, redaction)).collect()),
+    ])
+}
+
+fn background(context: &WorkerContext, ticket: &Ticket) -> String {
+    sections(&[
         ("Other tickets in progress", others(&context.in_progress_tickets, ticket)),
         ("Tickets that are done", others(&context.done_tickets, ticket)),
-    ];
+    ])
+}
+
+fn sections(parts: &[(&str, String)]) -> String {
     let parts = parts.iter().filter(|(_, text)| !text.trim().is_empty());
     parts.map(|(heading, text)| format!("\n## {heading}\n\n{}\n", text.trim())).collect()
 }

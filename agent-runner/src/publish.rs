@@ -3,9 +3,11 @@
 //! Invariant: the commit that is returned, pushed and verified is one and the same; a branch on the
 //! remote is only ever moved forward, so commits of others are never lost.
 
+mod by_products;
 mod changes;
 mod freshness;
 mod history;
+mod kept;
 mod lfs;
 mod rescue;
 mod stage;
@@ -18,12 +20,14 @@ use api_client::outcome::DiffFacts;
 use git2::Repository;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::changes::{Changes, Since, changes, file_of};
+pub(crate) use self::by_products::ByProducts;
+pub(crate) use self::changes::{Changes, Since, changes};
 pub(crate) use self::freshness::{Updated, fetch_base, is_all_ours, moved_base, reverted, update};
 pub(crate) use self::history::{commits, inspected, is_in_start, message};
+pub(crate) use self::kept::{KeptTree, PackedTree, check_out_tree, pack_tree, unpack_tree};
 pub(crate) use self::lfs::{LfsContent, gather_lfs, lfs_at_hand, send_lfs};
 pub(crate) use self::rescue::{confirm, forget_rescue, rescue, squashed};
-pub(crate) use self::stage::{ByProducts, Snapshot, at_start, commit_all, snapshot, staged};
+pub(crate) use self::stage::{Snapshot, at_start, commit_all, snapshot, staged, without_work};
 
 use crate::checkout::{Checkout, Start};
 use crate::git::{BranchName, CommitId, Git, GitError, PushAnswer, Shadow, ShadowError};
@@ -105,6 +109,9 @@ pub(crate) enum PublishError {
         /// How long it was given.
         limit: Duration,
     },
+    /// What was kept and what is there are not the same.
+    #[error("the work tree that an earlier try left did not come out as it was")]
+    NotRestored,
     /// The run was cancelled.
     #[error("the work on the repository was cancelled")]
     Cancelled,

@@ -6,15 +6,19 @@ mod directed;
 mod folder;
 mod follow_up;
 mod job;
+mod keeper;
 mod memory;
 mod model;
 mod pause;
 mod place;
+mod progress;
 mod proposal;
 mod publication;
 mod rescue;
 mod review;
 mod session;
+mod spending;
+mod stage;
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -28,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use self::delivery::{deliver_or_rescue, is_open};
 use self::folder::JobFolder;
 use self::job::Job;
+use self::keeper::Keeper;
 use self::review::{Answered, UnderReview};
 use crate::cancel;
 use crate::cli::Kind;
@@ -163,18 +168,34 @@ impl Run {
         let prepared = cancel.run_until_cancelled(self.prepare(&start, reporter)).await;
         drop(phase);
         let (job, errand) = prepared.unwrap_or(Err(RunError::Cancelled(Published::Nothing)))?;
-        let folder = JobFolder::new().map_err(|source| RunError::Folder {
+        let keeper = self.keeper(&start, &job, &errand).await;
+        let folder = match keeper.folder_name() {
+            Some(name) => JobFolder::named(name).await,
+            None => JobFolder::new(),
+        };
+        let folder = folder.map_err(|source| RunError::Folder {
             attempted: "make a folder for the job",
             source,
         })?;
         let layers = &mut self.layers;
         let place = (folder.path(), start.docker);
-        let done = carry_out(job, errand, layers, place, reporter, late);
+        let done = carry_out(job, (errand, keeper), layers, place, reporter, late);
         let done = Box::pin(done).await;
         let _phase = self.course.phase(Phase::CleanUp);
         // What is done stays done, whatever becomes of the files.
         late.run_until_cancelled(folder.remove()).await;
         done
+    }
+
+    /// What keeps the state of the work on a ticket. A review has none: what is said of it is on the forge.
+    async fn keeper(&self, start: &Start, job: &Job, errand: &Errand) -> Keeper {
+        match (errand, &start.origin) {
+            (Errand::Review(_), _) => Keeper::default(),
+            (Errand::Ticket(_), Origin::App(at)) => {
+                Keeper::open(job, &at.ticket.to_string(), start.job).await
+            }
+            (Errand::Ticket(_), Origin::Task(_)) => Keeper::open(job, "", start.job).await,
+        }
     }
 
     /// The ticket, the settings, and everything that can be found wrong before work begins.
@@ -271,7 +292,7 @@ impl Done {
 /// The work on a checkout, and the end of its use.
 async fn carry_out(
     mut job: Job,
-    errand: Errand,
+    (errand, mut keeper): (Errand, Keeper),
     layers: &mut Layers,
     place: (&Path, DockerMode),
     reporter: &Reporter,
@@ -284,6 +305,7 @@ async fn carry_out(
     let prepared = match heeded {
         Ok(()) => {
             let fetched = async {
+                keeper.pin(&job, &mut checkout).await?;
                 job.fetch_submodules(&checkout).await?;
                 job.fetch_lfs(&mut checkout).await
             };
@@ -294,7 +316,7 @@ async fn carry_out(
     drop(phase);
     let done = match (prepared, &errand) {
         (Ok(()), Errand::Ticket(_)) => {
-            let delivered = deliver_or_rescue(&job, &checkout, place, reporter, late);
+            let delivered = deliver_or_rescue(&job, (&checkout, keeper), place, reporter, late);
             delivered.await.map(Done::Proposed)
         }
         (Ok(()), Errand::Review(review)) => {

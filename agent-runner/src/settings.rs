@@ -182,6 +182,8 @@ pub(crate) struct Settings {
     pub(crate) director: Option<DirectorSettings>,
     /// Whose comments a review job answers.
     pub(crate) review_authors: ReviewAuthors,
+    /// Where a run that does not come to its end leaves what the next one needs to go on.
+    pub(crate) state_dir: Option<PathBuf>,
     /// How long set-up, turns and checks may take together, where that is limited.
     pub(crate) time_budget: Option<Duration>,
 }
@@ -260,6 +262,7 @@ impl Settings {
             worker: WorkerSettings::read(layers)?,
             director: DirectorSettings::read(layers)?,
             review_authors: ReviewAuthors::read(layers)?,
+            state_dir: layers.state_dir(),
             time_budget: director::time_budget(layers)?,
         })
     }

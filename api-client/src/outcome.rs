@@ -80,6 +80,10 @@ pub struct OutcomeDocument {
     /// What became of the threads of a review, where the run was one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub threads: Vec<ThreadFacts>,
+    /// The turn of the worker with which the run went on where an earlier one of the ticket was ended, counted from
+    /// 1, those for research and plan among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_at_turn: Option<u32>,
     /// How long each part of the run took, in the order of their begin.
     #[serde(default)]
     pub phases: Vec<PhaseFacts>,

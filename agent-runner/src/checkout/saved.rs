@@ -5,6 +5,7 @@
 use git2::{Oid, Repository};
 
 use super::{Checkout, CheckoutError, Start};
+use crate::git::CommitId;
 
 /// Whether a checkout can stay where it is. Saved work that lacks what was published since, is from
 /// before the ticket's work was merged, or has nothing in common with the base in the history that was
@@ -16,7 +17,9 @@ pub(super) fn can_be_continued(checkout: &Checkout) -> Result<bool, CheckoutErro
     let repository = checkout.shadow().open()?;
     let why = match base_of(&repository, checkout) {
         Err(why) => why,
-        Ok(fork) if mentions_ticket(&repository, checkout, fork) => "the ticket was merged since",
+        Ok(fork) if mentions_ticket(&repository, checkout, checkout.base_commit(), fork) => {
+            "the ticket was merged since"
+        }
         Ok(_) => return Ok(true),
     };
     let branch = checkout.branch().rescue();
@@ -36,13 +39,18 @@ fn base_of(repository: &Repository, checkout: &Checkout) -> Result<Oid, &'static
     repository.merge_base(start, base).map_err(|_| "the base has moved on too far")
 }
 
-/// Whether a commit on the base since then names the ticket: its pull request's merge does, or the
-/// trailers of the commits themselves.
-fn mentions_ticket(repository: &Repository, checkout: &Checkout, since: Oid) -> bool {
+/// Whether a commit on the base, as it is at `now`, since then names the ticket: its pull request's merge does, or
+/// the trailers of the commits themselves.
+pub(super) fn mentions_ticket(
+    repository: &Repository,
+    checkout: &Checkout,
+    now: CommitId,
+    since: Oid,
+) -> bool {
     let branch = checkout.branch().as_str();
     let ticket = branch.strip_prefix("ticket-").unwrap_or(branch).as_bytes();
     let Ok(mut walk) = repository.revwalk() else { return false };
-    if walk.push(checkout.base_commit().oid()).is_err() || walk.hide(since).is_err() {
+    if walk.push(now.oid()).is_err() || walk.hide(since).is_err() {
         return false;
     }
     // The history that was fetched may end before it.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use api_client::http::http_client;
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::{Asked, Endpoint, Failure, KEY_NAMES, Then};
@@ -23,6 +23,10 @@ const ADAPTATIONS: usize = 4;
 /// The longest time that a model's wish for a pause is followed; beyond it the next one is asked.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
+/// How long one model may take for one question, with all tries and pauses: at least so long, and twice the limit
+/// of one call.
+const SHARE_MIN: Duration = Duration::from_secs(600);
+
 const USER_AGENT: &str = concat!("agent-runner/", env!("CARGO_PKG_VERSION"));
 
 /// All models, of which one answers.
@@ -33,6 +37,7 @@ pub(super) struct Chain {
     /// Who answered last.
     last: usize,
     limit: Duration,
+    share_min: Duration,
     pauses: ExponentialBuilder,
     account: Account,
 }
@@ -66,7 +71,21 @@ impl Chain {
             .with_max_delay(Duration::from_secs(60))
             .with_max_times(TRIES - 1)
             .with_jitter();
-        Ok(Self { http, endpoints, last: 0, limit: settings.call_limit, pauses, account })
+        Ok(Self {
+            http,
+            endpoints,
+            last: 0,
+            limit: settings.call_limit,
+            share_min: SHARE_MIN,
+            pauses,
+            account,
+        })
+    }
+
+    /// The same, where one model has no more time than its calls may take.
+    #[cfg(test)]
+    pub(super) const fn within_its_calls(&mut self) {
+        self.share_min = Duration::ZERO;
     }
 
     /// The same without long pauses between the tries.
@@ -82,24 +101,28 @@ impl Chain {
         self.endpoints.get(self.last).map_or("", |endpoint| endpoint.model.as_str())
     }
 
-    /// Asks until one of them answers.
+    /// Asks until one of them answers: each in its order, those that are to be left alone for a while once and
+    /// after the others.
     ///
     /// # Errors
-    /// When none does, the budget is used up, or `stop` is cancelled.
+    /// When none does in its time, the budget is used up, or `stop` is cancelled.
     pub(super) async fn ask(
         &mut self,
         question: &Question<'_>,
         stop: &CancellationToken,
     ) -> Result<Said, DirectorError> {
         let (mut failures, mut waits) = (Vec::new(), Vec::new());
-        for index in 0..self.endpoints.len() {
-            let Some(endpoint) = self.endpoints.get(index) else { break };
-            let Some(tries) = endpoint.breaker.tries(TRIES, Instant::now()) else {
-                failures.push(format!("{}: left alone for a while", endpoint.name()));
-                continue;
+        for (index, tries) in self.order(Instant::now()) {
+            let share = self.share();
+            let asked = timeout(share, self.ask_one(index, question, tries));
+            let asked = stop.run_until_cancelled(asked).await.ok_or_else(|| self.stopped())?;
+            let asked = match asked {
+                Ok(asked) => asked?,
+                Err(_) => Err(NoWord {
+                    why: format!("it gave none within {} s", share.as_secs()),
+                    wish: None,
+                }),
             };
-            let asked = self.ask_one(index, question, tries);
-            let asked = stop.run_until_cancelled(asked).await.ok_or_else(|| self.stopped())??;
             let Some(endpoint) = self.endpoints.get_mut(index) else { break };
             match asked {
                 Ok(said) => {
@@ -121,6 +144,20 @@ impl Chain {
             Some(wait) => DirectorError::Limited { wait, failures },
             None => DirectorError::NoAnswer { failures },
         })
+    }
+
+    /// Who is asked, and how often.
+    fn order(&self, now: Instant) -> Vec<(usize, usize)> {
+        let tries = |endpoint: &Endpoint| endpoint.breaker.tries(TRIES, now);
+        let all = || self.endpoints.iter().enumerate();
+        let at_once = all().filter_map(|(index, endpoint)| Some((index, tries(endpoint)?)));
+        let later = all().filter(|(_, endpoint)| tries(endpoint).is_none());
+        at_once.chain(later.map(|(index, _)| (index, 1))).collect()
+    }
+
+    /// How long each of them may take for a question.
+    fn share(&self) -> Duration {
+        self.limit.saturating_mul(2).max(self.share_min)
     }
 
     /// Asks one of them, so often; why it gave no answer.

@@ -2,6 +2,8 @@
 //!
 //! Invariant: the question itself is always there; where even that is too much, its middle is left out.
 
+use serde::{Deserialize, Serialize};
+
 use super::wire::{Message, Role};
 use crate::bounded::bounded;
 
@@ -15,7 +17,7 @@ const BRIEF_MAX: usize = 30;
 const QUESTION_MIN: usize = 1_000;
 
 /// A question and its answer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Round {
     /// The answer in one line.
     pub(super) brief: String,
@@ -53,6 +55,16 @@ impl Conversation {
 
     pub(super) fn clear(&mut self) {
         self.rounds.clear();
+    }
+
+    /// What was said so far.
+    pub(super) fn rounds(&self) -> &[Round] {
+        &self.rounds
+    }
+
+    /// The same conversation with what was said in another run.
+    pub(super) fn with(self, rounds: Vec<Round>) -> Self {
+        Self { rounds, ..self }
     }
 
     /// The messages for a question, beside so many tokens that are pinned.

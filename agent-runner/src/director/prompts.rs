@@ -117,7 +117,7 @@ impl Template {
             Self::Research => &["task", "instructions"],
             Self::Plan => &["file"],
             Self::PlanAgain => &["file", "feedback"],
-            Self::Execute => &["task", "plan", "file", "rules"],
+            Self::Execute => &["task", "plan", "rules"],
             Self::SetUp => &["task", "instructions", "rules"],
             Self::NothingChanged => &["summary"],
         }

@@ -1,10 +1,12 @@
 //! Whether a run still moves: the same three times running is no progress.
 
+use serde::{Deserialize, Serialize};
+
 /// How often the same may come running.
 const SAME_MAX: u32 = 3;
 
 /// What one turn was, as far as it can be the same as the one before.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Movement {
     /// What the worker was told.
     pub(crate) prompt: String,
@@ -37,7 +39,7 @@ impl Stagnant {
 }
 
 /// The turns so far, as far as they count.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Stagnation {
     last: Movement,
     /// How often each has been the same running, the first time included.

@@ -153,6 +153,34 @@ impl DirectorModelOf {
 }
 
 #[tokio::test]
+async fn a_model_that_is_left_alone_is_asked_after_all_when_the_one_in_its_place_fails() {
+    let fails = (400, "", "{\"error\":{\"message\":\"no\"}}".to_owned());
+    let main = Model::answering([fails.clone(), fails.clone(), said(DONE)]).await;
+    let fallback = Model::answering([said(MORE), fails.clone()]).await;
+    let mut settings = main.settings(DirectorProvider::Custom);
+    settings.fallbacks = vec![fallback.model(DirectorProvider::Custom)];
+    let mut director = director(&settings, Budget::default());
+    assess(&mut director).await.unwrap();
+    let before = main.bodies().len();
+    let done = assess(&mut director).await.unwrap();
+    assert!(matches!(done, Assessment::Complete { .. }), "{done:?}");
+    assert_eq!(main.bodies().len(), before + 1, "once");
+}
+
+#[tokio::test]
+async fn one_model_has_no_more_than_its_time_for_a_question() {
+    let limited = (429, "retry-after: 290\r\n", String::new());
+    let model = Model::answering([limited]).await;
+    let mut settings = model.settings(DirectorProvider::Custom);
+    settings.call_limit = Duration::from_secs(1);
+    let mut director = director(&settings, Budget::default());
+    director.chain.within_its_calls();
+    let error = director.assess("What now?".to_owned(), &CancellationToken::new()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("it gave none within 2 s"), "{error}");
+}
+
+#[tokio::test]
 async fn anthropic_is_asked_in_its_own_protocol() {
     let call = json!({"type": "tool_use", "id": "t", "name": "answer",
         "input": {"plan_approved": false, "feedback": "Say how it is tested."}});

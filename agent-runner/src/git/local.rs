@@ -44,6 +44,17 @@ impl Git {
         self.local(&call).await.map(drop)
     }
 
+    /// Brings a clone that nobody has worked in yet, with its branch, to another commit.
+    pub(crate) async fn reset_to(&self, clone: &Path, commit: CommitId) -> Result<(), GitError> {
+        let call = Call::new(Operation::Local("reset"), clone.display()).within(clone).args([
+            "reset",
+            "--quiet",
+            "--hard",
+            &commit.to_string(),
+        ]);
+        self.local(&call).await.map(drop)
+    }
+
     /// The git directory that all worktrees of a repository share.
     pub(crate) async fn common_dir(&self, folder: &Path) -> Result<PathBuf, GitError> {
         let call = Call::new(Operation::Local("rev-parse"), folder.display())

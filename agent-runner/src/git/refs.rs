@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use api_client::{JobId, TicketId};
+use serde::{Deserialize, Serialize};
 
 /// The text cannot name a branch or a commit.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +83,8 @@ impl fmt::Display for BranchName {
 }
 
 /// The id of a commit: 40 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub(crate) struct CommitId(git2::Oid);
 
 impl CommitId {
@@ -94,6 +96,20 @@ impl CommitId {
 impl From<git2::Oid> for CommitId {
     fn from(oid: git2::Oid) -> Self {
         Self(oid)
+    }
+}
+
+impl From<CommitId> for String {
+    fn from(commit: CommitId) -> Self {
+        commit.to_string()
+    }
+}
+
+impl TryFrom<String> for CommitId {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
     }
 }
 

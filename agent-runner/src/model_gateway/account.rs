@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::Wire;
-use super::budget::{DirectorTotals, Exhausted, Payer, Tokens};
+use super::budget::{DirectorTotals, Exhausted, Payer, Spent, Tokens};
 use super::ledger::Ledger;
 use super::usage::{Reading, tokens_of, tokens_of_request};
 
@@ -55,6 +56,21 @@ impl Account {
     /// Ends the budget: the time is over.
     pub(crate) fn end_of_time(&self, limit: Duration) {
         self.0.end_of_time(limit);
+    }
+
+    /// Takes in what earlier tries of the job spent, before the first call.
+    pub(crate) fn begin_with(&self, spent: Spent) {
+        self.0.begin_with(spent);
+    }
+
+    /// What both spent so far, earlier tries of the job included.
+    pub(crate) fn spent(&self) -> Spent {
+        self.0.spent()
+    }
+
+    /// Marked whenever something was spent.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.0.changes()
     }
 
     /// All calls of the Director so far.

@@ -170,8 +170,35 @@ pub(crate) struct DirectorTotals {
     pub(crate) cost: Option<Usd>,
 }
 
+/// What an account begins with: the calls of earlier tries of the same job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Spent {
+    /// By tries whose outcome told of it: it counts for the budget, and is told no more.
+    pub(super) told: Used,
+    /// How many calls the worker made, and their tokens.
+    pub(crate) worker_calls: u64,
+    pub(crate) worker: Tokens,
+    /// The same of the Director.
+    pub(crate) director_calls: u64,
+    pub(crate) director: Tokens,
+}
+
+impl Spent {
+    /// The same once an outcome told of it.
+    pub(crate) fn once_told(self) -> Self {
+        let used = Used { worker: self.worker, director: self.director };
+        Self { told: self.told.with(used), ..Self::default() }
+    }
+
+    /// So many calls of the worker.
+    #[cfg(test)]
+    pub(crate) fn of_calls(worker_calls: u64) -> Self {
+        Self { worker_calls, ..Self::default() }
+    }
+}
+
 /// Tokens by who used them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Used {
     pub(super) worker: Tokens,
     pub(super) director: Tokens,
@@ -180,6 +207,10 @@ pub(super) struct Used {
 impl Used {
     pub(super) fn all(self) -> Tokens {
         self.worker.with(Tokens::default(), self.director)
+    }
+
+    pub(super) fn with(self, more: Self) -> Self {
+        self.and(Payer::Worker, more.worker).and(Payer::Director, more.director)
     }
 
     pub(super) fn and(self, payer: Payer, more: Tokens) -> Self {

@@ -6,10 +6,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::{
-    Budget, DirectorTotals, Exhausted, Failing, Payer, Standing, Tokens, Totals, Used,
+    Budget, DirectorTotals, Exhausted, Failing, Payer, Spent, Standing, Tokens, Totals, Used,
 };
 use super::usd::Usd;
 
@@ -19,18 +20,22 @@ pub(super) struct Ledger {
     budget: Budget,
     entries: Mutex<Entries>,
     exhausted: CancellationToken,
+    /// Told of each entry.
+    changed: watch::Sender<()>,
 }
 
 /// What is in the account.
 #[derive(Debug, Default)]
 struct Entries {
+    /// What earlier tries of the job spent and told: it counts for the budget alone.
+    told: Used,
     worker: Totals,
     director: DirectorTotals,
 }
 
 impl Entries {
-    const fn used(&self) -> Used {
-        Used { worker: self.worker.tokens, director: self.director.tokens }
+    fn used(&self) -> Used {
+        self.told.with(Used { worker: self.worker.tokens, director: self.director.tokens })
     }
 
     const fn tokens_of(&mut self, payer: Payer) -> &mut Tokens {
@@ -51,7 +56,32 @@ impl Entries {
 impl Ledger {
     pub(super) fn new(budget: Budget) -> Self {
         let exhausted = CancellationToken::new();
-        Self { budget, entries: Mutex::default(), exhausted }
+        Self { budget, entries: Mutex::default(), exhausted, changed: watch::Sender::default() }
+    }
+
+    /// Takes in what was spent before the first call.
+    pub(super) fn begin_with(&self, spent: Spent) {
+        let mut entries = self.lock();
+        entries.told = spent.told;
+        (entries.worker.calls, entries.worker.tokens) = (spent.worker_calls, spent.worker);
+        (entries.director.calls, entries.director.tokens) = (spent.director_calls, spent.director);
+    }
+
+    /// What was spent so far, of calls that are under way as much as is known.
+    pub(super) fn spent(&self) -> Spent {
+        let entries = self.lock();
+        Spent {
+            told: entries.told,
+            worker_calls: entries.worker.calls,
+            worker: entries.worker.tokens,
+            director_calls: entries.director.calls,
+            director: entries.director.tokens,
+        }
+    }
+
+    /// Marked at each entry.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Cancelled at the moment the budget is used up.
@@ -90,6 +120,8 @@ impl Ledger {
         *entries.calls_of(payer) += 1;
         let tokens = entries.tokens_of(payer);
         *tokens = tokens.with(Tokens::default(), expected);
+        drop(entries);
+        self.changed.send_replace(());
         Ok(())
     }
 
@@ -98,6 +130,7 @@ impl Ledger {
         let mut entries = self.lock();
         let tokens = entries.tokens_of(payer);
         *tokens = tokens.with(before, after);
+        self.changed.send_replace(());
         if entries.worker.exhausted.is_some() {
             return Standing::Exceeded;
         }

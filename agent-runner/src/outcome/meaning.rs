@@ -8,6 +8,7 @@ use crate::checkout::CheckoutError;
 use crate::director::DirectorError;
 use crate::model_gateway::ModelGatewayError;
 use crate::pressure::Limit;
+use crate::publish::PublishError;
 use crate::report::Step;
 use crate::worker::Ending;
 
@@ -60,6 +61,22 @@ impl RunError {
             | Self::ReplyNotPosted { .. }
             | Self::CutShort => false,
         }
+    }
+
+    /// Whether the ticket's work came to an end with it, so that another try begins anew. After any other, the next one
+    /// may go on where this one was.
+    pub(crate) const fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::NoChanges { .. }
+                | Self::ChecksFailed { .. }
+                | Self::Blocked { .. }
+                | Self::Reverts { .. }
+                | Self::Stagnated { .. }
+                | Self::Turn(Ending::Refused(_) | Ending::NeedsInput(_))
+                // The remote's word on what is in it.
+                | Self::Push { source: PublishError::Refused { .. }, .. }
+        )
     }
 
     /// The process exit code that stands for it.

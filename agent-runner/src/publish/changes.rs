@@ -1,13 +1,11 @@
-//! What is different, in the words of git, for a model to judge; and what is in one file.
+//! What is different, in the words of git, for a model to judge.
 //!
 //! Invariant: read from objects of git alone, so that no link in the work tree leads elsewhere.
 
-use std::path::Path;
-
-use git2::{Diff, DiffFormat, DiffLine, DiffStatsFormat, Repository};
+use git2::{Diff, DiffFormat, DiffLine, DiffStatsFormat};
 
 use super::{PublishError, Snapshot, on_thread};
-use crate::bounded::{HeadTail, beginning};
+use crate::bounded::HeadTail;
 use crate::checkout::Checkout;
 use crate::git::Git;
 
@@ -15,9 +13,6 @@ use crate::git::Git;
 const WIDTH: usize = 100;
 /// Longest table, in bytes.
 const STAT_MAX: usize = 8 << 10;
-/// The kind of an ordinary file in a tree.
-const BLOB: i32 = 0o100_000;
-const KIND: i32 = 0o170_000;
 
 /// From where changes are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,40 +59,6 @@ pub(crate) async fn changes(
     .await
 }
 
-/// An ordinary file of a snapshot, up to `max` bytes; nothing where there is none.
-///
-/// # Errors
-/// When the snapshot cannot be read.
-pub(crate) async fn file_of(
-    git: &Git,
-    checkout: &Checkout,
-    snapshot: Snapshot,
-    path: &Path,
-    max: usize,
-) -> Result<Option<String>, PublishError> {
-    let path = path.to_owned();
-    on_thread(checkout.shadow(), git.cancel(), move |repository| {
-        text_in(&repository, snapshot, &path, max)
-    })
-    .await
-}
-
-fn text_in(
-    repository: &Repository,
-    snapshot: Snapshot,
-    path: &Path,
-    max: usize,
-) -> Result<Option<String>, git2::Error> {
-    let tree = repository.find_tree(snapshot.0)?;
-    let Ok(entry) = tree.get_path(path) else { return Ok(None) };
-    if entry.filemode() & KIND != BLOB {
-        return Ok(None);
-    }
-    let blob = repository.find_blob(entry.id())?;
-    let text = String::from_utf8_lossy(blob.content());
-    Ok(Some(beginning(&text, max).to_owned()))
-}
-
 fn stat(diff: &Diff<'_>) -> Result<String, git2::Error> {
     if diff.deltas().len() == 0 {
         return Ok(String::new());
@@ -122,10 +83,10 @@ fn patch(diff: &Diff<'_>, max: usize) -> Result<String, git2::Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use super::super::testing::{Scene, commit_message};
-    use super::super::{Author, ByProducts, commit_all, snapshot, staged};
+    use std::path::Path;
+
+    use super::super::{Author, ByProducts, commit_all, staged};
     use super::*;
     use crate::git::testing::{Remote, run, ticket};
 
@@ -151,21 +112,6 @@ mod tests {
         assert!(new.patch.contains("bytes left out") && new.patch.len() < 1_200);
         assert_eq!(of(Since::State(second), 1_000).await, Changes::default());
         assert_eq!(scene.commit().await.map(|_| ()), Some(()), "nothing of it was committed");
-    }
-
-    #[tokio::test]
-    async fn a_file_is_read_from_git_and_a_link_is_none() {
-        let scene = Scene::new().await;
-        scene.write(PLAN, "1. Do it\n");
-        symlink("/etc/passwd", scene.checkout.path().join("plan/link")).unwrap();
-        let now = snapshot(&scene.git, &scene.checkout).await.unwrap();
-        let of = async |path: &str, max| {
-            file_of(&scene.git, &scene.checkout, now, Path::new(path), max).await.unwrap()
-        };
-        assert_eq!(of(PLAN, 100).await.as_deref(), Some("1. Do it\n"));
-        assert_eq!(of(PLAN, 2).await.as_deref(), Some("1."));
-        assert_eq!((of("plan/link", 100).await, of("plan", 100).await), (None, None));
-        assert_eq!(of("nothing", 100).await, None);
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use git2::{ErrorCode, Index, Oid, Repository};
 
-use super::stage::{Content, entry};
+use super::by_products::{Content, entry};
 use super::{Author, CommitMessage, PublishError, on_thread};
 use crate::checkout::Checkout;
 use crate::git::{BranchName, CommitId, FetchInto, Git, PushAnswer};

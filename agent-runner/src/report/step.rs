@@ -25,6 +25,8 @@ pub(crate) enum Step {
     FollowUps,
     /// The ticket's branch is checked out.
     BranchCreated,
+    /// The run goes on where an earlier one was ended.
+    Resumed,
     /// A review is about to be answered.
     ReviewStarted,
     /// The pull request's branch is checked out.
@@ -107,6 +109,7 @@ impl Step {
             Self::MemoryIndexed => "memory_indexed",
             Self::FollowUps => "follow_ups_proposed",
             Self::BranchCreated => "branch_created",
+            Self::Resumed => "resumed",
             Self::ReviewStarted => "review_started",
             Self::BranchCheckedOut => "branch_checked_out",
             Self::ReviewComplete => "review_complete",
@@ -149,6 +152,7 @@ impl Step {
             | Self::MemoryIndexed
             | Self::FollowUps
             | Self::BranchCreated
+            | Self::Resumed
             | Self::ReviewStarted
             | Self::BranchCheckedOut
             | Self::ReviewComplete

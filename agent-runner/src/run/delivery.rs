@@ -7,8 +7,10 @@ use api_client::error_chain;
 use tokio_util::sync::CancellationToken;
 
 use super::job::Job;
+use super::keeper::Keeper;
+use super::progress::Progress;
 use super::rescue::Rescue;
-use super::session::{self, Checked, Progress};
+use super::session::{self, Checked};
 use crate::checkout::{Checkout, Start};
 use crate::course::Phase;
 use crate::forge::PullRequest;
@@ -21,14 +23,19 @@ use crate::settings::DockerMode;
 /// Delivers; what is left of a run that cannot is saved, unless it is `late`.
 pub(super) async fn deliver_or_rescue(
     job: &Job,
-    checkout: &Checkout,
-    (private, docker): (&Path, DockerMode),
+    (checkout, keeper): (&Checkout, Keeper),
+    place: (&Path, DockerMode),
     reporter: &Reporter,
     late: &CancellationToken,
 ) -> Result<PullRequest, RunError> {
-    let mut progress = Progress::default();
-    let delivery = deliver(job, checkout, private, docker, reporter, &mut progress);
-    let delivered = late.run_until_cancelled(delivery).await.unwrap_or(Err(RunError::CutShort));
+    let mut progress = Progress { keeper, ..Progress::default() };
+    let delivery = deliver(job, checkout, place, reporter, &mut progress);
+    let delivered =
+        late.run_until_cancelled(Box::pin(delivery)).await.unwrap_or(Err(RunError::CutShort));
+    match &delivered {
+        Err(error) if !error.is_final() => progress.keeper.ends(error),
+        Ok(_) | Err(_) => progress.keeper.forget(),
+    }
     if let Some(commit) = progress.published
         && let Ok(_) | Err(RunError::ChecksFailed { proposed: Some(_), .. }) = &delivered
     {
@@ -70,13 +77,13 @@ pub(super) async fn save_what_is_left(
 async fn deliver(
     job: &Job,
     checkout: &Checkout,
-    private: &Path,
-    docker: DockerMode,
+    place: (&Path, DockerMode),
     reporter: &Reporter,
     progress: &mut Progress,
 ) -> Result<PullRequest, RunError> {
     reporter.step(Step::BranchCreated, &began(checkout), None).await;
-    let checked = session::work(job, checkout, private, docker, reporter, progress).await?;
+    let point = progress.take_up(job, checkout).await?;
+    let checked = session::work(job, checkout, place, reporter, point, progress).await?;
     job.end_leftovers(checkout).await?;
     let mut work = job.commit(checkout, progress).await?;
     if let Checked::Failed(end) = checked
@@ -87,6 +94,7 @@ async fn deliver(
     job.freshen(checkout, &mut work).await?;
     progress.base = Some(work.base);
     progress.published = Some(work.commit);
+    progress.keeper.publishes(work.commit);
     let lfs = job.inspect(checkout, &work).await?;
     let publishing = format!("Publishing {}: {}", work.commit, work.stat);
     reporter.step(Step::Finalize, &publishing, None).await;

@@ -7,10 +7,12 @@ use api_client::error_chain;
 use api_client::outcome::RepositoryFacts;
 use api_client::wire::Hook;
 use nix::unistd::Pid;
+use ring::digest::{SHA256, digest};
 use tokio_util::sync::CancellationToken;
 
 use super::model::ModelAccess;
 use super::place::{git, give_tree_to, listen, worker_user};
+use super::spending::Spending;
 use super::{Errand, Run};
 use crate::checkout::{self, Checkout, HeldRepository, Mirror, Start};
 use crate::course::Course;
@@ -233,6 +235,16 @@ impl Job {
         }
     }
 
+    /// What stands for a ticket as it is now, with what people say of its project, and for how it is worked on: what
+    /// was begun for another is not gone on with.
+    pub(super) fn fingerprint(&self, ticket: &str) -> String {
+        let Settings { repo_url, director, worker, .. } = &self.settings;
+        let (cli, subject) = (worker.cli.name(), self.assignment.subject());
+        let what = ("ticket", ticket, repo_url.as_str(), subject, director.is_some(), cli);
+        let digest = digest(&SHA256, format!("{what:?}").as_bytes());
+        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// What the worker is asked, without any known secret.
     pub(super) fn prompt(&self, checkout: &Checkout) -> String {
         let prompt =
@@ -249,9 +261,9 @@ impl Job {
     }
 
     /// Opens the worker's way to its model.
-    pub(super) async fn open_model(&self) -> Result<ModelAccess, RunError> {
+    pub(super) async fn open_model(&self, spending: &Spending) -> Result<ModelAccess, RunError> {
         let Settings { worker, time_budget, .. } = &self.settings;
-        ModelAccess::open(worker, *time_budget, &self.cancel).await
+        ModelAccess::open(worker, *time_budget, spending, &self.cancel).await
     }
 
     /// The coding CLI in the checkout; `private` is for its own files.
@@ -299,11 +311,6 @@ impl Job {
     /// What the repository says of runs on it.
     pub(super) fn project(&self) -> &ProjectFile {
         &self.project
-    }
-
-    /// Cancelled when the run is to end.
-    pub(super) fn cancel(&self) -> &CancellationToken {
-        &self.cancel
     }
 
     /// A text without any known secret.

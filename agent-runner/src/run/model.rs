@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
+use super::spending::Spending;
 use crate::model_gateway::{Account, ModelGateway, ModelGatewayConfig, Totals, Unfit};
 use crate::outcome::RunError;
 use crate::settings::{Provider, WorkerSettings};
@@ -30,10 +31,12 @@ pub(super) struct ModelAccess {
 
 impl ModelAccess {
     /// Opens one at an address of this host's own that nobody else knows the placeholder of.
-    /// After `time`, where that is limited, its budget ends.
+    /// After `time`, where that is limited, its budget ends. What earlier tries of the job spent, and how long they
+    /// took, is a part of both.
     pub(super) async fn open(
         settings: &WorkerSettings,
         time: Option<Duration>,
+        spending: &Spending,
         cancel: &CancellationToken,
     ) -> Result<Self, RunError> {
         let placeholder = Secret::from(format!("agent-{}", Uuid::new_v4().simple()));
@@ -41,6 +44,7 @@ impl ModelAccess {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let gateway = ModelGateway::listen(address, config, cancel.clone()).await?;
         let worker = settings.by_way_of(gateway.base_url(), placeholder);
+        gateway.account().begin_with(spending.spent());
         tracing::debug!(address = %gateway.address(), "the model gateway listens");
         let stop = cancel.child_token();
         let (exhausted, stopped) = (gateway.exhausted().clone(), stop.clone());
@@ -48,11 +52,12 @@ impl ModelAccess {
             exhausted.cancelled().await;
             stopped.cancel();
         });
-        let deadline = time.map(|limit| Instant::now() + limit);
+        let left = |limit: Duration| limit.saturating_sub(spending.took());
+        let deadline = time.map(|limit| Instant::now() + left(limit));
         let clock = time.map(|limit| {
-            let account = gateway.account();
+            let (account, left) = (gateway.account(), left(limit));
             AbortOnDropHandle::new(tokio::spawn(async move {
-                sleep(limit).await;
+                sleep(left).await;
                 account.end_of_time(limit);
             }))
         });

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::job::Job;
-use super::session::Progress;
+use super::progress::{Progress, Unchanged};
 use crate::checkout::{Checkout, Start};
 use crate::course::{Phase, code};
 use crate::forge::Forge as _;
@@ -114,12 +114,19 @@ impl Job {
         if unchanged && checkout.start() == Start::Rescued {
             self.course.saved(checkout.branch().rescue().as_str(), commit);
         }
-        if unchanged && (checkout.start() != Start::Continued || progress.question.is_some()) {
+        let found_done = checkout.start() == Start::Rescued
+            && progress.unchanged == Unchanged::Done
+            && progress.question.is_none();
+        if unchanged
+            && !found_done
+            && (checkout.start() != Start::Continued || progress.question.is_some())
+        {
             return Err(nothing());
         }
         let stat = publish::diff_stat(&self.git, checkout, commit).await;
         let stat = stat.map_err(RunError::Commit)?;
-        if stat.files == 0 || (unchanged && !self.is_left_to_propose(checkout, commit).await?) {
+        let left = !unchanged || found_done || self.is_left_to_propose(checkout, commit).await?;
+        if stat.files == 0 || !left {
             return Err(nothing());
         }
         self.told_of(checkout, Work { commit, stat, base: checkout.base_commit() }).await

@@ -13,8 +13,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::job::Job;
+use super::progress::Progress;
 use super::publication::outgoing;
-use super::session::Progress;
 use crate::checkout::Checkout;
 use crate::git::{CommitId, Git};
 use crate::outcome::{Published, RunError, paths_text};
@@ -72,6 +72,7 @@ impl Rescue<'_> {
         let whole: Vec<CommitId> = self.progress.published.into_iter().chain([work.tip]).collect();
         let failed =
             |source| RunError::Push { branch: checkout.branch().rescue().to_string(), source };
+        self.progress.keeper.publishes(work.commit);
         let rescued = publish::rescue(&git, checkout, &whole, work.commit).await.map_err(failed)?;
         // The remote took it, should there be no time to ask.
         job.course.saved(rescued.branch.as_str(), rescued.commit);

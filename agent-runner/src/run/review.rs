@@ -27,7 +27,8 @@ use self::publication::{Publication, Said};
 use self::turns::Asks;
 use super::delivery::save_what_is_left;
 use super::job::Job;
-use super::session::{Checked, Progress};
+use super::progress::Progress;
+use super::session::Checked;
 use crate::checkout::Checkout;
 use crate::course::Phase;
 use crate::forge::{Home, PullRequestState, Review as _, Reviewed};
@@ -87,7 +88,8 @@ pub(super) async fn answer_or_save(
     let mut progress = Progress::default();
     let place = (private, docker);
     let answer = answer(job, review, checkout, place, reporter, &mut progress);
-    let answered = late.run_until_cancelled(answer).await.unwrap_or(Err(RunError::CutShort));
+    let answered =
+        late.run_until_cancelled(Box::pin(answer)).await.unwrap_or(Err(RunError::CutShort));
     if let (Ok(_), Some(commit)) = (&answered, progress.published) {
         late.run_until_cancelled(job.tidy(checkout, commit)).await;
     }
@@ -136,14 +138,14 @@ async fn answer(
 async fn work(
     publication: &mut Publication<'_>,
     discussion: &Discussion,
-    (private, docker): (&Path, DockerMode),
+    place: (&Path, DockerMode),
     progress: &mut Progress,
 ) -> Result<Vec<Decision>, RunError> {
     let Publication { job, checkout, reporter, .. } = *publication;
     let asked = &discussion.gathered.asked;
     let (prompt, task) = (discussion.prompt(job, checkout), discussion.task(job));
     let asks = Asks { threads: asked, prompt, task };
-    let worked = turns::work(job, checkout, private, docker, reporter, asks, progress).await?;
+    let worked = turns::work(job, checkout, place, reporter, asks, progress).await?;
     job.end_leftovers(checkout).await?;
     publication.work = job.commit_review(checkout, progress).await?;
     if let Checked::Failed(end) = worked.checked {

@@ -3,10 +3,14 @@
 //! Invariant: worker, model gateway and Docker engine are opened once and closed once, however many
 //! turns there are and however they end; the forge's token is not in use meanwhile.
 
+mod alone;
+mod keeping;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use api_client::outcome::{CheckFacts, CheckKind};
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -15,17 +19,17 @@ use super::directed;
 use super::job::Job;
 use super::model::ModelAccess;
 use super::pause::Waited;
+use super::progress::Progress;
+use super::spending::Watch;
+use super::stage::{Alone, Point, Stage};
 use crate::bounded::end;
 use crate::checkout::Checkout;
 use crate::course::{Course, Phase, millis};
-use crate::git::CommitId;
 use crate::inner_docker::InnerDocker;
 use crate::model_gateway::{Account, Totals};
 use crate::outcome::{Published, RunError};
 use crate::pressure::Pressure;
-use crate::project_file::{Check, ProjectCommand};
-use crate::prompt;
-use crate::publish::{ByProducts, Snapshot};
+use crate::project_file::ProjectCommand;
 use crate::report::{Reporter, Step, WorkerStage};
 use crate::settings::DockerMode;
 use crate::worker::{CommandEnd, CommandReport, Ending, TurnReport, Worker};
@@ -35,34 +39,9 @@ const TAIL_MAX: usize = 4 << 10;
 /// How long the engine may take to end where the run was cancelled; what is left is killed.
 const CANCELLED_DOCKER_GRACE: Duration = Duration::from_millis(500);
 
-/// What there is of the work, also where the run ends in the middle of it.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    /// What is told of the work: the worker's last words, or what the Director makes of them.
-    pub(super) answer: String,
-    /// The worker's last words.
-    pub(super) words: String,
-    /// What it asked in its last turn, if it changed nothing in it.
-    pub(super) question: Option<String>,
-    /// What commands left in the work tree.
-    pub(super) by_products: ByProducts,
-    /// The tree before a command that did not come to its end: all since then is a by-product.
-    pub(super) command_since: Option<Snapshot>,
-    /// The base branch, where it was fetched again.
-    pub(super) base: Option<CommitId>,
-    /// What is being published.
-    pub(super) published: Option<CommitId>,
-}
-
-impl Progress {
-    /// The base branch, as it was fetched last.
-    pub(super) fn base(&self, checkout: &Checkout) -> CommitId {
-        self.base.unwrap_or(checkout.base_commit())
-    }
-}
-
 /// What the repository's check says of the work.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Checked {
     /// It passed, or there is none.
     Well,
@@ -70,17 +49,26 @@ pub(super) enum Checked {
     Failed(CommandEnd),
 }
 
-/// Lets the worker do its work, until the repository's check passes or there are no turns left.
+/// Lets the worker do its work, until the repository's check passes or there are no turns left; from the point on at
+/// which an earlier run was, where there is one.
 pub(super) async fn work(
     job: &Job,
     checkout: &Checkout,
-    private: &Path,
-    docker: DockerMode,
+    place: (&Path, DockerMode),
     reporter: &Reporter,
+    point: Option<Point>,
     progress: &mut Progress,
 ) -> Result<Checked, RunError> {
-    let mut session = Session::open(job, checkout, private, docker, reporter).await?;
-    let checked = session.work(progress).await;
+    if let Some(Point { stage: Stage::Over(checked), .. }) = point {
+        let summary = "An earlier try did the work; it is published now";
+        reporter.step(Step::Resumed, summary, None).await;
+        return Ok(checked);
+    }
+    let mut session = Session::open(job, checkout, place, reporter, progress).await?;
+    let checked = session.work(point, progress).await;
+    if let Ok(checked) = checked {
+        session.keep(Stage::Over(checked), None, progress).await;
+    }
     session.close().await;
     checked
 }
@@ -100,6 +88,10 @@ pub(super) struct Session<'s> {
     turns: u32,
     /// The waits for providers' limits so far.
     pub(super) waited: Waited,
+    /// What the next prompt begins with.
+    preface: String,
+    /// Writes down what is spent.
+    spending: Option<Watch>,
     /// Asks the coding CLI for its version, beside its turn.
     _version: Option<AbortOnDropHandle<()>>,
 }
@@ -108,16 +100,18 @@ impl<'s> Session<'s> {
     pub(super) async fn open(
         job: &'s Job,
         checkout: &'s Checkout,
-        private: &Path,
-        docker: DockerMode,
+        (private, docker): (&Path, DockerMode),
         reporter: &'s Reporter,
+        progress: &Progress,
     ) -> Result<Self, RunError> {
         job.hand_over(checkout).await?;
-        let gateway = job.open_model().await?;
+        let spending = progress.keeper.spending();
+        let gateway = job.open_model(spending).await?;
         let worker = job.prepare_worker(&gateway, checkout, private)?;
         let (user, plain, layers) = (job.user(), job.plain_environment(), job.inner_layers());
         let docker = InnerDocker::offer(docker, user, private, plain, layers).await?;
-        let told = Totals::default();
+        let told = gateway.totals();
+        let spending = spending.watch(gateway.account());
         // A program of a host's own is run for its turns and for nothing else.
         let ask = || AbortOnDropHandle::new(tokio::spawn(note_version(&worker, job.course())));
         let version = job.user().map(|_| ask());
@@ -132,16 +126,30 @@ impl<'s> Session<'s> {
             begun: 0,
             turns: 0,
             waited: Waited::default(),
+            preface: String::new(),
+            spending,
             _version: version,
         })
     }
 
-    async fn work(&mut self, progress: &mut Progress) -> Result<Checked, RunError> {
+    async fn work(
+        &mut self,
+        point: Option<Point>,
+        progress: &mut Progress,
+    ) -> Result<Checked, RunError> {
+        let stage = match point {
+            Some(point) => Some(self.go_on(point, progress).await),
+            None => None,
+        };
         self.make_ready(progress).await?;
-        if let Some(director) = &self.job.settings.director {
-            return directed::work(self, director, progress).await;
+        match (&self.job.settings.director, stage) {
+            (Some(director), Some(Stage::Directed(kept))) => {
+                directed::go_on(self, director, *kept, progress).await
+            }
+            (Some(director), _) => directed::work(self, director, progress).await,
+            (None, Some(Stage::Alone(next))) => self.alone(next, progress).await,
+            (None, _) => self.execute_checked(self.job.prompt(self.checkout), progress).await,
         }
-        self.execute_checked(self.job.prompt(self.checkout), progress).await
     }
 
     /// Runs the repository's set-up, if there is one.
@@ -158,30 +166,9 @@ impl<'s> Session<'s> {
         prompt: String,
         progress: &mut Progress,
     ) -> Result<Checked, RunError> {
-        self.execute(prompt, progress).await?;
-        let Some(check) = &self.job.project().check else { return Ok(Checked::Well) };
-        self.check(check, progress).await
-    }
-
-    /// Runs the check, and the worker again while it fails and there are turns left.
-    async fn check(&mut self, check: &Check, progress: &mut Progress) -> Result<Checked, RunError> {
-        let mut turns_left = check.turns;
-        loop {
-            // What it leaves in the tree is told from the work by this.
-            if !self.job.record(self.checkout, progress).await? {
-                return Ok(Checked::Well);
-            }
-            let report = self.command(CheckKind::Check, &check.command, progress).await?;
-            if report.end == CommandEnd::Exited(0) {
-                return Ok(Checked::Well);
-            }
-            if turns_left == 0 {
-                return Ok(Checked::Failed(report.end));
-            }
-            turns_left -= 1;
-            let prompt = prompt::check_failed(&check.command.command, report.end, &report.output);
-            self.execute(prompt, progress).await?;
-        }
+        let check = self.job.project().check.as_ref();
+        let turns_left = check.map_or(0, |check| check.turns);
+        self.alone(Alone::Work { prompt, turns_left }, progress).await
     }
 
     async fn set_up(
@@ -210,11 +197,16 @@ impl<'s> Session<'s> {
         let before = self.job.snapshot(self.checkout).await?;
         progress.command_since = Some(before);
         let phase = self.job.course().phase(phase);
-        let report = self.worker.command(&command.command, command.limit, self.job.cancel()).await;
+        // The time of the job ends it as well.
+        let report = self.worker.command(&command.command, command.limit, self.stop()).await;
         drop(phase);
         let report = report?;
         if report.end == CommandEnd::Cancelled {
-            return Err(RunError::Cancelled(Published::Nothing));
+            let exhausted = self.account().exhausted().filter(|_| !self.job.is_cancelled());
+            return Err(match exhausted {
+                Some(how) => RunError::Turn(Ending::BudgetExhausted(how)),
+                None => RunError::Cancelled(Published::Nothing),
+            });
         }
         let after = self.job.snapshot(self.checkout).await?;
         self.job.tell_apart(self.checkout, before, after, &mut progress.by_products).await?;
@@ -251,6 +243,7 @@ impl<'s> Session<'s> {
         prompt: String,
         progress: &mut Progress,
     ) -> Result<(), RunError> {
+        let prompt = std::mem::take(&mut self.preface) + &prompt;
         loop {
             let ended = self.try_turn(stage, prompt.clone(), progress).await;
             let Err(RunError::Turn(Ending::RateLimited { reset: Some(wait), ref why })) = ended
@@ -347,6 +340,9 @@ impl<'s> Session<'s> {
             }
         }
         self.job.course().spent(&self.gateway.close().await);
+        if let Some(spending) = self.spending {
+            spending.end().await;
+        }
     }
 }
 

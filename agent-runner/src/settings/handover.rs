@@ -61,7 +61,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 79] = [
+pub(super) const SETTING_NAMES: [&str; 80] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -119,6 +119,7 @@ pub(super) const SETTING_NAMES: [&str; 79] = [
     env::AGENT_CACHE_DOCKER,
     env::AGENT_CACHE_GIT,
     env::AGENT_ON_HOST,
+    env::AGENT_STATE_DIR,
     env::OUTCOME_FILE,
     env::TRANSCRIPT_FILE,
     env::AGENT_IMAGE,

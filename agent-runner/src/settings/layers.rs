@@ -129,6 +129,13 @@ impl Layers {
         self.handover.environment(env::AGENT_ON_HOST).is_some_and(|value| !value.is_blank())
     }
 
+    /// The folder for what a run leaves to the next one of its ticket. It counts in the environment alone: it
+    /// is read and written by a process that the app must not lead elsewhere.
+    pub(super) fn state_dir(&self) -> Option<PathBuf> {
+        let found = self.handover.environment(env::AGENT_STATE_DIR).filter(|dir| !dir.is_blank());
+        found.map(|dir| PathBuf::from(dir.expose().trim()))
+    }
+
     pub(super) fn find<'l>(&'l self, name: &'l str) -> Option<Found<'l>> {
         self.find_any(&[name])
     }

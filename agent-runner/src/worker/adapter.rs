@@ -41,6 +41,10 @@ pub(super) trait Adapter: Send + Sync {
     fn hidden(&self) -> &'static [&'static str] {
         &[]
     }
+    /// Files and folders below the home that a session needs to be gone on with; none where it keeps none.
+    fn session_files(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// How it takes its prompt.
     fn prompt_by(&self) -> PromptBy {
         PromptBy::StandardInput

@@ -58,6 +58,10 @@ impl Adapter for ClaudeCode {
         "claude"
     }
 
+    fn session_files(&self) -> &'static [&'static str] {
+        &[".claude/projects"]
+    }
+
     fn arguments(&self, turn: &Turn<'_>) -> Vec<OsString> {
         let mut arguments = vec![
             "--print",

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::ending::Ending;
 
 /// One event of a turn.
@@ -99,7 +101,7 @@ impl fmt::Display for Event {
 }
 
 /// Tokens of a turn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Usage {
     /// Read by the model, without those from its cache.
     pub(crate) input: u64,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tracing::Level;
 
 use super::adapter::{Exit, Reader};
@@ -103,8 +104,8 @@ pub(super) struct Heard {
 }
 
 /// What is known of a session from one turn to the next.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Memory {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Memory {
     /// Its name, once the CLI said it.
     pub(super) session: Option<String>,
     usage: Usage,

@@ -104,6 +104,15 @@ impl Adapter for OpenCode {
         "opencode"
     }
 
+    fn session_files(&self) -> &'static [&'static str] {
+        &[
+            ".local/share/opencode/opencode.db",
+            ".local/share/opencode/opencode.db-wal",
+            ".local/share/opencode/opencode.db-shm",
+            ".local/share/opencode/storage",
+        ]
+    }
+
     fn files(&self) -> Vec<(PathBuf, String)> {
         NO_PLUGIN_PACKAGE.map(|(path, text)| (path.into(), text.to_owned())).into()
     }

@@ -298,3 +298,52 @@ fn the_time_of_the_turns_can_be_limited() {
     assert!(outcome.summary.contains("AGENT_TIME_BUDGET_SEC allows 5 s"), "{}", outcome.summary);
     assert_eq!(scene.branches(), ["ticket-rescue"]);
 }
+
+#[test]
+fn the_time_of_the_turns_ends_a_command_of_the_repository_as_well() {
+    let project = "[setup]\ncommand = \"sleep 1000\"\n";
+    let plan = Plan {
+        project: Some(project),
+        setting: ("AGENT_TIME_BUDGET_SEC", "3"),
+        ..directed(&[APPROVED, DONE])
+    };
+    let (ended, scene) = run(plan);
+    assert_eq!(ended, code(AgentExit::BudgetExhausted));
+    let outcome = scene.outcome();
+    assert!(outcome.summary.contains("AGENT_TIME_BUDGET_SEC allows 3 s"), "{}", outcome.summary);
+}
+
+/// An ignored folder for plans, and a check that fails where the plan is there.
+const IGNORES: &str =
+    "if grep -q 'change nothing yet' $HERE/prompt; then echo plan/ > .git/info/exclude; fi";
+
+#[test]
+fn a_plan_is_found_though_git_ignores_it_and_is_gone_while_the_check_runs() {
+    let claude = Box::leak(format!("{IGNORES}\n{WORKER}").into_boxed_str());
+    let project = "[check]\ncommand = \"! ls plan\"\n";
+    let plan = Plan { claude, project: Some(project), ..directed(&[APPROVED, DONE]) };
+    let (ended, scene) = run(plan);
+    assert_eq!(ended, code(AgentExit::Delivered));
+    assert!(words(&scene.asked_director()[0]).contains("> 1. Write new (0)"));
+}
+
+#[test]
+fn what_an_earlier_run_saved_is_delivered_when_the_director_says_that_it_is_done() {
+    let answers = &[
+        APPROVED,
+        MORE,
+        chat!(r#""Fine.""#),
+        chat!(r#""Fine.""#),
+        chat!(r#""Fine.""#),
+        APPROVED,
+        DONE,
+    ];
+    let claude =
+        "if grep -q 'Now do the work' $HERE/prompt && ! [ -e new ]; then echo line > new; fi";
+    let mut scene = Scene::of(Plan { claude, ..directed(answers) }, |_, _| Answer::Usual);
+    assert_eq!(scene.job.end().0, code(AgentExit::DirectorFailed));
+    let (ended, log) = scene.run_again();
+    assert_eq!(ended, code(AgentExit::Delivered), "{log}");
+    assert_eq!(published(&scene), "README\nnew");
+    assert_eq!(scene.branches(), ["ticket"]);
+}

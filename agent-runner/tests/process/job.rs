@@ -1,6 +1,7 @@
 //! One run of the program, with a `git` of our own at the front of `PATH`: the first thing that a job
 //! starts, so a place from which to see and disturb it.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -24,6 +25,8 @@ const LOG: &str = "log";
 pub(crate) struct Job {
     pub(crate) folder: TempDir,
     pub(crate) process: Child,
+    /// What a test set in its environment.
+    environment: Vec<(OsString, OsString)>,
     stdout: BufReader<ChildStdout>,
 }
 
@@ -33,7 +36,7 @@ impl Job {
         Self::start_by(program, tempfile::tempdir().unwrap(), git, document)
     }
 
-    /// The same by another command, in a folder that may hold more programs.
+    /// The same by another command, with what is set in its environment, in a folder that may hold more programs.
     pub(crate) fn start_by(
         mut command: Command,
         folder: TempDir,
@@ -41,8 +44,10 @@ impl Job {
         document: Option<&str>,
     ) -> Self {
         write_script(folder.path(), "git", git);
+        let environment = set_in(&command);
         command
             .env_clear()
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
             .env("TMPDIR", folder.path());
         if document.is_some() {
@@ -57,7 +62,7 @@ impl Job {
                 .env("WORKER_API_KEY", "sk-topsecret-of-the-model");
         }
         let (process, stdout) = spawn(&mut command, folder.path(), document.unwrap_or_default());
-        Self { folder, process, stdout }
+        Self { folder, process, environment, stdout }
     }
 
     /// The same once more, in the same folder, by a document.
@@ -65,6 +70,7 @@ impl Job {
         let mut command = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
         command
             .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("PATH", format!("{}:/usr/bin:/bin", self.folder.path().display()))
             .env("TMPDIR", self.folder.path())
             .env("TERARCHITECT_JOB_DOCUMENT", "stdin");
@@ -119,6 +125,12 @@ impl Job {
         assert!(took < STOP_LIMIT, "{took:?}: {}", ended.1);
         ended
     }
+}
+
+/// What is set in the environment of a command.
+fn set_in(command: &Command) -> Vec<(OsString, OsString)> {
+    let set = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    set.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 /// Starts it, and gives it the document.

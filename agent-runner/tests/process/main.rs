@@ -19,6 +19,8 @@ mod parking;
 mod publishing;
 mod refreshing;
 mod rescue;
+mod resume;
+mod resume_faults;
 mod review;
 mod servers;
 mod stopping;

@@ -5,6 +5,7 @@ use std::io::{BufReader, Read};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -63,6 +64,7 @@ pub(crate) struct Scene {
     requests: Arc<Mutex<Vec<Request>>>,
     opened: Arc<Mutex<Vec<Value>>>,
     document: String,
+    title: Arc<Mutex<&'static str>>,
 }
 
 /// What is special about a job.
@@ -82,6 +84,17 @@ pub(crate) struct Plan {
     pub(crate) title: &'static str,
     /// What is run in a clone of the repository before the job begins.
     pub(crate) before: &'static str,
+    /// Whether what a run leaves is there for the next one.
+    pub(crate) state: State,
+}
+
+/// Whether a run is told of a folder for its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is: `state` in the test's folder.
+    Kept,
+    /// It is not.
+    None,
 }
 
 impl Default for Plan {
@@ -95,6 +108,7 @@ impl Default for Plan {
             director: &[],
             title: "Add it",
             before: "",
+            state: State::None,
         }
     }
 }
@@ -111,7 +125,9 @@ struct Servers {
     memory: Mutex<Vec<Value>>,
     origin: PathBuf,
     director: &'static [(u16, &'static str)],
-    title: &'static str,
+    title: Arc<Mutex<&'static str>>,
+    /// Questions to the Director that got no answer.
+    unanswered: AtomicUsize,
 }
 
 impl Scene {
@@ -148,11 +164,15 @@ impl Scene {
         for (name, value) in names.split('\n').zip(values.split('\n')) {
             document[name] = value.replace("$HERE", folder.path().to_str().unwrap()).into();
         }
-        let program = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
+        let mut program = Command::new(env!("CARGO_BIN_EXE_agent-runner"));
+        if plan.state == State::Kept {
+            program.env("AGENT_STATE_DIR", folder.path().join("state"));
+        }
         let document = document.to_string();
         let job = turn::start_by(program, folder, plan.claude, plan.on_git, Some(&document));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let opened = Arc::new(Mutex::new(Vec::new()));
+        let title = Arc::new(Mutex::new(plan.title));
         let servers = Arc::new(Servers {
             answers: Box::new(answers),
             requests: Arc::clone(&requests),
@@ -160,7 +180,8 @@ impl Scene {
             memory: Mutex::default(),
             origin: job.folder.path().join("origin"),
             director: plan.director,
-            title: plan.title,
+            title: Arc::clone(&title),
+            unanswered: AtomicUsize::new(0),
         });
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -168,12 +189,17 @@ impl Scene {
                 thread::spawn(move || servers.serve(stream));
             }
         });
-        Self { job, requests, opened, document }
+        Self { job, requests, opened, document, title }
+    }
+
+    /// Starts another run of the same job, once the one before is over.
+    pub(crate) fn start_again(&mut self) {
+        self.job.start_again(&self.document);
     }
 
     /// Another run of the same job, once the one before is over.
     pub(crate) fn run_again(&mut self) -> (Option<i32>, String) {
-        self.job.start_again(&self.document);
+        self.start_again();
         self.job.end()
     }
 
@@ -182,6 +208,11 @@ impl Scene {
         let job = "5d0c2a4e-6b1f-4a39-8f57-0e9d3c7b1a26";
         self.job.start_again(&self.document.replace(JOB, job));
         self.job.end()
+    }
+
+    /// Edits the ticket.
+    pub(crate) fn retitle(&self, title: &'static str) {
+        *self.title.lock().unwrap() = title;
     }
 
     /// How many pull requests were opened.
@@ -283,12 +314,19 @@ impl Servers {
             all.iter().filter(|earlier| earlier.what == request.what).count() - 1
         };
         let refused = |status| (status, json!({"error": "no", "message": "no"}));
+        let answer = (self.answers)(&request, before);
         if request.what == "director" {
-            let (status, body) = self.director.get(before).or(self.director.last()).unwrap();
+            if let Answer::Silence = answer {
+                self.unanswered.fetch_add(1, Ordering::SeqCst);
+                let _gone = stream.read_to_end(&mut Vec::new());
+                return;
+            }
+            let number = before - self.unanswered.load(Ordering::SeqCst);
+            let (status, body) = self.director.get(number).or(self.director.last()).unwrap();
             respond(&mut stream, *status, body);
             return;
         }
-        let (status, body) = match (self.answers)(&request, before) {
+        let (status, body) = match answer {
             Answer::Refusal(status) => refused(status),
             Answer::Says(status, body) => (status, body),
             Answer::Silence => {
@@ -311,7 +349,10 @@ impl Servers {
 
     fn usual(&self, request: &Request) -> (u16, Value) {
         match request.what {
-            "context" => (200, json!({"current_ticket": {"id": TICKET, "title": self.title}})),
+            "context" => (
+                200,
+                json!({"current_ticket": {"id": TICKET, "title": *self.title.lock().unwrap()}}),
+            ),
             "flag" => (200, json!({"cancel_requested": false})),
             "find" => {
                 let opened = self.opened.lock().unwrap();

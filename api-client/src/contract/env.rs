@@ -136,6 +136,9 @@ pub const AGENT_RESCUE: &str = "AGENT_RESCUE";
 pub const AGENT_DIRECTOR: &str = "AGENT_DIRECTOR";
 /// Whether a run asks the project's memory and adds to it: `1` or `0`.
 pub const AGENT_PROJECT_MEMORY: &str = "AGENT_PROJECT_MEMORY";
+/// Folder in which a run leaves what the next run of its ticket needs to go on where this one was; nothing is kept
+/// where it is not set. It counts in the environment alone, so that no project's settings can name it.
+pub const AGENT_STATE_DIR: &str = "AGENT_STATE_DIR";
 /// File into which the runner writes an [`OutcomeDocument`](crate::outcome::OutcomeDocument) at its
 /// end: the folder is there, the file is replaced as a whole. Not the app's to set.
 pub const OUTCOME_FILE: &str = "AGENT_OUTCOME_FILE";

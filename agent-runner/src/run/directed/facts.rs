@@ -2,7 +2,8 @@
 
 use api_client::outcome::CheckKind;
 
-use super::super::session::{Progress, Session};
+use super::super::progress::Progress;
+use super::super::session::Session;
 use crate::bounded::bounded;
 use crate::course::Phase;
 use crate::outcome::RunError;
@@ -61,9 +62,9 @@ impl Facts {
         // More than is shown, so that a secret at a cut is whole when it is looked for.
         let new = changes(Since::State(before), 2 * DIFF_MAX).await.map_err(RunError::Commit)?;
         let new = Changes { patch: bounded(&job.redacted(&new.patch), DIFF_MAX), ..new };
-        let start = publish::at_start(&job.git, checkout).await.map_err(RunError::Commit)?;
+        let none = publish::without_work(&job.git, checkout).await.map_err(RunError::Commit)?;
         drop(phase);
-        let work = if state == start { Work::None } else { Work::Some };
+        let work = if state == none { Work::None } else { Work::Some };
         let check = match &job.project().check {
             Some(check) if work == Work::Some => {
                 let report = session.command(CheckKind::Check, &check.command, progress).await?;

@@ -1,18 +1,17 @@
 //! Before the work: the worker looks around and writes a plan, the Director looks at it, and it goes back
 //! until it is approved or the Director was asked often enough.
 
-use std::path::PathBuf;
-
 use api_client::outcome::PlanOutcome;
 
-use super::super::session::{Progress, Session};
-use super::Direction;
+use super::super::progress::Progress;
+use super::super::session::Session;
+use super::plan_file::PlanFile;
+use super::{Direction, Next};
 use crate::bounded::{beginning, bounded};
 use crate::course::Phase;
 use crate::director::{PlanVerdict, Template};
 use crate::outcome::RunError;
 use crate::prompt::{self, RULES, quoted};
-use crate::publish;
 use crate::pulse::with_pulse;
 use crate::report::{Step, WorkerStage};
 
@@ -21,45 +20,74 @@ const PLAN_MAX: usize = 32 << 10;
 const WORDS_MAX: usize = 8 << 10;
 
 impl Direction<'_> {
-    /// Comes to a plan; the first prompt of the work.
-    pub(super) async fn plan(
-        &mut self,
+    /// The worker looks around.
+    pub(super) async fn research(
+        &self,
         session: &mut Session<'_>,
         progress: &mut Progress,
-    ) -> Result<String, RunError> {
-        let file = plan_file(session);
-        let (job, checkout) = (session.job, session.checkout);
-        let kept_out = progress.by_products.keep_out(&job.git, checkout, &file);
+    ) -> Result<Next, RunError> {
+        let file = plan_file(session).path();
+        let kept_out = progress.by_products.keep_out(&session.job.git, session.checkout, &file);
         kept_out.await.map_err(RunError::Commit)?;
         let research = self.first_prompt(Template::Research, session);
         session.turn(WorkerStage::Research, research, progress).await?;
-        let shown = file.display().to_string();
+        Ok(Next::Plan)
+    }
+
+    /// It writes a plan.
+    pub(super) async fn plan(
+        &self,
+        session: &mut Session<'_>,
+        progress: &mut Progress,
+    ) -> Result<Next, RunError> {
+        let file = plan_file(session);
+        let shown = file.path().display().to_string();
         let prompt = self.prompts().fill(Template::Plan, &[("file", &shown)]);
         session.turn(WorkerStage::Plan, prompt, progress).await?;
-        let mut plan = plan_of(session, progress, &file).await?;
-        for review in 1..=self.settings.plan_reviews {
-            let PlanVerdict::Rejected { feedback } =
-                self.review(review, &plan, session, progress).await?
-            else {
-                self.plan = Some(PlanOutcome::Approved);
-                let summary = format!("The plan is approved, at review {review}");
+        Ok(Next::Review { number: 1, plan: plan_of(session, progress, &file)? })
+    }
+
+    /// It mends the plan, after this review.
+    pub(super) async fn plan_again(
+        &self,
+        number: u32,
+        feedback: &str,
+        session: &mut Session<'_>,
+        progress: &mut Progress,
+    ) -> Result<Next, RunError> {
+        let file = plan_file(session);
+        let shown = file.path().display().to_string();
+        let fields = [("file", shown.as_str()), ("feedback", feedback)];
+        let prompt = self.prompts().fill(Template::PlanAgain, &fields);
+        session.turn(WorkerStage::PlanReview(number - 1), prompt, progress).await?;
+        let plan = plan_of(session, progress, &file)?;
+        Ok(Next::Review { number: number + 1, plan })
+    }
+
+    /// The Director looks at the plan: it is followed, or goes back.
+    pub(super) async fn review(
+        &mut self,
+        number: u32,
+        mut plan: String,
+        session: &mut Session<'_>,
+        progress: &Progress,
+    ) -> Result<Next, RunError> {
+        match self.look_at(number, &plan, session, progress).await? {
+            PlanVerdict::Approved => {
+                self.memory.plan = Some(PlanOutcome::Approved);
+                let summary = format!("The plan is approved, at review {number}");
                 session.reporter.step(Step::PlanApproved, &summary, Some(&plan)).await;
-                return Ok(self.follow(&plan, &shown, session));
-            };
-            if review == self.settings.plan_reviews {
-                self.flag(session, &mut plan, &feedback).await;
-                break;
             }
-            let fields = [("file", shown.as_str()), ("feedback", feedback.as_str())];
-            let prompt = self.prompts().fill(Template::PlanAgain, &fields);
-            session.turn(WorkerStage::PlanReview(review - 1), prompt, progress).await?;
-            plan = plan_of(session, progress, &file).await?;
+            PlanVerdict::Rejected { feedback } if number < self.settings.plan_reviews => {
+                return Ok(Next::PlanAgain { number, feedback });
+            }
+            PlanVerdict::Rejected { feedback } => self.flag(session, &mut plan, &feedback).await,
         }
-        Ok(self.follow(&plan, &shown, session))
+        Ok(Next::Turn { prompt: self.follow(&plan, session) })
     }
 
     /// Has the Director look at a plan.
-    async fn review(
+    async fn look_at(
         &mut self,
         review: u32,
         plan: &str,
@@ -87,7 +115,7 @@ impl Direction<'_> {
     /// The work begins with a plan that nobody approved: whoever looks at the pull request is told, and the
     /// worker has the last objection.
     async fn flag(&mut self, session: &Session<'_>, plan: &mut String, feedback: &str) {
-        self.plan = Some(PlanOutcome::NotApproved);
+        self.memory.plan = Some(PlanOutcome::NotApproved);
         let reviews = self.settings.plan_reviews;
         let summary =
             format!("The plan was not approved in {reviews} reviews; the work goes on with it");
@@ -100,34 +128,31 @@ impl Direction<'_> {
     }
 
     /// Pins the plan; the prompt with which the work begins.
-    fn follow(&mut self, plan: &str, file: &str, session: &Session<'_>) -> String {
+    fn follow(&mut self, plan: &str, session: &Session<'_>) -> String {
         let plan = session.job.redacted(plan);
         self.director.follow(plan.clone());
-        self.note(session);
         let task = session.job.assignment.task();
-        let fields = [("task", task.as_str()), ("plan", &plan), ("file", file), ("rules", RULES)];
+        let fields = [("task", task.as_str()), ("plan", &plan), ("rules", RULES)];
         self.prompts().fill(Template::Execute, &fields)
     }
 }
 
 /// Where the plan is, in the work tree.
-fn plan_file(session: &Session<'_>) -> PathBuf {
-    let branch = session.checkout.branch().as_str();
-    let id = branch.strip_prefix("ticket-").unwrap_or(branch).replace('/', "-");
-    PathBuf::from("plan").join(format!("{id}_task_plan.md"))
+pub(super) fn plan_file(session: &Session<'_>) -> PlanFile {
+    PlanFile::of(session.checkout.path(), session.checkout.branch().as_str())
 }
 
 /// The plan: what is in its file, else the worker's last words.
-async fn plan_of(
+fn plan_of(
     session: &Session<'_>,
     progress: &Progress,
-    file: &std::path::Path,
+    file: &PlanFile,
 ) -> Result<String, RunError> {
-    let (job, checkout) = (session.job, session.checkout);
-    let snapshot = job.snapshot(checkout).await?;
     // More than is kept, so that a secret at the cut is whole when it is looked for.
-    let written = publish::file_of(&job.git, checkout, snapshot, file, 2 * PLAN_MAX).await;
-    let written = written.map_err(RunError::Commit)?.filter(|text| !text.trim().is_empty());
+    let written = file.read(2 * PLAN_MAX);
+    let written =
+        written.map_err(|source| RunError::Folder { attempted: "read the plan", source })?;
+    let written = written.filter(|text| !text.trim().is_empty());
     let plan = written.unwrap_or_else(|| prompt::accomplished(&progress.answer));
-    Ok(beginning(&job.redacted(&plan), PLAN_MAX).to_owned())
+    Ok(beginning(&session.job.redacted(&plan), PLAN_MAX).to_owned())
 }

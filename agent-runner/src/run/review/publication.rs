@@ -21,8 +21,8 @@ use crate::outcome::{Published, Replies, RunError};
 use crate::prompt;
 use crate::report::{Reporter, Step};
 use crate::run::job::Job;
+use crate::run::progress::Progress;
 use crate::run::publication::Work;
-use crate::run::session::Progress;
 
 /// How much of a reply the outcome has, in bytes.
 const REPLY_SHOWN_MAX: usize = 2 << 10;

@@ -12,7 +12,8 @@ use crate::outcome::RunError;
 use crate::report::Reporter;
 use crate::run::directed;
 use crate::run::job::Job;
-use crate::run::session::{Checked, Progress, Session};
+use crate::run::progress::Progress;
+use crate::run::session::{Checked, Session};
 use crate::settings::DockerMode;
 
 /// What the worker says of each thread, in their order.
@@ -42,13 +43,12 @@ pub(super) struct Worked {
 pub(super) async fn work(
     job: &Job,
     checkout: &Checkout,
-    private: &Path,
-    docker: DockerMode,
+    place: (&Path, DockerMode),
     reporter: &Reporter,
     asks: Asks<'_>,
     progress: &mut Progress,
 ) -> Result<Worked, RunError> {
-    let mut session = Session::open(job, checkout, private, docker, reporter).await?;
+    let mut session = Session::open(job, checkout, place, reporter, progress).await?;
     let worked = in_session(&mut session, asks, progress).await;
     session.close().await;
     worked
