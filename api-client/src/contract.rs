@@ -57,6 +57,9 @@ pub const OUTCOME_FILE_IN_CONTAINER: &str = "/var/lib/agent-runner/outcome.json"
 /// The [`env::TRANSCRIPT_FILE`] of a run in a container, beside its outcome.
 pub const TRANSCRIPT_FILE_IN_CONTAINER: &str = "/var/lib/agent-runner/transcript.jsonl";
 
+/// The [`env::AGENT_STATE_DIR`] of a run in a container: a volume of the ticket's.
+pub const STATE_DIR_IN_CONTAINER: &str = "/var/lib/agent-state";
+
 /// Longest transcript, in bytes. A longer one is not collected.
 pub const TRANSCRIPT_MAX_BYTES: usize = 8 << 20;
 

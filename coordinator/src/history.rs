@@ -188,6 +188,9 @@ pub(crate) fn ended_job(
 /// Nothing, where the agent tells nothing.
 pub(crate) fn told(document: &OutcomeDocument) -> String {
     let mut parts = vec![on_one_line(&document.summary, TOLD_MAX_CHARS)];
+    if let Some(turn) = document.resumed_at_turn {
+        parts.push(format!("it went on at turn {turn}, where an earlier run was ended"));
+    }
     let rescue = document.rescue.as_ref();
     if let Some(rescue) = rescue.filter(|rescue| !parts[0].contains(&rescue.branch)) {
         let branch = on_one_line(&rescue.branch, 250);

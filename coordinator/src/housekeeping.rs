@@ -3,6 +3,7 @@
 
 mod cache;
 mod files;
+mod state;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -114,6 +115,7 @@ pub(crate) async fn sweep(
     }
     // In this order: a job that is claimed meanwhile has no container in the list.
     let leftovers = ctx.engine.leftovers(ctx.id).await;
+    let state = state::outdated(ctx, keep.state_age).await;
     let cache = cache::too_large(ctx, keep.cache_bytes, occasion).await;
     let held = ctx.ledger.held()?;
     let mut swept = Swept::default();
@@ -126,6 +128,10 @@ pub(crate) async fn sweep(
     };
     ctx.board.logs_measured(survey.files.iter().map(|file| file.bytes).sum());
     let mut plan = plan(&survey, &held, &keep, SystemTime::now());
+    match state {
+        Ok(state) => plan.leftovers.extend(state),
+        Err(error) => swept.not_looked_at("state of tickets", ctx, &error),
+    }
     match cache {
         Ok(cache) => plan.leftovers.extend(cache),
         Err(error) => swept.not_looked_at("cache", ctx, &error),

@@ -13,6 +13,7 @@ mod host;
 pub(crate) mod label;
 mod rehearsal;
 mod spec;
+mod state;
 mod surroundings;
 mod way_out;
 

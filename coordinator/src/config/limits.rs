@@ -58,6 +58,8 @@ pub(crate) struct BreakerConfig {
 pub(crate) struct KeepConfig {
     /// Engine objects of ours that belong to no job.
     pub(crate) orphan_grace: Duration,
+    /// What runs of a ticket left that were killed; nothing is kept without.
+    pub(crate) state_age: Option<Duration>,
     /// Logs of jobs.
     pub(crate) log_age: Option<Duration>,
     /// Logs of jobs together, in bytes; 0 for no limit.
@@ -96,11 +98,13 @@ pub(super) fn read_shutdown(reader: &mut Reader<'_>) -> Option<ShutdownConfig> {
 
 pub(super) fn read_keep(reader: &mut Reader<'_>) -> Option<KeepConfig> {
     let orphan_grace = reader.value(&service::ORPHAN_GRACE, time);
+    let state_age = reader.value(&service::STATE_KEEP_AGE, time);
     let log_age = reader.value(&service::LOG_KEEP_AGE, time);
     let log_bytes = reader.value(&service::LOG_KEEP_MIB, mebibytes);
     let cache_bytes = reader.value(&service::CACHE_KEEP_MIB, mebibytes);
     Some(KeepConfig {
         orphan_grace: orphan_grace?,
+        state_age: state_age.map(none_if_zero)?,
         log_age: log_age.map(none_if_zero)?,
         log_bytes: log_bytes?,
         cache_bytes: cache_bytes?,

@@ -8,7 +8,7 @@ use api_client::{ProjectId, Secret};
 use super::Config;
 
 /// What the coordinator alone says about a job: names that are not the app's to set.
-const FACTS: [&str; 26] = [
+const FACTS: [&str; 27] = [
     env::API_URL,
     env::JOB_ID,
     env::JOB_KIND,
@@ -25,6 +25,7 @@ const FACTS: [&str; 26] = [
     env::CLAIM_ID,
     env::REFRESH_SOCKET,
     env::MODEL_GATEWAY_KEY,
+    env::AGENT_STATE_DIR,
     env::OUTCOME_FILE,
     env::TRANSCRIPT_FILE,
     env::AGENT_IMAGE,

@@ -114,6 +114,7 @@ static LIVE: &[(&Setting, Differs)] = differ! {
     service::OUTBOX_MAX: limits.outbox_max;
     service::DISK_FLOOR: limits.disk_floor;
     service::ORPHAN_GRACE: keep.orphan_grace;
+    service::STATE_KEEP_AGE: keep.state_age;
     service::LOG_KEEP_AGE: keep.log_age;
     service::LOG_KEEP_MIB: keep.log_bytes;
     service::CACHE_KEEP_MIB: keep.cache_bytes;

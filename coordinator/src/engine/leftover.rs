@@ -46,7 +46,8 @@ impl fmt::Display for Leftover {
 }
 
 impl Engine {
-    /// Everything that carries the label of a coordinator, but for caches: they are meant to stay.
+    /// Everything that carries the label of a coordinator, but for what is meant to stay: caches, and what runs of a
+    /// ticket left.
     pub(crate) async fn leftovers(
         &self,
         coordinator: CoordinatorId,
@@ -78,15 +79,12 @@ impl Engine {
         let volumes: VolumeListResponse =
             self.call(CALL_TIMEOUT, "list volumes", label::COORDINATOR, list).await?;
         let volumes = volumes.volumes.unwrap_or_default().into_iter();
-        let volumes =
-            volumes.filter(|volume| !volume.labels.contains_key(label::CACHE)).map(|volume| {
-                Leftover {
-                    kind: LeftoverKind::Volume,
-                    job: job_of(&volume.labels),
-                    id: volume.name.clone(),
-                    name: volume.name,
-                }
-            });
+        let volumes = volumes.filter(|volume| !stays(&volume.labels)).map(|volume| Leftover {
+            kind: LeftoverKind::Volume,
+            job: job_of(&volume.labels),
+            id: volume.name.clone(),
+            name: volume.name,
+        });
         Ok(containers.chain(networks).chain(volumes).collect())
     }
 
@@ -117,6 +115,11 @@ impl Engine {
         };
         found(removed).map(drop)
     }
+}
+
+/// Whether a volume outlives jobs.
+fn stays(labels: &HashMap<String, String>) -> bool {
+    [label::CACHE, label::STATE].iter().any(|name| labels.contains_key(*name))
 }
 
 fn job_of(labels: &HashMap<String, String>) -> Option<JobId> {

@@ -67,13 +67,22 @@ impl Engine {
 
     /// The names of the volumes that carry all of these labels, each `name` or `name=value`.
     pub(crate) async fn volumes(&self, labels: &[String]) -> Result<Vec<String>, EngineError> {
+        let volumes = self.labelled_volumes(labels).await?;
+        Ok(volumes.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// The volumes that carry all of these labels: their names, with all of their labels.
+    pub(crate) async fn labelled_volumes(
+        &self,
+        labels: &[String],
+    ) -> Result<Vec<(String, HashMap<String, String>)>, EngineError> {
         let filters = HashMap::from([("label", labels.to_vec())]);
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
         let docker = self.docker().await?;
         let list = docker.list_volumes(Some(options));
-        let volumes = self.call(CALL_TIMEOUT, "list volumes", "of caches", list).await?;
+        let volumes = self.call(CALL_TIMEOUT, "list volumes", "by label", list).await?;
         let volumes = volumes.volumes.unwrap_or_default().into_iter();
-        Ok(volumes.map(|volume| volume.name).collect())
+        Ok(volumes.map(|volume| (volume.name, volume.labels)).collect())
     }
 
     /// Whether there is a volume of this name.

@@ -17,6 +17,7 @@ use crate::ledger::{JobRef, Record};
 fn keep() -> KeepConfig {
     KeepConfig {
         orphan_grace: Duration::from_secs(300),
+        state_age: None,
         log_age: Some(Duration::from_secs(1_000)),
         log_bytes: 500,
         cache_bytes: 0,

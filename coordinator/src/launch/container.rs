@@ -9,8 +9,9 @@ use super::LaunchError;
 use super::cache::{kept_layers, with_fresh_layers};
 use super::document::job_document;
 use super::spec::{container_spec, view};
+use super::state::give_state;
 use super::surroundings::surround;
-use crate::clock::Moment;
+use crate::clock::{self, Moment};
 use crate::context::Context;
 use crate::engine::{ContainerRef, ContainerSpec, ContainerState, Life};
 use crate::forge_token::ForgeToken;
@@ -33,7 +34,10 @@ pub(crate) async fn start_container(
         token.put_into(&mut document, Path::new(REFRESH_SOCKET_IN_CONTAINER));
     }
     let gateway = surroundings.gateway.clone();
-    let spec = container_spec(job, &config, ctx.id, image.clone(), &document, surroundings);
+    let mut spec = container_spec(job, &config, ctx.id, image.clone(), &document, surroundings);
+    if config.keep.state_age.is_some() {
+        give_state(&mut spec, job, ctx.id, clock::now());
+    }
     let name = ContainerRef::of(job.job_id);
     let container = create_alone(ctx, &name, spec, record.lease).await?;
     let record = record.clone().noted(Happened::Created);

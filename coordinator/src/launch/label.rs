@@ -16,8 +16,10 @@ pub(crate) const JOB: &str = "terarchitect.job";
 pub(crate) const GATEWAY: &str = "terarchitect.gateway";
 /// Of a volume that outlives jobs: `project`, `shared` or `docker`.
 pub(crate) const CACHE: &str = "terarchitect.cache";
+/// Of a volume with what runs of a ticket left: when it was made, in seconds since 1970.
+pub(crate) const STATE: &str = "terarchitect.state";
 /// Id of the ticket.
-const TICKET: &str = "terarchitect.ticket";
+pub(super) const TICKET: &str = "terarchitect.ticket";
 /// Id of the project.
 pub(crate) const PROJECT: &str = "terarchitect.project";
 /// The kind of the job.

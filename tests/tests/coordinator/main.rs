@@ -40,6 +40,7 @@ mod secrets;
 mod service_settings;
 mod several;
 mod slots;
+mod state;
 mod stopping;
 mod surroundings;
 mod tracing;

@@ -209,6 +209,15 @@ settings! {
          record at once.",
     );
 
+    STATE_KEEP_AGE = Setting::new(
+        "STATE_KEEP_AGE", "keep.state_age", Kind::Duration, Preset::Value("0"),
+        "How long it is kept where the run of a ticket was that was killed, so that the next one goes on there; 0 \
+         keeps nothing.",
+    ).more(
+        "Written as `JOB_TIMEOUT`. Counted from the begin of the ticket's first job. It is a volume for each ticket \
+         ([killed jobs](runbook.md#killed-jobs)), and for agents in containers alone.",
+    );
+
     LOG_KEEP_AGE = Setting::new(
         "LOG_KEEP_AGE", "keep.log_age", Kind::Duration, Preset::Value("14d"),
         "How long the logs of jobs are kept; 0 for ever.",
