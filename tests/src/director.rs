@@ -11,6 +11,7 @@ mod case;
 mod injections;
 mod leaks;
 mod pauses;
+mod resume;
 mod review;
 mod seen;
 mod stage;

@@ -8,6 +8,7 @@ use api_client::outcome::{DirectorFacts, OutcomeDocument, PlanOutcome};
 use serde_json::json;
 
 use super::case::{PLAN, Story, done, next, plan, rule};
+use super::resume::not_gone_on;
 use super::seen::Seen;
 use crate::llm::{Said, Scenario, Script};
 
@@ -20,6 +21,7 @@ pub(super) fn director(story: Story) -> Vec<Said> {
     match story {
         Story::FourTurns => vec![approve, two, three, four, done()],
         Story::PlanMended => vec![reject, approve, done()],
+        Story::Killed => vec![approve, two, three, done()],
         Story::Prose => {
             let prose = format!("I have looked at {{all}} of it. {}\nThat is all.", words(&two));
             vec![approve, Said::Text(prose), done()]
@@ -86,6 +88,9 @@ pub(super) fn wrong(seen: &Seen, story: Story) -> Vec<String> {
         Ok(_) => wrong.push("no Director in the outcome".to_owned()),
         Err(error) => wrong.push(format!("no outcome: {error}")),
     }
+    if story == Story::Killed {
+        wrong.extend(not_gone_on(seen));
+    }
     wrong
 }
 
@@ -118,6 +123,7 @@ const fn files(story: Story) -> &'static [&'static str] {
     match story {
         Story::FourTurns => &["four.txt", "one.txt", "three.txt", "two.txt"],
         Story::PlanMended => &["one.txt"],
+        Story::Killed => &["one.txt", "three.txt", "two.txt"],
         _ => &["one.txt", "two.txt"],
     }
 }

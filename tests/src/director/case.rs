@@ -34,6 +34,8 @@ pub enum Story {
     Page,
     /// No answer can be used: the run ends, and the work is saved.
     Never,
+    /// The agent's container is killed in each of five turns, and each time another one goes on.
+    Killed,
     /// The job would go on, and has no more turns.
     TurnBudget,
     /// It has no more money.
@@ -99,7 +101,8 @@ impl Story {
             | Self::NullContent
             | Self::Limited
             | Self::Page
-            | Self::Never => Kind::Answers,
+            | Self::Never
+            | Self::Killed => Kind::Answers,
         }
     }
 }

@@ -9,11 +9,11 @@ use api_client::contract::env;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::case::{Case, JOB, Kind};
+use super::case::{Case, JOB, Kind, Story};
 use super::leaks::{DIRECTOR_KEY, FORGE_TOKEN, WORKER_KEY};
 use super::seen::{Seen, outcome};
 use super::summary::Row;
-use super::{answers, budgets, injections, pauses, review};
+use super::{answers, budgets, injections, pauses, resume, review};
 use crate::forge::{ForgeKind, ForgeOptions, RepoName, RepoSource, TestForge, Token};
 use crate::harness::{Engine, source_repository};
 use crate::llm::{LlmOptions, Script, ScriptedLlm};
@@ -82,6 +82,10 @@ impl Stage {
         settings.push((env::AGENT_DIRECTOR, "1".to_owned()));
         settings.extend(case.settings().into_iter().chain(setting));
         let out = self.folder(case, "out");
+        if case.story == Story::Killed {
+            settings.push(resume::state());
+            resume::killed_in_each_turn(async || self.agent(case, &settings, &out).await).await;
+        }
         let container = self.agent(case, &settings, &out).await;
         let code = container.end(Instant::now() + CASE_LIMIT).await;
         let output = self.end(case, container, "").await;
