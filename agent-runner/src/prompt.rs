@@ -82,8 +82,8 @@ it.
 
 /// What a coding CLI is told that goes on in its session on what may be another machine.
 pub(crate) const RESUMED: &str = "\
-You were interrupted, and go on in a new environment. The working tree is as you left it after your last \
-message. Files that git ignores, processes, services and everything outside of the working tree are gone.
+You were interrupted, and go on in a new environment. The working tree is as it was saved last: as you left \
+it after your last message, or a little further. Files that git ignores, processes, services and everything outside of the working tree are gone.
 
 ";
 
@@ -98,7 +98,7 @@ pub(crate) fn gone_on(task: &str, plan: &str, answer: &str) -> String {
     let said = part("Your last words were:", &bounded(answer, ANSWER_MAX));
     format!(
         "{task}\n## What the working tree holds\n\nYou worked on this before, and were interrupted. What you \
-         did so far is in the working tree, which is as you left it: read it before you go on.\n{plan}{said}\n\
+         did so far is in the working tree, as it was saved last: read it before you go on.\n{plan}{said}\n\
          ## What comes next\n\n"
     )
 }

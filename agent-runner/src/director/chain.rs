@@ -169,6 +169,9 @@ impl Chain {
     ) -> Result<Result<Said, NoWord>, DirectorError> {
         let mut pauses = self.pauses.build().take(tries - 1);
         let mut adaptations = 0;
+        let (began, share) = (Instant::now(), self.share());
+        // A wish is not forgotten with the time that it would take.
+        let is_long = |wish| wish > PAUSE_MAX || wish > share.saturating_sub(began.elapsed());
         loop {
             let Some(endpoint) = self.endpoints.get_mut(index) else {
                 return Ok(Err(NoWord::default()));
@@ -184,9 +187,7 @@ impl Chain {
                 Then::Never => return no_word(None),
                 Then::AtOnce if adaptations < ADAPTATIONS => adaptations += 1,
                 Then::AtOnce => return no_word(None),
-                Then::Again(Some(wish)) if wish > PAUSE_MAX => {
-                    return no_word(Some(wish));
-                }
+                Then::Again(Some(wish)) if is_long(wish) => return no_word(Some(wish)),
                 Then::Again(wish) => {
                     let Some(pause) = pauses.next() else { return no_word(wish) };
                     let pause = wish.unwrap_or(pause);

@@ -1,6 +1,7 @@
 //! A model that gives the answers of a test, in their order.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -46,6 +47,17 @@ impl Model {
             }
         });
         Self { address, asked, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// One that takes calls and never answers.
+    pub(super) async fn silent() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let task = tokio::spawn(async move {
+            let _open = listener;
+            pending::<()>().await;
+        });
+        Self { address, asked: Arc::default(), _task: AbortOnDropHandle::new(task) }
     }
 
     pub(super) fn url(&self, path: &str) -> Url {

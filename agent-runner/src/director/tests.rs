@@ -167,17 +167,28 @@ async fn a_model_that_is_left_alone_is_asked_after_all_when_the_one_in_its_place
     assert_eq!(main.bodies().len(), before + 1, "once");
 }
 
-#[tokio::test]
-async fn one_model_has_no_more_than_its_time_for_a_question() {
-    let limited = (429, "retry-after: 290\r\n", String::new());
-    let model = Model::answering([limited]).await;
+/// What comes of a question for which the model has two seconds.
+async fn asked_in_two_seconds(model: &Model) -> DirectorError {
     let mut settings = model.settings(DirectorProvider::Custom);
     settings.call_limit = Duration::from_secs(1);
     let mut director = director(&settings, Budget::default());
     director.chain.within_its_calls();
-    let error = director.assess("What now?".to_owned(), &CancellationToken::new()).await;
-    let error = error.unwrap_err().to_string();
+    let never = CancellationToken::new();
+    director.assess("What now?".to_owned(), &never).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn one_model_has_no_more_than_its_time_for_a_question() {
+    let error = asked_in_two_seconds(&Model::silent().await).await.to_string();
     assert!(error.contains("it gave none within 2 s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_wish_beyond_a_models_time_is_for_the_run_to_follow() {
+    let limited = Model::answering([(429, "retry-after: 290\r\n", String::new())]).await;
+    let error = asked_in_two_seconds(&limited).await;
+    let wish = Duration::from_secs(290);
+    assert!(matches!(&error, DirectorError::Limited { wait, .. } if *wait == wish), "{error}");
 }
 
 #[tokio::test]

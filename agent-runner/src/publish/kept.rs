@@ -105,6 +105,10 @@ pub(crate) async fn check_out_tree(
     let (git_dir, branch) = (checkout.shadow().common_dir().to_owned(), checkout.branch().to_ref());
     on_thread(checkout.shadow(), git.cancel(), move |repository| {
         check_out(&repository, start.oid(), kept.tree.0)?;
+        // What git ignores by now was part of the work before, and stays so.
+        let mut index = repository.index()?;
+        index.read_tree(&repository.find_tree(kept.tree.0)?)?;
+        index.write()?;
         if let Some(head) = kept.head
             && clone
         {
@@ -183,12 +187,15 @@ impl<'r> Pack<'r> {
         let base = base.map(|base| self.repository.find_tree(base)).transpose()?;
         for entry in &tree {
             let before = base.as_ref().and_then(|base| base.get_name_bytes(entry.name_bytes()));
-            let before = before.map(|entry| entry.id());
-            if before == Some(entry.id()) {
+            if before.as_ref().is_some_and(|before| before.id() == entry.id()) {
                 continue;
             }
             match entry.kind() {
-                Some(ObjectType::Tree) => self.add_below(entry.id(), before)?,
+                Some(ObjectType::Tree) => {
+                    // It may have been a file.
+                    let before = before.filter(|was| was.kind() == Some(ObjectType::Tree));
+                    self.add_below(entry.id(), before.map(|was| was.id()))?;
+                }
                 Some(ObjectType::Blob) => self.add(entry.id())?,
                 // A link to a commit of another repository.
                 _ => {}
@@ -284,6 +291,24 @@ mod tests {
         assert_eq!(snapshot(&scene.git, &again).await.unwrap(), before);
         assert!(!again.path().join("gone").exists());
         assert_eq!(fs::read_link(again.path().join("link")).unwrap(), Path::new("/etc/passwd"));
+    }
+
+    #[tokio::test]
+    async fn what_git_came_to_ignore_and_a_file_that_became_a_folder_are_again_as_they_were() {
+        let origin = Remote::new("main");
+        origin.commit("main", "config", "x\n");
+        let scene = Scene::of(origin).await;
+        scene.write("build/made", "1\n");
+        snapshot(&scene.git, &scene.checkout).await.unwrap();
+        scene.write(".gitignore", "build/\n");
+        fs::remove_file(scene.checkout.path().join("config")).unwrap();
+        scene.write("config/one", "1\n");
+        let before = snapshot(&scene.git, &scene.checkout).await.unwrap();
+        let again = restored(&scene, packed(&scene).await).await;
+        assert_eq!(snapshot(&scene.git, &again).await.unwrap(), before);
+        assert!(
+            again.path().join("build/made").exists() && again.path().join("config/one").exists()
+        );
     }
 
     #[tokio::test]

@@ -33,8 +33,10 @@ pub(super) async fn deliver_or_rescue(
     let delivered =
         late.run_until_cancelled(Box::pin(delivery)).await.unwrap_or(Err(RunError::CutShort));
     match &delivered {
-        Err(error) if !error.is_final() => progress.keeper.ends(error),
-        Ok(_) | Err(_) => progress.keeper.forget(),
+        Ok(_) => progress.keeper.forget(),
+        Err(error) if !error.is_final() => progress.keeper.ends(job, error),
+        // First what is left is saved.
+        Err(_) => {}
     }
     if let Some(commit) = progress.published
         && let Ok(_) | Err(RunError::ChecksFailed { proposed: Some(_), .. }) = &delivered
@@ -47,6 +49,9 @@ pub(super) async fn deliver_or_rescue(
     }
     if let Err(error) = &delivered {
         save_what_is_left(job, checkout, &mut progress, error, reporter, late).await;
+        if error.is_final() {
+            progress.keeper.forget();
+        }
     }
     delivered
 }

@@ -27,7 +27,7 @@ use crate::checkout::{self, Checkout, Pinned, Start};
 use crate::git::CommitId;
 use crate::outcome::RunError;
 use crate::publish::{self, PackedTree};
-use crate::state::StateFolder;
+use crate::state::{StateError, StateFolder};
 use crate::worker::KeptSession;
 
 /// How long a run that is being ended has to leave the folder.
@@ -92,8 +92,7 @@ impl Keeper {
         self.place.is_some()
     }
 
-    /// Counts an attempt to go on, and has the work begin at the commit of the default branch at which it began then,
-    /// where it can.
+    /// Has the work begin at the commit of the default branch at which it began then, where it can.
     ///
     /// # Errors
     /// When the checkout cannot be used.
@@ -102,8 +101,12 @@ impl Keeper {
             tracing::info!("the state of work with files in Git LFS is not kept");
             self.forget();
         }
-        self.count();
         let Some(moment) = &self.moment else { return Ok(()) };
+        if moment.since.tries > TRIES_MAX {
+            let tries = moment.since.tries;
+            self.give_up(&format!("{tries} tries came no further"));
+            return Ok(());
+        }
         let (start, now) = (moment.start, checkout.start_commit());
         if moment.from != Start::Fresh || start == now || moment.since.published.contains(&now) {
             return Ok(());
@@ -120,7 +123,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Brings the work tree to the moment that was kept, where the run begins at the same commit; where it begins at
+    /// Counts an attempt to go on, and brings the work tree to the moment that was kept, where the run begins at the same commit; where it begins at
     /// one that was published later, that is the work. Where the run goes on; nothing where it begins anew.
     ///
     /// # Errors
@@ -130,6 +133,11 @@ impl Keeper {
         job: &Job,
         checkout: &Checkout,
     ) -> Result<Option<Point>, RunError> {
+        if let Err(error) = self.count() {
+            let error = error_chain(&error);
+            tracing::warn!("what an earlier try left is not gone on with: {error}");
+            self.moment = None;
+        }
         let (Some(place), Some(moment)) = (self.place.clone(), self.moment.clone()) else {
             return Ok(None);
         };
@@ -163,12 +171,13 @@ impl Keeper {
         if is_start
             && let Err(error) = publish::check_out_tree(&job.git, checkout, moment.tree).await
         {
-            return Err(match job.is_cancelled() {
-                true => RunError::CutShort,
-                false => RunError::Folder {
-                    attempted: "bring back the work tree of an earlier try",
-                    source: io::Error::other(error),
-                },
+            if job.is_cancelled() {
+                return Err(RunError::CutShort);
+            }
+            self.give_up(&error_chain(&error));
+            return Err(RunError::Folder {
+                attempted: "bring back the work tree of an earlier try",
+                source: io::Error::other(error),
             });
         }
         self.session = moment.session.zip(session).filter(|_| moment.since.tries <= TRIES_MAX);
@@ -236,11 +245,12 @@ impl Keeper {
 
     /// The run ends by itself, and its outcome tells what it did and spent. A run that pauses or is stopped is no try
     /// that came no further.
-    pub(super) fn ends(&mut self, why: &RunError) {
+    pub(super) fn ends(&mut self, job: &Job, why: &RunError) {
         self.spending.told();
         let (Some(place), Some(moment)) = (&self.place, &mut self.moment) else { return };
         moment.since.told = true;
-        if matches!(why, RunError::Parked { .. } | RunError::Cancelled(_)) {
+        let pauses = matches!(why, RunError::Parked { .. } | RunError::CutShort);
+        if pauses || job.is_cancelled() {
             moment.since.tries = moment.since.tries.saturating_sub(1);
         }
         if let Err(error) = place.note(moment) {
@@ -255,20 +265,17 @@ impl Keeper {
         self.place = None;
     }
 
-    /// Counts an attempt to go on. One that cannot be counted is none.
-    fn count(&mut self) {
-        let (Some(place), Some(moment)) = (&self.place, &mut self.moment) else { return };
+    /// Counts an attempt to go on.
+    fn count(&mut self) -> Result<(), StateError> {
+        let (Some(place), Some(moment)) = (&self.place, &mut self.moment) else { return Ok(()) };
         moment.since.tries += 1;
-        let tries = moment.since.tries;
-        if let Err(error) = place.note(moment) {
-            self.give_up(&error_chain(&error));
-        } else if tries > TRIES_MAX + 1 {
-            self.give_up(&format!("{} tries came no further", tries - 1));
-        } else if tries > TRIES_MAX {
+        place.note(moment)?;
+        if moment.since.tries > TRIES_MAX {
             tracing::warn!(
                 "{TRIES_MAX} tries came no further; the coding CLI's session is left out"
             );
         }
+        Ok(())
     }
 
     /// The run begins as if nothing had been kept.

@@ -1,5 +1,7 @@
 //! What there is of the work, also where the run ends in the middle of it.
 
+use serde::{Deserialize, Serialize};
+
 use super::job::Job;
 use super::keeper::Keeper;
 use super::stage::{Point, Stage};
@@ -32,7 +34,8 @@ pub(super) struct Progress {
 }
 
 /// What it means for a run that it changed nothing of what it found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Unchanged {
     /// It did nothing.
     #[default]
@@ -61,11 +64,12 @@ impl Progress {
         self.words.clone_from(&point.words);
         self.question.clone_from(&point.question);
         self.by_products.clone_from(&point.by_products);
-        // What was published after the moment is of this work.
         let is_newer = self.keeper.began_at() != Some(checkout.start_commit());
-        if is_newer || matches!(point.stage, Stage::Over(_)) {
-            self.unchanged = Unchanged::Done;
-        }
+        self.unchanged = match point.stage {
+            // What was published once the work was done is all of it.
+            Stage::Over(_) if is_newer => Unchanged::Done,
+            _ => point.unchanged,
+        };
         job.course().retell(point.told.clone());
         Ok(Some(point))
     }

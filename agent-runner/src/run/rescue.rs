@@ -72,7 +72,10 @@ impl Rescue<'_> {
         let whole: Vec<CommitId> = self.progress.published.into_iter().chain([work.tip]).collect();
         let failed =
             |source| RunError::Push { branch: checkout.branch().rescue().to_string(), source };
-        self.progress.keeper.publishes(work.commit);
+        // A part of the work is not what is kept.
+        if work.without.is_empty() {
+            self.progress.keeper.publishes(work.commit);
+        }
         let rescued = publish::rescue(&git, checkout, &whole, work.commit).await.map_err(failed)?;
         // The remote took it, should there be no time to ask.
         job.course.saved(rescued.branch.as_str(), rescued.commit);

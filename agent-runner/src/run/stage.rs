@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::directed;
+use super::progress::Unchanged;
 use super::session::Checked;
 use crate::course::Told;
 use crate::publish::ByProducts;
@@ -58,6 +59,7 @@ pub(super) struct Point {
     pub(super) answer: String,
     pub(super) words: String,
     pub(super) question: Option<String>,
+    pub(super) unchanged: Unchanged,
     pub(super) by_products: ByProducts,
     pub(super) told: Told,
 }

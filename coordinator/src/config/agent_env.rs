@@ -98,7 +98,7 @@ agent_env! {
     Number "AGENT_MAX_CONTEXT" "Most tokens of one question to the Director.",
     Number "AGENT_MAX_TURNS" "Most turns of the worker under a Director.",
     Number "AGENT_MAX_PLAN_REVIEWS" "How often the Director looks at a plan at most.",
-    Number "AGENT_TIME_BUDGET_SEC" "Longest time for all turns of a job together, in seconds." more SECONDS,
+    Number "AGENT_TIME_BUDGET_SEC" "Longest time for all turns and checks of a job together, in seconds." more SECONDS,
     Text "AGENT_PROMPTS_DIR" "Folder, where the agent runs, with prompts that replace those of the runner."
         more DIRECTOR,
     Secret "OPENAI_API_KEY" "Key of OpenAI, for workers that use it." more NOT_USED,

@@ -9,12 +9,15 @@ use crate::context::Context;
 use crate::engine::{EngineError, Leftover, LeftoverKind};
 use crate::launch::label;
 
-/// The volumes that were made so long ago and that no container has; without an age, all of the latter.
+/// The volumes that were made so long ago, with the time of a job beside, and that no container has; without an
+/// age, all of the latter.
 pub(super) async fn outdated(
     ctx: &Context,
     age: Option<Duration>,
 ) -> Result<Vec<Leftover>, EngineError> {
     let labels = [format!("{}={}", label::COORDINATOR, ctx.id), label::STATE.to_owned()];
+    // It was made when a job of the ticket began.
+    let age = age.map(|age| age + ctx.config().limits.job_timeout);
     let mut old = Vec::new();
     for (name, labels) in ctx.engine.labelled_volumes(&labels).await? {
         let made = labels.get(label::STATE).and_then(|made| made.parse().ok());

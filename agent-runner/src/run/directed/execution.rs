@@ -139,6 +139,7 @@ impl Direction<'_> {
                 progress.answer = session.job.last_words(&summary);
                 // What an earlier run saved may be all that there is to do.
                 progress.unchanged = Unchanged::Done;
+                progress.question = None;
                 Next::Over(Checked::Well)
             }
         })

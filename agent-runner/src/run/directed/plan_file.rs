@@ -1,8 +1,8 @@
 //! The file in which the worker writes its plan: in the work tree while there is something to plan, and gone when
 //! the work begins.
 //!
-//! Invariant: it is read and removed by open folders, so that no link of the worker's leads elsewhere; a file that
-//! the repository has by that name stays.
+//! Invariant: it is read and removed by open folders, so that no link of the worker's leads elsewhere. A file
+//! that the repository has by that name is never part of the commit.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -44,7 +44,7 @@ impl Direction<'_> {
         let shown = file.path().display().to_string();
         let prompt = self.prompts().fill(Template::Plan, &[("file", &shown)]);
         session.turn(WorkerStage::Plan, prompt, progress).await?;
-        Ok(Next::Review { number: 1, plan: plan_of(session, progress, &file)? })
+        Ok(Next::Review { number: 1, plan: plan_of(session, progress, &file) })
     }
 
     /// It mends the plan, after this review.
@@ -60,7 +60,7 @@ impl Direction<'_> {
         let fields = [("file", shown.as_str()), ("feedback", feedback)];
         let prompt = self.prompts().fill(Template::PlanAgain, &fields);
         session.turn(WorkerStage::PlanReview(number - 1), prompt, progress).await?;
-        let plan = plan_of(session, progress, &file)?;
+        let plan = plan_of(session, progress, &file);
         Ok(Next::Review { number: number + 1, plan })
     }
 
@@ -143,16 +143,14 @@ pub(super) fn plan_file(session: &Session<'_>) -> PlanFile {
 }
 
 /// The plan: what is in its file, else the worker's last words.
-fn plan_of(
-    session: &Session<'_>,
-    progress: &Progress,
-    file: &PlanFile,
-) -> Result<String, RunError> {
+fn plan_of(session: &Session<'_>, progress: &Progress, file: &PlanFile) -> String {
     // More than is kept, so that a secret at the cut is whole when it is looked for.
     let written = file.read(2 * PLAN_MAX);
-    let written =
-        written.map_err(|source| RunError::Folder { attempted: "read the plan", source })?;
+    let written = written.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the file with the plan cannot be read; the worker's words are taken");
+        None
+    });
     let written = written.filter(|text| !text.trim().is_empty());
     let plan = written.unwrap_or_else(|| prompt::accomplished(&progress.answer));
-    Ok(beginning(&session.job.redacted(&plan), PLAN_MAX).to_owned())
+    beginning(&session.job.redacted(&plan), PLAN_MAX).to_owned()
 }

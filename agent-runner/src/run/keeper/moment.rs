@@ -152,6 +152,7 @@ mod tests {
             answer: "Done with hunter2.".to_owned(),
             words: String::new(),
             question: None,
+            unchanged: Default::default(),
             by_products: Default::default(),
             told: Default::default(),
         };

@@ -42,6 +42,7 @@ impl Session<'_> {
             answer: progress.answer.clone(),
             words: progress.words.clone(),
             question: progress.question.clone(),
+            unchanged: progress.unchanged,
             by_products: progress.by_products.clone(),
             told: self.job.course().told(),
         };

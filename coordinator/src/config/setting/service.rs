@@ -214,8 +214,8 @@ settings! {
         "How long it is kept where the run of a ticket was that was killed, so that the next one goes on there; 0 \
          keeps nothing.",
     ).more(
-        "Written as `JOB_TIMEOUT`. Counted from the begin of the ticket's first job. It is a volume for each ticket \
-         ([killed jobs](runbook.md#killed-jobs)), and for agents in containers alone.",
+        "Written as `JOB_TIMEOUT`. Counted from the begin of the ticket's first job, and `JOB_TIMEOUT` beside it. It is a \
+         volume for each ticket ([killed jobs](runbook.md#killed-jobs)), and for agents in containers alone.",
     );
 
     LOG_KEEP_AGE = Setting::new(
