@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::job::Job;
 use super::keeper::Keeper;
-use super::stage::{Point, Stage};
+use super::stage::{Alone, Point, Stage};
 use crate::checkout::Checkout;
 use crate::git::CommitId;
 use crate::outcome::RunError;
@@ -66,8 +66,8 @@ impl Progress {
         self.by_products.clone_from(&point.by_products);
         let is_newer = self.keeper.began_at() != Some(checkout.start_commit());
         self.unchanged = match point.stage {
-            // What was published once the work was done is all of it.
-            Stage::Over(_) if is_newer => Unchanged::Done,
+            // What was published once the worker was done is all of it.
+            Stage::Over(_) | Stage::Alone(Alone::Check { .. }) if is_newer => Unchanged::Done,
             _ => point.unchanged,
         };
         job.course().retell(point.told.clone());

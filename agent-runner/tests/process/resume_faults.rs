@@ -188,21 +188,28 @@ fn tries_that_come_no_further_lose_the_session_and_then_begin_anew() {
     assert_eq!(worker_calls(&scene), 4 + 5);
 }
 
-/// Leaves half of something in its first turn, and finds nothing to do in any other.
+/// Writes a line, leaves half of something in its second turn, and finds nothing to do in any other.
 const HALF: &str = r#"
 echo "$*" >> $HERE/arguments
 echo '{"type":"system","subtype":"init","session_id":"s1"}'
-if [ "$(wc -l < $HERE/arguments)" = 1 ]; then echo half > half; echo up > $HERE/in_turn; exec sleep 1000; fi
+case $(wc -l < $HERE/arguments) in
+1) echo line > new ;;
+2) echo half > half; echo up > $HERE/in_turn; exec sleep 1000 ;;
+esac
 true"#;
+
+/// Fails until the second turn.
+const WANTS_HALF: &str = "[check]\ncommand = \"[ -e half ]\"\n";
 
 #[test]
 fn half_of_the_work_is_not_delivered_because_the_next_turn_changes_nothing() {
-    let plan = Plan { claude: HALF, director: &[], ..JOB };
+    let plan = Plan { claude: HALF, director: &[], project: Some(WANTS_HALF), ..JOB };
     let mut scene = Scene::of(plan, |_, _| Answer::Usual);
     scene.job.file("in_turn");
     scene.job.signal(Signal::SIGTERM);
     assert_eq!(scene.job.end().0, code(AgentExit::Cancelled));
     let (ended, log) = scene.run_again();
+    assert_eq!(scene.outcome().resumed_at_turn, Some(2), "{log}");
     assert_eq!(ended, code(AgentExit::NoChanges), "{log}");
     assert_eq!((scene.pull_requests(), scene.branches()), (0, vec!["ticket-rescue".to_owned()]));
 }
