@@ -20,6 +20,9 @@ macro_rules! chat {
         chat!($content, "stop")
     };
     ($content:literal, $finish:literal) => {
+        chat!($content, $finish, "100")
+    };
+    ($content:literal, $finish:literal, $tokens:literal) => {
         (
             200,
             concat!(
@@ -27,22 +30,31 @@ macro_rules! chat {
                 $content,
                 r#"},"finish_reason":""#,
                 $finish,
-                r#""}],"usage":{"prompt_tokens":100,"completion_tokens":10}}"#
+                r#""}],"usage":{"prompt_tokens":"#,
+                $tokens,
+                r#","completion_tokens":10}}"#
             ),
         )
     };
 }
 
-const APPROVED: (u16, &str) = chat!(r#""{\"plan_approved\":true,\"feedback\":\"\"}""#);
+pub(crate) const APPROVED: (u16, &str) = chat!(r#""{\"plan_approved\":true,\"feedback\":\"\"}""#);
+/// Uses up a budget of 100,000 tokens.
+pub(crate) const DEAR: (u16, &str) = chat!(
+    r#""{\"complete\":false,\"summary\":\"\",\"next_prompt\":\"NEXT: go on.\"}""#,
+    "stop",
+    "200000"
+);
+pub(crate) const PROSE: (u16, &str) = chat!(r#""All good.""#);
 const REJECTED: (u16, &str) =
     chat!(r#""{\"plan_approved\":false,\"feedback\":\"Name the test.\"}""#);
-const MORE: (u16, &str) =
+pub(crate) const MORE: (u16, &str) =
     chat!(r#""{\"complete\":false,\"summary\":\"\",\"next_prompt\":\"NEXT: go on.\"}""#);
-const OTHER: (u16, &str) =
+pub(crate) const OTHER: (u16, &str) =
     chat!(r#""{\"complete\":false,\"summary\":\"\",\"next_prompt\":\"NEXT: something else.\"}""#);
 const GOOD: (u16, &str) =
     chat!(r#""{\"complete\":false,\"summary\":\"\",\"next_prompt\":\"NEXT: GOOD.\"}""#);
-const DONE: (u16, &str) =
+pub(crate) const DONE: (u16, &str) =
     chat!(r#""{\"complete\":true,\"summary\":\"It has new lines.\",\"next_prompt\":\"\"}""#);
 
 fn run(plan: Plan) -> (Option<i32>, Scene) {

@@ -6,6 +6,7 @@ use std::fs;
 use api_client::contract::AgentExit;
 use api_client::outcome::OutcomeDocument;
 
+use crate::directed::{APPROVED, DONE, MORE, OTHER, PROSE};
 use crate::job::eventually;
 use crate::servers::{Answer, Plan, Request, Scene, State};
 use crate::turn;
@@ -34,36 +35,6 @@ elif grep -q 'Now do the work\|NEXT\|is not good' $HERE/prompt; then
 elif [ -n "$plan" ]; then mkdir -p plan; echo "1. Write new" >> "$plan"
 else echo line >> new
 fi; true"#;
-
-macro_rules! says {
-    ($content:literal) => {
-        says!($content, "100")
-    };
-    ($content:literal, $tokens:literal) => {
-        (
-            200,
-            concat!(
-                r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"#,
-                $content,
-                r#"},"finish_reason":"stop"}],"usage":{"prompt_tokens":"#,
-                $tokens,
-                r#","completion_tokens":10}}"#
-            ),
-        )
-    };
-}
-
-pub(crate) const APPROVED: (u16, &str) = says!(r#""{\"plan_approved\":true,\"feedback\":\"\"}""#);
-pub(crate) const MORE: (u16, &str) =
-    says!(r#""{\"complete\":false,\"summary\":\"\",\"next_prompt\":\"NEXT: go on.\"}""#);
-pub(crate) const OTHER: (u16, &str) =
-    says!(r#""{\"complete\":false,\"summary\":\"\",\"next_prompt\":\"NEXT: something else.\"}""#);
-pub(crate) const DONE: (u16, &str) =
-    says!(r#""{\"complete\":true,\"summary\":\"It has new lines.\",\"next_prompt\":\"\"}""#);
-/// Uses up a budget of 100,000 tokens.
-pub(crate) const DEAR: (u16, &str) =
-    says!(r#""{\"complete\":false,\"summary\":\"\",\"next_prompt\":\"NEXT: go on.\"}""#, "200000");
-const PROSE: (u16, &str) = says!(r#""All good.""#);
 
 /// A job of five turns of the worker and four answers of the Director.
 pub(crate) const JOB: Plan = Plan {

@@ -6,10 +6,8 @@ use std::fs;
 use api_client::contract::AgentExit;
 use nix::sys::signal::Signal;
 
-use crate::resume::{
-    APPROVED, DEAR, DELIVERED, DONE, JOB, OTHER, TWICE, killed_in_turn, tree, unkilled,
-    worker_calls,
-};
+use crate::directed::{APPROVED, DEAR, DONE, OTHER};
+use crate::resume::{DELIVERED, JOB, TWICE, killed_in_turn, tree, unkilled, worker_calls};
 use crate::servers::{Answer, Plan, Scene, TICKET};
 use crate::turn;
 
