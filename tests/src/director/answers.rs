@@ -7,10 +7,12 @@ use api_client::contract::AgentExit;
 use api_client::outcome::{DirectorFacts, OutcomeDocument, PlanOutcome};
 use serde_json::json;
 
-use super::case::{PLAN, Story, done, next, plan, rule};
-use super::resume::not_gone_on;
+use super::case::{Story, done, next, plan, rule};
 use super::seen::Seen;
 use crate::llm::{Said, Scenario, Script};
+
+/// What is in each file that the worker writes.
+pub(super) const CONTENT: &str = "a line\n";
 
 /// What the Director says, in its order.
 pub(super) fn director(story: Story) -> Vec<Said> {
@@ -43,20 +45,20 @@ pub(super) fn director(story: Story) -> Vec<Said> {
 }
 
 /// The worker's model: what it writes goes by the newest prompt, which is in the conversation beside the older
-/// ones.
-pub(super) fn worker() -> Script {
+/// ones. Its plan belongs into this file.
+pub(super) fn worker(plan: &str) -> Script {
     let writes = |prompt: &str, file: &str| rule(prompt, &json!({ "file": file }));
     Script {
         scenario: Scenario::Noop,
-        content: "a line\n".to_owned(),
+        content: CONTENT.to_owned(),
         noop_text: "I have looked around.".to_owned(),
         rules: vec![
             writes("STEP FOUR", "four.txt"),
             writes("STEP THREE", "three.txt"),
             writes("STEP TWO", "two.txt"),
             writes("Now do the work", "one.txt"),
-            writes("is not approved yet", PLAN),
-            writes("Now write a plan", PLAN),
+            writes("is not approved yet", plan),
+            writes("Now write a plan", plan),
         ],
         ..Script::default()
     }
@@ -87,9 +89,6 @@ pub(super) fn wrong(seen: &Seen, story: Story) -> Vec<String> {
         }
         Ok(_) => wrong.push("no Director in the outcome".to_owned()),
         Err(error) => wrong.push(format!("no outcome: {error}")),
-    }
-    if story == Story::Killed {
-        wrong.extend(not_gone_on(seen));
     }
     wrong
 }
@@ -123,7 +122,6 @@ const fn files(story: Story) -> &'static [&'static str] {
     match story {
         Story::FourTurns => &["four.txt", "one.txt", "three.txt", "two.txt"],
         Story::PlanMended => &["one.txt"],
-        Story::Killed => &["one.txt", "three.txt", "two.txt"],
         _ => &["one.txt", "two.txt"],
     }
 }

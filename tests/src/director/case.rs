@@ -34,7 +34,7 @@ pub enum Story {
     Page,
     /// No answer can be used: the run ends, and the work is saved.
     Never,
-    /// The agent's container is killed in each of five turns, and each time another one goes on.
+    /// The container is killed in each of five turns, and the coordinator runs the ticket again each time.
     Killed,
     /// The job would go on, and has no more turns.
     TurnBudget,
@@ -70,6 +70,8 @@ pub enum Story {
 pub(super) enum Kind {
     /// The Director's answers.
     Answers,
+    /// A container that is killed.
+    Killed,
     /// A limit of the job.
     Budget,
     /// A limit of a provider.
@@ -101,8 +103,8 @@ impl Story {
             | Self::NullContent
             | Self::Limited
             | Self::Page
-            | Self::Never
-            | Self::Killed => Kind::Answers,
+            | Self::Never => Kind::Answers,
+            Self::Killed => Kind::Killed,
         }
     }
 }
@@ -132,6 +134,7 @@ impl Case {
             (Cli::OpenCode, Story::PausedDirector),
             (Cli::OpenCode, Story::InjectedTicket),
             (Cli::ClaudeCode, Story::Review),
+            (Cli::ClaudeCode, Story::Killed),
         ];
         stories.map(|(cli, story)| Self { cli, story }).into()
     }
@@ -145,7 +148,7 @@ impl Case {
     /// What the Director says, in its order.
     pub(super) fn director(self) -> Vec<Said> {
         match self.story.kind() {
-            Kind::Answers => answers::director(self.story),
+            Kind::Answers | Kind::Killed => answers::director(self.story),
             Kind::Budget => budgets::director(self.story),
             Kind::Pause => pauses::director(self.story),
             Kind::Injection => vec![plan(true), done()],
@@ -157,14 +160,16 @@ impl Case {
     pub(super) fn counting(self) -> Script {
         match self.story.kind() {
             Kind::Budget => budgets::counting(self.story),
-            Kind::Answers | Kind::Pause | Kind::Injection | Kind::Review => Script::default(),
+            Kind::Answers | Kind::Killed | Kind::Pause | Kind::Injection | Kind::Review => {
+                Script::default()
+            }
         }
     }
 
     /// The worker's model.
     pub(super) fn worker(self) -> Script {
         match self.story.kind() {
-            Kind::Answers => answers::worker(),
+            Kind::Answers | Kind::Killed => answers::worker(PLAN),
             Kind::Budget => budgets::worker(self.story),
             Kind::Pause => pauses::worker(),
             Kind::Injection => injections::worker(self.story),
@@ -195,7 +200,7 @@ impl Case {
         match self.story.kind() {
             Kind::Budget => budgets::settings(self.story),
             Kind::Pause => pauses::settings(),
-            Kind::Answers | Kind::Injection | Kind::Review => Vec::new(),
+            Kind::Answers | Kind::Killed | Kind::Injection | Kind::Review => Vec::new(),
         }
     }
 }
@@ -232,8 +237,9 @@ mod tests {
     #[test]
     fn some_cases_are_of_every_kind_and_with_both_clis() {
         let some = Case::some();
-        let kinds = [Kind::Answers, Kind::Budget, Kind::Pause, Kind::Injection, Kind::Review];
-        for kind in kinds {
+        for kind in
+            [Kind::Answers, Kind::Killed, Kind::Budget, Kind::Pause, Kind::Injection, Kind::Review]
+        {
             assert!(some.iter().any(|case| case.story.kind() == kind), "{kind:?}");
         }
         for cli in [Cli::OpenCode, Cli::ClaudeCode] {

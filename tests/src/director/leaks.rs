@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::harness::KEY;
 use crate::hunt::{Matcher, Secret};
 use crate::llm::LlmRequest;
 
@@ -52,6 +53,7 @@ impl Leaks {
     pub(super) fn new() -> Self {
         let secrets = [
             ("the forge's token", FORGE_TOKEN),
+            ("the app's key", KEY),
             (Model::Worker.key(), WORKER_KEY),
             (Model::Director.key(), DIRECTOR_KEY),
         ];

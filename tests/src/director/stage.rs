@@ -9,11 +9,11 @@ use api_client::contract::env;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::case::{Case, JOB, Kind, Story};
+use super::case::{Case, JOB, Kind};
 use super::leaks::{DIRECTOR_KEY, FORGE_TOKEN, WORKER_KEY};
 use super::seen::{Seen, outcome};
 use super::summary::Row;
-use super::{answers, budgets, injections, pauses, resume, review};
+use super::{answers, budgets, injections, killed, pauses, review};
 use crate::forge::{ForgeKind, ForgeOptions, RepoName, RepoSource, TestForge, Token};
 use crate::harness::{Engine, source_repository};
 use crate::llm::{LlmOptions, Script, ScriptedLlm};
@@ -26,10 +26,10 @@ pub(super) const CASE_LIMIT: Duration = Duration::from_secs(3_600);
 /// Where the cases take place.
 #[derive(Debug)]
 pub struct Stage {
-    engine: Engine,
-    image: String,
+    pub(super) engine: Engine,
+    pub(super) image: String,
+    pub(super) logs: PathBuf,
     address: IpAddr,
-    logs: PathBuf,
     folder: TempDir,
 }
 
@@ -56,7 +56,13 @@ impl Stage {
     /// Plays a case.
     pub async fn play(&self, case: Case) -> Row {
         let begun = Instant::now();
+        let mut calls = None;
         let (wrong, leaked) = match case.story.kind() {
+            Kind::Killed => {
+                let (wrong, leaked, made) = killed::play(self, case).await;
+                calls = Some(made);
+                (wrong, leaked)
+            }
             Kind::Budget => budgets::play(self, case).await,
             Kind::Review => review::play(self, case).await,
             kind @ (Kind::Answers | Kind::Pause | Kind::Injection) => {
@@ -69,7 +75,7 @@ impl Stage {
                 (seen.violations.iter().cloned().chain(wrong).collect(), seen.leaked())
             }
         };
-        Row { case, wrong, leaked, took: begun.elapsed() }
+        Row { case, wrong, leaked, calls, took: begun.elapsed() }
     }
 
     /// Runs the agent once under its Director, with one more setting.
@@ -82,10 +88,6 @@ impl Stage {
         settings.push((env::AGENT_DIRECTOR, "1".to_owned()));
         settings.extend(case.settings().into_iter().chain(setting));
         let out = self.folder(case, "out");
-        if case.story == Story::Killed {
-            settings.push(resume::state());
-            resume::killed_in_each_turn(async || self.agent(case, &settings, &out).await).await;
-        }
         let container = self.agent(case, &settings, &out).await;
         let code = container.end(Instant::now() + CASE_LIMIT).await;
         let output = self.end(case, container, "").await;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::case::Case;
+use super::killed::Calls;
 
 /// What a case came to.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct Row {
     pub wrong: Vec<String>,
     /// Where a secret was found.
     pub leaked: Vec<String>,
+    /// The calls of the models, where the story is about them.
+    pub(super) calls: Option<Calls>,
     pub(super) took: Duration,
 }
 
@@ -52,8 +55,9 @@ impl fmt::Display for Row {
         let (name, secs) = (self.case.name(), self.took.as_secs());
         let all: Vec<&str> = self.wrong.iter().chain(&self.leaked).map(String::as_str).collect();
         match all[..] {
-            [] => write!(f, "ok     {name} ({secs} s)"),
-            _ => write!(f, "WRONG  {name} ({secs} s): {}", all.join("; ")),
+            [] => write!(f, "ok     {name} ({secs} s)")?,
+            _ => write!(f, "WRONG  {name} ({secs} s): {}", all.join("; "))?,
         }
+        self.calls.as_ref().map_or(Ok(()), |calls| write!(f, "\n{calls}"))
     }
 }

@@ -42,7 +42,9 @@ const HANGING_CLIS: &str = "/opt/matrix";
 
 /// A CLI that is not there is told by its cases.
 const WARM_UP: &str = "for cli in opencode claude codex gemini aider; do $cli --version; done";
-const WARM_UP_LIMIT: Duration = Duration::from_secs(180);
+
+/// How long a command may take that is no run of an agent.
+const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
 /// Ends every process of the worker's user by KILL, those that begin meanwhile as well.
 const KILL_WORKER: &str = "for round in 1 2 3; do pkill -KILL -U agent; sleep 0.1; done";
@@ -68,18 +70,7 @@ pub(super) async fn build_image(engine: &Engine, base: &str) {
 
 /// Has every CLI start once: the first start of each reads hundreds of megabytes from the disk.
 pub(super) async fn warm_up(engine: &Engine) {
-    let docker = engine.docker();
-    let body = ContainerCreateBody {
-        image: Some(IMAGE.to_owned()),
-        entrypoint: Some(["sh", "-c", WARM_UP].map(str::to_owned).into()),
-        ..ContainerCreateBody::default()
-    };
-    let created = docker.create_container(None::<CreateContainerOptions>, body).await;
-    let container = Container { docker: docker.clone(), name: created.expect("a container").id };
-    let start = docker.start_container(&container.name, None::<StartContainerOptions>);
-    start.await.expect("it starts");
-    container.end(Instant::now() + WARM_UP_LIMIT).await;
-    container.remove().await;
+    Container::output_of(engine, IMAGE, &["sh", "-c", WARM_UP], None).await;
 }
 
 /// Removes it.
@@ -140,6 +131,32 @@ impl Container {
             container.docker.start_container(&container.name, None::<StartContainerOptions>);
         start.await.expect("it starts");
         container
+    }
+
+    /// What a command prints in a container of its own, which may have a mount (`volume:path`).
+    pub(crate) async fn output_of(
+        engine: &Engine,
+        image: &str,
+        command: &[&str],
+        mount: Option<String>,
+    ) -> String {
+        let docker = engine.docker().clone();
+        let binds = mount.map(|mount| vec![mount]);
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            entrypoint: Some(command.iter().map(|word| (*word).to_owned()).collect()),
+            host_config: Some(HostConfig { binds, ..HostConfig::default() }),
+            ..ContainerCreateBody::default()
+        };
+        let created = docker.create_container(None::<CreateContainerOptions>, body).await;
+        let container = Self { docker, name: created.expect("a container").id };
+        let start =
+            container.docker.start_container(&container.name, None::<StartContainerOptions>);
+        start.await.expect("it starts");
+        container.end(Instant::now() + COMMAND_LIMIT).await;
+        let output = container.output().await;
+        container.remove().await;
+        output
     }
 
     /// Waits until it ends: its exit code, or nothing when it has not by then.
