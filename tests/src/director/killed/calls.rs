@@ -148,7 +148,7 @@ impl fmt::Display for Calls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let titles = ["run", "goes on at", "worker: turn.call", "Director: question"];
         let line = |f: &mut fmt::Formatter<'_>, [run, at, worker, director]: [&str; 4]| {
-            let line = format!("       {run:<4}{at:<12}{worker:<34}{director}");
+            let line = format!("       {run:<4}{at:<12}{worker:<33} {director}");
             writeln!(f, "{}", line.trim_end())
         };
         line(f, titles)?;
