@@ -9,13 +9,16 @@ const STATE: &str = "terarchitect-state-";
 /// What a run that came to its end leaves in it: the file by which one run at a time has the volume.
 const EMPTY: &str = "/state/lock\n";
 
-/// What has no place there: a container, or anything to go on with.
+/// What has no place there: a container, a network, or anything to go on with.
 pub(super) async fn left(scene: &Scene) -> Vec<String> {
     let engine = &scene.deployment.engine;
     let coordinator = scene.deployment.home.id().expect("it was started");
     let mut left = Vec::new();
     for container in engine.containers(&coordinator).await {
         left.push(format!("a container is left: {:?}", container.names));
+    }
+    for network in engine.networks(&coordinator).await {
+        left.push(format!("a network is left: {network}"));
     }
     for volume in engine.volumes(&coordinator).await {
         if volume.starts_with(STATE) {
