@@ -1,4 +1,5 @@
-//! The Director: whose model it is, and how far it may go. Without a model or an address there is none.
+//! The Director: whose model it is, and how far it may go. There is one where its model is set and can be asked,
+//! unless the switch says otherwise.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -70,6 +71,18 @@ pub(crate) enum DirectorProvider {
     Custom,
 }
 
+/// What `AGENT_DIRECTOR` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Switch {
+    /// `1`: there is a Director, and what it needs and has not is an error.
+    On,
+    /// `0`: there is none.
+    Off,
+    /// Not set: there is one where its model is set. Configurations of the original agent, in which that is not so,
+    /// go on without one.
+    WhereSet,
+}
+
 /// The names of one model's settings.
 struct Names {
     provider: &'static str,
@@ -137,17 +150,25 @@ impl FromStr for DirectorProvider {
     }
 }
 
+impl Switch {
+    fn read(layers: &Layers) -> Result<Self, SettingsError> {
+        let said = layers.find(env::AGENT_DIRECTOR).map(|found| found.switch()).transpose()?;
+        Ok(match said {
+            Some(true) => Self::On,
+            Some(false) => Self::Off,
+            None => Self::WhereSet,
+        })
+    }
+}
+
 impl DirectorSettings {
-    /// Those of a run; none where it is not switched on, or where neither a model nor an address is named: a
-    /// provider alone, which apps send as their default, makes no Director.
+    /// Those of a run, where it has a Director. Where it has none and was not told so, the log says what is missing.
     ///
     /// # Errors
-    /// Of the first setting that cannot be used.
+    /// Of the first setting that cannot be used, or that a Director needs which is switched on.
     pub(super) fn read(layers: &Layers) -> Result<Option<Self>, SettingsError> {
-        if !is_on(layers)? {
-            return Ok(None);
-        }
-        let Some(main) = DirectorModel::read(layers, &MAIN)? else { return Ok(None) };
+        let switch = Switch::read(layers)?;
+        let Some(main) = Self::main(layers, switch)? else { return Ok(None) };
         let number = |name, default, most: u32| match layers.find(name) {
             Some(found) => found.number(most),
             None => Ok(default),
@@ -155,7 +176,7 @@ impl DirectorSettings {
         let call_limit = layers.find(env::AGENT_TIMEOUT_SEC).map(|found| found.seconds());
         Ok(Some(Self {
             main,
-            fallbacks: DirectorModel::read(layers, &FALLBACK)?.into_iter().collect(),
+            fallbacks: Self::fallback(layers, switch)?.into_iter().collect(),
             call_limit: call_limit.transpose()?.unwrap_or(DEFAULT_CALL_LIMIT),
             output: number(env::AGENT_MAX_OUTPUT, DEFAULT_OUTPUT, 1_000_000)?,
             context: number(env::AGENT_MAX_CONTEXT, DEFAULT_CONTEXT, 10_000_000)?,
@@ -169,49 +190,66 @@ impl DirectorSettings {
                 .transpose()?,
         }))
     }
+
+    fn main(layers: &Layers, switch: Switch) -> Result<Option<DirectorModel>, SettingsError> {
+        if switch == Switch::Off {
+            return Ok(None);
+        }
+        match DirectorModel::read(layers, &MAIN, switch) {
+            Err(missing @ SettingsError::Missing { .. }) if switch == Switch::WhereSet => {
+                tracing::info!("there is no Director: {missing}");
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
+    }
+
+    fn fallback(layers: &Layers, switch: Switch) -> Result<Option<DirectorModel>, SettingsError> {
+        let is_named =
+            [FALLBACK.url, FALLBACK.model].iter().any(|name| layers.find(name).is_some());
+        is_named.then(|| DirectorModel::read(layers, &FALLBACK, switch)).transpose()
+    }
 }
 
 impl DirectorModel {
-    fn read(layers: &Layers, names: &Names) -> Result<Option<Self>, SettingsError> {
-        let (url, model) = (layers.find(names.url), layers.find(names.model));
-        if url.is_none() && model.is_none() {
-            return Ok(None);
-        }
+    fn read(layers: &Layers, names: &Names, switch: Switch) -> Result<Self, SettingsError> {
         let purpose = "the Director needs the name of its model";
         let model = layers.required(names.model, purpose)?.text();
-        let provider = match layers.find(names.provider) {
-            Some(found) => found.parse()?,
+        let url = layers.find(names.url);
+        let provider = match layers.find(names.provider).map(|found| found.parse()) {
+            // The original agent speaks chat completions whatever the name, which may be any.
+            Some(Err(_)) if switch == Switch::WhereSet => DirectorProvider::Custom,
+            Some(read) => read?,
             None if url.is_some() => DirectorProvider::Custom,
             // As the original agent has it.
             None => DirectorProvider::OpenAi,
         };
-        let usual = || provider.usual_url().and_then(|url| url.parse().ok());
-        let is_usual = url.is_none();
-        let url = match url {
-            Some(found) => found.url()?,
-            None => usual().ok_or(SettingsError::Missing {
-                name: names.url,
-                purpose: "a Director with AGENT_PROVIDER=custom needs the URL of its endpoint",
-            })?,
-        };
-        let key = match is_usual {
-            true => {
-                let purpose = "the Director's provider wants a key";
-                Some(layers.required(names.key, purpose)?.secret())
-            }
-            false => layers.find(names.key).map(|key| key.secret()),
-        };
-        Ok(Some(Self { provider, url, key, model }))
+        if let Some(found) = url {
+            let key = layers.find(names.key).map(|key| key.secret());
+            return Ok(Self { provider, url: found.url()?, key, model });
+        }
+        let usual = provider.usual_url().and_then(|url| url.parse().ok());
+        let url = usual.ok_or(SettingsError::Missing {
+            name: names.url,
+            purpose: "the Director's provider is none of openai, anthropic and openrouter, and has no usual URL",
+        })?;
+        let purpose =
+            "the Director's provider wants a key; an endpoint of your own is named by its URL";
+        let key = Some(layers.required(names.key, purpose)?.secret());
+        Ok(Self { provider, url, key, model })
     }
 }
 
-/// Whether there may be a Director. Configurations of the original name one, so that its model alone makes none.
+/// Whether there is a Director, for what is asked of it elsewhere.
 ///
 /// # Errors
 /// When the switch is neither `1` nor `0`.
-pub(super) fn is_on(layers: &Layers) -> Result<bool, SettingsError> {
-    let found = layers.find(env::AGENT_DIRECTOR).map(|director| director.switch());
-    Ok(found.transpose()?.unwrap_or(false))
+pub(super) fn is_there(layers: &Layers) -> Result<bool, SettingsError> {
+    Ok(match Switch::read(layers)? {
+        Switch::On => true,
+        Switch::Off => false,
+        Switch::WhereSet => DirectorModel::read(layers, &MAIN, Switch::WhereSet).is_ok(),
+    })
 }
 
 /// How long the turns may take together, from the beginning of the set-up, where that is limited.
@@ -220,87 +258,4 @@ pub(super) fn time_budget(layers: &Layers) -> Result<Option<Duration>, SettingsE
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Handover;
-    use super::*;
-
-    fn read(settings: &[(&str, &str)]) -> Result<Option<DirectorSettings>, String> {
-        let settings = [settings, &[("AGENT_DIRECTOR", "1")]].concat();
-        let layers = Layers::new(Handover::of(&settings, None)).unwrap();
-        DirectorSettings::read(&layers).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn what_a_configuration_of_the_original_names_makes_none_by_itself() {
-        let original = [("AGENT_LLM_URL", "http://llm.example"), ("AGENT_PROVIDER", "vllm")];
-        for switch in [&[][..], &[("AGENT_DIRECTOR", "0")]] {
-            let layers = Layers::new(Handover::of(&[&original, switch].concat(), None)).unwrap();
-            assert_eq!(DirectorSettings::read(&layers).unwrap(), None);
-        }
-    }
-
-    #[test]
-    fn without_a_model_and_an_address_there_is_none() {
-        let app = [("AGENT_PROVIDER", "openai"), ("AGENT_API_KEY", "sk-1"), ("AGENT_MODEL", " ")];
-        assert_eq!(read(&app), Ok(None));
-    }
-
-    #[test]
-    fn a_provider_has_its_usual_address_and_wants_a_key() {
-        let (model, key) = (("AGENT_MODEL", "m"), ("AGENT_API_KEY", "sk-1"));
-        for (provider, url) in [
-            ("openai", "https://api.openai.com/v1"),
-            ("anthropic", "https://api.anthropic.com/"),
-            ("OpenRouter", "https://openrouter.ai/api/v1"),
-        ] {
-            let provider = ("AGENT_PROVIDER", provider);
-            assert_eq!(read(&[model, key, provider]).unwrap().unwrap().main.url.as_str(), url);
-            let error = read(&[model, provider]).unwrap_err();
-            assert!(error.starts_with("AGENT_API_KEY is not set"), "{error}");
-        }
-        let default = read(&[model, key]).unwrap().unwrap().main;
-        assert_eq!(default.provider, DirectorProvider::OpenAi);
-        let error = read(&[model, ("AGENT_PROVIDER", "custom")]).unwrap_err();
-        assert!(error.starts_with("AGENT_LLM_URL is not set"), "{error}");
-        let error = read(&[model, ("AGENT_PROVIDER", "oracle")]).unwrap_err();
-        assert!(error.contains("openai, anthropic, openrouter, custom"), "{error}");
-    }
-
-    #[test]
-    fn an_endpoint_of_ones_own_needs_a_model_and_may_need_no_key() {
-        let url = ("AGENT_LLM_URL", "http://llm.example:8080");
-        let error = read(&[url]).unwrap_err();
-        assert!(error.starts_with("AGENT_MODEL is not set"), "{error}");
-        let main = read(&[url, ("AGENT_MODEL", "m")]).unwrap().unwrap().main;
-        assert_eq!((main.provider, main.key), (DirectorProvider::Custom, None));
-        let anthropic = [url, ("AGENT_MODEL", "m"), ("AGENT_PROVIDER", "anthropic")];
-        assert_eq!(read(&anthropic).unwrap().unwrap().main.provider.wire(), Wire::Anthropic);
-    }
-
-    #[test]
-    fn limits_have_defaults_and_are_whole_numbers() {
-        let own = [("AGENT_LLM_URL", "http://llm.example"), ("AGENT_MODEL", "m")];
-        let settings = read(&own).unwrap().unwrap();
-        assert_eq!((settings.turns, settings.plan_reviews, settings.output), (50, 5, 4096));
-        assert_eq!(settings.review_turns, 20);
-        assert_eq!(settings.fallbacks, []);
-        for name in ["AGENT_MAX_TURNS", "AGENT_MAX_PLAN_REVIEWS", "AGENT_MAX_OUTPUT"] {
-            let error = read(&[own[0], own[1], (name, "0")]).unwrap_err();
-            assert!(error.starts_with(name), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_fallback_is_a_model_of_its_own() {
-        let settings = read(&[
-            ("AGENT_LLM_URL", "http://llm.example"),
-            ("AGENT_MODEL", "m"),
-            ("AGENT_FALLBACK_PROVIDER", "anthropic"),
-            ("AGENT_FALLBACK_MODEL", "other"),
-            ("AGENT_FALLBACK_API_KEY", "sk-2"),
-        ]);
-        let fallbacks = settings.unwrap().unwrap().fallbacks;
-        assert_eq!(fallbacks[0].url.as_str(), "https://api.anthropic.com/");
-        assert_eq!((fallbacks.len(), fallbacks[0].model.as_str()), (1, "other"));
-    }
-}
+mod tests;

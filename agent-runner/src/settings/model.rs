@@ -81,13 +81,11 @@ pub(super) fn budget(layers: &Layers) -> Result<Budget, SettingsError> {
 
 /// The prices of the Director's model: wanted where costs are counted and there is a Director.
 fn director_price(layers: &Layers) -> Result<Option<Price>, SettingsError> {
-    let is_there = |name| layers.find(name).is_some();
-    let is_named = is_there(env::AGENT_MODEL) || is_there(env::AGENT_LLM_URL);
-    if !(director::is_on(layers)? && is_named) {
+    if !director::is_there(layers)? {
         return Ok(None);
     }
     let purpose = "where WORKER_PRICE_INPUT is set, the Director's model has its price as well, in US \
-                   dollars for a million tokens";
+                   dollars for a million tokens; AGENT_DIRECTOR=0 is a run without a Director";
     let usd = |name| layers.required(name, purpose)?.parse::<Usd>();
     Ok(Some(Price { input: usd(env::AGENT_PRICE_INPUT)?, output: usd(env::AGENT_PRICE_OUTPUT)? }))
 }
@@ -166,16 +164,20 @@ mod tests {
     #[test]
     fn where_costs_are_counted_a_director_has_its_price() {
         let prices = [("WORKER_PRICE_INPUT", "1"), ("WORKER_PRICE_OUTPUT", "1")];
-        let (director, on) = (("AGENT_MODEL", "m"), ("AGENT_DIRECTOR", "1"));
-        let without = budget(&layers(&[prices[0], prices[1], director])).unwrap();
-        assert_eq!(without.director, None);
-        let error = refused(&[prices[0], prices[1], director, on]);
+        let director = [("AGENT_MODEL", "m"), ("AGENT_LLM_URL", "http://llm.example")];
+        let off = [("AGENT_DIRECTOR", "0")];
+        for without in
+            [[&prices[..], &director, &off].concat(), [&prices[..], &director[..1]].concat()]
+        {
+            assert_eq!(budget(&layers(&without)).unwrap().director, None);
+        }
+        let error = refused(&[&prices[..], &director].concat());
         assert!(error.starts_with("AGENT_PRICE_INPUT is not set"), "{error}");
         let own = [("AGENT_PRICE_INPUT", "2"), ("AGENT_PRICE_OUTPUT", "8")];
-        let all = [prices[0], prices[1], director, on, own[0], own[1]];
+        let all = [&prices[..], &director, &own].concat();
         let read = budget(&layers(&all)).unwrap().director.unwrap();
         assert_eq!((read.input, read.output), ("2".parse().unwrap(), "8".parse().unwrap()));
-        assert_eq!(budget(&layers(&[director, on])).unwrap().director, None);
+        assert_eq!(budget(&layers(&director)).unwrap().director, None);
     }
 
     #[test]

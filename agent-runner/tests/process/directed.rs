@@ -131,6 +131,34 @@ fn a_ticket_of_four_turns_is_delivered_when_the_director_says_so() {
     );
 }
 
+#[test]
+fn a_model_and_its_address_are_all_that_a_director_needs() {
+    let (ended, scene) =
+        run(Plan { setting: ("AGENT_API_KEY", ""), ..directed(&[APPROVED, DONE]) });
+    assert_eq!(ended, code(AgentExit::Delivered));
+    assert_eq!(facts(&scene).calls, 2);
+    assert_eq!(scene.asked_director()[0]["model"], "judge");
+}
+
+#[test]
+fn a_director_that_is_switched_off_is_not_asked() {
+    let plan = Plan { setting: ("AGENT_DIRECTOR", "0"), director: &[DONE], ..Plan::default() };
+    let (ended, scene) = run(plan);
+    assert_eq!(ended, code(AgentExit::Delivered));
+    assert!(scene.asked_director().is_empty() && scene.outcome().director.is_none());
+}
+
+#[test]
+fn what_is_not_enough_for_a_director_is_told_and_the_ticket_is_delivered_without() {
+    let setting = ("AGENT_MODEL\nAGENT_PROVIDER", "\nvllm");
+    let mut scene =
+        Scene::of(Plan { setting, director: &[DONE], ..Plan::default() }, |_, _| Answer::Usual);
+    let (ended, log) = scene.job.end();
+    assert_eq!(ended, code(AgentExit::Delivered));
+    assert!(scene.asked_director().is_empty());
+    assert_eq!(log.matches("there is no Director: AGENT_MODEL is not set").count(), 1, "{log}");
+}
+
 /// Its first turn leaves a private key's file behind, which publishing refuses, and its second one takes it back.
 const TAKES_BACK: &str = r#"
 if grep -q 'change nothing yet' $HERE/prompt; then :

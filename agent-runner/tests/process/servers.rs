@@ -155,7 +155,6 @@ impl Scene {
             folder.path().join("outcome.json").to_str().unwrap().into();
         if !plan.director.is_empty() {
             document["AGENT_LLM_URL"] = format!("{url}/director/v1").into();
-            document["AGENT_DIRECTOR"] = "1".into();
             document["AGENT_MODEL"] = "judge".into();
             document["AGENT_API_KEY"] = DIRECTOR_KEY.into();
         }

@@ -69,7 +69,7 @@ pub const MODEL_GATEWAY_KEY: &str = "MODEL_GATEWAY_KEY";
 /// Longest time for one turn of the worker, in seconds.
 pub const WORKER_TIMEOUT_SEC: &str = "WORKER_TIMEOUT_SEC";
 /// `openai`, `anthropic`, `openrouter` or `custom`: who has the Director's model, and with it the
-/// protocol and the usual address.
+/// protocol and the usual address. Another name counts as `custom` unless [`AGENT_DIRECTOR`] is `1`.
 pub const AGENT_PROVIDER: &str = "AGENT_PROVIDER";
 /// Base URL of the Director's model endpoint.
 pub const AGENT_LLM_URL: &str = "AGENT_LLM_URL";
@@ -132,7 +132,9 @@ pub const AGENT_ON_HOST: &str = "AGENT_ON_HOST";
 pub const AGENT_REVIEW_AUTHORS: &str = "AGENT_REVIEW_AUTHORS";
 /// `1` or `0`: whether a run that cannot deliver saves what there is on a branch of its own.
 pub const AGENT_RESCUE: &str = "AGENT_RESCUE";
-/// Whether a second model steers the worker where its settings name one: `1` or `0`.
+/// Whether a second model, the Director, steers the worker: `1`, `0`, or not set, and then it does where
+/// [`AGENT_MODEL`] is set together with [`AGENT_LLM_URL`], or with [`AGENT_LLM_KEY`] of a provider that has a usual
+/// address.
 pub const AGENT_DIRECTOR: &str = "AGENT_DIRECTOR";
 /// Whether a run asks the project's memory and adds to it: `1` or `0`.
 pub const AGENT_PROJECT_MEMORY: &str = "AGENT_PROJECT_MEMORY";

@@ -79,12 +79,12 @@ agent_env! {
     Number "WORKER_MONEY_BUDGET" "Most money that the model may cost in one job, in US dollars.",
     Number "WORKER_PRICE_INPUT" "Price of a million tokens that the model reads, in US dollars.",
     Number "WORKER_PRICE_OUTPUT" "Price of a million tokens that the model writes, in US dollars.",
-    Text "AGENT_DIRECTOR" "1 or 0: whether a Director steers the worker; 0 where not set, and what else it has is not used then."
+    Text "AGENT_DIRECTOR" "1 or 0: whether a Director steers the worker; where not set, one does if its model can be asked (AGENT_MODEL with AGENT_LLM_URL or AGENT_API_KEY)."
         more DIRECTOR,
-    Text "AGENT_PROVIDER" "Whose the Director's model is: openai, anthropic, openrouter or custom."
+    Text "AGENT_PROVIDER" "Whose the Director's model is: openai, anthropic, openrouter or custom, which is chat completions at AGENT_LLM_URL."
         more DIRECTOR,
     Url "AGENT_LLM_URL" "Base URL of the Director's model endpoint." more DIRECTOR,
-    Text "AGENT_MODEL" "Model of the Director; without it, or a URL, there is none." more DIRECTOR,
+    Text "AGENT_MODEL" "Model of the Director; without it there is none." more DIRECTOR,
     Secret "AGENT_API_KEY" "Key of the Director's model endpoint." more DIRECTOR,
     Text "AGENT_FALLBACK_PROVIDER" "Whose the model is that stands in while the Director's gives no answer."
         more DIRECTOR,

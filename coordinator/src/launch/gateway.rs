@@ -221,19 +221,26 @@ fn own_hosts(document: &JobDocument) -> Vec<String> {
     hosts
 }
 
-/// The usual hosts of the Director's models, where there is one and they have no URL. A blank is what is not set.
+/// The usual hosts of the Director's models, where the agent has a Director and they have no URL. A blank is what is
+/// not set.
 fn director_hosts(document: &JobDocument) -> Vec<String> {
     let text = |name| document.get(name).map(Secret::expose).map(str::trim).unwrap_or_default();
-    let usual = |model, url, provider| {
-        let asked = !text(model).is_empty() && text(url).is_empty();
-        asked.then(|| director_host(text(provider))).flatten().map(str::to_owned)
+    let is_set = |name| !text(name).is_empty();
+    let usual = |model, url, key, provider| {
+        let is_asked_there = is_set(model) && is_set(key) && !is_set(url);
+        is_asked_there.then(|| director_host(text(provider))).flatten().map(str::to_owned)
     };
-    if text(env::AGENT_DIRECTOR) != "1" {
+    let main = usual(env::AGENT_MODEL, env::AGENT_LLM_URL, env::AGENT_LLM_KEY, env::AGENT_PROVIDER);
+    let has_url = is_set(env::AGENT_MODEL) && is_set(env::AGENT_LLM_URL);
+    if text(env::AGENT_DIRECTOR) == "0" || !(has_url || main.is_some()) {
         return Vec::new();
     }
-    let main = usual(env::AGENT_MODEL, env::AGENT_LLM_URL, env::AGENT_PROVIDER);
-    let fallback =
-        usual(env::AGENT_FALLBACK_MODEL, env::AGENT_FALLBACK_URL, env::AGENT_FALLBACK_PROVIDER);
+    let fallback = usual(
+        env::AGENT_FALLBACK_MODEL,
+        env::AGENT_FALLBACK_URL,
+        env::AGENT_FALLBACK_KEY,
+        env::AGENT_FALLBACK_PROVIDER,
+    );
     main.into_iter().chain(fallback).collect()
 }
 
@@ -293,16 +300,26 @@ mod tests {
         let key = ("AGENT_API_KEY", "sk-1");
         let own = ("AGENT_LLM_URL", "http://judge.example:8080/v1");
         assert!(allowed(&[own, ("AGENT_MODEL", "m"), key]).contains("judge.example:8080"));
-        let on = ("AGENT_DIRECTOR", "1");
-        let named = [on, ("AGENT_PROVIDER", "openrouter"), ("AGENT_MODEL", "m"), key];
-        assert!(allowed(&named).contains("openrouter.ai:443"));
-        assert!(!allowed(&named[1..]).contains("openrouter"));
-        let fallback =
-            [on, ("AGENT_FALLBACK_PROVIDER", "openrouter"), ("AGENT_FALLBACK_MODEL", "m")];
-        assert!(allowed(&fallback).contains("openrouter.ai:443"));
-        let blank = [on, ("AGENT_PROVIDER", "openrouter"), ("AGENT_MODEL", " ")];
-        assert!(!allowed(&blank).contains("openrouter"));
-        assert!(!allowed(&[("AGENT_PROVIDER", "openrouter"), key]).contains("openrouter"));
+        let named = [("AGENT_PROVIDER", "openrouter"), key, ("AGENT_MODEL", "m")];
+        for switch in [&[][..], &[("AGENT_DIRECTOR", "1")]] {
+            assert!(allowed(&[&named, switch].concat()).contains("openrouter.ai:443"));
+        }
+        let fallback = [
+            ("AGENT_FALLBACK_PROVIDER", "openrouter"),
+            ("AGENT_FALLBACK_MODEL", "m"),
+            ("AGENT_FALLBACK_API_KEY", "sk-2"),
+        ];
+        let with_url = [&fallback[..], &[own, ("AGENT_MODEL", "m")]].concat();
+        assert!(allowed(&with_url).contains("openrouter.ai:443"));
+        for none in [
+            &[&named[..], &[("AGENT_DIRECTOR", "0")]].concat(),
+            &[&named[..2], &[("AGENT_MODEL", " ")]].concat(),
+            &named[..2],
+            &[named[0], named[2]],
+            &fallback,
+        ] {
+            assert!(!allowed(none).contains("openrouter"), "{none:?}");
+        }
     }
 
     #[test]
