@@ -20,6 +20,7 @@ mod provider;
 mod refusal;
 mod request;
 mod serve;
+mod shut_out;
 mod usage;
 mod usd;
 mod wire;
@@ -49,6 +50,7 @@ pub(crate) use self::budget::{
 };
 pub(crate) use self::check::Unfit;
 pub(crate) use self::limit::wait_of;
+pub(crate) use self::shut_out::ShutOutWatch;
 pub(crate) use self::usd::Usd;
 pub(crate) use self::wire::Wire;
 
@@ -213,6 +215,11 @@ impl ModelGateway {
     /// What all calls were that have ended.
     pub(crate) fn totals(&self) -> Totals {
         self.gate.ledger.totals()
+    }
+
+    /// Tells of limits that hold for longer than that, where whoever calls waits them out.
+    pub(crate) fn shut_outs(&self, longer_than: Duration) -> ShutOutWatch {
+        self.gate.ledger.shut_outs().watch(longer_than)
     }
 
     /// The account of the job, for the Director's calls: they do not come this way.

@@ -58,7 +58,7 @@ use self::process::{Invocation, Limits};
 use self::push_guard::PushGuard;
 use self::transcript::TurnBegun;
 use self::version::Question;
-use crate::model_gateway::Totals;
+use crate::model_gateway::{ShutOutWatch, Totals};
 use crate::redaction::Redaction;
 use crate::settings::{WorkerCli, WorkerSettings};
 use crate::user::ownership::give_tree;
@@ -139,6 +139,7 @@ pub(crate) struct Worker {
     begun: TurnBegun,
     transcript: Transcript,
     tools: Option<ToolWatch>,
+    shut_out: ShutOutWatch,
 }
 
 /// Is told of each tool that the CLI says it used, in a line without any known secret. It must not wait.
@@ -200,6 +201,7 @@ impl Worker {
             begun: TurnBegun::of(settings),
             transcript: Transcript::default(),
             tools: None,
+            shut_out: ShutOutWatch::never(),
         })
     }
 
@@ -211,6 +213,11 @@ impl Worker {
     /// The same, whose tools are told of.
     pub(crate) fn watched_by(self, tools: ToolWatch) -> Self {
         Self { tools: Some(tools), ..self }
+    }
+
+    /// The same, whose turns end where the CLI waits out a limit of its model without a word.
+    pub(crate) fn ended_when_shut_out(self, shut_out: ShutOutWatch) -> Self {
+        Self { shut_out, ..self }
     }
 
     /// Whether its program can be found.
@@ -254,6 +261,7 @@ impl Worker {
             user: self.user.clone(),
             prompt,
             redaction: self.redaction.clone(),
+            shut_out: self.shut_out.clone(),
         };
         let mut listener =
             Listener::new(self.adapter.reader(), self.memory.clone(), self.redaction.clone());

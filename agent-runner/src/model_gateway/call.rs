@@ -30,6 +30,8 @@ pub(super) struct Call {
     provider: Role,
     begun: Instant,
     status: Option<StatusCode>,
+    /// How long the provider wants to be left alone.
+    wait: Option<Duration>,
     end: End,
     /// What was read and written by the provider's last word on it.
     reported: Tokens,
@@ -74,6 +76,7 @@ impl Call {
         if route.generates() {
             ledger.admit(Payer::Worker, entered)?;
         }
+        ledger.shut_outs().call_begins();
         Ok(Self {
             ledger: Arc::clone(ledger),
             route,
@@ -81,6 +84,7 @@ impl Call {
             provider: Role::Main,
             begun: Instant::now(),
             status: None,
+            wait: None,
             end: End::Left,
             reported: Tokens::default(),
             since: 0,
@@ -98,7 +102,7 @@ impl Call {
     /// Notes the provider's status, and how long it wants to be left alone. What is refused there costs
     /// nothing.
     pub(super) fn answered(&mut self, status: StatusCode, retry_after: Option<Duration>) {
-        self.status = Some(status);
+        (self.status, self.wait) = (Some(status), retry_after);
         self.ledger.note_wait(retry_after);
         if !status.is_success() {
             self.costs_nothing();
@@ -107,7 +111,7 @@ impl Call {
 
     /// Notes that another provider is asked the same.
     pub(super) fn goes_to(&mut self, provider: Role, expected: u64) {
-        (self.provider, self.status) = (provider, None);
+        (self.provider, self.status, self.wait) = (provider, None, None);
         if self.route.generates() {
             self.enter(Tokens { input: expected, ..Tokens::default() });
         }
@@ -186,6 +190,8 @@ impl Drop for Call {
         if self.route.generates() {
             self.ledger.note_end(self.failing());
         }
+        let is_limit = self.status == Some(StatusCode::TOO_MANY_REQUESTS);
+        self.ledger.shut_outs().call_ends(self.wait.filter(|_| is_limit));
         let Tokens { input, cached, output } = self.entered;
         let cost = self.ledger.cost(Payer::Worker, self.entered).map(tracing::field::display);
         let (wire, model) = (self.route.wire.name(), self.model.as_str());

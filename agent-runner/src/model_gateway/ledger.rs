@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::{
     Budget, DirectorTotals, Exhausted, Failing, Payer, Spent, Standing, Tokens, Totals, Used,
 };
+use super::shut_out::ShutOuts;
 use super::usd::Usd;
 
 /// The account of a job.
@@ -22,6 +23,7 @@ pub(super) struct Ledger {
     exhausted: CancellationToken,
     /// Told of each entry.
     changed: watch::Sender<()>,
+    shut_outs: ShutOuts,
 }
 
 /// What is in the account.
@@ -55,8 +57,13 @@ impl Entries {
 
 impl Ledger {
     pub(super) fn new(budget: Budget) -> Self {
-        let exhausted = CancellationToken::new();
-        Self { budget, entries: Mutex::default(), exhausted, changed: watch::Sender::default() }
+        Self {
+            budget,
+            entries: Mutex::default(),
+            exhausted: CancellationToken::new(),
+            changed: watch::Sender::default(),
+            shut_outs: ShutOuts::default(),
+        }
     }
 
     /// Takes in what was spent before the first call.
@@ -82,6 +89,11 @@ impl Ledger {
     /// Marked at each entry.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// What the worker's calls came to, as far as a limit shuts it out.
+    pub(super) const fn shut_outs(&self) -> &ShutOuts {
+        &self.shut_outs
     }
 
     /// Cancelled at the moment the budget is used up.

@@ -284,7 +284,8 @@ impl Job {
         let worker = Worker::prepare(model.worker(), &place, self.redaction.clone())?;
         let course = self.course().clone();
         let tools = Arc::new(move |tool: &str| course.checkpoint(Hook::Tool, None, tool));
-        Ok(worker.taken_down_in(self.course().transcript().clone()).watched_by(tools))
+        let worker = worker.taken_down_in(self.course().transcript().clone()).watched_by(tools);
+        Ok(worker.ended_when_shut_out(model.shut_outs()))
     }
 
     /// Ends what the worker or the Docker engine left running. From here on the forge's token is

@@ -10,8 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
+use super::pause;
 use super::spending::Spending;
-use crate::model_gateway::{Account, ModelGateway, ModelGatewayConfig, Totals, Unfit};
+use crate::model_gateway::{
+    Account, ModelGateway, ModelGatewayConfig, ShutOutWatch, Totals, Unfit,
+};
 use crate::outcome::RunError;
 use crate::settings::{Provider, WorkerSettings};
 use crate::worker::Ending;
@@ -107,6 +110,11 @@ impl ModelAccess {
     /// The account that all calls are in.
     pub(super) fn account(&self) -> Account {
         self.gateway.account()
+    }
+
+    /// Tells of limits that are a pause of the run, and not of one call.
+    pub(super) fn shut_outs(&self) -> ShutOutWatch {
+        self.gateway.shut_outs(pause::SHORT)
     }
 
     /// What all calls of the worker were so far.

@@ -17,7 +17,7 @@ use crate::report::Step;
 use crate::worker::Ending;
 
 /// A limit that holds for no longer is waited for by everybody: a job that begins anew elsewhere takes as long.
-const SHORT: Duration = Duration::from_secs(300);
+pub(super) const SHORT: Duration = Duration::from_secs(300);
 
 /// Longest time that a run waits so in all where it can be given back: the coordinator has a deadline for it.
 const SHORT_IN_ALL: Duration = Duration::from_secs(600);

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::process::{self, Invocation, Limits, Next, Stop};
 use super::{LOGGED_MAX, Worker, WorkerError};
 use crate::bounded::{HeadTail, bounded};
+use crate::model_gateway::ShutOutWatch;
 use crate::pulse::with_pulse;
 
 /// The target of what commands write, in the log.
@@ -86,6 +87,7 @@ impl Worker {
             user: self.user.clone(),
             prompt: String::new(),
             redaction: self.redaction.clone(),
+            shut_out: ShutOutWatch::never(),
         };
         let mut output = HeadTail::new(OUTPUT_MAX);
         let mut on_line = |line: &str| {
@@ -103,7 +105,7 @@ impl Worker {
             Stop::Exited(status) => status.code().map_or(CommandEnd::Killed, CommandEnd::Exited),
             Stop::TimedOut | Stop::Stalled => CommandEnd::TimedOut(limit),
             Stop::Cancelled => CommandEnd::Cancelled,
-            Stop::HungAfterEnd | Stop::Hopeless(_) => CommandEnd::Killed,
+            Stop::HungAfterEnd | Stop::Hopeless(_) | Stop::ShutOut(_) => CommandEnd::Killed,
         };
         Ok(CommandReport { end, output: output.into_text(), took: began.elapsed() })
     }

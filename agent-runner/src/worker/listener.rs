@@ -305,6 +305,11 @@ impl Listener {
             Stop::Hopeless(ending) => ending.clone(),
             Stop::TimedOut => Ending::TimedOut(limits.turn),
             Stop::Stalled => Ending::Stalled(limits.stall),
+            Stop::ShutOut(left) => Ending::RateLimited {
+                why: "the model endpoint wants to be left alone, and the coding CLI waits for that without a word"
+                    .to_owned(),
+                reset: Some(*left),
+            },
             Stop::Cancelled => Ending::Cancelled,
         };
         let Tools { used, failed, last_failure } = &self.tools;

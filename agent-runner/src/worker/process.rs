@@ -24,6 +24,7 @@ use super::ending::Ending;
 use super::escapes;
 use super::lines::{LineCounts, Lines};
 use crate::bounded::HeadTail;
+use crate::model_gateway::ShutOutWatch;
 use crate::processes::{ProcessTable, signal_all};
 use crate::redaction::Redaction;
 use crate::user::{TURN_GROUP, WorkerUser, find_program};
@@ -70,6 +71,8 @@ pub(crate) struct Invocation {
     pub(crate) prompt: String,
     /// Hides secrets in what it writes, before anything of that is cut.
     pub(crate) redaction: Redaction,
+    /// Whether the provider of its model lets it in.
+    pub(crate) shut_out: ShutOutWatch,
 }
 
 /// How long a turn may take, and how long it may be silent.
@@ -132,6 +135,8 @@ pub(crate) enum Stop {
     TimedOut,
     /// It was silent for too long: ended by us.
     Stalled,
+    /// It was silent after its model's provider had shut it out, and is shut out for so much longer: ended by us.
+    ShutOut(Duration),
     /// The run was cancelled: ended by us.
     Cancelled,
 }
@@ -179,6 +184,7 @@ struct Running {
     user: Option<WorkerUser>,
     lines: Lines<BufReader<ChildStdout>>,
     redaction: Redaction,
+    shut_out: ShutOutWatch,
     feed: JoinHandle<()>,
     tail: JoinHandle<String>,
 }
@@ -216,6 +222,7 @@ impl Running {
             user: invocation.user,
             lines: Lines::new(BufReader::new(stdout), LINE_MAX),
             redaction: invocation.redaction.clone(),
+            shut_out: invocation.shut_out,
             feed: tokio::spawn(feed(stdin, invocation.prompt)),
             tail: tokio::spawn(keep_tail(stderr, invocation.redaction)),
         })
@@ -229,7 +236,7 @@ impl Running {
         on_line: &mut (dyn FnMut(&str) -> Next + Send),
     ) -> io::Result<Stop> {
         let deadline = Instant::now() + limits.turn;
-        let mut silent_until = Instant::now() + limits.stall;
+        let mut last_line = Instant::now();
         let mut over = Over::No;
         let mut open = true;
         loop {
@@ -237,7 +244,7 @@ impl Running {
                 line = self.lines.next(), if open => match line? {
                     None => open = false,
                     Some(line) => {
-                        silent_until = Instant::now() + limits.stall;
+                        last_line = Instant::now();
                         match on_line(&self.redaction.redact(&escapes::resolved(&line))) {
                             Next::Continue => over = over.unless_more_came(),
                             Next::PerhapsEnded => {
@@ -254,8 +261,11 @@ impl Running {
                     return Ok(Stop::HungAfterEnd);
                 }
                 () = sleep_until(deadline) => return Ok(Stop::TimedOut),
-                () = sleep_until(silent_until) => {
+                () = sleep_until(last_line + limits.stall) => {
                     return Ok(if over == Over::No { Stop::Stalled } else { Stop::HungAfterEnd });
+                }
+                left = self.shut_out.without_a_sign_since(last_line), if over == Over::No => {
+                    return Ok(Stop::ShutOut(left));
                 }
             }
         }

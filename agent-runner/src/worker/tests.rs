@@ -108,6 +108,20 @@ fn a_cli_that_is_silent_because_its_model_gives_no_answer_is_told_as_such() {
 }
 
 #[test]
+fn a_cli_that_waits_a_limit_out_without_a_word_has_reached_that_limit() {
+    for adapter in adapters() {
+        let left = Duration::from_secs(5_340);
+        let shut_out = Finished { stop: Stop::ShutOut(left), ..exited(0) };
+        let Heard { report, .. } = heard(adapter.as_ref(), "").report(&shut_out, LIMITS);
+        let failing = Some(Failing { status: Some(429), why: "429".to_owned() });
+        let retry_after = Some(Duration::from_secs(5_400));
+        let ending = report.after(Totals { failing, retry_after, ..Totals::default() }).ending;
+        let Ending::RateLimited { reset, .. } = ending else { panic!("{ending}") };
+        assert_eq!(reset, Some(left), "what is left counts, not what it was");
+    }
+}
+
+#[test]
 fn no_cli_gets_a_secret_or_a_prompt_by_argument() {
     for adapter in adapters() {
         let turn = Turn {

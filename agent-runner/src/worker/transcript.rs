@@ -75,6 +75,7 @@ pub(super) enum HowEnded {
     Hopeless,
     TimedOut,
     Stalled,
+    ShutOut(Duration),
     Cancelled,
 }
 
@@ -117,6 +118,7 @@ impl HowEnded {
             Stop::Hopeless(_) => Self::Hopeless,
             Stop::TimedOut => Self::TimedOut,
             Stop::Stalled => Self::Stalled,
+            Stop::ShutOut(left) => Self::ShutOut(*left),
             Stop::Cancelled => Self::Cancelled,
         }
     }
@@ -131,6 +133,7 @@ impl HowEnded {
             Self::HungAfterEnd => Stop::HungAfterEnd,
             Self::TimedOut => Stop::TimedOut,
             Self::Stalled => Stop::Stalled,
+            Self::ShutOut(left) => Stop::ShutOut(*left),
             Self::Cancelled | Self::NotBegun(_) => Stop::Cancelled,
         }
     }

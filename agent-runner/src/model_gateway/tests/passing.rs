@@ -1,5 +1,7 @@
 //! What goes to the provider, and what comes back.
 
+use tokio::time::{Instant, timeout};
+
 use super::*;
 
 #[tokio::test]
@@ -72,6 +74,35 @@ async fn headers_of_the_connection_are_not_passed_on_in_either_direction() {
     for name in ["keep-alive", "x-echo"] {
         assert!(!answer.headers().contains_key(name), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_long_limit_that_was_passed_on_shuts_the_caller_out_until_it_asks_again() {
+    let provider = Upstream::new().await;
+    let gateway = gateway(provider.url(""), Budget::default()).await;
+    let mut shut_out = gateway.shut_outs(Duration::from_secs(300));
+    let refused = async || {
+        let request = tokio::spawn(ask(&gateway, "/v1/messages", "x-api-key").send());
+        let mut exchange = provider.next().await;
+        exchange.begin(429, "retry-after: 5400\r\ncontent-length: 2").await;
+        exchange.send("{}").await;
+        let answer = request.await.unwrap().unwrap();
+        assert_eq!((answer.status().as_u16(), rest(answer).await), (429, "{}".to_owned()));
+    };
+    refused().await;
+    let request = tokio::spawn(ask(&gateway, "/v1/messages", "x-api-key").send());
+    let exchange = provider.next().await;
+    tokio::time::pause();
+    let limit = Duration::from_secs(100);
+    let given_up = timeout(limit, shut_out.without_a_sign_since(Instant::now())).await;
+    assert!(given_up.is_err(), "{given_up:?}: a call is under way");
+    tokio::time::resume();
+    exchange.answer(200, "{}").await;
+    assert_eq!(request.await.unwrap().unwrap().status(), 200);
+    refused().await;
+    tokio::time::pause();
+    let left = shut_out.without_a_sign_since(Instant::now()).await.as_secs();
+    assert!((5_300..=5_340).contains(&left), "{left} s");
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ fn shell(script: &str) -> Invocation {
         user: None,
         prompt: String::new(),
         redaction: Redaction::default(),
+        shut_out: ShutOutWatch::never(),
     }
 }
 
@@ -182,6 +183,18 @@ async fn silence_is_ended_and_lines_prevent_it() {
     let finished = run(shell(script), limits, &CancellationToken::new(), &mut count).await;
     assert_eq!(finished.unwrap().stop, Stop::Stalled);
     assert_eq!(lines, 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_after_a_long_limit_is_ended_sooner_and_says_for_how_long_it_holds() {
+    let hour = Duration::from_secs(3_600);
+    let limits = Limits { turn: 2 * hour, stall: hour };
+    let mut invocation = shell("sleep 1000");
+    invocation.shut_out = ShutOutWatch::shut_out_for(hour);
+    let mut ignore = |_: &str| Next::Continue;
+    let finished = run(invocation, limits, &CancellationToken::new(), &mut ignore).await;
+    let Stop::ShutOut(left) = finished.unwrap().stop else { panic!("not ended as shut out") };
+    assert!(left > hour / 2 && left < hour, "{left:?}");
 }
 
 #[tokio::test]
