@@ -42,15 +42,6 @@ pub(super) struct Chain {
     account: Account,
 }
 
-/// Why a model gave no answer.
-#[derive(Debug, Default)]
-struct NoWord {
-    /// For people.
-    why: String,
-    /// How long it wants to be left alone, where it said so.
-    wish: Option<Duration>,
-}
-
 impl Chain {
     /// The models of these settings.
     ///
@@ -111,17 +102,15 @@ impl Chain {
         question: &Question<'_>,
         stop: &CancellationToken,
     ) -> Result<Said, DirectorError> {
-        let (mut failures, mut waits) = (Vec::new(), Vec::new());
-        for (index, tries) in self.order(Instant::now()) {
+        let (now, mut failures) = (Instant::now(), Vec::new());
+        self.endpoints.iter_mut().for_each(|endpoint| endpoint.breaker.question_begins(now));
+        for (index, tries) in self.order(now) {
             let share = self.share();
             let asked = timeout(share, self.ask_one(index, question, tries));
             let asked = stop.run_until_cancelled(asked).await.ok_or_else(|| self.stopped())?;
             let asked = match asked {
                 Ok(asked) => asked?,
-                Err(_) => Err(NoWord {
-                    why: format!("it gave none within {} s", share.as_secs()),
-                    wish: None,
-                }),
+                Err(_) => Err(format!("it gave none within {} s", share.as_secs())),
             };
             let Some(endpoint) = self.endpoints.get_mut(index) else { break };
             match asked {
@@ -130,20 +119,27 @@ impl Chain {
                     self.last = index;
                     return Ok(said);
                 }
-                Err(NoWord { why, wish }) => {
-                    endpoint.breaker.failed(Instant::now(), wish);
-                    waits.extend(wish);
+                Err(why) => {
+                    endpoint.breaker.failed(Instant::now());
                     let failure = format!("{}: {why}", endpoint.name());
                     tracing::warn!("the Director's model gives no answer: {failure}");
                     failures.push(failure);
                 }
             }
         }
-        // Whoever lets us in first is asked then.
-        Err(match waits.into_iter().min() {
-            Some(wait) => DirectorError::Limited { wait, failures },
+        Err(self.nobody(failures))
+    }
+
+    /// What it comes to that none of them answered. Whoever lets us in first is asked then.
+    fn nobody(&self, failures: Vec<String>) -> DirectorError {
+        let resets = self.endpoints.iter().filter_map(|endpoint| endpoint.breaker.reset());
+        match resets.min() {
+            Some(reset) => {
+                let wait = reset.saturating_duration_since(Instant::now());
+                DirectorError::Limited { wait, failures }
+            }
             None => DirectorError::NoAnswer { failures },
-        })
+        }
     }
 
     /// Who is asked, and how often.
@@ -160,21 +156,21 @@ impl Chain {
         self.limit.saturating_mul(2).max(self.share_min)
     }
 
-    /// Asks one of them, so often; why it gave no answer.
+    /// Asks one of them, so often; why it gave no answer. What it says of a limit is with its breaker at once, and not
+    /// lost where its time is over meanwhile.
     async fn ask_one(
         &mut self,
         index: usize,
         question: &Question<'_>,
         tries: usize,
-    ) -> Result<Result<Said, NoWord>, DirectorError> {
+    ) -> Result<Result<Said, String>, DirectorError> {
         let mut pauses = self.pauses.build().take(tries - 1);
         let mut adaptations = 0;
         let (began, share) = (Instant::now(), self.share());
-        // A wish is not forgotten with the time that it would take.
         let is_long = |wish| wish > PAUSE_MAX || wish > share.saturating_sub(began.elapsed());
         loop {
             let Some(endpoint) = self.endpoints.get_mut(index) else {
-                return Ok(Err(NoWord::default()));
+                return Ok(Err("there is no such model".to_owned()));
             };
             let asked = endpoint.ask(&self.http, question, self.limit, &self.account).await;
             let Failure { why, then } = match asked {
@@ -182,14 +178,15 @@ impl Chain {
                 Asked::NoBudget(exhausted) => return Err(DirectorError::Budget(exhausted)),
                 Asked::Failed(failure) => failure,
             };
-            let no_word = |wish| Ok(Err(NoWord { why: why.clone(), wish }));
+            if let Then::Again(Some(wish)) = then {
+                endpoint.breaker.limited(Instant::now(), wish);
+            }
             match then {
-                Then::Never => return no_word(None),
                 Then::AtOnce if adaptations < ADAPTATIONS => adaptations += 1,
-                Then::AtOnce => return no_word(None),
-                Then::Again(Some(wish)) if is_long(wish) => return no_word(Some(wish)),
+                Then::Never | Then::AtOnce => return Ok(Err(why)),
+                Then::Again(Some(wish)) if is_long(wish) => return Ok(Err(why)),
                 Then::Again(wish) => {
-                    let Some(pause) = pauses.next() else { return no_word(wish) };
+                    let Some(pause) = pauses.next() else { return Ok(Err(why)) };
                     let pause = wish.unwrap_or(pause);
                     tracing::warn!(?pause, "the Director's model is asked again: {why}");
                     sleep(pause).await;

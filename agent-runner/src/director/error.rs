@@ -31,7 +31,11 @@ pub(crate) enum DirectorError {
         failures: Vec<String>,
     },
     /// No model answered, and one of them named the time for which its limit holds.
-    #[error("the Director's model is limited for another {} s ({})", wait.as_secs(), failures.join("; "))]
+    #[error(
+        "the Director's model is limited for another {} s ({})",
+        wait.as_millis().div_ceil(1_000),
+        failures.join("; ")
+    )]
     Limited {
         /// How long it holds.
         wait: Duration,

@@ -49,11 +49,15 @@ impl Model {
         Self { address, asked, _task: AbortOnDropHandle::new(task) }
     }
 
-    /// One that takes calls and never answers.
-    pub(super) async fn silent() -> Self {
+    /// One that gives these answers, takes calls after that and never answers.
+    pub(super) async fn silent_after(answers: Vec<Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let task = tokio::spawn(async move {
+            for answer in answers {
+                let (stream, _) = listener.accept().await.unwrap();
+                exchange(stream, answer).await;
+            }
             let _open = listener;
             pending::<()>().await;
         });

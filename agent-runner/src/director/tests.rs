@@ -97,13 +97,18 @@ async fn a_refused_key_is_not_asked_again_and_not_repeated() {
     assert_eq!(model.bodies().len(), 1);
 }
 
+/// The seconds for which a run is to pause.
+fn wait(error: &DirectorError) -> u64 {
+    let DirectorError::Limited { wait, .. } = error else { panic!("{error}") };
+    wait.as_millis().div_ceil(1_000).try_into().unwrap()
+}
+
 #[tokio::test]
 async fn a_wish_for_a_long_pause_is_for_the_run_to_follow() {
     let model = Model::answering([(429, "retry-after: 3600\r\n", "{}".to_owned())]).await;
     let error = assess(&mut model.director()).await.unwrap_err();
-    let hour = Duration::from_secs(3_600);
-    assert!(matches!(&error, DirectorError::Limited { wait, .. } if *wait == hour), "{error}");
-    assert!(error.to_string().contains("limited for another 3600 s"), "{error}");
+    assert!(matches!(wait(&error), 3_590..=3_600), "{error}");
+    assert!(error.to_string().contains("the Director's model is limited for another 3"), "{error}");
 }
 
 #[tokio::test]
@@ -179,7 +184,7 @@ async fn asked_in_two_seconds(model: &Model) -> DirectorError {
 
 #[tokio::test]
 async fn one_model_has_no_more_than_its_time_for_a_question() {
-    let error = asked_in_two_seconds(&Model::silent().await).await.to_string();
+    let error = asked_in_two_seconds(&Model::silent_after(Vec::new()).await).await.to_string();
     assert!(error.contains("it gave none within 2 s"), "{error}");
 }
 
@@ -187,8 +192,29 @@ async fn one_model_has_no_more_than_its_time_for_a_question() {
 async fn a_wish_beyond_a_models_time_is_for_the_run_to_follow() {
     let limited = Model::answering([(429, "retry-after: 290\r\n", String::new())]).await;
     let error = asked_in_two_seconds(&limited).await;
-    let wish = Duration::from_secs(290);
-    assert!(matches!(&error, DirectorError::Limited { wait, .. } if *wait == wish), "{error}");
+    assert!(matches!(wait(&error), 280..=290), "{error}");
+}
+
+#[tokio::test]
+async fn a_wish_is_not_forgotten_where_the_model_is_silent_after_it() {
+    let limited = (429, "retry-after: 1\r\n", String::new());
+    let error = asked_in_two_seconds(&Model::silent_after(vec![limited]).await).await;
+    assert!(matches!(wait(&error), 0..=1), "{error}");
+}
+
+#[tokio::test]
+async fn a_limit_is_not_forgotten_where_all_models_fail_later_without_a_word_about_it() {
+    let limited = (429, "retry-after: 3600\r\n", "{}".to_owned());
+    let broken = (500, "", String::new());
+    let main = Model::answering([limited, broken.clone()]).await;
+    let fallback = Model::answering([said(MORE), broken]).await;
+    let mut settings = main.settings(DirectorProvider::Custom);
+    settings.fallbacks = vec![fallback.model(DirectorProvider::Custom)];
+    let mut director = director(&settings, Budget::default());
+    assess(&mut director).await.unwrap();
+    let error = assess(&mut director).await.unwrap_err();
+    assert_eq!(main.bodies().len(), 2, "asked once more, after the other");
+    assert!(matches!(wait(&error), 3_500..=3_600), "{error}");
 }
 
 #[tokio::test]
