@@ -3,7 +3,8 @@
 use api_client::contract::AgentExit;
 use api_client::outcome::{CheckKind, Verdict};
 
-use crate::servers::{Answer, Plan, Scene};
+use crate::scene::{Plan, Scene};
+use crate::servers::Answer;
 
 /// Passes where a file `good` is.
 const CHECK: &str = "[check]\ncommand = \"test -f good || { echo it is not good; exit 3; }\"\n";

@@ -5,7 +5,8 @@ use api_client::outcome::{DirectorFacts, PlanOutcome, Verdict};
 use serde_json::Value;
 
 use crate::job::TOKEN;
-use crate::servers::{Answer, DIRECTOR_KEY, Plan, Scene, TICKET};
+use crate::scene::{DIRECTOR_KEY, Plan, Scene};
+use crate::servers::{Answer, TICKET};
 
 /// Does what its prompt asks for: writes a plan where one is wanted, and else one more line into `new`.
 const WORKER: &str = r#"

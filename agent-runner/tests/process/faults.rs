@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use api_client::contract::AgentExit;
 use api_client::outcome::Verdict;
 
-use crate::servers::{Answer, Scene};
+use crate::scene::Scene;
+use crate::servers::Answer;
 
 /// Refusals that no second try can change.
 const FINAL: [u16; 5] = [401, 403, 404, 409, 422];

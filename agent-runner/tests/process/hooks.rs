@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::job::TOKEN;
-use crate::servers::{Answer, Plan, Request, Scene, TICKET};
+use crate::scene::{Plan, Scene};
+use crate::servers::{Answer, Request, TICKET};
 use crate::turn::prompt;
 
 /// A worker that uses a tool, changes something, and says what it cost.

@@ -3,7 +3,8 @@
 use api_client::contract::AgentExit;
 use api_client::outcome::{Finding, FindingKind, Verdict};
 
-use crate::servers::{Answer, Plan, Scene};
+use crate::scene::{Plan, Scene};
+use crate::servers::Answer;
 
 fn run(plan: Plan) -> (Option<i32>, String, Scene) {
     let mut scene = Scene::of(plan, |_, _| Answer::Usual);

@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use api_client::outcome::Verdict;
 
-use crate::servers::{Answer, Plan, Request, Scene};
+use crate::scene::{Plan, Scene};
+use crate::servers::{Answer, Request};
 
 /// Answers as usual, but holds the first request for which `at` is true until the test is over: before it
 /// is done, or after.

@@ -2,7 +2,8 @@
 
 use api_client::contract::AgentExit;
 
-use crate::servers::{Answer, CLAIM, Plan, Scene};
+use crate::scene::{CLAIM, Plan, Scene};
+use crate::servers::Answer;
 
 /// Refuses the renewals from this one on, counted from 0, with this status.
 fn refusing(from: usize, status: u16) -> Scene {

@@ -5,7 +5,8 @@ use api_client::outcome::Verdict;
 use nix::sys::signal::Signal;
 
 use crate::rescue::saved;
-use crate::servers::{Answer, Plan, Scene};
+use crate::scene::{Plan, Scene};
+use crate::servers::Answer;
 
 const RULES: &str = "[clone]\nlfs = true\n";
 

@@ -22,6 +22,7 @@ mod rescue;
 mod resume;
 mod resume_faults;
 mod review;
+mod scene;
 mod servers;
 mod stopping;
 mod turn;

@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::job::TOKEN;
-use crate::servers::{Answer, Plan, Request, Scene};
+use crate::scene::{Plan, Scene};
+use crate::servers::{Answer, Request};
 use crate::turn::prompt;
 
 const HEADING: &str = "## What the project remembers of earlier work";

@@ -7,7 +7,8 @@ use api_client::outcome::{OutcomeDocument, Verdict};
 use nix::sys::signal::Signal;
 
 use crate::job::{JOB, Job, TOKEN};
-use crate::servers::{Answer, Plan, Scene, TICKET};
+use crate::scene::{Plan, Scene};
+use crate::servers::{Answer, TICKET};
 
 fn outcome(job: &Job) -> OutcomeDocument {
     let text = fs::read_to_string(job.folder.path().join("outcome.json")).unwrap();

@@ -7,7 +7,8 @@ use api_client::contract::AgentExit;
 use api_client::outcome::Verdict;
 use nix::sys::signal::Signal;
 
-use crate::servers::{Answer, Plan, Scene};
+use crate::scene::{Plan, Scene};
+use crate::servers::Answer;
 
 /// Does half of its work, and comes to a limit for two hours.
 const LIMITED: &str = r#"echo half > new

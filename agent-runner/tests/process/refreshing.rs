@@ -7,7 +7,8 @@ use std::process::{Command, Output, Stdio};
 use api_client::contract::env;
 
 use crate::job::{TOKEN, eventually};
-use crate::servers::{Answer, Plan, Scene};
+use crate::scene::{Plan, Scene};
+use crate::servers::Answer;
 
 /// Waits for the test; tries by itself to hand over a token before that.
 const WORKER: &str = concat!(

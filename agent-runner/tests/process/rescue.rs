@@ -4,7 +4,8 @@ use api_client::contract::AgentExit;
 use api_client::outcome::{FindingKind, OutcomeDocument, Verdict};
 use nix::sys::signal::Signal;
 
-use crate::servers::{Answer, CLAIM, Plan, Scene};
+use crate::scene::{CLAIM, Plan, Scene};
+use crate::servers::Answer;
 
 const HALF: &str = "echo half > half; echo up > $HERE/up; exec sleep 1000";
 

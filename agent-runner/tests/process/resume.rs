@@ -8,7 +8,8 @@ use api_client::outcome::OutcomeDocument;
 
 use crate::directed::{APPROVED, DONE, MORE, OTHER, PROSE};
 use crate::job::eventually;
-use crate::servers::{Answer, Plan, Request, Scene, State};
+use crate::scene::{Plan, Scene, State};
+use crate::servers::{Answer, Request};
 use crate::turn;
 
 /// Does what its prompt asks for, in a session that it keeps as Claude Code does: a plan, or one more line in

@@ -8,7 +8,8 @@ use nix::sys::signal::Signal;
 
 use crate::directed::{APPROVED, DEAR, DONE, OTHER};
 use crate::resume::{DELIVERED, JOB, TWICE, killed_in_turn, tree, unkilled, worker_calls};
-use crate::servers::{Answer, Plan, Scene, TICKET};
+use crate::scene::{Plan, Scene};
+use crate::servers::{Answer, TICKET};
 use crate::turn;
 
 const MERGED: &str = "[publish]\nbase_update = \"merge\"\n";

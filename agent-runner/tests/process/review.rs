@@ -8,7 +8,8 @@ use serde_json::json;
 
 use self::forge::{Forge, HUMAN, SIGNATURE, line};
 use crate::job::TOKEN;
-use crate::servers::{Answer, Plan, Scene};
+use crate::scene::{Plan, Scene};
+use crate::servers::Answer;
 
 /// What is different about a pull request.
 type Change = fn(&mut serde_json::Value);

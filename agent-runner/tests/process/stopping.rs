@@ -9,7 +9,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::job::{Job, eventually};
-use crate::servers::{Answer, Plan, Request, Scene};
+use crate::scene::{Plan, Scene};
+use crate::servers::{Answer, Request};
 use crate::{exists, pid, status_field, turn};
 
 const CANCELLED: Option<i32> = Some(7);
