@@ -130,14 +130,18 @@ pub(crate) fn holds(job: &JobState, claim: ClaimId) -> bool {
     job.claim == Some(claim) && is_active(job.status)
 }
 
-/// The state after a report, or `None` where it is refused. With a claim, it must hold the job;
-/// without, the job must run: the first report stands.
-pub(crate) fn settle(job: &JobState, by: Option<ClaimId>, outcome: &Outcome) -> Option<JobStatus> {
-    let taken = match by {
+/// Whether a report of a job's end is taken. With a claim, it must hold the job; without, the job must
+/// run: the first report stands.
+pub(crate) fn heeds(job: &JobState, by: Option<ClaimId>) -> bool {
+    match by {
         Some(claim) => holds(job, claim),
         None => job.status == JobStatus::Running,
-    };
-    taken.then(|| outcome.status())
+    }
+}
+
+/// The state after a report, or `None` where it is refused.
+pub(crate) fn settle(job: &JobState, by: Option<ClaimId>, outcome: &Outcome) -> Option<JobStatus> {
+    heeds(job, by).then(|| outcome.status())
 }
 
 /// What becomes of a running job whose lease expired.

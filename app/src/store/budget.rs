@@ -2,12 +2,15 @@
 //! day on which that is reported.
 //!
 //! Invariant: what is spent and what running jobs may still spend are never more than the budget, as far as
-//! the agents keep to their allowances.
+//! the agents keep to their allowances, and have told what they used before they were lost. So a claim is either
+//! set aside for, or [counted](usage). One that was taken back and goes on all the same may use both.
 
-use api_client::wire::JobUsage;
-use api_client::{ClaimId, JobId, ProjectId};
+mod usage;
+
+use api_client::{JobId, ProjectId};
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
+pub(super) use self::usage::{count, count_taken_back, uncount};
 use super::{to_sql, unsigned};
 use crate::clock::Timestamp;
 use crate::dollars::Dollars;
@@ -42,31 +45,6 @@ pub(super) fn over() -> String {
         "SELECT id FROM ({USED}) WHERE (token_budget - tokens) * 10 < token_budget
             OR (money_budget - money) * 10 < money_budget"
     )
-}
-
-/// Adds what a job used. A claim counts once; who has none is believed once for each job's end.
-pub(super) fn record(
-    tx: &Connection,
-    job: &Job,
-    by: Option<ClaimId>,
-    usage: Option<JobUsage>,
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    let Some(usage) = usage else { return Ok(()) };
-    let sql = "INSERT OR IGNORE INTO job_usage
-            (project_id, job_id, claim_id, input, cached, output, money, used_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    tx.prepare_cached(sql)?.execute(params![
-        job.project_id.to_string(),
-        job.job_id.to_string(),
-        by.map(|claim| claim.to_string()),
-        bounded(usage.input),
-        bounded(usage.cached),
-        bounded(usage.output),
-        usage.money_usd.map(|money| bounded(Dollars::of_cost(money).millionths())),
-        now.millis(),
-    ])?;
-    Ok(())
 }
 
 /// Sets aside what a job that was just handed out may use: what is left of its project's day, or what the
@@ -121,12 +99,6 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<DayBudget> {
         tokens: unsigned(row, "token_budget_per_day")?,
         money: unsigned(row, "money_budget_per_day")?.map(Dollars::from_millionths),
     })
-}
-
-/// As much as sums of a day can have without an end: what an agent says is not checked by anyone.
-fn bounded(count: u64) -> i64 {
-    const MOST: u64 = 1 << 40;
-    i64::try_from(count.min(MOST)).unwrap_or_default()
 }
 
 #[cfg(test)]

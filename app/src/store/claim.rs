@@ -52,7 +52,7 @@ pub(crate) enum Hold {
 pub(crate) enum Settled {
     /// The job of this ticket has ended.
     Done(TicketId),
-    /// The reporter does not have the job: nothing was changed.
+    /// The reporter does not have the job, which was not changed.
     Refused(JobStatus),
     Missing,
 }
@@ -128,6 +128,7 @@ impl Store {
             let Some(job) = job::find(tx, id)? else {
                 return Ok(Settled::Missing);
             };
+            budget::count(tx, &job, by, usage, now)?;
             let Some(end) = queue::settle(&job.state(), by, &outcome) else {
                 return Ok(Settled::Refused(job.status));
             };
@@ -135,7 +136,6 @@ impl Store {
                 Outcome::Completed => Failure::default(),
                 Outcome::Failed(failure) | Outcome::Cancelled(failure) => failure,
             };
-            budget::record(tx, &job, by, usage, now)?;
             job::finish(tx, id, end, &failure, now)?;
             Ok(Settled::Done(job.ticket_id))
         })
@@ -214,6 +214,7 @@ fn resume(tx: &Connection, job: Job) -> rusqlite::Result<Job> {
     if job.status == JobStatus::Running {
         return Ok(job);
     }
+    budget::uncount(tx, job.claim_id)?;
     let sql = "UPDATE jobs SET status = 'running' WHERE id = ?1 RETURNING *";
     tx.prepare_cached(sql)?.query_row([job.job_id.to_string()], job::read_job)
 }
@@ -242,6 +243,7 @@ fn take_back(
     let sql = "SELECT * FROM jobs WHERE status = 'running' AND claim_id = ?1";
     let job = tx.prepare_cached(sql)?.query_row([claim.to_string()], job::read_job)?;
     let id = job.job_id;
+    budget::count_taken_back(tx, &job, now)?;
     let effect = queue::expire(&job.state(), max_attempts);
     let end = |end, reason| {
         let failure = Failure { reason: Some(reason), cause: Some(LEASE_EXPIRED.to_owned()) };

@@ -7,13 +7,14 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// In the order of their numbers; the database's `user_version` counts those applied.
-pub(super) const MIGRATIONS: [&str; 6] = [
+pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("../../migrations/0001_initial.sql"),
     include_str!("../../migrations/0002_claims.sql"),
     include_str!("../../migrations/0003_memory.sql"),
     include_str!("../../migrations/0004_budgets.sql"),
     include_str!("../../migrations/0005_reviews.sql"),
     include_str!("../../migrations/0006_hooks.sql"),
+    include_str!("../../migrations/0007_estimates.sql"),
 ];
 
 /// Applies what the database has not had.

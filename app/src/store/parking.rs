@@ -39,7 +39,7 @@ pub(crate) enum Parked {
     Until(Timestamp),
     /// It ended instead.
     Ended(JobStatus, TicketId),
-    /// The claim does not hold the job: nothing was changed.
+    /// The claim does not hold the job, which was not changed.
     Refused(JobStatus),
     Missing,
 }
@@ -55,13 +55,11 @@ impl Store {
     ) -> Result<Parked, StoreError> {
         self.write(move |tx| {
             let Some(found) = job::find(tx, id)? else { return Ok(Parked::Missing) };
+            budget::count(tx, &found, Some(by), pause.usage, now)?;
             if let Some(until) = parked_before(tx, id, by)? {
                 return Ok(Parked::Until(until));
             }
             let decided = queue::park(&found.state(), by, pause.until, parkings(tx, id, now)?, now);
-            if decided != Parking::Refused {
-                budget::record(tx, &found, Some(by), pause.usage, now)?;
-            }
             let end = |status, reason| {
                 let failure = Failure { reason: Some(reason), cause: Some(PARKED.to_owned()) };
                 job::finish(tx, id, status, &failure, now)

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod budget;
 mod claim;
 mod command_line;
 mod description;

@@ -1,4 +1,7 @@
-use api_client::TicketId;
+mod usage;
+
+use api_client::wire::JobUsage;
+use api_client::{ClaimId, TicketId};
 use tempfile::TempDir;
 
 use super::super::{Claim, ClaimedJob, NewProject, NewTicket, Pause, Store};
