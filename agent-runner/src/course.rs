@@ -6,6 +6,7 @@
 
 mod brief;
 mod file;
+mod so_far;
 mod told;
 
 use std::path::PathBuf;
@@ -18,12 +19,11 @@ use api_client::outcome::{
     CheckFacts, Finding, OUTCOME_VERSION, OutcomeDocument, ParkedFacts, PhaseFacts, RescueFacts,
     TokenFacts, TurnFacts, Verdict,
 };
-use api_client::wire::{Checkpoint, FollowUp, Hook};
+use api_client::wire::FollowUp;
 
 pub(crate) use self::brief::{Brief, code};
 
 pub(crate) use self::told::Told;
-use crate::bounded::bounded;
 use crate::checkpoint::Checkpoints;
 use crate::git::CommitId;
 use crate::model_gateway::{Totals, Usd};
@@ -32,9 +32,6 @@ use crate::worker::{Transcript, TurnReport};
 
 /// Most findings that are kept: who has more of them, has a problem that this many show.
 const FINDINGS_MAX: usize = 200;
-
-/// Longest note of a checkpoint, in bytes.
-const CHECKPOINT_MAX: usize = 500;
 
 /// A run as far as it has come. Copies share the record.
 #[derive(Clone, Debug)]
@@ -53,6 +50,8 @@ struct Inner {
     /// What is not as it was meant, for the end of the summary.
     warnings: Mutex<Vec<String>>,
     checkpoints: Checkpoints,
+    /// The calls so far, once there is a way to a model.
+    calls: Mutex<Option<so_far::Calls>>,
     /// Tickets that were proposed last; absent where nobody wants any.
     follow_ups: Mutex<Option<Vec<FollowUp>>>,
 }
@@ -168,6 +167,7 @@ impl Course {
             remarks: Mutex::default(),
             warnings: Mutex::default(),
             checkpoints: Checkpoints::default(),
+            calls: Mutex::default(),
             follow_ups: Mutex::default(),
         }))
     }
@@ -264,14 +264,6 @@ impl Course {
     /// Where checkpoints are told of.
     pub(crate) fn checkpoints(&self) -> &Checkpoints {
         &self.0.checkpoints
-    }
-
-    /// Tells of a checkpoint, with the tokens so far.
-    pub(crate) fn checkpoint(&self, hook: Hook, turn: Option<u32>, note: &str) {
-        let used = self.record().tokens;
-        let tokens = used.input + used.cached + used.output;
-        let note = bounded(&self.0.redaction.redact(note), CHECKPOINT_MAX);
-        self.0.checkpoints.tell(Checkpoint { hook, turn, note, tokens });
     }
 
     /// From now on, follow-up tickets that are proposed are wanted.

@@ -4,6 +4,7 @@ use api_client::outcome::{
 };
 
 use super::*;
+use crate::model_gateway::{Account, Budget};
 
 fn commit() -> CommitId {
     "0123456789abcdef0123456789abcdef01234567".parse().unwrap()
@@ -159,4 +160,19 @@ fn what_is_not_as_it_was_meant_ends_the_summary() {
 fn a_name_as_code_is_one_bounded_line_without_markup() {
     assert_eq!(code("a\n\n# `b`"), "`a # 'b'`");
     assert_eq!(code(&"x".repeat(5_000)).chars().count(), 303);
+}
+
+#[tokio::test]
+async fn checkpoints_tell_of_the_calls_of_this_try_and_of_those_under_way() {
+    let course = course();
+    let account = Account::alone(Budget::default());
+    let enter = || account.enter(&serde_json::json!({"messages": [], "max_tokens": 8})).unwrap();
+    let _earlier = enter();
+    course.calls_are_in(account.clone());
+    assert_eq!(course.tokens_so_far(), 0, "of earlier tries");
+    let _under_way = enter();
+    let director = course.tokens_so_far();
+    assert!(director > 0);
+    course.note(|record| record.tokens.input = 100);
+    assert_eq!(course.tokens_so_far(), director + 100, "a worker with a way of its own");
 }

@@ -224,7 +224,7 @@ impl Used {
 
 impl Tokens {
     /// What counts against a budget.
-    fn total(self) -> u64 {
+    pub(crate) fn total(self) -> u64 {
         self.input.saturating_add(self.output)
     }
 

@@ -111,6 +111,7 @@ impl<'s> Session<'s> {
         let (user, plain, layers) = (job.user(), job.plain_environment(), job.inner_layers());
         let docker = InnerDocker::offer(docker, user, private, plain, layers).await?;
         let told = gateway.totals();
+        job.course().calls_are_in(gateway.account());
         let spending = spending.watch(gateway.account());
         // A program of a host's own is run for its turns and for nothing else.
         let ask = || AbortOnDropHandle::new(tokio::spawn(note_version(&worker, job.course())));

@@ -2,7 +2,7 @@
 
 use api_client::contract::AgentExit;
 use api_client::outcome::{DirectorFacts, PlanOutcome, Verdict};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::job::TOKEN;
 use crate::scene::{DIRECTOR_KEY, Plan, Scene};
@@ -125,6 +125,9 @@ fn a_ticket_of_four_turns_is_delivered_when_the_director_says_so() {
     let facts = facts(&scene);
     assert_eq!((facts.calls, facts.assessments, facts.plan), (5, 4, Some(PlanOutcome::Approved)));
     assert_eq!((facts.tokens.input, facts.tokens.output), (500, 50));
+    let told = scene.bodies("checkpoint");
+    let last = told.last().unwrap()["checkpoints"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["hook"], &last["tokens"]), (&json!("on_complete"), &json!(550)));
     let open = scene.requests().into_iter().find(|request| request.what == "open").unwrap();
     let body = open.body["body"].as_str().unwrap();
     assert!(
