@@ -1,8 +1,10 @@
 //! Tickets that runs propose.
 //!
-//! Invariants: a run adds a bounded number of them; the same is added once in a project, also where a
-//! person deleted it; they begin in the backlog, and nothing here starts a job.
+//! Invariants: all runs of a ticket together add a bounded number of them; none says what a ticket of the project
+//! says already, and the same is added once, also where a person deleted it; they begin in the backlog, and
+//! nothing here starts a job.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use api_client::{ProjectId, TicketId};
@@ -13,8 +15,8 @@ use super::{Store, StoreError, ticket};
 use crate::clock::Timestamp;
 use crate::model::{Priority, Ticket};
 
-/// How many a run may add.
-const RUN_MAX: u32 = 3;
+/// How many the runs of one ticket may add together: a ticket that is tried again and again adds no more.
+const OF_TICKET_MAX: u32 = 3;
 
 /// What a run proposes.
 #[derive(Clone, Debug)]
@@ -27,9 +29,9 @@ pub(crate) struct Proposal {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Proposed {
     pub(crate) created: Vec<TicketId>,
-    /// So many were proposed before.
+    /// So many were proposed before, or are what a ticket says.
     pub(crate) known: usize,
-    /// So many were more than a run may add.
+    /// So many were more than the runs of a ticket may add.
     pub(crate) refused: usize,
 }
 
@@ -47,12 +49,13 @@ impl Store {
             let Some(origin) = ticket::find_in(tx, project, origin)? else {
                 return Ok(None);
             };
+            let tickets = digests(tx, project)?;
             let mut proposed = Proposed::default();
             for proposal in proposals {
                 let digest = proposal.digest();
-                if is_known(tx, project, &digest)? {
+                if tickets.contains(&digest) || is_known(tx, project, &digest)? {
                     proposed.known += 1;
-                } else if added_by(tx, origin.id, &session)? >= RUN_MAX {
+                } else if added_by(tx, origin.id)? >= OF_TICKET_MAX {
                     proposed.refused += 1;
                 } else {
                     let new = add(tx, &origin, &proposal, now)?;
@@ -82,15 +85,26 @@ impl Proposal {
     }
 }
 
+/// What the tickets of a project say.
+fn digests(tx: &Connection, project: ProjectId) -> rusqlite::Result<HashSet<String>> {
+    let sql = "SELECT title, description FROM tickets WHERE project_id = ?1";
+    let mut statement = tx.prepare_cached(sql)?;
+    let rows = statement.query_map([project.to_string()], |row| {
+        let ticket = Proposal { title: row.get("title")?, text: row.get("description")? };
+        Ok(ticket.digest())
+    })?;
+    rows.collect()
+}
+
 fn is_known(tx: &Connection, project: ProjectId, digest: &str) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM follow_ups WHERE project_id = ?1 AND digest = ?2";
     let found = tx.prepare_cached(sql)?.query_row([&project.to_string(), digest], |_| Ok(()));
     Ok(found.optional()?.is_some())
 }
 
-fn added_by(tx: &Connection, origin: TicketId, session: &str) -> rusqlite::Result<u32> {
-    let sql = "SELECT count(*) FROM follow_ups WHERE origin_ticket = ?1 AND session_id = ?2";
-    tx.prepare_cached(sql)?.query_row([&origin.to_string(), session], |row| row.get(0))
+fn added_by(tx: &Connection, origin: TicketId) -> rusqlite::Result<u32> {
+    let sql = "SELECT count(*) FROM follow_ups WHERE origin_ticket = ?1";
+    tx.prepare_cached(sql)?.query_row([origin.to_string()], |row| row.get(0))
 }
 
 fn add(

@@ -47,6 +47,16 @@ async fn project(store: &Store) -> ProjectId {
     store.create_project(new, Timestamp::from_millis(0)).await.unwrap().id
 }
 
+async fn another(store: &Store, project: ProjectId) -> TicketId {
+    let new = NewTicket {
+        title: "t".to_owned(),
+        description: String::new(),
+        priority: Priority::Low,
+        column: Column::Backlog,
+    };
+    store.create_ticket(project, new, Timestamp::from_millis(0)).await.unwrap().unwrap().id
+}
+
 #[tokio::test]
 async fn a_proposal_is_a_ticket_in_the_backlog_that_says_where_it_comes_from_and_has_no_job() {
     let scene = Scene::new().await;
@@ -73,14 +83,36 @@ async fn the_same_is_proposed_once_also_where_a_person_deleted_it() {
 }
 
 #[tokio::test]
-async fn a_run_adds_three_however_often_it_asks() {
+async fn what_a_ticket_of_a_person_says_is_not_proposed_again() {
     let scene = Scene::new().await;
+    let new = NewTicket {
+        title: "Rotate keys".to_owned(),
+        description: "They never\nare.".to_owned(),
+        priority: Priority::Low,
+        column: Column::Backlog,
+    };
+    scene.store.create_ticket(scene.project, new, Timestamp::from_millis(0)).await.unwrap();
+    let all = [("rotate keys", "They never are."), ("Rotate keys", "Each month.")];
+    let proposed = scene.propose("s", &all).await;
+    assert_eq!((proposed.known, proposed.created.len()), (1, 1), "another text is another ticket");
+    assert_eq!(scene.propose("t", &[("add LOGIN", "")]).await.known, 1, "nor what the run is for");
+}
+
+#[tokio::test]
+async fn the_runs_of_a_ticket_add_three_together_however_often_they_ask() {
+    let mut scene = Scene::new().await;
     let two = [("a", "1"), ("b", "2")];
     assert_eq!(scene.propose("s", &two).await.created.len(), 2);
     let more = [("c", "3"), ("d", "4"), ("e", "5"), ("a", "1")];
     let proposed = scene.propose("s", &more).await;
     assert_eq!((proposed.created.len(), proposed.refused, proposed.known), (1, 2, 1));
-    assert_eq!(scene.propose("t", &[("d", "4")]).await.created.len(), 1, "another run may");
+    assert_eq!(scene.propose("t", &[("d", "4")]).await.refused, 1, "nor may another run of it");
+    scene.origin = another(&scene.store, scene.project).await;
+    assert_eq!(
+        scene.propose("t", &[("d", "4")]).await.created.len(),
+        1,
+        "one of another ticket may"
+    );
 }
 
 #[tokio::test]
@@ -89,15 +121,9 @@ async fn each_project_has_its_own() {
     scene.propose("s", &[("a", "1")]).await;
     let other = Scene::new().await;
     scene.project = project(&scene.store).await;
-    let new = NewTicket {
-        title: "t".to_owned(),
-        description: String::new(),
-        priority: Priority::Low,
-        column: Column::Backlog,
-    };
-    let now = Timestamp::from_millis(0);
-    scene.origin = scene.store.create_ticket(scene.project, new, now).await.unwrap().unwrap().id;
+    scene.origin = another(&scene.store, scene.project).await;
     assert_eq!(scene.propose("s", &[("a", "1")]).await.created.len(), 1);
+    let now = Timestamp::from_millis(0);
     let elsewhere = other.store.propose(other.project, scene.origin, "s".into(), vec![], now);
     assert_eq!(elsewhere.await.unwrap(), None, "a ticket of another project");
 }
