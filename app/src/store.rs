@@ -9,6 +9,7 @@
 mod budget;
 mod checkpoint;
 mod claim;
+mod enqueue;
 mod follow_up;
 mod job;
 mod log;
@@ -34,8 +35,9 @@ use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 pub(crate) use budget::Allowance;
 pub(crate) use checkpoint::NewCheckpoint;
 pub(crate) use claim::{Claim, ClaimedJob, Expired, Hold, Settled};
+pub(crate) use enqueue::{NewReview, Queued};
 pub(crate) use follow_up::Proposal;
-pub(crate) use job::{Filter, NewReview, Queued};
+pub(crate) use job::Filter;
 pub(crate) use log::NewLog;
 pub(crate) use memory::{Passage, Place};
 pub(crate) use parking::{Parked, Pause};

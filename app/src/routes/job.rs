@@ -52,8 +52,7 @@ pub(crate) async fn show(
     app.store.job(id).await?.map(Json).ok_or(JOB)
 }
 
-/// Puts a job like one that has ended in the queue: 201 with the new one, or 409 while the ticket has a job
-/// that waits or runs.
+/// Puts a job like one that has ended in the queue: 201 with the new one, or 409 as for a review.
 pub(crate) async fn retry(
     State(app): State<App>,
     Ids(job): Ids<JobId>,
@@ -71,7 +70,8 @@ pub(crate) async fn retry(
     }
 }
 
-/// Puts a review job in the queue: 201, or 409 while the ticket has a job that waits or runs.
+/// Puts a review job in the queue: 201, or 409 while the ticket has a job that waits or runs, or its pull request
+/// has by another ticket.
 pub(crate) async fn enqueue_review(
     State(app): State<App>,
     Ids((project, ticket)): Ids<(ProjectId, TicketId)>,

@@ -1,5 +1,5 @@
-//! Jobs on their way into the queue and as they are looked at. The rules are in [`queue`]; how they
-//! are handed out and come back is in [`claim`](super::claim).
+//! Jobs as they are looked at, and what is done to them inside of transactions. The rules are in [`queue`]; how
+//! they are handed out and come back is in [`claim`](super::claim).
 
 use std::collections::BTreeMap;
 
@@ -9,29 +9,11 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::parking::{DUE, latest};
 use super::{
-    Store, StoreError, budget, optional, optional_time, parking, review, ticket, time, to_sql,
-    typed, unsigned,
+    Store, StoreError, budget, optional, optional_time, ticket, time, to_sql, typed, unsigned,
 };
 use crate::clock::Timestamp;
 use crate::model::{Job, JobStatus, LatestJob, Ticket};
 use crate::queue::{self, Cancellation, Failure};
-
-/// What became of a new job.
-#[derive(Debug)]
-pub(crate) enum Queued {
-    Job(Box<Job>),
-    /// The ticket has a job that waits or runs.
-    Refused(LatestJob),
-    NoSuchTicket,
-}
-
-/// A review comment to be answered.
-#[derive(Clone, Debug)]
-pub(crate) struct NewReview {
-    pub(crate) pr_number: u64,
-    pub(crate) comment_body: String,
-    pub(crate) github_comment_id: Option<u64>,
-}
 
 /// Which jobs to list.
 #[derive(Clone, Copy, Debug)]
@@ -96,63 +78,6 @@ impl Store {
             let rows = statement
                 .query_map(values, |row| Ok((typed(row, "project_id")?, waiting(row, now)?)))?;
             rows.collect()
-        })
-        .await
-    }
-
-    /// Puts a review job in the queue.
-    pub(crate) async fn enqueue_review(
-        &self,
-        project: ProjectId,
-        id: TicketId,
-        review: NewReview,
-        now: Timestamp,
-    ) -> Result<Queued, StoreError> {
-        self.write(move |tx| {
-            let Some(ticket) = ticket::find_in(tx, project, id)? else {
-                return Ok(Queued::NoSuchTicket);
-            };
-            if let Some(newest) = ticket.job
-                && !queue::may_enqueue(Some(newest.status))
-            {
-                return Ok(Queued::Refused(newest));
-            }
-            let kind = JobKind::Review {
-                pr_number: review.pr_number,
-                comment_body: review.comment_body,
-                github_comment_id: review.github_comment_id,
-            };
-            let job = enqueue(tx, &ticket, &kind, now)?;
-            let job = find(tx, job)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-            Ok(Queued::Job(Box::new(job)))
-        })
-        .await
-    }
-
-    /// Puts a job of the same ticket and kind in the queue, whose ticket is in progress again; where the
-    /// ticket's own is parked, that one is due at once. There is no such ticket where there is no such job.
-    pub(crate) async fn retry(&self, id: JobId, now: Timestamp) -> Result<Queued, StoreError> {
-        self.write(move |tx| {
-            let Some(job) = find(tx, id)? else { return Ok(Queued::NoSuchTicket) };
-            let Some(ticket) = ticket::find_in(tx, job.project_id, job.ticket_id)? else {
-                return Ok(Queued::NoSuchTicket);
-            };
-            if let Some(newest) = ticket.job
-                && !queue::may_enqueue(Some(newest.status))
-            {
-                if !parking::make_due(tx, ticket.id, now)? {
-                    return Ok(Queued::Refused(newest));
-                }
-                let due = find(tx, newest.job_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-                return Ok(Queued::Job(Box::new(due)));
-            }
-            let new = enqueue(tx, &ticket, &job.kind, now)?;
-            review::inherit(tx, id, new)?;
-            if matches!(job.kind, JobKind::Ticket) {
-                ticket::reopen(tx, ticket, now)?;
-            }
-            let new = find(tx, new)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-            Ok(Queued::Job(Box::new(new)))
         })
         .await
     }

@@ -7,6 +7,7 @@ use api_client::wire::JobKind;
 use api_client::{JobId, ProjectId, TicketId};
 use rusqlite::{Connection, Row, params};
 
+use super::enqueue::OF_REPOSITORY;
 use super::log::NewLog;
 use super::{Store, StoreError, job, log, ticket, typed, unsigned};
 use crate::clock::Timestamp;
@@ -109,10 +110,12 @@ pub(super) fn inherit(tx: &Connection, from: JobId, to: JobId) -> rusqlite::Resu
 
 /// The jobs of the ticket, and of other tickets with the same pull request.
 fn history(tx: &Connection, ticket: &Ticket, number: u64) -> rusqlite::Result<History> {
-    let sql = "SELECT * FROM jobs WHERE project_id = ?1
+    let sql = format!(
+        "SELECT * FROM jobs WHERE {OF_REPOSITORY}
             AND (ticket_id = ?2 OR (kind = 'review' AND pr_number = ?3))
-        ORDER BY seq";
-    let mut statement = tx.prepare_cached(sql)?;
+        ORDER BY seq"
+    );
+    let mut statement = tx.prepare_cached(&sql)?;
     let (project, id) = (ticket.project_id.to_string(), ticket.id.to_string());
     let number_sql = i64::try_from(number).unwrap_or(i64::MAX);
     let jobs = statement.query_map(params![project, id, number_sql], job::read_job)?;

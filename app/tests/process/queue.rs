@@ -249,8 +249,12 @@ async fn a_review_job_carries_its_comment_and_waits_for_no_other_job() {
     let (status, refusal) = app.call(Method::POST, &path, Some(body.clone())).await;
     assert_eq!((status, &refusal["status"]), (StatusCode::CONFLICT, &json!("running")));
     api.complete_job(job.job_id, HeldBy::default()).await.unwrap();
-    let (status, queued) = app.call(Method::POST, &path, Some(body)).await;
+    let (status, queued) = app.call(Method::POST, &path, Some(body.clone())).await;
     assert_eq!((status, &queued["kind"]), (StatusCode::CREATED, &json!("review")));
+    let ticket = app.add_ticket(job.project_id, "of the same pull request").await;
+    let path = ticket_path(job.project_id, ticket, "/reviews");
+    let (status, refusal) = app.call(Method::POST, &path, Some(body)).await;
+    assert_eq!((status, &refusal["status"]), (StatusCode::CONFLICT, &json!("pending")));
     let review = claim(&api, None).await.unwrap();
     let expected =
         JobKind::Review { pr_number: 9, comment_body: comment, github_comment_id: Some(1003) };

@@ -27,19 +27,22 @@ fn open(comments: Vec<Comment>) -> PullState {
     PullState::Open(Conversation { approval: Approval::Missing, comments, failing: vec![] })
 }
 
+fn of_demo() -> NewProject {
+    NewProject {
+        name: "demo".to_owned(),
+        description: String::new(),
+        repo_url: Some("https://github.com/acme/demo".to_owned()),
+        execution: Execution::Docker,
+        budget: DayBudget::default(),
+    }
+}
+
 impl Scene {
     /// A ticket in review with pull request 7.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("app.db")).unwrap();
-        let project = NewProject {
-            name: "demo".to_owned(),
-            description: String::new(),
-            repo_url: Some("https://github.com/acme/demo".to_owned()),
-            execution: Execution::Docker,
-            budget: DayBudget::default(),
-        };
-        let project = store.create_project(project, at(0)).await.unwrap().id;
+        let project = store.create_project(of_demo(), at(0)).await.unwrap().id;
         let seen = in_review(&store, project).await;
         Self { store, seen, _folder: folder }
     }
@@ -273,10 +276,46 @@ async fn two_tickets_with_one_pull_request_never_have_two_jobs_for_it() {
     let said = || open(vec![comment(CommentKind::Inline, 70)]);
     scene.look(said(), 100).await;
     let job = scene.claim().await.job_id;
-    scene.seen = in_review(&scene.store, scene.seen.project).await;
-    assert_eq!(scene.look(said(), 100).await, Some(Decision::Rest));
+    let again = scene.store.create_project(of_demo(), at(0)).await.unwrap().id;
+    for project in [again, scene.seen.project] {
+        scene.seen = in_review(&scene.store, project).await;
+        assert_eq!(scene.look(said(), 100).await, Some(Decision::Rest));
+    }
     scene.end(job, Outcome::Completed).await;
     assert_eq!(scene.look(said(), 9_999).await, Some(Decision::Rest), "it is dealt with");
+}
+
+#[tokio::test]
+async fn nobody_can_ask_for_a_second_job_for_one_pull_request() {
+    let scene = Scene::new().await;
+    let project = scene.seen.project;
+    let elsewhere = NewProject { name: "again".to_owned(), ..of_demo() };
+    let elsewhere = scene.store.create_project(elsewhere, at(0)).await.unwrap().id;
+    let fork = Some("https://github.com/eve/demo".to_owned());
+    let fork = NewProject { name: "fork".to_owned(), repo_url: fork, ..of_demo() };
+    let fork = scene.store.create_project(fork, at(0)).await.unwrap().id;
+    let ask = async |of: &InReview, pr_number: u64| {
+        let review = NewReview { pr_number, comment_body: "c".to_owned(), github_comment_id: None };
+        scene.store.enqueue_review(of.project, of.ticket, review, at(1)).await.unwrap()
+    };
+    let Queued::Job(failed) = ask(&scene.seen, 7).await else { panic!("the first") };
+    let job = scene.claim().await.job_id;
+    for of in [project, elsewhere] {
+        let other = in_review(&scene.store, of).await;
+        let refused = ask(&other, 7).await;
+        assert!(matches!(refused, Queued::Refused(active) if active.job_id == job), "{refused:?}");
+        assert!(matches!(ask(&other, 8).await, Queued::Job(_)), "another pull request");
+        scene.end(scene.claim().await.job_id, Outcome::Completed).await;
+    }
+    let other = in_review(&scene.store, fork).await;
+    assert!(matches!(ask(&other, 7).await, Queued::Job(_)), "one of another repository");
+    scene.end(scene.claim().await.job_id, Outcome::Completed).await;
+    scene.end(job, Outcome::Failed(Failure::default())).await;
+
+    let other = in_review(&scene.store, elsewhere).await;
+    assert!(matches!(ask(&other, 7).await, Queued::Job(_)), "the first has ended");
+    let refused = scene.store.retry(failed.job_id, at(2)).await.unwrap();
+    assert!(matches!(refused, Queued::Refused(_)), "nor by trying again: {refused:?}");
 }
 
 #[tokio::test]
