@@ -30,8 +30,8 @@ pub(crate) use self::pull_request::{
     PullRequest, PullRequestDraft, PullRequestState, Readiness, UNTIL_CHECKS_PASS,
 };
 pub(crate) use self::review::{
-    Account, AccountKind, Association, Check, CheckState, Comment, Home, Line, Review, Reviewed,
-    Thread, ThreadKind, ThreadState,
+    Account, AccountKind, Check, CheckState, Comment, Home, Line, Review, Reviewed, Thread,
+    ThreadKind, ThreadState,
 };
 pub(crate) use self::template::template;
 

@@ -25,7 +25,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use api_client::contract::{DOCKER_RUN_ERROR_MAX_CHARS, env};
-use api_client::{JobId, Secret};
+use api_client::{JobId, ReviewAuthors, Secret};
 use url::Url;
 
 pub(crate) use self::director::{DirectorModel, DirectorProvider, DirectorSettings};
@@ -35,7 +35,6 @@ pub(crate) use self::layers::{Layer, Layers};
 pub(crate) use self::memory::MemoryUse;
 pub(crate) use self::network::{gateway_proxies, identity, proxies};
 pub(crate) use self::origin::{AppTicket, Hold, Origin};
-pub(crate) use self::review::ReviewAuthors;
 pub(crate) use self::trace::{collector, secrets_of_headers, trace_parent};
 pub(crate) use self::worker::{
     ChatModel, OwnModel, Provider, WORKER_STALL_SEC, WorkerCli, WorkerKind, WorkerSettings,
@@ -261,7 +260,7 @@ impl Settings {
             memory: MemoryUse::read(layers)?,
             worker: WorkerSettings::read(layers)?,
             director: DirectorSettings::read(layers)?,
-            review_authors: ReviewAuthors::read(layers)?,
+            review_authors: review::authors(layers)?,
             state_dir: layers.state_dir(),
             time_budget: director::time_budget(layers)?,
         })

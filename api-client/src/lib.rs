@@ -17,6 +17,7 @@ mod hosts;
 mod http_date;
 mod id;
 mod retry;
+mod review_authors;
 mod secret;
 mod utc;
 
@@ -24,5 +25,6 @@ pub use client::{AppSeen, CallObserver, Claim, WorkerApi, answers_as_app};
 pub use error::{ApiError, Call, ClientError, error_chain};
 pub use id::{ClaimId, InvalidId, JobId, MemoryId, ProjectId, TicketId};
 pub use retry::{delays, retry};
+pub use review_authors::{Association, InvalidReviewAuthors, ReviewAuthors};
 pub use secret::{MIN_REDACTED_LEN, REDACTED, Redactor, Secret, StreamRedactor};
 pub use utc::{InvalidTime, UtcTime};

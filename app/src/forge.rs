@@ -5,6 +5,7 @@
 //! file for each.
 
 mod address;
+mod author;
 mod client;
 mod gitea;
 mod github;
@@ -16,16 +17,15 @@ mod verdict;
 
 use std::time::Duration;
 
-use api_client::Secret;
+use api_client::{ReviewAuthors, Secret};
 
 use address::ForgeKind;
 pub(crate) use address::{ForgeAddress, UnknownForge};
+pub(crate) use author::Author;
+use author::{Account, Gate};
 use client::Client;
 
 use crate::clock::Timestamp;
-
-/// A line of each comment of an agent, of this program or of the original one.
-const SIGNATURE: &str = "<!-- terarchitect-bot -->";
 
 /// A pull request as it was at one look.
 #[derive(Clone, Debug)]
@@ -87,19 +87,6 @@ pub(crate) enum CommentKind {
     Review,
 }
 
-/// Who wrote a comment, as far as the forge tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Author {
-    /// An agent of ours, or the account that the token is of.
-    Ourselves,
-    /// Another program.
-    Bot,
-    /// No one of the project.
-    Outsider,
-    /// One of the project.
-    Person,
-}
-
 /// A check that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FailedCheck {
@@ -155,15 +142,19 @@ impl Forge {
         })
     }
 
-    /// A pull request as it is now.
+    /// A pull request as it is now; only the words of `authors` are of [`Author::Person`].
     ///
     /// # Errors
     /// See [`ForgeError`].
-    pub(crate) async fn look(&self, number: u64) -> Result<Pull, ForgeError> {
+    pub(crate) async fn look(
+        &self,
+        number: u64,
+        authors: &ReviewAuthors,
+    ) -> Result<Pull, ForgeError> {
         match self {
-            Self::GitHub(forge) => forge.look(number).await,
-            Self::Gitea(forge) => forge.look(number).await,
-            Self::GitLab(forge) => forge.look(number).await,
+            Self::GitHub(forge) => forge.look(number, authors).await,
+            Self::Gitea(forge) => forge.look(number, authors).await,
+            Self::GitLab(forge) => forge.look(number, authors).await,
         }
     }
 }
@@ -185,34 +176,9 @@ impl CommentKind {
     }
 }
 
-/// What is known of an author: `standing` is what the forge says with the comment.
-fn author(login: &str, own: Option<&str>, body: &str, standing: Author) -> Author {
-    // Who quotes an agent has the line too, after a `>`.
-    let signed = body.lines().any(|line| line.trim() == SIGNATURE);
-    if signed || own.is_some_and(|own| own.eq_ignore_ascii_case(login)) {
-        Author::Ourselves
-    } else if login.ends_with("[bot]") {
-        Author::Bot
-    } else {
-        standing
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn our_own_comments_are_known_by_signature_or_account_and_bots_by_name() {
-        let who = |login, body| author(login, Some("agents"), body, Author::Person);
-        assert_eq!(who("ann", "please rename"), Author::Person);
-        assert_eq!(who("Agents", "done"), Author::Ourselves);
-        assert_eq!(who("ann", "done\n\n<!-- terarchitect-bot -->"), Author::Ourselves);
-        let quoted = "> done\n> <!-- terarchitect-bot -->\n\nNot quite.";
-        assert_eq!(who("ann", quoted), Author::Person);
-        assert_eq!(who("renovate[bot]", "update"), Author::Bot);
-        assert_eq!(author("agents", None, "x", Author::Outsider), Author::Outsider);
-    }
 
     #[test]
     fn a_kind_of_comment_reads_back_as_it_was_written() {

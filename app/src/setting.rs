@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use api_client::Secret;
 use api_client::contract::is_secret_name;
+use api_client::{InvalidReviewAuthors, ReviewAuthors, Secret};
 use serde_json::{Map, Value};
 
 use crate::dollars::Dollars;
@@ -23,6 +23,8 @@ pub(crate) const SERVER_KEY: &str = "TERARCHITECT_WORKER_API_KEY";
 const WEBHOOK_SECRET: &str = "FORGE_WEBHOOK_SECRET";
 /// The token with which agents, and the review loop, go to the forge.
 const FORGE_TOKEN: &str = "github_agent_token";
+/// Whose words start review jobs, and are answered in them.
+const REVIEW_AUTHORS: &str = "AGENT_REVIEW_AUTHORS";
 
 use Context::{Always, Never, WhenSet};
 
@@ -34,6 +36,8 @@ enum Form {
     Count,
     /// US dollars.
     Dollars,
+    /// Those who may start review jobs.
+    Authors,
 }
 
 /// How a setting shows in the worker context.
@@ -67,12 +71,18 @@ const fn money(name: &'static str, env: &'static [&'static str], context: Contex
     Known { name, form: Form::Dollars, env, context }
 }
 
-/// Names of the original app, but for those that begin with `FORGE` and the budgets of a job, which are ours.
-const KNOWN: [Known; 28] = [
+const fn authors(name: &'static str, env: &'static [&'static str], context: Context) -> Known {
+    Known { name, form: Form::Authors, env, context }
+}
+
+/// Names of the original app, but for those that begin with `FORGE`, the budgets of a job, and who may
+/// start review jobs, which are ours.
+const KNOWN: [Known; 29] = [
     text("AGENT_API_KEY", &["AGENT_API_KEY"], Always),
     text("AGENT_LLM_URL", &["AGENT_LLM_URL"], Always),
     text("AGENT_MODEL", &["AGENT_MODEL"], Always),
     text("AGENT_PROVIDER", &["AGENT_PROVIDER"], Always),
+    authors(REVIEW_AUTHORS, &[REVIEW_AUTHORS], WhenSet),
     text("EMBEDDING_API_KEY", &["EMBEDDING_API_KEY"], Always),
     text("EMBEDDING_PROVIDER", &["EMBEDDING_PROVIDER"], Always),
     text("EMBEDDING_SERVICE_URL", &["EMBEDDING_SERVICE_URL"], Always),
@@ -112,6 +122,8 @@ pub(crate) enum InvalidSetting {
     Count(&'static str),
     #[error("{0} must be US dollars above zero with up to six decimals, or null to unset it")]
     Dollars(&'static str),
+    #[error("{0} {1}")]
+    Authors(&'static str, InvalidReviewAuthors),
     #[error("{0} must be at most {VALUE_MAX_CHARS} characters")]
     TooLong(&'static str),
 }
@@ -152,6 +164,10 @@ fn change(name: &str, value: Value) -> Result<Change, InvalidSetting> {
     if known.form == Form::Dollars && !is_money(&text) {
         return Err(InvalidSetting::Dollars(known.name));
     }
+    if known.form == Form::Authors {
+        let authors = text.parse::<ReviewAuthors>();
+        authors.map_err(|error| InvalidSetting::Authors(known.name, error))?;
+    }
     Ok((known.name, Some(Secret::from(text))))
 }
 
@@ -171,6 +187,11 @@ impl Settings {
     /// The token for the forge.
     pub(crate) fn forge_token(&self) -> Option<&Secret> {
         self.0.get(FORGE_TOKEN)
+    }
+
+    /// Who may start review jobs; the list was checked when it was set.
+    pub(crate) fn review_authors(&self) -> ReviewAuthors {
+        self.get(REVIEW_AUTHORS).and_then(|list| list.parse().ok()).unwrap_or_default()
     }
 
     /// What the forge signs its events with.
@@ -302,6 +323,7 @@ mod tests {
             (json!({"MAX_CONCURRENT_AGENTS": 0}), "MAX_CONCURRENT_AGENTS"),
             (json!({"MAX_CONCURRENT_AGENTS": "abc"}), "MAX_CONCURRENT_AGENTS"),
             (json!({"WORKER_MODEL": true}), "WORKER_MODEL"),
+            (json!({"AGENT_REVIEW_AUTHORS": "OWNER,NONE"}), "AGENT_REVIEW_AUTHORS"),
             (json!({"WORKER_MODL": "x"}), "WORKER_MODL"),
             (json!({"TERARCHITECT_WORKER_API_KEY": "x"}), SERVER_KEY),
             (json!({"WORKER_MODEL": "x".repeat(9_000)}), "WORKER_MODEL"),

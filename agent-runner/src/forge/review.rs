@@ -1,10 +1,10 @@
 //! What a review of a pull request needs: where its branch is, what was said of it, and its checks.
 
-mod association;
 mod bots;
 
-pub(crate) use self::association::Association;
 pub(super) use self::bots::account_kind;
+
+use api_client::Association;
 
 use super::{AnyForge, ForgeError, PullRequestState};
 use crate::git::CommitId;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use api_client::{Association, ReviewAuthors};
 use serde::Deserialize;
 use url::Url;
 
@@ -12,8 +13,8 @@ use super::client::Client;
 use super::recent::Recent;
 use super::verdict::{Verdict, approval};
 use super::{
-    Approval, Author, Comment, CommentId, CommentKind, Conversation, FailedCheck, ForgeError, Pull,
-    PullState, author,
+    Account, Approval, Comment, CommentId, CommentKind, Conversation, FailedCheck, ForgeError,
+    Gate, Pull, PullState,
 };
 use crate::clock::Timestamp;
 
@@ -97,26 +98,37 @@ impl Gitea {
         Self { client, path, writers: Recent::new() }
     }
 
-    pub(super) async fn look(&self, number: u64) -> Result<Pull, ForgeError> {
+    pub(super) async fn look(
+        &self,
+        number: u64,
+        authors: &ReviewAuthors,
+    ) -> Result<Pull, ForgeError> {
         let number = number.to_string();
         let (pull, seen_at) = self.client.one::<PullAnswer>(self.url(&["pulls", &number])).await?;
         let state = match (pull.merged, pull.state.as_str()) {
             (true, _) => PullState::Merged,
-            (false, "open") => PullState::Open(self.conversation(&number, &pull.head.sha).await?),
+            (false, "open") => {
+                PullState::Open(self.conversation(&number, &pull.head.sha, authors).await?)
+            }
             (false, _) => PullState::Closed,
         };
         Ok(Pull { seen_at, state })
     }
 
-    async fn conversation(&self, number: &str, head: &str) -> Result<Conversation, ForgeError> {
-        let own = self.client.own().await?;
+    async fn conversation(
+        &self,
+        number: &str,
+        head: &str,
+        authors: &ReviewAuthors,
+    ) -> Result<Conversation, ForgeError> {
+        let gate = Gate { own: self.client.own().await?, authors };
         let writers = self.writers().await?;
         let writers = writers.as_ref();
         let said = self.url(&["issues", number, "comments"]);
         let said: Vec<Entry> = self.client.all(said).await?;
         let reviews = paged(self.url(&["pulls", number, "reviews"]));
         let reviews: Vec<Review> = self.client.all(reviews).await?;
-        let approval = approval_of(&reviews, own);
+        let approval = approval_of(&reviews, gate.own);
         let mut comments: Vec<Comment> = Vec::new();
         for review in reviews {
             if review.comments_count != Some(0) {
@@ -125,14 +137,14 @@ impl Gitea {
                 let inline: Vec<Entry> = self.client.all(inline).await?;
                 let open = inline.into_iter().filter(|entry| entry.resolver.is_none());
                 comments.extend(
-                    open.filter_map(|entry| entry.comment(CommentKind::Inline, own, writers)),
+                    open.filter_map(|entry| entry.comment(CommentKind::Inline, gate, writers)),
                 );
             }
-            comments.extend(review.comment(own, writers));
+            comments.extend(review.comment(gate, writers));
         }
         let said = said.into_iter();
         comments.extend(
-            said.filter_map(|entry| entry.comment(CommentKind::Conversation, own, writers)),
+            said.filter_map(|entry| entry.comment(CommentKind::Conversation, gate, writers)),
         );
         Ok(Conversation { approval, comments, failing: self.failing(head).await? })
     }
@@ -171,19 +183,17 @@ impl Gitea {
 }
 
 impl Writers {
-    fn standing(&self, login: &str) -> Author {
-        match self.0.contains(&login.to_lowercase()) {
-            true => Author::Person,
-            false => Author::Outsider,
-        }
+    fn account(&self, login: &str) -> Account {
+        let writes = self.0.contains(&login.to_lowercase());
+        Account::Person(writes.then_some(Association::Collaborator))
     }
 }
 
 impl Entry {
-    fn comment(self, kind: CommentKind, own: Option<&str>, writers: &Writers) -> Option<Comment> {
+    fn comment(self, kind: CommentKind, gate: Gate<'_>, writers: &Writers) -> Option<Comment> {
         let written_at = Timestamp::from_rfc3339(&self.created_at)?;
         let login = self.user.map(|user| user.login).unwrap_or_default();
-        let author = author(&login, own, &self.body, writers.standing(&login));
+        let author = gate.author(&login, writers.account(&login), &self.body);
         let id = CommentId { kind, number: self.id };
         Some(Comment { id, author, body: self.body, written_at })
     }
@@ -196,12 +206,12 @@ impl Review {
     }
 
     /// What it says as a whole; the words of one that approves ask for nothing.
-    fn comment(self, own: Option<&str>, writers: &Writers) -> Option<Comment> {
+    fn comment(self, gate: Gate<'_>, writers: &Writers) -> Option<Comment> {
         let asks = matches!(self.state.as_str(), "COMMENT" | "REQUEST_CHANGES");
         let says = asks && !self.body.trim().is_empty();
         let (id, user, body, created_at) = (self.id, self.user, self.body, self.submitted_at);
         let entry = Entry { id, user, body, created_at, resolver: None };
-        says.then_some(entry)?.comment(CommentKind::Review, own, writers)
+        says.then_some(entry)?.comment(CommentKind::Review, gate, writers)
     }
 }
 
@@ -230,6 +240,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::forge::Author;
 
     fn review(change: &Value) -> Review {
         let mut review = json!({
@@ -259,7 +270,8 @@ mod tests {
     #[test]
     fn a_review_is_a_comment_where_its_words_ask_for_something() {
         let writers = Writers(HashSet::from(["ann".to_owned()]));
-        let comment = |change: Value| review(&change).comment(None, &writers);
+        let gate = Gate { own: None, authors: &ReviewAuthors::default() };
+        let comment = |change: Value| review(&change).comment(gate, &writers);
         let said = comment(json!({})).unwrap();
         assert_eq!(said.author, Author::Person);
         let other = comment(json!({"user": {"login": "eve"}})).unwrap();

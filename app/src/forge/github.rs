@@ -1,14 +1,15 @@
 //! GitHub's API: a pull request is an issue too, and has comments of three kinds, each with numbers of
 //! its own.
 
+use api_client::{Association, ReviewAuthors};
 use serde::Deserialize;
 use url::Url;
 
 use super::client::Client;
 use super::verdict::{Verdict, approval};
 use super::{
-    Approval, Author, Comment, CommentId, CommentKind, Conversation, FailedCheck, ForgeError, Pull,
-    PullState, author,
+    Account, Approval, Author, Comment, CommentId, CommentKind, Conversation, FailedCheck,
+    ForgeError, Gate, Pull, PullState,
 };
 use crate::clock::Timestamp;
 
@@ -89,30 +90,41 @@ impl GitHub {
         Self { client, path }
     }
 
-    pub(super) async fn look(&self, number: u64) -> Result<Pull, ForgeError> {
+    pub(super) async fn look(
+        &self,
+        number: u64,
+        authors: &ReviewAuthors,
+    ) -> Result<Pull, ForgeError> {
         let number = number.to_string();
         let (pull, seen_at) = self.client.one::<PullAnswer>(self.url(&["pulls", &number])).await?;
         let state = match (pull.merged, pull.state.as_str()) {
             (true, _) => PullState::Merged,
-            (false, "open") => PullState::Open(self.conversation(&number, &pull.head.sha).await?),
+            (false, "open") => {
+                PullState::Open(self.conversation(&number, &pull.head.sha, authors).await?)
+            }
             (false, _) => PullState::Closed,
         };
         Ok(Pull { seen_at, state })
     }
 
-    async fn conversation(&self, number: &str, head: &str) -> Result<Conversation, ForgeError> {
-        let own = self.client.own().await?;
+    async fn conversation(
+        &self,
+        number: &str,
+        head: &str,
+        authors: &ReviewAuthors,
+    ) -> Result<Conversation, ForgeError> {
+        let gate = Gate { own: self.client.own().await?, authors };
         let read = |below: &[&str]| self.client.all::<Entry>(full_pages(self.url(below)));
         let conversation = read(&["issues", number, "comments"]).await?;
         let inline = read(&["pulls", number, "comments"]).await?;
         let reviews = read(&["pulls", number, "reviews"]).await?;
-        let approval = approval_of(&reviews, head, own);
+        let approval = approval_of(&reviews, head, gate.own);
         let reviews = reviews.into_iter().filter(|review| review.says_something());
         let comments = conversation.into_iter().map(|entry| (CommentKind::Conversation, entry));
         let comments = comments
             .chain(inline.into_iter().map(|entry| (CommentKind::Inline, entry)))
             .chain(reviews.map(|entry| (CommentKind::Review, entry)));
-        let comments = comments.filter_map(|(kind, entry)| entry.comment(kind, own)).collect();
+        let comments = comments.filter_map(|(kind, entry)| entry.comment(kind, gate)).collect();
         Ok(Conversation { approval, comments, failing: self.failing(head).await? })
     }
 
@@ -145,39 +157,34 @@ impl Entry {
         self.user.as_ref().map_or("", |user| &user.login)
     }
 
-    /// Whether who wrote it is of the project.
-    fn is_of_member(&self) -> bool {
-        matches!(self.author_association.as_str(), "OWNER" | "MEMBER" | "COLLABORATOR")
-    }
-
     /// Whether a review has words that ask for something; those of one that approves do not.
     fn says_something(&self) -> bool {
         let asks = matches!(self.state.as_str(), "COMMENTED" | "CHANGES_REQUESTED");
         asks && self.body.as_ref().is_some_and(|body| !body.trim().is_empty())
     }
 
-    fn author(&self, own: Option<&str>) -> Author {
-        let standing = match self.user.as_ref().map(|user| user.kind.as_str()) {
-            Some("Bot") => Author::Bot,
-            _ if self.is_of_member() => Author::Person,
-            _ => Author::Outsider,
+    fn author(&self, gate: Gate<'_>) -> Author {
+        let account = match self.user.as_ref().map(|user| user.kind.as_str()) {
+            Some("Bot") => Account::Program,
+            _ => Account::Person(Association::of_word(&self.author_association)),
         };
-        author(self.login(), own, self.body.as_deref().unwrap_or(""), standing)
+        gate.author(self.login(), account, self.body.as_deref().unwrap_or(""))
     }
 
-    fn comment(self, kind: CommentKind, own: Option<&str>) -> Option<Comment> {
+    fn comment(self, kind: CommentKind, gate: Gate<'_>) -> Option<Comment> {
         let written_at = self.submitted_at.as_ref().or(self.created_at.as_ref())?;
         let written_at = Timestamp::from_rfc3339(written_at)?;
-        let author = self.author(own);
+        let author = self.author(gate);
         let id = CommentId { kind, number: self.id };
         Some(Comment { id, author, body: self.body.unwrap_or_default(), written_at })
     }
 }
 
-/// Anyone may review a public repository: only verdicts of the project's people count, and who approved
-/// older commits has not seen the newest one.
+/// Anyone may review a public repository: only verdicts of the project's people count, whoever may start jobs,
+/// and who approved older commits has not seen the newest one.
 fn approval_of(reviews: &[Entry], head: &str, own: Option<&str>) -> Approval {
-    let of_people = reviews.iter().filter(|review| review.author(own) == Author::Person);
+    let gate = Gate { own, authors: &ReviewAuthors::default() };
+    let of_people = reviews.iter().filter(|review| review.author(gate) == Author::Person);
     approval(of_people.filter_map(|review| {
         let verdict = match review.state.as_str() {
             "APPROVED" if review.commit_id.as_deref() == Some(head) => Verdict::Approves,
@@ -226,7 +233,8 @@ mod tests {
     fn authors_are_told_apart_by_their_association() {
         let author = |login, kind, association| {
             let comment = entry(login, kind, association, "rename it");
-            comment.comment(CommentKind::Inline, Some("agents")).unwrap().author
+            let gate = Gate { own: Some("agents"), authors: &ReviewAuthors::default() };
+            comment.comment(CommentKind::Inline, gate).unwrap().author
         };
         for association in ["OWNER", "MEMBER", "COLLABORATOR"] {
             assert_eq!(author("ann", "User", association), Author::Person, "{association}");

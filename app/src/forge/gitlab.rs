@@ -4,19 +4,23 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use api_client::{Association, ReviewAuthors};
 use serde::Deserialize;
 use url::Url;
 
 use super::client::Client;
 use super::recent::Recent;
 use super::{
-    Approval, Author, Comment, CommentId, CommentKind, Conversation, FailedCheck, ForgeError, Pull,
-    PullState, author,
+    Account, Approval, Comment, CommentId, CommentKind, Conversation, FailedCheck, ForgeError,
+    Gate, Pull, PullState,
 };
 use crate::clock::Timestamp;
 
 /// The access level of those who may push: developers.
 const WRITES: u64 = 30;
+
+/// What accounts are to a project, by number.
+type Members = HashMap<u64, Option<Association>>;
 
 /// A project on GitLab.
 #[derive(Debug)]
@@ -24,7 +28,7 @@ pub(crate) struct GitLab {
     client: Client,
     path: String,
     /// What accounts are to the project, by number.
-    standings: Recent<u64, Author>,
+    members: Recent<u64, Option<Association>>,
 }
 
 #[derive(Deserialize)]
@@ -88,14 +92,18 @@ struct Approvals {
 
 impl GitLab {
     pub(super) fn new(client: Client, path: &str) -> Self {
-        Self { client, path: path.to_owned(), standings: Recent::new() }
+        Self { client, path: path.to_owned(), members: Recent::new() }
     }
 
-    pub(super) async fn look(&self, number: u64) -> Result<Pull, ForgeError> {
+    pub(super) async fn look(
+        &self,
+        number: u64,
+        authors: &ReviewAuthors,
+    ) -> Result<Pull, ForgeError> {
         let number = number.to_string();
         let (request, seen_at) = self.client.one::<MergeRequest>(self.url(&number, &[])).await?;
         let state = match request.state.as_str() {
-            "opened" => PullState::Open(self.conversation(&number, request).await?),
+            "opened" => PullState::Open(self.conversation(&number, request, authors).await?),
             "merged" => PullState::Merged,
             // While it is being merged.
             "locked" => PullState::Open(Conversation {
@@ -112,31 +120,32 @@ impl GitLab {
         &self,
         number: &str,
         request: MergeRequest,
+        authors: &ReviewAuthors,
     ) -> Result<Conversation, ForgeError> {
-        let own = self.client.own().await?;
+        let gate = Gate { own: self.client.own().await?, authors };
         let mut said = self.url(number, &["discussions"]);
         said.query_pairs_mut().append_pair("per_page", "100");
         let said: Vec<Discussion> = self.client.all(said).await?;
         let notes = said.into_iter().flat_map(|discussion| discussion.notes);
         let notes: Vec<Note> = notes.filter(|note| !note.system && !note.resolved).collect();
-        let mut standings = HashMap::new();
+        let mut members = Members::new();
         for author in notes.iter().filter_map(|note| note.author.as_ref()) {
-            standings.insert(author.id, self.standing(author.id).await?);
+            members.insert(author.id, self.association(author.id).await?);
         }
         let given = self.client.one(self.url(number, &["approvals"])).await;
         let given = self.client.unless_closed(given.map(|(given, _)| given))?;
         Ok(Conversation {
             approval: approval_of(&request, &given),
-            comments: notes.into_iter().filter_map(|note| note.comment(own, &standings)).collect(),
+            comments: notes.into_iter().filter_map(|note| note.comment(gate, &members)).collect(),
             failing: request.head_pipeline.and_then(Pipeline::failure).into_iter().collect(),
         })
     }
 
     /// What an account is to the project, or to a group that it is in.
-    async fn standing(&self, account: u64) -> Result<Author, ForgeError> {
+    async fn association(&self, account: u64) -> Result<Option<Association>, ForgeError> {
         let now = Instant::now();
-        if let Some(standing) = self.standings.get(&account, now) {
-            return Ok(standing);
+        if let Some(known) = self.members.get(&account, now) {
+            return Ok(known);
         }
         let id = account.to_string();
         let url = ["projects", self.path.as_str(), "members", "all", &id];
@@ -144,9 +153,9 @@ impl GitLab {
             Err(ForgeError::NotFound { .. }) => Member::default(),
             member => self.client.unless_closed(member.map(|(member, _)| member))?,
         };
-        let standing = if member.access_level < WRITES { Author::Outsider } else { Author::Person };
-        self.standings.put(account, standing, now);
-        Ok(standing)
+        let association = (member.access_level >= WRITES).then_some(Association::Collaborator);
+        self.members.put(account, association, now);
+        Ok(association)
     }
 
     fn url(&self, number: &str, below: &[&str]) -> Url {
@@ -156,13 +165,15 @@ impl GitLab {
 }
 
 impl Note {
-    fn comment(self, own: Option<&str>, standings: &HashMap<u64, Author>) -> Option<Comment> {
+    fn comment(self, gate: Gate<'_>, members: &Members) -> Option<Comment> {
         let written_at = Timestamp::from_rfc3339(&self.created_at)?;
         let (id, login) =
             self.author.map(|author| (author.id, author.username)).unwrap_or_default();
-        let known = standings.get(&id).copied().unwrap_or(Author::Outsider);
-        let standing = if is_token_user(&login) { Author::Bot } else { known };
-        let author = author(&login, own, &self.body, standing);
+        let account = match is_token_user(&login) {
+            true => Account::Program,
+            false => Account::Person(members.get(&id).copied().flatten()),
+        };
+        let author = gate.author(&login, account, &self.body);
         let kind = match self.kind.as_deref() {
             Some("DiffNote") => CommentKind::Inline,
             _ => CommentKind::Conversation,
@@ -204,6 +215,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::forge::Author;
 
     fn note(change: &Value) -> Option<Comment> {
         let mut note = json!({"id": 4, "author": {"id": 1, "username": "ann"}, "body": "Rename it",
@@ -211,8 +223,9 @@ mod tests {
         for (name, value) in change.as_object().unwrap() {
             note[name] = value.clone();
         }
-        let standings = HashMap::from([(1, Author::Person)]);
-        serde_json::from_value::<Note>(note).unwrap().comment(Some("agents"), &standings)
+        let members = Members::from([(1, Some(Association::Collaborator))]);
+        let gate = Gate { own: Some("agents"), authors: &ReviewAuthors::default() };
+        serde_json::from_value::<Note>(note).unwrap().comment(gate, &members)
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use api_client::{ProjectId, Secret, TicketId, error_chain};
+use api_client::{ProjectId, ReviewAuthors, Secret, TicketId, error_chain};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -166,9 +166,11 @@ impl Poller {
         self.schedule.look(at.ticket, now, now + self.terms.poll);
         let address = address?;
         let origin = address.origin();
-        let pull = self.ask(at, address, token).await.inspect_err(|error| {
-            self.pause(&origin, error);
-        })?;
+        let pull = self.ask(at, address, token, &settings.review_authors()).await.inspect_err(
+            |error| {
+                self.pause(&origin, error);
+            },
+        )?;
         self.pauses.remove(&origin);
         self.act(at, pull, begun).await
     }
@@ -178,6 +180,7 @@ impl Poller {
         at: &InReview,
         address: ForgeAddress,
         token: &Secret,
+        authors: &ReviewAuthors,
     ) -> Result<Pull, LookError> {
         let known = self.forges.get(&at.project);
         if known.is_none_or(|known| known.address != address || known.token != *token) {
@@ -186,7 +189,7 @@ impl Poller {
             self.forges.insert(at.project, connection);
         }
         let known = self.forges.get(&at.project).ok_or(UnknownForge::Repository)?;
-        Ok(timeout(LOOK_MAX, known.forge.look(at.pr_number))
+        Ok(timeout(LOOK_MAX, known.forge.look(at.pr_number, authors))
             .await
             .map_err(|_| LookError::TooLong)??)
     }

@@ -86,6 +86,22 @@ async fn comments_of_outsiders_bots_and_agents_start_nothing() {
 }
 
 #[tokio::test]
+async fn those_of_the_setting_start_a_job_and_their_job_knows_it() {
+    for kind in ForgeKind::ALL {
+        let scene = Scene::new(kind, QUICK).await;
+        scene.say(1, on_line(1), "a member, who is not named");
+        scene.say_as("eve", Standing::Outsider, 1, on_line(2), "somebody who is");
+        scene.app.set("AGENT_REVIEW_AUTHORS", "OWNER, Eve").await;
+        scene.ticket(1).await;
+        let jobs = scene.jobs_are(1).await;
+        assert_eq!(jobs[0]["comment_body"], "somebody who is", "{kind:?}");
+        let authors = scene.claim().await.agent_env.get("AGENT_REVIEW_AUTHORS").cloned();
+        assert_eq!(authors.unwrap().expose(), "OWNER, Eve", "{kind:?}");
+        scene.end().await;
+    }
+}
+
+#[tokio::test]
 async fn failed_checks_of_the_newest_commit_start_a_job_that_names_them() {
     for kind in ForgeKind::ALL {
         let scene = Scene::new(kind, QUICK).await;

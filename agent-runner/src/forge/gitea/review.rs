@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use api_client::Association;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -12,8 +13,8 @@ use super::{Gitea, answer, paged};
 use crate::forge::ForgeError;
 use crate::forge::http::{Repeat, parse_each};
 use crate::forge::review::{
-    Account, Association, Check, CheckState, Comment, Line, Place, Review, Reviewed, Thread,
-    ThreadKind, ThreadState, account_kind, alone,
+    Account, Check, CheckState, Comment, Line, Place, Review, Reviewed, Thread, ThreadKind,
+    ThreadState, account_kind, alone,
 };
 use crate::git::CommitId;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use api_client::Association;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -13,8 +14,8 @@ use crate::forge::ForgeError;
 use crate::forge::http::{Repeat, parse, parse_each};
 use crate::forge::repository::own_login;
 use crate::forge::review::{
-    Account, Association, Check, CheckState, Comment, Line, Place, Review, Reviewed, Thread,
-    ThreadKind, ThreadState, account_kind,
+    Account, Check, CheckState, Comment, Line, Place, Review, Reviewed, Thread, ThreadKind,
+    ThreadState, account_kind,
 };
 use crate::git::CommitId;
 

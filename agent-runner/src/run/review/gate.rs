@@ -4,8 +4,9 @@
 //! gone; a signature counts as ours only where whoever wrote it may start work anyway, or is us. Programs
 //! repeat what others say, signatures too: one of theirs is ours only where our token has no name to compare.
 
+use api_client::ReviewAuthors;
+
 use crate::forge::{Account, AccountKind, Comment};
-use crate::settings::ReviewAuthors;
 
 /// The last line of everything that we say on a pull request. The app knows our comments by it.
 pub(super) const SIGNATURE: &str = "<!-- terarchitect-bot -->";
@@ -62,8 +63,9 @@ pub(super) fn is_signed(comment: &Comment) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use api_client::Association;
+
     use super::*;
-    use crate::forge::Association;
 
     fn comment(login: &str, association: Option<Association>, body: &str) -> Comment {
         let kind = match login.ends_with("[bot]") {

@@ -143,7 +143,8 @@ fn asks(body: &str) -> bool {
 pub(super) mod tests {
     use super::super::gate::SIGNATURE;
     use super::*;
-    use crate::forge::{Account, AccountKind, Association};
+    use crate::forge::{Account, AccountKind};
+    use api_client::Association;
 
     pub(crate) fn comment(id: u64, login: &str, body: &str) -> Comment {
         let association = (login != "eve").then_some(Association::Member);

@@ -1,11 +1,12 @@
 //! GitHub's answers about a review as values. Pure.
 
+use api_client::Association;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::forge::review::{
-    Account, AccountKind, Association, Check, CheckState, Comment, Line, Place, Thread, ThreadKind,
-    ThreadState, account_kind,
+    Account, AccountKind, Check, CheckState, Comment, Line, Place, Thread, ThreadKind, ThreadState,
+    account_kind,
 };
 
 /// A comment at a line.

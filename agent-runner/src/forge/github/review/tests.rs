@@ -1,8 +1,9 @@
+use api_client::Association;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::forge::github::tests::github;
-use crate::forge::review::{AccountKind, Association, Home, Line, Place};
+use crate::forge::review::{AccountKind, Home, Line, Place};
 use crate::forge::testing::{SHA, pushed};
 use crate::forge::{PullRequestState, ThreadState};
 
