@@ -23,6 +23,8 @@ pub(crate) enum Template {
     PlanReview,
     /// To the Director: a turn to judge.
     Assessment,
+    /// To the Director: a turn that answers a review, to judge.
+    AssessmentOfReview,
     /// To the Director: its answer cannot be used.
     Repair,
     /// To the Director, in an assessment: nothing moves.
@@ -71,10 +73,11 @@ pub(crate) struct Prompts([String; Template::ALL.len()]);
 
 impl Template {
     /// All of them, in their order.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Director,
         Self::PlanReview,
         Self::Assessment,
+        Self::AssessmentOfReview,
         Self::Repair,
         Self::Stuck,
         Self::Research,
@@ -92,6 +95,7 @@ impl Template {
             Self::Director => "director.md",
             Self::PlanReview => "plan_review.md",
             Self::Assessment => "assessment.md",
+            Self::AssessmentOfReview => "assessment_of_review.md",
             Self::Repair => "repair.md",
             Self::Stuck => "stuck.md",
             Self::Research => "worker_research.md",
@@ -109,7 +113,7 @@ impl Template {
         match self {
             Self::Director => &["task", "plan"],
             Self::PlanReview => &["review", "reviews", "plan", "words"],
-            Self::Assessment => {
+            Self::Assessment | Self::AssessmentOfReview => {
                 &["turn", "turns", "stat", "new_stat", "diff", "check", "words", "notice"]
             }
             Self::Repair => &["error"],
@@ -128,6 +132,7 @@ impl Template {
             Self::Director => include_str!("../../prompts/director.md"),
             Self::PlanReview => include_str!("../../prompts/plan_review.md"),
             Self::Assessment => include_str!("../../prompts/assessment.md"),
+            Self::AssessmentOfReview => include_str!("../../prompts/assessment_of_review.md"),
             Self::Repair => include_str!("../../prompts/repair.md"),
             Self::Stuck => include_str!("../../prompts/stuck.md"),
             Self::Research => include_str!("../../prompts/worker_research.md"),

@@ -110,6 +110,16 @@ enum Errand {
     Review,
 }
 
+impl Errand {
+    /// What the Director is asked after a turn.
+    const fn assessment(self) -> Template {
+        match self {
+            Self::Ticket => Template::Assessment,
+            Self::Review => Template::AssessmentOfReview,
+        }
+    }
+}
+
 /// Does the ticket's work by turns that a Director decides on.
 pub(super) async fn work(
     session: &mut Session<'_>,

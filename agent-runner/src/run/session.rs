@@ -49,6 +49,14 @@ pub(super) enum Checked {
     Failed(CommandEnd),
 }
 
+/// What came of a turn that ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came {
+    Something,
+    /// Neither a word nor a deed.
+    Nothing,
+}
+
 /// Lets the worker do its work, until the repository's check passes or there are no turns left; from the point on at
 /// which an earlier run was, where there is one.
 pub(super) async fn work(
@@ -245,13 +253,22 @@ impl<'s> Session<'s> {
         progress: &mut Progress,
     ) -> Result<(), RunError> {
         let prompt = std::mem::take(&mut self.preface) + &prompt;
+        let mut empty_before = false;
         loop {
-            let ended = self.try_turn(stage, prompt.clone(), progress).await;
-            let Err(RunError::Turn(Ending::RateLimited { reset: Some(wait), ref why })) = ended
-            else {
-                return ended;
-            };
-            self.pause(format!("the worker's model has reached a limit: {why}"), wait).await?;
+            match self.try_turn(stage, prompt.clone(), progress).await {
+                Ok(Came::Nothing) if !empty_before => {
+                    tracing::warn!(
+                        "the turn ended without a word or a deed: it is asked for again"
+                    );
+                    empty_before = true;
+                }
+                Ok(_) => return Ok(()),
+                Err(RunError::Turn(Ending::RateLimited { reset: Some(wait), ref why })) => {
+                    let why = format!("the worker's model has reached a limit: {why}");
+                    self.pause(why, wait).await?;
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 
@@ -260,7 +277,7 @@ impl<'s> Session<'s> {
         stage: WorkerStage,
         prompt: String,
         progress: &mut Progress,
-    ) -> Result<(), RunError> {
+    ) -> Result<Came, RunError> {
         let number = self.begun;
         self.begun += 1;
         let prompt = self.job.redacted(&prompt);
@@ -278,8 +295,8 @@ impl<'s> Session<'s> {
         let turn = self.worker.conclude(turn?, all.since(&self.told));
         self.told = all;
         self.job.course().turn(&turn, began);
+        progress.words = self.job.cleaned(&turn.answer);
         if !turn.answer.trim().is_empty() {
-            progress.words = self.job.cleaned(&turn.answer);
             progress.answer = self.job.last_words(&turn.answer);
         }
         progress.question.clone_from(&turn.question);
@@ -287,8 +304,9 @@ impl<'s> Session<'s> {
             return Err(RunError::Cancelled(Published::Nothing));
         }
         self.told_of(stage, &turn).await;
+        let came = if turn.is_empty() { Came::Nothing } else { Came::Something };
         match turn.ending {
-            Ending::Finished | Ending::HungAfterEnd => Ok(()),
+            Ending::Finished | Ending::HungAfterEnd => Ok(came),
             ending @ Ending::BudgetExhausted(_) => Err(RunError::Turn(ending)),
             ending => Err(match limit {
                 Some(limit) => RunError::Limited { ending, limit },

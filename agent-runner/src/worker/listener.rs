@@ -47,6 +47,8 @@ pub(crate) struct TurnReport {
     pub(crate) ending: Ending,
     /// The model's last words.
     pub(crate) answer: String,
+    /// How often the model used a tool or changed a file, as far as the CLI tells.
+    pub(crate) deeds: u64,
     /// What the model, or the CLI, wanted to know, where nothing was changed as far as the CLI tells: where
     /// git says so too, the turn waits for an answer.
     pub(crate) question: Option<String>,
@@ -68,6 +70,7 @@ impl TurnReport {
         Self {
             ending,
             answer: String::new(),
+            deeds: 0,
             question: None,
             transcript: String::new(),
             usage: Usage::default(),
@@ -75,6 +78,11 @@ impl TurnReport {
             unknown: 0,
             calls: Totals::default(),
         }
+    }
+
+    /// Whether the model neither did nor said anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.answer.trim().is_empty() && self.question.is_none() && self.deeds == 0
     }
 
     /// The turn with what its model's gateway says of it: a budget that is used up is why it ended, and a
@@ -285,6 +293,7 @@ impl Listener {
                 .or_else(|| question_in(&self.answer))
                 .filter(|_| self.changes == 0),
             answer: self.answer,
+            deeds: self.tools.used + self.changes,
             transcript: self.transcript.into_text(),
             usage,
             cost_usd: (cost > 0.0).then_some(cost),

@@ -78,6 +78,9 @@ struct Status {
     id: Option<u64>,
     name: String,
     status: String,
+    /// Whether the pipeline passes without it.
+    #[serde(default)]
+    allow_failure: bool,
     target_url: Option<String>,
     description: Option<String>,
 }
@@ -175,8 +178,11 @@ impl Review for GitLab {
         url.query_pairs_mut().append_pair("per_page", "100");
         let statuses: Vec<Status> = parse_each(attempted, self.api.get_all(attempted, url).await?)?;
         let check = |status: Status| Check {
+            state: match CheckState::of_word(&status.status) {
+                CheckState::Failed if status.allow_failure => CheckState::Neutral,
+                state => state,
+            },
             name: status.name,
-            state: CheckState::of_word(&status.status),
             url: status.target_url,
             words: status.description,
             job: status.id,

@@ -4,7 +4,7 @@ use super::super::progress::{Progress, Unchanged};
 use super::super::session::{Checked, Session};
 use super::facts::{CheckSays, Facts, Work};
 use super::planning::plan_file;
-use super::{Approach, Direction, Empty, Next};
+use super::{Approach, Direction, Empty, Errand, Next};
 use crate::bounded::bounded;
 use crate::course::Phase;
 use crate::director::{Assessment, Movement, Stagnant, Template};
@@ -74,11 +74,11 @@ impl Direction<'_> {
             ("new_stat", or_none(&facts.new.stat)),
             ("diff", or_none(&facts.new.patch)),
             ("check", quoted(&facts.check.words())),
-            ("words", or_none(&bounded(&progress.answer, WORDS_MAX))),
+            ("words", or_none(&bounded(&progress.words, WORDS_MAX))),
             ("notice", notice.unwrap_or_default()),
         ];
         let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
-        let question = self.prompts().fill(Template::Assessment, &fields);
+        let question = self.prompts().fill(self.errand.assessment(), &fields);
         let assessment = loop {
             let phase = session.job.course().phase(Phase::Director);
             let asked = self.director.assess(question.clone(), session.stop());
@@ -161,7 +161,9 @@ impl Direction<'_> {
 
     /// Takes in a turn; what does not move.
     fn observe(&mut self, prompt: String, facts: &Facts) -> Option<Stagnant> {
-        let diff = facts.new.patch.clone();
+        let diff = Some(facts.new.patch.clone());
+        // Words alone may be all that a review asks for.
+        let diff = diff.filter(|diff| self.errand == Errand::Ticket || !diff.is_empty());
         self.memory.stagnation.observe(Movement { prompt, diff, error: facts.check.failure() })
     }
 }

@@ -95,7 +95,7 @@ impl Direction<'_> {
         progress: &Progress,
     ) -> Result<PlanVerdict, RunError> {
         let (review, reviews) = (review.to_string(), self.settings.plan_reviews.to_string());
-        let (plan, words) = (quoted(plan), quoted(&bounded(&progress.answer, WORDS_MAX)));
+        let (plan, words) = (quoted(plan), quoted(&bounded(&progress.words, WORDS_MAX)));
         let fields =
             [("review", &*review), ("reviews", &reviews), ("plan", &plan), ("words", &words)];
         let question = self.prompts().fill(Template::PlanReview, &fields);
@@ -151,6 +151,6 @@ fn plan_of(session: &Session<'_>, progress: &Progress, file: &PlanFile) -> Strin
         None
     });
     let written = written.filter(|text| !text.trim().is_empty());
-    let plan = written.unwrap_or_else(|| prompt::accomplished(&progress.answer));
+    let plan = written.unwrap_or_else(|| prompt::accomplished(&progress.words));
     beginning(&session.job.redacted(&plan), PLAN_MAX).to_owned()
 }

@@ -156,12 +156,12 @@ pub(super) fn decided(
     decisions.collect()
 }
 
-/// What is between the last two fences of which the first is of JSON.
+/// What is between the last fence of JSON and the next one. A reply may have a fence in it, which is no line of its
+/// own in JSON.
 fn last_block(words: &str) -> Option<&str> {
     let begin = words.rfind("```json")? + "```json".len();
     let rest = &words[begin..];
-    // A reply may have a fence in it, which is no line of its own there.
-    let end = rest.rfind("\n```")? + 1;
+    let end = rest.find("\n```")? + 1;
     Some(&rest[..end])
 }
 
@@ -194,6 +194,15 @@ mod tests {
         assert_eq!(said[1], (ThreadEnding::Answered, "Because: ```x```".to_owned()));
         assert_eq!(without_block(WORDS), "I did it.");
         assert_eq!(without_block(" Nothing. "), "Nothing.");
+    }
+
+    #[test]
+    fn what_comes_after_the_block_is_no_part_of_it() {
+        let more =
+            format!("{WORDS}\nTo see it:\n\n```\nmake\n```\n\n```follow-up-tickets\n[]\n```\n");
+        assert_eq!(parse(&more, 2), parse(WORDS, 2));
+        assert!(without_block(&more).starts_with("I did it.\nTo see it:\n\n```\nmake"));
+        assert_eq!(parse(&WORDS.replace('\n', "\r\n"), 2), parse(WORDS, 2));
     }
 
     #[test]
