@@ -5,6 +5,7 @@
 mod checks;
 mod directed;
 mod doctor;
+mod empty_turn;
 mod faults;
 mod hooks;
 mod http;

@@ -1,5 +1,6 @@
 //! The review of a pull request, from what was said there to one answer in each thread.
 
+mod directed;
 mod forge;
 
 use api_client::contract::AgentExit;
@@ -303,6 +304,18 @@ fi"#;
     assert!(forge.replies()[0].1.contains("It is."));
     let file = scene.git(&["show", "feature/it:new"]);
     assert_eq!(file, "line", "what is changed in that turn is no work");
+}
+
+#[test]
+fn follow_up_tickets_after_the_endings_leave_them_readable() {
+    let forge = Forge::quiet();
+    forge.say(line(1, "ann", "MEMBER", "Why?"));
+    let later =
+        r#"\n\n```follow-up-tickets\n[{\"title\":\"Later\",\"text\":\"It is.\"}]\n```"}]}}"#;
+    let claude = ANSWERS.replacen(r#""}]}}"#, later, 1).leak();
+    let (ended, scene) = run(plan(claude), &forge);
+    assert_eq!((ended, turns(&scene)), (code(AgentExit::Delivered), 1));
+    assert!(forge.replies()[0].1.contains("So."), "{:?}", forge.replies());
 }
 
 #[test]
