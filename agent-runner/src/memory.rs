@@ -38,6 +38,9 @@ const KEPT_MAX: usize = 8 << 10;
 /// What is asked beside the ticket's own text.
 const PROJECT_QUESTION: &str = "What has been done in this project so far, and what was learnt?";
 
+/// What the paragraph begins with in which a worker says what it learnt.
+const LEARNT: &str = "learnt:";
+
 /// What the original app says, with status 500, where no memory is set up.
 const NOT_SET_UP: &str = "Retrieve failed";
 
@@ -61,8 +64,10 @@ pub(crate) struct ProjectMemory {
 pub(crate) struct Delivered<'d> {
     /// What was to be done.
     pub(crate) assignment: &'d Assignment,
-    /// The worker's last words.
+    /// What is told of the work: the worker's last words, or what a Director makes of them.
     pub(crate) answer: &'d str,
+    /// The worker's last words.
+    pub(crate) words: &'d str,
     /// Address of the pull request.
     pub(crate) pull_request: &'d str,
 }
@@ -125,9 +130,30 @@ impl Delivered<'_> {
             nothing if nothing.is_empty() => nothing,
             words => format!("What was done, in the words of who did it:\n\n{words}\n\n"),
         };
+        let learnt = match part(learnt_in(self.words)) {
+            nothing if nothing.is_empty() || done.contains(&nothing) => String::new(),
+            words => format!("What was learnt:\n\n{words}\n\n"),
+        };
         let pull_request = redaction.redact(self.pull_request);
-        format!("Ticket: {task}\n\n{done}Pull request: {pull_request}")
+        format!("Ticket: {task}\n\n{done}{learnt}Pull request: {pull_request}")
     }
+}
+
+/// What the last paragraph says that begins as a worker is asked to begin it; nothing where there is none.
+fn learnt_in(words: &str) -> &str {
+    let begins = |line: &str| {
+        let line = line.trim_start_matches([' ', '#', '*', '-', '`', '_']);
+        line.get(..LEARNT.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(LEARNT))
+    };
+    let mut at = words.len();
+    for line in words.split_inclusive('\n').rev() {
+        at -= line.len();
+        if begins(line) {
+            let (_, learnt) = words[at..].split_once(':').unwrap_or_default();
+            return learnt.trim_start_matches(['*', '`', '_']).trim();
+        }
+    }
+    ""
 }
 
 /// The part of a prompt that has these passages; nothing where there are none.

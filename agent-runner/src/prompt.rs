@@ -59,7 +59,8 @@ pub(crate) const RULES: &str = "\
 - Leave your changes in the working tree. They are committed, pushed and proposed for review after
   you; do not switch branches, push, or open a pull request.
 - Leave no logs, temporary files or build results behind, and never write credentials to a file.
-- End with a short summary of what you accomplished, for the reviewer.
+- End with a short summary of what you accomplished, for the reviewer. If you learnt something that whoever works on
+  this project next should know, let its last paragraph say so and begin with `Learnt:`.
 ";
 
 /// What is added where the ticket's branch is continued.

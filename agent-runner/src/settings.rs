@@ -161,6 +161,8 @@ pub(crate) struct Settings {
     pub(crate) workspace: Option<PathBuf>,
     /// Token of the forge.
     pub(crate) token: Secret,
+    /// What seals the notes of a review in its pull request.
+    pub(crate) review_key: Secret,
     /// Where a new token may come, while the run lasts.
     pub(crate) refresh_socket: Option<PathBuf>,
     /// Which forge the repository is on, where that is said.
@@ -247,10 +249,12 @@ impl Settings {
             layers.find(name).map_or_else(|| default.to_owned(), |found| found.text())
         };
         let workspace = layers.handed_over(env::AGENT_WORKSPACE);
+        let token = forge_token(layers)?;
         Ok(Self {
             repo_url: repo_url(layers, app_repo_url)?,
             workspace: workspace.map(|path| path.directory()).transpose()?,
-            token: forge_token(layers)?,
+            review_key: review::key(layers, &token),
+            token,
             refresh_socket: layers.handed_over(env::REFRESH_SOCKET).map(|path| path.text().into()),
             forge: layers.find(env::FORGE).map(|kind| kind.parse()).transpose()?,
             forge_api: layers.find(env::FORGE_API_URL).map(|url| url.url()).transpose()?,

@@ -50,6 +50,8 @@ pub(crate) struct ForgeToken {
     at: (Option<Moment>, Instant),
     /// Where the operator says that the forge is that made it; none for the public one.
     api: Option<Url>,
+    /// With what reviews seal their notes in the repository, whose tokens change.
+    review_key: Secret,
 }
 
 /// Why a job has no token.
@@ -81,6 +83,9 @@ impl ForgeToken {
         document.set(env::FORGE, "github");
         document.set(env::GITHUB_TOKEN, self.minted.token.clone());
         document.set(env::GH_TOKEN, self.minted.token.clone());
+        if document.get(env::AGENT_REVIEW_KEY).is_none() {
+            document.set(env::AGENT_REVIEW_KEY, self.review_key.clone());
+        }
         document.set(env::REFRESH_SOCKET, socket.to_string_lossy().into_owned());
     }
 }
@@ -198,8 +203,10 @@ async fn make(
 ) -> Result<ForgeToken, AppError> {
     let at = (Moment::now(), Instant::now());
     let config = ctx.config();
-    let minted = Box::pin(app(ctx, &config, project)?.mint(repository)).await?;
-    Ok(ForgeToken { minted, at, api: forge_api(&config, project) })
+    let app = app(ctx, &config, project)?;
+    let minted = Box::pin(app.mint(repository)).await?;
+    let review_key = app.review_key(repository)?;
+    Ok(ForgeToken { minted, at, api: forge_api(&config, project), review_key })
 }
 
 /// The App as the settings have it now.
@@ -241,7 +248,8 @@ mod tests {
     fn told(api: Option<&str>, document: &mut JobDocument) -> Option<String> {
         let minted = Minted { token: "ghs_new".into(), refresh_after: LOOK };
         let api = api.map(|api| Url::parse(api).unwrap());
-        let token = ForgeToken { minted, at: (None, Instant::now()), api };
+        let review_key = "of-the-app".into();
+        let token = ForgeToken { minted, at: (None, Instant::now()), api, review_key };
         token.put_into(document, Path::new("/run/refresh"));
         document.get(env::FORGE_API_URL).map(|url| url.expose().to_owned())
     }
@@ -253,11 +261,14 @@ mod tests {
         assert_eq!(told(None, &mut of_app).as_deref(), Some(PUBLIC_API));
         assert_eq!(of_app.get(env::GH_TOKEN), Some(&"ghs_new".into()));
         assert_eq!(of_app.get(env::FORGE), Some(&"github".into()));
+        assert_eq!(of_app.get(env::AGENT_REVIEW_KEY), Some(&"of-the-app".into()));
         // As the agent sees the operator's.
         let here = "http://host.docker.internal:9/api/v3";
         let mut of_operator = JobDocument::default();
+        of_operator.set(env::AGENT_REVIEW_KEY, "of-the-operator");
         of_operator.set(env::FORGE_API_URL, here);
         let told = told(Some("http://localhost:9/api/v3"), &mut of_operator);
+        assert_eq!(of_operator.get(env::AGENT_REVIEW_KEY), Some(&"of-the-operator".into()));
         assert_eq!(told.as_deref(), Some(here));
     }
 }

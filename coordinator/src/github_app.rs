@@ -102,6 +102,13 @@ impl GitHubApp {
         }
     }
 
+    /// The key for what the agents of a repository note where others can write.
+    pub(crate) fn review_key(&self, repository: &Repository) -> Result<Secret, AppError> {
+        // GitHub tells no upper case from lower in it.
+        let repository = repository.to_string().to_lowercase();
+        self.key.derived(&format!("terarchitect review key\n{repository}")).map_err(AppError::Key)
+    }
+
     /// Makes a token for one repository. What may succeed later is tried again for about two minutes.
     pub(crate) async fn mint(&self, repository: &Repository) -> Result<Minted, AppError> {
         (|| self.mint_once(repository))

@@ -76,7 +76,8 @@ fn what_is_kept_has_task_and_last_words_without_secrets_and_bounded() {
     let assignment = Assignment::of_task(&task, &Redaction::default());
     let answer = format!("I learnt topsecret-value-1. {}", "words ".repeat(9_000));
     let pull_request = "http://forge/acme/demo/pull/7";
-    let delivered = Delivered { assignment: &assignment, answer: &answer, pull_request };
+    let delivered =
+        Delivered { assignment: &assignment, answer: &answer, words: &answer, pull_request };
     let passage = delivered.passage(&of_secret());
     assert!(passage.starts_with("Ticket: Add it\n\n"), "{passage}");
     assert!(passage.contains("I learnt [redacted]."), "{passage}");
@@ -87,7 +88,8 @@ fn what_is_kept_has_task_and_last_words_without_secrets_and_bounded() {
 #[test]
 fn where_there_are_no_last_words_the_rest_is_kept() {
     let assignment = Assignment::of_task("Add it", &Redaction::default());
-    let delivered = Delivered { assignment: &assignment, answer: " ", pull_request: "http://x/7" };
+    let (pull_request, answer) = ("http://x/7", " ");
+    let delivered = Delivered { assignment: &assignment, answer, words: "", pull_request };
     let passage = delivered.passage(&Redaction::default());
     assert_eq!(passage, "Ticket: Add it\n\nAdd it\n\nPull request: http://x/7");
 }
@@ -114,4 +116,21 @@ fn an_app_without_a_memory_is_no_failure() {
     assert!(is_absence(&busy(500, "Retrieve failed")));
     assert!(!is_absence(&busy(500, "")));
     assert!(!is_absence(&busy(503, "Retrieve failed")));
+}
+
+#[test]
+fn what_the_worker_learnt_is_remembered_beside_what_a_director_says() {
+    let assignment = Assignment::of_task("Add it", &Redaction::default());
+    let passage = |answer, words| {
+        let delivered =
+            Delivered { assignment: &assignment, answer, words, pull_request: "http://x/7" };
+        delivered.passage(&Redaction::default())
+    };
+    let words = "I added it.\n\n**Learnt:** the tests need\n`make deps` first.";
+    let directed = passage("It is added.", words);
+    let learnt = "What was learnt:\n\nthe tests need\n`make deps` first.\n\nPull request";
+    assert!(directed.contains(learnt), "{directed}");
+    let alone = passage(words, words);
+    assert_eq!(alone.matches("make deps").count(), 1, "{alone}");
+    assert!(!passage("It is added.", "I learnt: nothing").contains("What was learnt"));
 }

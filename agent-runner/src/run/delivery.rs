@@ -45,7 +45,7 @@ pub(super) async fn deliver_or_rescue(
         late.run_until_cancelled(job.tidy(checkout, commit)).await;
     }
     if let Ok(request) = &delivered {
-        late.run_until_cancelled(job.remember(&progress.answer, request, reporter)).await;
+        late.run_until_cancelled(job.remember(&progress, request, reporter)).await;
     }
     if let Err(error) = &delivered {
         save_what_is_left(job, checkout, &mut progress, error, reporter, late).await;

@@ -3,7 +3,9 @@
 use api_client::error_chain;
 
 use super::job::Job;
+use super::progress::Progress;
 use crate::course::Phase;
+use crate::follow_up;
 use crate::forge::PullRequest;
 use crate::memory::{Delivered, MemoryError, section};
 use crate::report::{Reporter, Step};
@@ -38,11 +40,18 @@ impl Job {
     }
 
     /// Has the project remember what was delivered, unless the run is told to stop meanwhile.
-    pub(super) async fn remember(&self, answer: &str, request: &PullRequest, reporter: &Reporter) {
+    pub(super) async fn remember(
+        &self,
+        progress: &Progress,
+        request: &PullRequest,
+        reporter: &Reporter,
+    ) {
         let Some(memory) = &self.memory else { return };
         let _phase = self.course.phase(Phase::Complete);
-        let delivered =
-            Delivered { assignment: &self.assignment, answer, pull_request: &request.url };
+        let Progress { answer, words, .. } = progress;
+        let words = &follow_up::taken_apart(words).text;
+        let (assignment, pull_request) = (&self.assignment, &request.url);
+        let delivered = Delivered { assignment, answer, words, pull_request };
         let kept = memory.keep(delivered, &self.redaction);
         match self.cancel.run_until_cancelled(kept).await {
             Some(Ok(())) => {

@@ -61,7 +61,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 80] = [
+pub(super) const SETTING_NAMES: [&str; 81] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -126,6 +126,7 @@ pub(super) const SETTING_NAMES: [&str; 80] = [
     env::AGENT_RESCUE,
     env::AGENT_PROJECT_MEMORY,
     env::AGENT_REVIEW_AUTHORS,
+    env::AGENT_REVIEW_KEY,
     env::AGENT_EGRESS,
     env::AGENT_EGRESS_ALLOW,
     env::AGENT_EGRESS_TRUSTED,

@@ -1,7 +1,7 @@
 //! Which pull request a review job is of, and whose comments it answers.
 
-use api_client::ReviewAuthors;
 use api_client::contract::env;
+use api_client::{ReviewAuthors, Secret};
 
 use super::{Layers, SettingsError};
 use crate::cli::Kind;
@@ -13,6 +13,11 @@ use crate::cli::Kind;
 pub(super) fn authors(layers: &Layers) -> Result<ReviewAuthors, SettingsError> {
     let found = layers.find(env::AGENT_REVIEW_AUTHORS).map(|authors| authors.parse());
     Ok(found.transpose()?.unwrap_or_default())
+}
+
+/// What seals the notes that it leaves in the pull request: the forge's token, where there is nothing else.
+pub(super) fn key(layers: &Layers, token: &Secret) -> Secret {
+    layers.find(env::AGENT_REVIEW_KEY).map_or_else(|| token.clone(), |key| key.secret())
 }
 
 /// The number of the pull request that a review is of.

@@ -130,9 +130,23 @@ fn every_thread_that_waits_ends_and_has_one_reply() {
 
 #[test]
 fn a_run_that_is_killed_after_its_third_reply_is_ended_by_the_next_without_another_turn() {
+    killed_after_its_third_reply(SETTINGS, |_| {});
+}
+
+#[test]
+fn the_next_run_may_have_another_token_where_a_key_seals_what_was_decided() {
+    let names = concat!("JOB_KIND\nPR_NUMBER", "\nAGENT_REVIEW_KEY");
+    let values = concat!("review\n7", "\na-key-that-does-not-change");
+    killed_after_its_third_reply((names, values), Scene::renew_token);
+}
+
+fn killed_after_its_third_reply(
+    setting: (&'static str, &'static str),
+    meanwhile: impl Fn(&mut Scene),
+) {
     let forge = Forge::of_seven_threads();
     forge.hold_reply(4);
-    let mut scene = start(plan(WORKER), &forge);
+    let mut scene = start(Plan { setting, ..plan(WORKER) }, &forge);
     scene.came(|request| {
         request.what == "forge"
             && request.body["body"].as_str().is_some_and(|body| body.contains("One file is left."))
@@ -140,6 +154,7 @@ fn a_run_that_is_killed_after_its_third_reply_is_ended_by_the_next_without_anoth
     assert_eq!(forge.replies().len(), 3);
     scene.job.kill();
     forge.hold_reply(0);
+    meanwhile(&mut scene);
     let (ended, log) = scene.run_again();
     assert_eq!(ended, code(AgentExit::Delivered), "{log}");
     assert_answered(&scene, &forge);

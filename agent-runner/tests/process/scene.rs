@@ -133,6 +133,11 @@ impl Scene {
         self.job.end()
     }
 
+    /// Gives the runs that begin from now on another token of the forge.
+    pub(crate) fn renew_token(&mut self) {
+        self.document = self.document.replace(TOKEN, "ghs_another-token-of-the-forge");
+    }
+
     /// Edits the ticket.
     pub(crate) fn retitle(&self, title: &'static str) {
         *self.servers.title.lock().unwrap() = title;

@@ -130,6 +130,9 @@ pub const AGENT_EGRESS_LEARN: &str = "AGENT_EGRESS_LEARN";
 pub const AGENT_ON_HOST: &str = "AGENT_ON_HOST";
 /// Whose comments a review job answers: associations (`OWNER`, `MEMBER`, …) and logins, with commas between.
 pub const AGENT_REVIEW_AUTHORS: &str = "AGENT_REVIEW_AUTHORS";
+/// What seals the notes that reviews leave in pull requests, so that a later run with another token of the forge can
+/// read them. Without it that token does.
+pub const AGENT_REVIEW_KEY: &str = "AGENT_REVIEW_KEY";
 /// `1` or `0`: whether a run that cannot deliver saves what there is on a branch of its own.
 pub const AGENT_RESCUE: &str = "AGENT_RESCUE";
 /// Whether a second model, the Director, steers the worker: `1`, `0`, or not set, and then it does where

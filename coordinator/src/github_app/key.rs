@@ -6,6 +6,7 @@ use std::num::NonZeroU64;
 use api_client::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::json;
@@ -75,6 +76,15 @@ impl AppKey {
             .map_err(|_| KeyError::Broken)?;
         Ok(Secret::from(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))))
     }
+
+    /// A key that is the same whenever it is made of this one for this purpose: RS256 signs a text always alike.
+    pub(super) fn derived(&self, purpose: &str) -> Result<Secret, KeyError> {
+        let mut signature = vec![0; self.0.public().modulus_len()];
+        self.0
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), purpose.as_bytes(), &mut signature)
+            .map_err(|_| KeyError::Broken)?;
+        Ok(Secret::from(URL_SAFE_NO_PAD.encode(digest(&SHA256, &signature))))
+    }
 }
 
 #[cfg(test)]
@@ -109,6 +119,14 @@ mod tests {
         let lines: Vec<_> = PKCS1.lines().collect();
         let short = [&lines[..3], &lines[lines.len() - 1..]].concat().join("\n");
         assert_eq!(error(&short), KeyError::Broken);
+    }
+
+    #[test]
+    fn a_derived_key_is_the_same_for_a_purpose_and_another_for_each() {
+        let of = |pem, purpose| AppKey::from_pem(pem).unwrap().derived(purpose).unwrap();
+        assert_eq!(of(PKCS1, "a"), of(PKCS8, "a"));
+        assert_ne!(of(PKCS1, "a"), of(PKCS1, "b"));
+        assert_eq!(of(PKCS1, "a").expose().len(), 43, "256 bits");
     }
 
     #[test]

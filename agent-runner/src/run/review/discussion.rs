@@ -127,5 +127,5 @@ impl Discussion {
 
 /// The seal of what is noted on this pull request.
 pub(super) fn seal(job: &Job, review: &UnderReview) -> Seal {
-    Seal::new(&job.settings.token, &review.request.url)
+    Seal::new(&job.settings.review_key, &review.request.url)
 }

@@ -79,9 +79,9 @@ struct WrittenDecision {
 }
 
 impl Seal {
-    /// The seal of what is said of this pull request under this token.
-    pub(super) fn new(token: &Secret, pull_request: &str) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, token.expose().trim().as_bytes());
+    /// The seal of what is said of this pull request under this key.
+    pub(super) fn new(key: &Secret, pull_request: &str) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose().trim().as_bytes());
         Self { key, place: format!("terarchitect-review\n{pull_request}\n") }
     }
 
