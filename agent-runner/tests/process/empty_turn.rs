@@ -3,7 +3,8 @@
 use api_client::contract::AgentExit;
 
 use crate::directed::{APPROVED, DONE, MORE};
-use crate::servers::{Answer, Plan, Scene};
+use crate::scene::{Plan, Scene};
+use crate::servers::Answer;
 
 /// Ends the turn with nothing, each time that the prompt has this word.
 macro_rules! empty_at {

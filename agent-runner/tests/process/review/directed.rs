@@ -5,7 +5,7 @@ use api_client::contract::AgentExit;
 use super::forge::{Forge, line};
 use super::{ANSWERS, code, plan, run, turns};
 use crate::directed::{DONE, MORE, OTHER};
-use crate::servers::Plan;
+use crate::scene::Plan;
 
 #[test]
 fn questions_are_answered_in_words_however_many_turns_it_takes() {
