@@ -282,7 +282,13 @@ impl TestForge {
 
     /// Reports how a check of a commit came out.
     pub fn report(&self, repo: &RepoName, commit: &str, name: &str, result: CheckResult) {
-        self.forge.talk.report(repo, commit, name, result);
+        self.forge.talk.report(repo, commit, (name, result), None);
+    }
+
+    /// Reports that a check of a commit failed, as a job of Gitea Actions with this log. The other kinds have
+    /// no log.
+    pub fn report_job(&self, repo: &RepoName, commit: &str, name: &str, log: &str) {
+        self.forge.talk.report(repo, commit, (name, CheckResult::Failed), Some(log));
     }
 
     /// Closes a pull request as merged; its branches stay as they are.

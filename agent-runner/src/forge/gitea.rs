@@ -3,6 +3,7 @@
 //! Drafts are told by the beginning of the title, which an installation may have set otherwise; labels
 //! are named by number.
 
+mod actions;
 mod answer;
 mod review;
 

@@ -9,6 +9,9 @@ use api_client::Association;
 use super::{AnyForge, ForgeError, PullRequestState};
 use crate::git::CommitId;
 
+/// How much of the end of a check's log is read, in bytes.
+pub(super) const LOG_MAX: usize = 64 << 10;
+
 /// A pull request, as somebody who is to work on it must know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reviewed {

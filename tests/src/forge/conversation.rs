@@ -5,6 +5,7 @@
 //! as on the real forges. What is said with the token is said by its owner, in a thread or of the whole.
 
 pub(super) mod gitea;
+mod gitea_actions;
 pub(super) mod github;
 pub(super) mod gitlab;
 
@@ -118,6 +119,15 @@ struct Check {
     name: String,
     result: CheckResult,
     at: String,
+    job: Option<Job>,
+}
+
+/// What ran a check, with a log of it.
+#[derive(Debug, Clone)]
+struct Job {
+    /// Among all of the forge, from 1.
+    number: u64,
+    log: String,
 }
 
 /// All that was said and reported.
@@ -128,6 +138,7 @@ pub(super) struct Talk(Mutex<Book>);
 struct Book {
     said: BTreeMap<(RepoName, u64), Vec<Said>>,
     checks: BTreeMap<(RepoName, String), Vec<Check>>,
+    jobs: u64,
 }
 
 impl Talk {
@@ -174,11 +185,30 @@ impl Talk {
         said.iter_mut().filter(|said| said.note == note).for_each(|said| said.is_resolved = true);
     }
 
-    pub(super) fn report(&self, repo: &RepoName, commit: &str, name: &str, result: CheckResult) {
+    pub(super) fn report(
+        &self,
+        repo: &RepoName,
+        commit: &str,
+        (name, result): (&str, CheckResult),
+        log: Option<&str>,
+    ) {
         let mut book = self.book();
+        let job = log.map(|log| {
+            book.jobs += 1;
+            Job { number: book.jobs, log: log.to_owned() }
+        });
         let checks = book.checks.entry((repo.clone(), commit.to_owned())).or_default();
         checks.retain(|check| check.name != name);
-        checks.push(Check { name: name.to_owned(), result, at: timestamp::now() });
+        checks.push(Check { name: name.to_owned(), result, at: timestamp::now(), job });
+    }
+
+    /// The check that a job of the repository ran.
+    fn check_of(&self, repo: &RepoName, job: u64) -> Option<Check> {
+        let book = self.book();
+        let checks = book.checks.iter().filter(|((of, _), _)| of == repo).flat_map(|(_, all)| all);
+        let mut checks =
+            checks.filter(|check| check.job.as_ref().is_some_and(|it| it.number == job));
+        checks.next().cloned()
     }
 
     fn said(&self, repo: &RepoName, number: u64) -> Vec<Said> {

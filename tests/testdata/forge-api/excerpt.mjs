@@ -50,6 +50,18 @@ const GITEA = [
   "GET /repos/{owner}/{repo}/commits/{ref}/status",
 ];
 
+// Newer than the package, and transcribed by hand.
+const GITEA_ACTIONS = {
+  "GET /repos/{owner}/{repo}/actions/runs": query("event branch status actor head_sha", "page limit"),
+  "GET /repos/{owner}/{repo}/actions/runs/{run}/jobs": query("status", "page limit"),
+  "GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs": { query: {} },
+};
+
+function query(strings, numbers) {
+  const of = (type, names) => names.split(" ").map((name) => [name, { type }]);
+  return { query: Object.fromEntries([...of("string", strings), ...of("number", numbers)]) };
+}
+
 function github() {
   const name = "@octokit/openapi";
   const all = JSON.parse(readFileSync(`${folder}/${name}/generated/api.github.com.json`));
@@ -132,11 +144,11 @@ function gitea() {
     const body = head.match(/body: (\w+)/)?.[1];
     return { query, ...(body && { body: schema(body) }) };
   };
-  write("gitea.json", `npm ${name} ${version(name)}, dist/index.d.ts (generated from Gitea's description)`, GITEA, operation);
+  write("gitea.json", `npm ${name} ${version(name)}, dist/index.d.ts (generated from Gitea's description)`, GITEA, operation, GITEA_ACTIONS);
 }
 
-function write(file, source, keys, operation) {
-  const operations = Object.fromEntries(keys.map((key) => [key, operation(key)]));
+function write(file, source, keys, operation, more = {}) {
+  const operations = { ...Object.fromEntries(keys.map((key) => [key, operation(key)])), ...more };
   writeFileSync(new URL(file, import.meta.url), `${JSON.stringify({ source, operations }, null, 1)}\n`);
 }
 

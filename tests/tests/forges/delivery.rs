@@ -1,6 +1,6 @@
 //! The same runs on all three forges.
 
-use integration_tests::forge::{ForgeKind, PullState};
+use integration_tests::forge::{CheckResult, ForgeKind, PullState};
 
 use crate::scene::{Scene, log};
 
@@ -114,4 +114,27 @@ async fn failing_checks_make_a_draft_and_passing_ones_end_it_on_gitea() {
 #[tokio::test]
 async fn failing_checks_make_a_draft_and_passing_ones_end_it_on_gitlab() {
     is_a_draft_until_the_checks_pass(ForgeKind::GitLab).await;
+}
+
+#[tokio::test]
+async fn a_check_that_fails_in_gitea_actions_is_given_to_the_worker_with_the_end_of_its_log() {
+    let scene = Scene::new(ForgeKind::Gitea, &[]).await;
+    assert_eq!(log(&scene.run(&[]).await).0, Some(0));
+    let head = scene.pulls()[0].head_sha.clone();
+    // The number of a job is none of those on its page.
+    for (name, text) in [("ci / lint (push)", "a bad style"), ("ci / test (push)", "1 is not 2")] {
+        let text = format!("the beginning\n{}{text}\n", "more\n".repeat(40_000));
+        scene.forge.report_job(&scene.repo, &head, name, &text);
+    }
+    scene.forge.report(&scene.repo, &head, "another service", CheckResult::Failed);
+    let review = scene.run(&[("JOB_KIND", "review"), ("PR_NUMBER", "1")]).await;
+    assert_eq!(log(&review).0, Some(0), "{}", log(&review).1);
+    let prompt = scene.prompt();
+    let (_, checks) = prompt.split_once("ci / lint (push)").unwrap();
+    let (lint, test) = checks.split_once("ci / test (push)").unwrap();
+    assert!(lint.contains("a bad style") && !lint.contains("1 is not 2"), "{prompt}");
+    assert!(test.contains("1 is not 2") && test.contains("another service"), "{prompt}");
+    assert!(!prompt.contains("the beginning") && prompt.len() < 40_000, "{}", prompt.len());
+    assert_eq!(scene.forge.take_violations(), [""; 0]);
+    scene.end().await;
 }

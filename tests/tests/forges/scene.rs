@@ -15,7 +15,7 @@ const TOKEN: &str = "the-token-of-the-forge";
 
 /// A `claude` that takes the prompt, adds a line to a file and says so.
 const CLAUDE: &str = r#"#!/bin/sh
-cat > /dev/null
+cat > "$(dirname "$0")/prompt"
 echo hello >> HELLO.md
 . "$(dirname "$0")/more"
 printf '%s\n' '{"type":"assistant","message":{"content":[{"type":"text","text":"All done.\n\n/merge"}]}}'
@@ -92,6 +92,11 @@ impl Scene {
     /// What `claude` does beside adding a line.
     pub(crate) fn claude_does(&self, script: &str) {
         fs::write(self.path("bin/more"), script).unwrap();
+    }
+
+    /// What `claude` was asked last.
+    pub(crate) fn prompt(&self) -> String {
+        fs::read_to_string(self.path("bin/prompt")).unwrap()
     }
 
     pub(crate) fn pulls(&self) -> Vec<PullRequest> {

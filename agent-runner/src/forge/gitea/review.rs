@@ -13,8 +13,8 @@ use super::{Gitea, answer, paged};
 use crate::forge::ForgeError;
 use crate::forge::http::{Repeat, parse_each};
 use crate::forge::review::{
-    Account, Check, CheckState, Comment, Line, Place, Review, Reviewed, Thread, ThreadKind,
-    ThreadState, account_kind, alone,
+    Account, Check, CheckState, Comment, LOG_MAX, Line, Place, Review, Reviewed, Thread,
+    ThreadKind, ThreadState, account_kind, alone,
 };
 use crate::git::CommitId;
 
@@ -181,12 +181,16 @@ impl Review for Gitea {
             words: status.description.filter(|words| !words.is_empty()),
             job: None,
         };
-        Ok(statuses.into_iter().map(check).collect())
+        let mut checks: Vec<Check> = statuses.into_iter().map(check).collect();
+        self.name_jobs(commit, &mut checks).await;
+        Ok(checks)
     }
 
-    /// A status does not say which job it is of.
-    async fn log_of(&self, _check: &Check) -> Result<Option<String>, ForgeError> {
-        Ok(None)
+    /// What anything but Gitea Actions reports has no job, and no log.
+    async fn log_of(&self, check: &Check) -> Result<Option<String>, ForgeError> {
+        let Some(job) = check.job else { return Ok(None) };
+        let url = self.repository.url(&["actions", "jobs", &job.to_string(), "logs"]);
+        self.repository.api.get_end_of_text("reading a check's log", url, LOG_MAX).await
     }
 }
 

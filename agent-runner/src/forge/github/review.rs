@@ -13,13 +13,11 @@ use self::answer::{Actions, IssueComment, LineComment, Status, SubmittedReview};
 use super::GitHub;
 use crate::forge::http::{Repeat, parse, parse_each};
 use crate::forge::review::{
-    Check, CheckState, Review, Reviewed, Thread, ThreadKind, ThreadState, alone,
+    Check, CheckState, LOG_MAX, Review, Reviewed, Thread, ThreadKind, ThreadState, alone,
 };
 use crate::forge::{ForgeError, github};
 use crate::git::CommitId;
 
-/// How much of the end of a log is read, in bytes.
-const LOG_MAX: usize = 64 << 10;
 /// The most pages of threads that are asked for.
 const PAGES: usize = 20;
 

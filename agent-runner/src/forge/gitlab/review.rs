@@ -14,15 +14,13 @@ use crate::forge::ForgeError;
 use crate::forge::http::{Repeat, parse, parse_each};
 use crate::forge::repository::own_login;
 use crate::forge::review::{
-    Account, Check, CheckState, Comment, Line, Place, Review, Reviewed, Thread, ThreadKind,
-    ThreadState, account_kind,
+    Account, Check, CheckState, Comment, LOG_MAX, Line, Place, Review, Reviewed, Thread,
+    ThreadKind, ThreadState, account_kind,
 };
 use crate::git::CommitId;
 
 /// The level from which a member may write: that of developers.
 const DEVELOPER: u64 = 30;
-/// How much of the end of a log is read, in bytes.
-const LOG_MAX: usize = 64 << 10;
 
 #[derive(Deserialize)]
 struct Discussion {

@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{CheckResult, LineSide, RemarkPlace, Said, Standing, Verdict};
+use super::{CheckResult, LineSide, RemarkPlace, Said, Standing, Verdict, gitea_actions};
 use crate::forge::Forge;
 use crate::forge::refusal::Refusal;
 use crate::forge::token_api::find;
@@ -57,6 +57,7 @@ pub(in crate::forge) fn router() -> Router<Arc<Forge>> {
         .route("/repos/{owner}/{repo}/pulls/{index}/reviews/{id}/comments", get(lines))
         .route("/repos/{owner}/{repo}/commits/{sha}/status", get(status))
         .route("/repos/{owner}/{repo}/assignees", get(assignees))
+        .merge(gitea_actions::router())
 }
 
 /// As on the real forge, all at once.
@@ -154,7 +155,9 @@ async fn status(
             CheckResult::Passed => "success",
             CheckResult::Failed => "failure",
         };
-        json!({"context": check.name, "status": status, "target_url": "", "updated_at": check.at})
+        let page = check.job.as_ref().map(|job| gitea_actions::page(&repo.name, job));
+        let page = page.unwrap_or_default();
+        json!({"context": check.name, "status": status, "target_url": page, "updated_at": check.at})
     });
     let statuses: Vec<Value> = statuses.collect();
     let statuses = if statuses.is_empty() { Value::Null } else { json!(statuses) };

@@ -111,3 +111,60 @@ async fn reviews_are_read_until_there_are_as_many_as_gitea_counts() {
     let reviews = format!("GET {REPO}/pulls/7/reviews?limit=50");
     assert_eq!(pages, [reviews.clone(), format!("{reviews}&page=2")]);
 }
+
+/// A failing status of a commit, with its page.
+fn failing(context: &str, page: &str) -> Value {
+    json!({"context": context, "status": "failure", "target_url": page})
+}
+
+fn page_of_job(run: u64, job: u64) -> String {
+    format!("/acme/shop/actions/runs/{run}/jobs/{job}")
+}
+
+#[tokio::test]
+async fn a_failing_check_of_gitea_actions_has_the_log_of_the_job_with_its_page() {
+    let elsewhere = "http://ci.example.org/actions/runs/4/jobs/1";
+    let on_page = |id: u64, page: &str| json!({"id": id, "html_url": format!("http://git{page}")});
+    let passed = json!({"context": "a", "status": "success", "target_url": page_of_job(5, 0)});
+    let statuses = json!([failing("b", &page_of_job(4, 1)), failing("c", elsewhere), passed]);
+    let runs =
+        json!([on_page(70, "/acme/shop/actions/runs/4"), on_page(71, "/acme/shop/actions/runs/5")]);
+    let jobs = json!([on_page(911, &page_of_job(4, 11)), on_page(901, &page_of_job(4, 1))]);
+    let answers = vec![
+        (200, "", json!({ "statuses": statuses })),
+        (200, "", json!({ "workflow_runs": runs })),
+        (200, "", json!({ "jobs": jobs })),
+        (200, "", json!("the end of it")),
+    ];
+    let (gitea, asked) = gitea(answers).await;
+    let checks = gitea.checks(pushed()).await.unwrap();
+    assert_eq!(checks.iter().map(|check| check.job).collect::<Vec<_>>(), [Some(901), None, None]);
+    assert_eq!(gitea.log_of(&checks[0]).await.unwrap().as_deref(), Some("\"the end of it\""));
+    assert_eq!(gitea.log_of(&checks[1]).await.unwrap(), None);
+    let expected = [
+        format!("GET {REPO}/commits/{SHA}/status?limit=50"),
+        format!("GET {REPO}/actions/runs?limit=50&head_sha={SHA}"),
+        format!("GET {REPO}/actions/runs/70/jobs?limit=50"),
+        format!("GET {REPO}/actions/jobs/901/logs"),
+    ];
+    assert_eq!(asked.await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_tell_of_jobs_tells_of_checks_all_the_same() {
+    let refusals = [401, 403, 404].map(|status| vec![(status, "", json!({"message": "no"}))]);
+    // Forgejo tells of runs, and of jobs in another form.
+    let run = json!({"id": 70, "html_url": "http://git/acme/shop/actions/runs/4"});
+    let runs = || (200, "", json!({ "workflow_runs": [run] }));
+    let others =
+        [vec![runs(), (200, "", json!([{"id": 901}]))], vec![runs(), (404, "", json!({}))]];
+    for more in refusals.into_iter().chain(others) {
+        let status = (200, "", json!({"statuses": [failing("b", &page_of_job(4, 1))]}));
+        let count = 1 + more.len();
+        let (gitea, asked) = gitea([vec![status], more].concat()).await;
+        let checks = gitea.checks(pushed()).await.unwrap();
+        assert_eq!((checks[0].state, checks[0].job), (CheckState::Failed, None));
+        assert_eq!(gitea.log_of(&checks[0]).await.unwrap(), None);
+        assert_eq!(asked.await.unwrap().len(), count);
+    }
+}
