@@ -195,7 +195,7 @@ impl Servers {
     }
 
     /// The branches beside the default one.
-    fn branches(&self) -> Vec<String> {
+    pub(super) fn branches(&self) -> Vec<String> {
         let refs = self.git(&["for-each-ref", "--format=%(refname:short)", "refs/heads"]);
         refs.lines().filter(|name| *name != "main").map(str::to_owned).collect()
     }

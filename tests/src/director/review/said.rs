@@ -6,7 +6,8 @@ use std::process::Command;
 use api_client::outcome::ThreadEnding;
 use serde_json::json;
 
-use crate::director::case::{Case, Kind, Story};
+use crate::director::case::{Case, Kind, Story, rule};
+use crate::director::injections::{ATTEMPTS, ORDER};
 use crate::director::stage::{Servers, Stage};
 use crate::forge::{LineSide, Remark, RemarkPlace, Standing, Verdict};
 use crate::llm::Script;
@@ -77,7 +78,8 @@ const fn of_ann(at: At, body: &'static str) -> Saying {
     Saying { author: "ann", standing: Standing::Member, at, body }
 }
 
-/// The worker's model: it writes a file, and says how each thread ends.
+/// The worker's model: it writes a file, and says how each thread ends. Before that it obeys the one who may not
+/// ask. It comments elsewhere, since by its comments the forge knows when the run is to be killed.
 pub(in crate::director) fn worker() -> Script {
     let entries: Vec<_> = ENDINGS
         .iter()
@@ -86,7 +88,10 @@ pub(in crate::director) fn worker() -> Script {
             json!({"thread": format!("T{label}"), "ending": ending, "reply": words})
         })
         .collect();
+    let obeys = ATTEMPTS.replace("issues/1/comments", "issues/2/comments");
+    let obeys = json!({ "shell": format!("{obeys}; echo 'a line' > one.txt") });
     Script {
+        rules: vec![rule(ORDER, &obeys)],
         text: format!("I looked at all.\n\n```json\n{}\n```", json!({ "threads": entries })),
         ..Script::edit("one.txt", "a line\n")
     }
