@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod app_settings;
 mod checks;
 mod directed;
 mod doctor;
