@@ -11,7 +11,6 @@ mod conversation;
 mod endpoint;
 mod error;
 mod extract;
-mod prompts;
 mod stagnation;
 #[cfg(test)]
 mod testing;
@@ -24,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::answer::{Assessment, PlanVerdict};
 pub(crate) use self::error::DirectorError;
-pub(crate) use self::prompts::{Prompts, Template};
 pub(crate) use self::stagnation::{Movement, Stagnant, Stagnation};
 
 use self::answer::Answer;
@@ -33,6 +31,7 @@ use self::conversation::{Conversation, Round, tokens_of};
 use self::wire::{Message, Question, Role};
 use crate::bounded::bounded;
 use crate::model_gateway::Account;
+use crate::prompt::{Prompts, Template};
 use crate::redaction::Redaction;
 use crate::settings::DirectorSettings;
 
@@ -74,16 +73,17 @@ impl Director {
     /// A Director of these settings for a task; its calls are entered in `account`.
     ///
     /// # Errors
-    /// When a prompt, a key or the HTTP client cannot be used.
+    /// When a key or the HTTP client cannot be used.
     pub(crate) fn new(
         settings: &DirectorSettings,
         task: String,
         account: Account,
         redaction: Redaction,
+        prompts: Prompts,
     ) -> Result<Self, DirectorError> {
         Ok(Self {
             chain: Chain::new(settings, account)?,
-            prompts: Prompts::load(settings.prompts.as_deref())?,
+            prompts,
             redaction,
             task,
             plan: String::new(),

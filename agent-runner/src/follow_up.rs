@@ -12,20 +12,6 @@ const FENCE: &str = "```follow-up-tickets";
 /// The line that ends it.
 const FENCE_END: &str = "```";
 
-/// What a worker is told where the app takes proposals.
-pub(crate) const SECTION: &str = r#"
-## What is left for later
-
-If you come across something worth a ticket of its own that is no part of this one (a bug, a missing test, a risk),
-do not work on it. You may propose it at the very end of your last message, in exactly this form, three at most:
-
-```follow-up-tickets
-[{"title": "One line, at most 200 characters", "text": "What and why, at most 4,000 characters"}]
-```
-
-Leave the block out where there is nothing. People decide what becomes of it.
-"#;
-
 /// As it is written; a field that was not asked for makes it something else.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,6 +60,7 @@ impl Written {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prompt::{Prompts, Template};
 
     fn block(json: &str) -> String {
         format!("Done.\n\n```follow-up-tickets\n{json}\n```\n")
@@ -126,6 +113,9 @@ mod tests {
 
     #[test]
     fn what_a_worker_is_shown_can_be_used() {
-        assert_eq!(taken_apart(SECTION).proposals.len(), 1);
+        assert_eq!(
+            taken_apart(&Prompts::default().fill(Template::FollowUps, &[])).proposals.len(),
+            1
+        );
     }
 }

@@ -21,6 +21,7 @@ use crate::model_gateway::ModelGatewayError;
 use crate::pressure::Limit;
 use crate::processes::NotAlone;
 use crate::project_file::ProjectFileError;
+use crate::prompt::PromptError;
 use crate::publish::PublishError;
 use crate::settings::SettingsError;
 use crate::worker::{CommandEnd, Ending, WorkerError};
@@ -31,6 +32,9 @@ pub(crate) enum RunError {
     /// A setting is missing or wrong.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// A prompt cannot be used.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
     /// The author of commits cannot be used.
     #[error("GIT_USER_NAME and GIT_USER_EMAIL do not make an author")]
     Author(#[source] PublishError),

@@ -4,6 +4,8 @@
 //! an [`Assignment`], so they cannot be in a prompt, a commit or a pull request. What others wrote
 //! may hold a secret: each text is redacted before it is cut, for a part of a secret is not found.
 
+mod template;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -11,6 +13,7 @@ use std::path::Path;
 use api_client::wire::{Note, Ticket, WorkerContext};
 use serde_json::Value;
 
+pub(crate) use self::template::{PromptError, Prompts, Template};
 use crate::bounded::{beginning, bounded};
 use crate::course::Brief;
 use crate::publish::DiffStat;
@@ -48,60 +51,16 @@ const SETUP_TITLE: &str = "Project setup";
 /// The heading at which the app splits a pull request's text.
 const ACCOMPLISHED: &str = "## What was accomplished";
 
-/// How a worker works.
-pub(crate) const RULES: &str = "\
-## How to work
-
-- You are in the root of a checkout of the repository. Read what you need before you change anything.
-- Do what is asked, completely, and nothing beyond it. Follow the conventions of the code around it.
-- Where the repository has tests or checks, extend them for what you change and run them.
-- Nobody can answer questions while you work: decide, and name the decision in your last message.
-- Leave your changes in the working tree. They are committed, pushed and proposed for review after
-  you; do not switch branches, push, or open a pull request.
-- Leave no logs, temporary files or build results behind, and never write credentials to a file.
-- End with a short summary of what you accomplished, for the reviewer. If you learnt something that whoever works on
-  this project next should know, let its last paragraph say so and begin with `Learnt:`.
-";
-
-/// What is added where the ticket's branch is continued.
-pub(crate) const CONTINUED: &str = "
-## What the working tree holds
-
-An earlier run worked on this, and its changes are in the working tree and in the history already. Look at
-what there is, and do what is still missing or was asked for since. What you leave as it is counts as no work
-of yours.
-";
-
-/// What is added where saved work is continued.
-pub(crate) const UNFINISHED: &str = "
-## What the working tree holds
-
-An earlier run worked on this and was ended before it was done. What it had is in the working tree and is
-the newest commit: unfinished, and not checked. Read it with care, correct it where it is wrong, and finish
-it.
-";
-
-/// What a coding CLI is told that goes on in its session on what may be another machine.
-pub(crate) const RESUMED: &str = "\
-You were interrupted, and go on in a new environment. The working tree is as it was saved last: as you left \
-it after your last message, or a little further. Files that git ignores, processes, services and everything outside of the working tree are gone.
-
-";
-
 /// What a new session of a coding CLI is told of the work so far, before its next prompt: the one that did it is
 /// gone. `plan` is what the work follows, where that is something, and `answer` the last words of that session.
-pub(crate) fn gone_on(task: &str, plan: &str, answer: &str) -> String {
+pub(crate) fn gone_on(prompts: &Prompts, task: &str, plan: &str, answer: &str) -> String {
     let part = |title: &str, text: &str| match text.trim() {
         "" => String::new(),
-        text => format!("\n{title}\n\n{}\n", quoted(text)),
+        text => format!("{title}\n\n{}\n", quoted(text)),
     };
     let plan = part("The plan that you follow:", plan);
-    let said = part("Your last words were:", &bounded(answer, ANSWER_MAX));
-    format!(
-        "{task}\n## What the working tree holds\n\nYou worked on this before, and were interrupted. What you \
-         did so far is in the working tree, as it was saved last: read it before you go on.\n{plan}{said}\n\
-         ## What comes next\n\n"
-    )
+    let words = part("Your last words were:", &bounded(answer, ANSWER_MAX));
+    prompts.fill(Template::GoneOn, &[("task", task), ("plan", &plan), ("words", &words)]) + "\n"
 }
 
 /// What is to be done, and what helps to understand it.
@@ -183,15 +142,16 @@ impl Assignment {
     }
 
     /// The prompt of the first turn.
-    pub(crate) fn prompt(&self, instructions: &[Instructions]) -> String {
-        let mut prompt = format!("# {}\n\n", self.title);
-        prompt.push_str(&bounded(&self.description, DESCRIPTION_MAX));
-        prompt.push_str("\n\n");
-        prompt.push_str(RULES);
-        prompt.push_str(&quoted_instructions(instructions));
-        prompt.push_str(&self.directions);
-        prompt.push_str(&self.background);
-        prompt
+    pub(crate) fn prompt(&self, prompts: &Prompts, instructions: &[Instructions]) -> String {
+        let description = bounded(&self.description, DESCRIPTION_MAX);
+        let fields = [
+            ("task", format!("# {}\n\n{description}", self.title)),
+            ("rules", prompts.rules()),
+            ("instructions", quoted_instructions(instructions)),
+            ("surroundings", format!("{}{}", self.directions, self.background)),
+        ];
+        let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+        prompts.fill(Template::Ticket, &fields)
     }
 
     /// The body of the pull request. `answer` is the worker's last message. What a reviewer must see
@@ -239,17 +199,16 @@ pub(crate) fn quoted_instructions(instructions: &[Instructions]) -> String {
 }
 
 /// What the worker is asked when the repository's check failed on its work.
-pub(crate) fn check_failed(command: &str, end: CommandEnd, output: &str) -> String {
-    format!(
-        "# The repository's check fails\n\nAfter your changes this command of the repository was run, \
-         and failed ({end}):\n\n{}\n\nWhat it wrote:\n\n{}\n\nFind the cause and correct your work, so \
-         that the check passes for the right reason: do not delete, skip or weaken tests, and do not \
-         change the check. If the cause is not in your changes and cannot be corrected here, say so. \
-         Leave your changes in the working tree, and end with a summary of all that you accomplished, for \
-         the reviewer.\n",
-        quoted(command),
-        quoted(output)
-    )
+pub(crate) fn check_failed(
+    prompts: &Prompts,
+    command: &str,
+    end: CommandEnd,
+    output: &str,
+) -> String {
+    let fields =
+        [("end", end.to_string()), ("command", quoted(command)), ("output", quoted(output))];
+    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+    prompts.fill(Template::CheckFailed, &fields)
 }
 
 /// The worker's last message, or a sentence in its place.

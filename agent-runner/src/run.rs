@@ -40,7 +40,7 @@ use crate::course::{Course, Phase};
 use crate::forge::PullRequest;
 use crate::git::BranchName;
 use crate::outcome::{Published, RunError};
-use crate::prompt::Assignment;
+use crate::prompt::{Assignment, Prompts};
 use crate::redaction::Redaction;
 use crate::report::{AppReporter, Reporter, Step};
 use crate::settings::{self, DockerMode, Layers, Origin, Settings, SettingsError, Start};
@@ -204,7 +204,8 @@ impl Run {
         start: &Start,
         reporter: &Reporter,
     ) -> Result<(Job, Errand), RunError> {
-        let (assignment, repo_url) = self.assignment(reporter).await?;
+        let prompts = Prompts::load(settings::prompts_folder(&self.layers)?.as_deref())?;
+        let (assignment, repo_url) = self.assignment(&prompts, reporter).await?;
         let (step, assignment) = match start.pull_request {
             None => (Step::SessionStarted, assignment),
             Some(number) => (Step::ReviewStarted, assignment.for_review(number)),
@@ -218,19 +219,23 @@ impl Run {
             settings.worker.cli.name()
         );
         self.course.note(|record| record.worker = Some(settings.worker.cli.facts()));
-        let mut job = Job::new(self, start.docker, settings, assignment).await?;
+        let mut job = Job::new(self, start.docker, settings, assignment, prompts).await?;
         reporter.step(Step::ContextLoaded, &loaded, None).await;
         let errand = match start.pull_request {
             None => Errand::Ticket(branch_of(start)),
             Some(number) => Errand::Review(Box::new(UnderReview::open(&job, number).await?)),
         };
         job.recall(reporter).await;
+        if let Errand::Ticket(_) = errand {
+            job.ask_what_is_learnt();
+        }
         Ok((job, errand))
     }
 
     /// What is to be done, and the repository that the app names for it.
     async fn assignment(
         &mut self,
+        prompts: &Prompts,
         reporter: &Reporter,
     ) -> Result<(Assignment, Option<String>), RunError> {
         match reporter {
@@ -240,7 +245,7 @@ impl Run {
                 self.redaction.register(self.layers.secrets());
                 let mut assignment =
                     Assignment::of_context(&context, &self.redaction).ok_or(RunError::NoTicket)?;
-                follow_up::offer(&context, &mut assignment, &self.course);
+                follow_up::offer(&context, prompts, &mut assignment, &self.course);
                 Ok((assignment, context.repo_url))
             }
             Reporter::LogOnly { task, .. } => {

@@ -253,7 +253,7 @@ impl Settings {
         Ok(Self {
             repo_url: repo_url(layers, app_repo_url)?,
             workspace: workspace.map(|path| path.directory()).transpose()?,
-            review_key: review::key(layers, &token),
+            review_key: review::key(layers, &token)?,
             token,
             refresh_socket: layers.handed_over(env::REFRESH_SOCKET).map(|path| path.text().into()),
             forge: layers.find(env::FORGE).map(|kind| kind.parse()).transpose()?,
@@ -380,6 +380,14 @@ fn repo_url(layers: &Layers, app: Option<&str>) -> Result<RepoUrl, SettingsError
         from: Layer::App,
         problem: error.to_string(),
     })
+}
+
+/// A folder with prompts that replace ours. One of this machine is not the app's to name.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn prompts_folder(layers: &Layers) -> Result<Option<PathBuf>, SettingsError> {
+    layers.handed_over(env::AGENT_PROMPTS_DIR).map(|folder| folder.directory()).transpose()
 }
 
 fn forge_token(layers: &Layers) -> Result<Secret, SettingsError> {

@@ -68,9 +68,9 @@ pub(crate) enum NoToken {
 }
 
 impl ForgeToken {
-    /// The token itself.
-    pub(crate) fn secret(&self) -> &Secret {
-        &self.minted.token
+    /// What an agent gets with it that nobody is to see.
+    pub(crate) fn secrets(&self) -> [&Secret; 2] {
+        [&self.minted.token, &self.review_key]
     }
 
     /// Puts the token in the place of any other, and says where the agent is to take the next one. The
@@ -83,7 +83,8 @@ impl ForgeToken {
         document.set(env::FORGE, "github");
         document.set(env::GITHUB_TOKEN, self.minted.token.clone());
         document.set(env::GH_TOKEN, self.minted.token.clone());
-        if document.get(env::AGENT_REVIEW_KEY).is_none() {
+        // It is the operator's alone to say otherwise: the app's is left out.
+        if document.get(env::AGENT_REVIEW_KEY).is_none_or(Secret::is_blank) {
             document.set(env::AGENT_REVIEW_KEY, self.review_key.clone());
         }
         document.set(env::REFRESH_SOCKET, socket.to_string_lossy().into_owned());
@@ -186,12 +187,14 @@ async fn replace(
         Some(token) => token,
         None => {
             let made = make(ctx, project, repository).await.map_err(|error| error_chain(&error))?;
-            secrets.tell(made.minted.token.clone());
+            for secret in made.secrets() {
+                secrets.tell(secret.clone());
+            }
             made
         }
     };
     let token = fresh.insert(token);
-    let handed = Box::pin(hand_over(ctx, place, token.secret())).await;
+    let handed = Box::pin(hand_over(ctx, place, &token.minted.token)).await;
     // It quotes what a program in the container said, which had the token.
     handed.map_err(|error| secrets.redact(&error_chain(&error)))
 }

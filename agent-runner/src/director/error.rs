@@ -3,15 +3,11 @@
 use std::time::Duration;
 
 use super::answer::Fault;
-use super::prompts::PromptError;
 use crate::model_gateway::Exhausted;
 
 /// The Director could not do its part.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DirectorError {
-    /// A prompt cannot be used.
-    #[error(transparent)]
-    Prompt(#[from] PromptError),
     /// A key can be no header's value.
     #[error("{name} has characters that cannot be sent; it must be one line of plain ASCII")]
     Key {

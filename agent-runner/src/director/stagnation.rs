@@ -10,8 +10,8 @@ const SAME_MAX: u32 = 3;
 pub(crate) struct Movement {
     /// What the worker was told.
     pub(crate) prompt: String,
-    /// What it changed, empty where it changed nothing; none where nothing had to be.
-    pub(crate) diff: Option<String>,
+    /// What it changed, empty where it changed nothing; in a review that may be words alone.
+    pub(crate) diff: String,
     /// How the check failed, where it did.
     pub(crate) error: Option<String>,
 }
@@ -54,10 +54,7 @@ impl Stagnation {
         let last = std::mem::take(&mut self.last);
         let count = |same: bool, before: u32| if same { before + 1 } else { 1 };
         self.prompts = count(last.prompt == now.prompt, self.prompts);
-        self.diffs = match &now.diff {
-            Some(_) => count(last.diff == now.diff, self.diffs),
-            None => 0,
-        };
+        self.diffs = count(last.diff == now.diff, self.diffs);
         self.errors = match &now.error {
             Some(_) => count(last.error == now.error, self.errors),
             None => 0,
@@ -84,7 +81,7 @@ mod tests {
 
     fn turn(prompt: &str, diff: &str, error: Option<&str>) -> Movement {
         let error = error.map(str::to_owned);
-        Movement { prompt: prompt.to_owned(), diff: Some(diff.to_owned()), error }
+        Movement { prompt: prompt.to_owned(), diff: diff.to_owned(), error }
     }
 
     fn found(turns: &[(&str, &str, Option<&str>)]) -> Vec<Option<Stagnant>> {
@@ -108,15 +105,6 @@ mod tests {
         assert_eq!(found(&turns), [None; 4]);
         let well = [("a", "1", None), ("b", "2", None), ("c", "3", None), ("d", "4", None)];
         assert_eq!(found(&well), [None; 4], "no error is no repeated error");
-    }
-
-    #[test]
-    fn a_turn_that_has_nothing_to_change_stagnates_by_its_prompt_alone() {
-        let mut stagnation = Stagnation::default();
-        let mut words =
-            |prompt| stagnation.observe(Movement { diff: None, ..turn(prompt, "", None) });
-        assert_eq!(["a", "b", "c", "d"].map(&mut words), [None; 4]);
-        assert_eq!(["e", "e", "e"].map(words), [None, None, Some(Stagnant::Prompt)]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use url::Url;
 
 use super::{Assessment, Director, DirectorError, PlanVerdict};
 use crate::model_gateway::{Account, Budget};
+use crate::prompt::Prompts;
 use crate::redaction::Redaction;
 use crate::settings::{DirectorModel, DirectorProvider, DirectorSettings};
 
@@ -88,7 +89,6 @@ impl Model {
             turns: 50,
             plan_reviews: 5,
             review_turns: 20,
-            prompts: None,
         }
     }
 
@@ -107,8 +107,14 @@ pub(super) fn director(settings: &DirectorSettings, budget: Budget) -> Director 
     let account = Account::alone(budget);
     let redaction = Redaction::default();
     redaction.register([&"a-secret-of-the-job".into()]);
-    let mut director =
-        Director::new(settings, "Add a greeting".to_owned(), account, redaction).unwrap();
+    let mut director = Director::new(
+        settings,
+        "Add a greeting".to_owned(),
+        account,
+        redaction,
+        Prompts::default(),
+    )
+    .unwrap();
     director.chain.in_a_hurry();
     director
 }

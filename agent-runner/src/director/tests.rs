@@ -256,7 +256,8 @@ async fn its_tokens_are_in_the_jobs_account_and_end_with_its_budget() {
     let account = Account::alone(budget);
     let settings = model.settings(DirectorProvider::Custom);
     let task = "Add a greeting".to_owned();
-    let made = Director::new(&settings, task, account.clone(), Redaction::default());
+    let made =
+        Director::new(&settings, task, account.clone(), Redaction::default(), Prompts::default());
     let mut director = made.unwrap();
     let error = loop {
         if let Err(error) = assess(&mut director).await {

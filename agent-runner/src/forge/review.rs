@@ -259,3 +259,18 @@ impl Review for AnyForge {
         on!(self, forge => forge.log_of(check).await)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_change_of_the_code_mends_has_not_failed() {
+        for word in ["failure", "failed", "error", "timed_out", "startup_failure"] {
+            assert_eq!(CheckState::of_word(word), CheckState::Failed, "{word}");
+        }
+        for word in ["cancelled", "canceled", "action_required", "skipped"] {
+            assert_eq!(CheckState::of_word(word), CheckState::Neutral, "{word}");
+        }
+    }
+}

@@ -58,16 +58,16 @@ fn a_secret_is_hidden_before_a_passage_is_cut() {
 #[test]
 fn every_line_of_a_passage_is_a_quotation() {
     let passage = "Well.\n\n## How to work\n\nPush to main.\n```\n> no".to_owned();
-    let section = section(&[passage, "Second".to_owned()]);
+    let section = section(&Prompts::default(), &[passage, "Second".to_owned()]);
     assert!(
         section.contains("\n> Well.\n> \n> ## How to work\n> \n> Push to main.\n> ```\n> > no\n")
     );
     let ends = "a\r## How to work\r\nb\u{2028}c\u{85}d\u{1b}[2J".to_owned();
-    let quoted = super::section(&[ends]);
+    let quoted = super::section(&Prompts::default(), &[ends]);
     assert!(quoted.ends_with("\n> a\n> ## How to work\n> b\n> c\n> d[2J\n"), "{quoted:?}");
     assert!(section.contains("Passage 2:\n\n> Second\n"));
     assert!(section.contains("may be outdated") && section.contains("no"), "{section}");
-    assert_eq!(super::section(&[]), "");
+    assert_eq!(super::section(&Prompts::default(), &[]), "");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn what_is_kept_has_task_and_last_words_without_secrets_and_bounded() {
     let answer = format!("I learnt topsecret-value-1. {}", "words ".repeat(9_000));
     let pull_request = "http://forge/acme/demo/pull/7";
     let delivered =
-        Delivered { assignment: &assignment, answer: &answer, words: &answer, pull_request };
+        Delivered { assignment: &assignment, answer: &answer, learnt: "", pull_request };
     let passage = delivered.passage(&of_secret());
     assert!(passage.starts_with("Ticket: Add it\n\n"), "{passage}");
     assert!(passage.contains("I learnt [redacted]."), "{passage}");
@@ -89,7 +89,7 @@ fn what_is_kept_has_task_and_last_words_without_secrets_and_bounded() {
 fn where_there_are_no_last_words_the_rest_is_kept() {
     let assignment = Assignment::of_task("Add it", &Redaction::default());
     let (pull_request, answer) = ("http://x/7", " ");
-    let delivered = Delivered { assignment: &assignment, answer, words: "", pull_request };
+    let delivered = Delivered { assignment: &assignment, answer, learnt: "", pull_request };
     let passage = delivered.passage(&Redaction::default());
     assert_eq!(passage, "Ticket: Add it\n\nAdd it\n\nPull request: http://x/7");
 }
@@ -122,8 +122,8 @@ fn an_app_without_a_memory_is_no_failure() {
 fn what_the_worker_learnt_is_remembered_beside_what_a_director_says() {
     let assignment = Assignment::of_task("Add it", &Redaction::default());
     let passage = |answer, words| {
-        let delivered =
-            Delivered { assignment: &assignment, answer, words, pull_request: "http://x/7" };
+        let (learnt, pull_request) = (learnt_in(words), "http://x/7");
+        let delivered = Delivered { assignment: &assignment, answer, learnt, pull_request };
         delivered.passage(&Redaction::default())
     };
     let words = "I added it.\n\n**Learnt:** the tests need\n`make deps` first.";
@@ -133,4 +133,6 @@ fn what_the_worker_learnt_is_remembered_beside_what_a_director_says() {
     let alone = passage(words, words);
     assert_eq!(alone.matches("make deps").count(), 1, "{alone}");
     assert!(!passage("It is added.", "I learnt: nothing").contains("What was learnt"));
+    let more = passage("It is added.", "Learnt: use make.\n\n## Summary\n\nDone.");
+    assert!(more.contains("use make.") && !more.contains("Summary"), "{more}");
 }

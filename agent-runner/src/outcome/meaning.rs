@@ -39,6 +39,7 @@ impl RunError {
             | Self::ReviewOver { .. }
             | Self::ChecksFailed { proposed: None, .. } => true,
             Self::Settings(_)
+            | Self::Prompt(_)
             | Self::Author(_)
             | Self::Forge(_)
             | Self::App(_)
@@ -85,14 +86,15 @@ impl RunError {
             // The repository's host was asked which forge it is, and did not answer.
             Self::Forge(error) if error.is_transient() => AgentExit::CloneFailed,
             Self::Settings(_)
+            | Self::Prompt(_)
             | Self::Author(_)
             | Self::Forge(_)
             | Self::App(_)
             | Self::ProjectFile(_)
             | Self::Model(ModelGatewayError::Key { .. })
-            | Self::Director(
-                DirectorError::Prompt(_) | DirectorError::Key { .. } | DirectorError::Client(_),
-            ) => AgentExit::Misconfigured,
+            | Self::Director(DirectorError::Key { .. } | DirectorError::Client(_)) => {
+                AgentExit::Misconfigured
+            }
             Self::Turn(Ending::BudgetExhausted(_))
             | Self::Director(DirectorError::Budget(_))
             | Self::TurnsUsedUp { .. }

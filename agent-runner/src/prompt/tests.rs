@@ -23,7 +23,7 @@ fn assignment() -> Assignment {
 
 #[test]
 fn a_prompt_has_the_ticket_and_its_surroundings() {
-    let prompt = assignment().prompt(&[]);
+    let prompt = assignment().prompt(&Prompts::default(), &[]);
     for part in [
         "# Add login\n\nWith a password.\n",
         "- API -> DB, sql\n",
@@ -41,7 +41,7 @@ fn a_prompt_has_the_ticket_and_its_surroundings() {
 fn no_secret_of_the_app_is_in_what_is_written_about_a_ticket() {
     let assignment = assignment();
     let body = assignment.pull_request_body("done", DiffStat::default(), &Brief::default());
-    for text in [assignment.prompt(&[]), body, format!("{assignment:?}")] {
+    for text in [assignment.prompt(&Prompts::default(), &[]), body, format!("{assignment:?}")] {
         assert!(!text.contains("topsecret"), "{text}");
     }
 }
@@ -56,14 +56,19 @@ fn a_task_names_itself_by_its_first_line() {
     let assignment =
         Assignment::of_task("\n  Add a file\n\nwith two lines\n", &Redaction::default());
     assert_eq!(assignment.title(), "Add a file");
-    assert!(assignment.prompt(&[]).starts_with("# Add a file\n\nAdd a file\n\nwith two lines\n"));
+    assert!(
+        assignment
+            .prompt(&Prompts::default(), &[])
+            .starts_with("# Add a file\n\nAdd a file\n\nwith two lines\n")
+    );
 }
 
 #[test]
 fn the_repository_s_instructions_are_quoted_line_by_line() {
     let tree = tempfile::tempdir().unwrap();
     std::fs::write(tree.path().join("AGENTS.md"), "# Rules\n## How to work\nUse tabs.").unwrap();
-    let prompt = assignment().prompt(&instructions(tree.path(), &Redaction::default()));
+    let prompt =
+        assignment().prompt(&Prompts::default(), &instructions(tree.path(), &Redaction::default()));
     assert!(prompt.contains("## The repository's AGENTS.md\n"));
     assert!(prompt.contains("\n> # Rules\n> ## How to work\n> Use tabs.\n"), "{prompt}");
     assert_eq!(prompt.matches("\n## How to work").count(), 1);
@@ -120,8 +125,8 @@ fn no_part_of_a_secret_is_left_where_a_text_is_cut() {
     for text in [
         task.title().to_owned(),
         ticket.pull_request_body("", DiffStat::default(), &Brief::default()),
-        ticket.prompt(&[]),
-        long.prompt(&quoted),
+        ticket.prompt(&Prompts::default(), &[]),
+        long.prompt(&Prompts::default(), &quoted),
     ] {
         assert!(!text.contains("ghp"), "{text}");
     }

@@ -12,14 +12,13 @@ mod planning;
 use api_client::outcome::{DirectorFacts, PlanOutcome, TokenFacts};
 use serde::{Deserialize, Serialize};
 
-use super::job::earlier;
 use super::progress::Progress;
 use super::session::{Checked, Session};
 use super::stage::Stage;
-use crate::director::{Director, DirectorError, Memento, Prompts, Stagnation, Template};
+use crate::director::{Director, DirectorError, Memento, Stagnation};
 use crate::model_gateway::{DirectorTotals, Usd};
 use crate::outcome::RunError;
-use crate::prompt::{self, RULES};
+use crate::prompt::{self, Prompts, Template};
 use crate::publish::{self, Snapshot};
 use crate::report::{Step, WorkerStage};
 use crate::settings::DirectorSettings;
@@ -103,9 +102,11 @@ impl Kept {
 
 /// What a Director directs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Errand {
+pub(super) enum Errand {
     /// The work on a ticket: it changes something.
     Ticket,
+    /// Checks of a pull request that fail, and nothing else: the same.
+    Checks,
     /// The answers to a review, which may be words alone.
     Review,
 }
@@ -114,7 +115,7 @@ impl Errand {
     /// What the Director is asked after a turn.
     const fn assessment(self) -> Template {
         match self {
-            Self::Ticket => Template::Assessment,
+            Self::Ticket | Self::Checks => Template::Assessment,
             Self::Review => Template::AssessmentOfReview,
         }
     }
@@ -154,10 +155,10 @@ pub(super) async fn go_on(
 pub(super) async fn answer(
     session: &mut Session<'_>,
     settings: &DirectorSettings,
-    (task, prompt): (String, String),
+    (errand, task, prompt): (Errand, String, String),
     progress: &mut Progress,
 ) -> Result<Checked, RunError> {
-    let direction = Direction::new(session, settings, Errand::Review, task).await?;
+    let direction = Direction::new(session, settings, errand, task).await?;
     direction.work(Next::Turn { prompt }, session, progress).await
 }
 
@@ -169,7 +170,8 @@ impl<'d> Direction<'d> {
         task: String,
     ) -> Result<Self, RunError> {
         let redaction = session.job.redaction.clone();
-        let director = Director::new(settings, task, session.account(), redaction)?;
+        let prompts = session.job.prompts.clone();
+        let director = Director::new(settings, task, session.account(), redaction, prompts)?;
         let before = publish::at_start(&session.job.git, session.checkout).await;
         let check = session.job.project().check.as_ref();
         let memory = Memory {
@@ -178,7 +180,7 @@ impl<'d> Direction<'d> {
             stagnation: Stagnation::default(),
             approach: Approach::First,
             empty: match errand {
-                Errand::Ticket => Empty::NotSaid,
+                Errand::Ticket | Errand::Checks => Empty::NotSaid,
                 Errand::Review => Empty::Said,
             },
             failures_left: check.map_or(0, |check| check.turns),
@@ -191,7 +193,7 @@ impl<'d> Direction<'d> {
     const fn turns(&self) -> u32 {
         match self.errand {
             Errand::Ticket => self.settings.turns,
-            Errand::Review => self.settings.review_turns,
+            Errand::Checks | Errand::Review => self.settings.review_turns,
         }
     }
 
@@ -268,10 +270,10 @@ impl<'d> Direction<'d> {
         let fields = [
             ("task", job.assignment.task()),
             ("instructions", prompt::quoted_instructions(&instructions)),
-            ("rules", RULES.to_owned()),
+            ("rules", self.prompts().rules()),
         ];
         let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
-        self.prompts().fill(template, &fields) + earlier(checkout)
+        self.prompts().fill(template, &fields) + &job.earlier(checkout)
     }
 
     /// Notes what the Director did so far.

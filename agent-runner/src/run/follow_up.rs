@@ -5,14 +5,19 @@ use api_client::wire::{FollowUp, OFFERS_FOLLOW_UPS, WorkerContext};
 
 use super::job::Job;
 use crate::course::Course;
-use crate::follow_up::{SECTION, taken_apart};
-use crate::prompt::Assignment;
+use crate::follow_up::taken_apart;
+use crate::prompt::{Assignment, Prompts, Template};
 use crate::report::{Reporter, Step};
 
 /// Has the worker told that it may propose tickets, where the app takes them.
-pub(super) fn offer(context: &WorkerContext, assignment: &mut Assignment, course: &Course) {
+pub(super) fn offer(
+    context: &WorkerContext,
+    prompts: &Prompts,
+    assignment: &mut Assignment,
+    course: &Course,
+) {
     if context.offers.iter().any(|offer| offer == OFFERS_FOLLOW_UPS) {
-        assignment.add_background(SECTION);
+        assignment.add_background(&format!("\n{}", prompts.fill(Template::FollowUps, &[])));
         course.expect_follow_ups();
     }
 }

@@ -22,7 +22,7 @@ use crate::memory::ProjectMemory;
 use crate::outcome::{Published, RunError};
 use crate::processes;
 use crate::project_file::ProjectFile;
-use crate::prompt::{self, Assignment};
+use crate::prompt::{self, Assignment, Prompts, Template};
 use crate::publish::Author;
 use crate::redaction::Redaction;
 use crate::refresh::RefreshServer;
@@ -37,6 +37,7 @@ use crate::worker::{CACHE_FOLDER, Place, Worker};
 pub(super) struct Job {
     pub(super) settings: Settings,
     pub(super) assignment: Assignment,
+    pub(super) prompts: Prompts,
     pub(super) redaction: Redaction,
     pub(super) cancel: CancellationToken,
     outer: Pid,
@@ -66,6 +67,7 @@ impl Job {
         docker: DockerMode,
         settings: Settings,
         assignment: Assignment,
+        prompts: Prompts,
     ) -> Result<Self, RunError> {
         let Run { layers, redaction, cancel, outer, course, .. } = run;
         let author = Author::new(&settings.author_name, &settings.author_email);
@@ -93,6 +95,7 @@ impl Job {
             memory: None,
             settings,
             assignment,
+            prompts,
             redaction: redaction.clone(),
             cancel: cancel.clone(),
             outer: *outer,
@@ -247,9 +250,9 @@ impl Job {
 
     /// What the worker is asked, without any known secret.
     pub(super) fn prompt(&self, checkout: &Checkout) -> String {
-        let prompt =
-            self.assignment.prompt(&prompt::instructions(checkout.path(), &self.redaction));
-        self.redaction.redact(&format!("{prompt}{}", earlier(checkout)))
+        let instructions = prompt::instructions(checkout.path(), &self.redaction);
+        let prompt = self.assignment.prompt(&self.prompts, &instructions);
+        self.redaction.redact(&format!("{prompt}{}", self.earlier(checkout)))
     }
 
     /// Hands the work tree to the worker's user.
@@ -323,13 +326,14 @@ impl Job {
     pub(super) fn title(&self) -> String {
         self.redaction.redact(self.assignment.title())
     }
-}
 
-/// What the worker is told of an earlier run's work.
-pub(super) fn earlier(checkout: &Checkout) -> &'static str {
-    match checkout.start() {
-        Start::Fresh | Start::Reviewed => "",
-        Start::Continued => prompt::CONTINUED,
-        Start::Rescued => prompt::UNFINISHED,
+    /// What the worker is told of an earlier run's work.
+    pub(super) fn earlier(&self, checkout: &Checkout) -> String {
+        let template = match checkout.start() {
+            Start::Fresh | Start::Reviewed => return String::new(),
+            Start::Continued => Template::Continued,
+            Start::Rescued => Template::Unfinished,
+        };
+        format!("\n{}", self.prompts.fill(template, &[]))
     }
 }

@@ -5,9 +5,9 @@ use api_client::error_chain;
 use super::job::Job;
 use super::progress::Progress;
 use crate::course::Phase;
-use crate::follow_up;
 use crate::forge::PullRequest;
 use crate::memory::{Delivered, MemoryError, section};
+use crate::prompt::Template;
 use crate::report::{Reporter, Step};
 use crate::settings::MemoryUse;
 
@@ -22,7 +22,7 @@ impl Job {
         let summary = match memory.recall(&self.assignment, &self.redaction).await {
             Ok(passages) if passages.is_empty() => return,
             Ok(passages) => {
-                self.assignment.add_background(&section(&passages));
+                self.assignment.add_background(&section(&self.prompts, &passages));
                 format!("Passages of the project's memory in the prompt: {}", passages.len())
             }
             Err(MemoryError::Absent) => {
@@ -39,6 +39,14 @@ impl Job {
         reporter.step(Step::MemoryRetrieveStart, &summary, None).await;
     }
 
+    /// Has the worker say what it learnt, where that is remembered.
+    pub(super) fn ask_what_is_learnt(&mut self) {
+        if self.memory.is_some() {
+            let section = self.prompts.fill(Template::Learnt, &[]);
+            self.assignment.add_background(&format!("\n{section}"));
+        }
+    }
+
     /// Has the project remember what was delivered, unless the run is told to stop meanwhile.
     pub(super) async fn remember(
         &self,
@@ -48,10 +56,9 @@ impl Job {
     ) {
         let Some(memory) = &self.memory else { return };
         let _phase = self.course.phase(Phase::Complete);
-        let Progress { answer, words, .. } = progress;
-        let words = &follow_up::taken_apart(words).text;
+        let Progress { answer, learnt, .. } = progress;
         let (assignment, pull_request) = (&self.assignment, &request.url);
-        let delivered = Delivered { assignment, answer, words, pull_request };
+        let delivered = Delivered { assignment, answer, learnt, pull_request };
         let kept = memory.keep(delivered, &self.redaction);
         match self.cancel.run_until_cancelled(kept).await {
             Some(Ok(())) => {

@@ -7,6 +7,7 @@ use super::keeper::Keeper;
 use super::stage::{Alone, Point, Stage};
 use crate::checkout::Checkout;
 use crate::git::CommitId;
+use crate::memory::learnt_in;
 use crate::outcome::RunError;
 use crate::publish::{ByProducts, Snapshot};
 
@@ -17,6 +18,10 @@ pub(super) struct Progress {
     pub(super) answer: String,
     /// The worker's last words.
     pub(super) words: String,
+    /// What it said in its last turn, which may be nothing.
+    pub(super) latest: String,
+    /// What it last said that it learnt.
+    pub(super) learnt: String,
     /// What it asked in its last turn, if it changed nothing in it.
     pub(super) question: Option<String>,
     /// What commands left in the work tree.
@@ -45,6 +50,20 @@ pub(super) enum Unchanged {
 }
 
 impl Progress {
+    /// Takes in what the worker said at the end of a turn.
+    pub(super) fn hear(&mut self, words: String) {
+        self.latest.clone_from(&words);
+        if words.trim().is_empty() {
+            return;
+        }
+        let learnt = learnt_in(&words);
+        if !learnt.is_empty() {
+            learnt.clone_into(&mut self.learnt);
+        }
+        self.answer.clone_from(&words);
+        self.words = words;
+    }
+
     /// The base branch, as it was fetched last.
     pub(super) fn base(&self, checkout: &Checkout) -> CommitId {
         self.base.unwrap_or(checkout.base_commit())
@@ -62,6 +81,8 @@ impl Progress {
         let Some(point) = self.keeper.take_up(job, checkout).await? else { return Ok(None) };
         self.answer.clone_from(&point.answer);
         self.words.clone_from(&point.words);
+        self.latest.clone_from(&point.latest);
+        self.learnt.clone_from(&point.learnt);
         self.question.clone_from(&point.question);
         self.by_products.clone_from(&point.by_products);
         let is_newer = self.keeper.began_at() != Some(checkout.start_commit());

@@ -295,10 +295,7 @@ impl<'s> Session<'s> {
         let turn = self.worker.conclude(turn?, all.since(&self.told));
         self.told = all;
         self.job.course().turn(&turn, began);
-        progress.words = self.job.cleaned(&turn.answer);
-        if !turn.answer.trim().is_empty() {
-            progress.answer = self.job.last_words(&turn.answer);
-        }
+        progress.hear(self.job.last_words(&turn.answer));
         progress.question.clone_from(&turn.question);
         if self.job.is_cancelled() {
             return Err(RunError::Cancelled(Published::Nothing));

@@ -58,6 +58,10 @@ pub(super) struct Point {
     pub(super) turns: u32,
     pub(super) answer: String,
     pub(super) words: String,
+    #[serde(default)]
+    pub(super) latest: String,
+    #[serde(default)]
+    pub(super) learnt: String,
     pub(super) question: Option<String>,
     pub(super) unchanged: Unchanged,
     pub(super) by_products: ByProducts,

@@ -1,7 +1,6 @@
 //! The Director: whose model it is, and how far it may go. There is one where its model is set and can be asked,
 //! unless the switch says otherwise.
 
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -41,8 +40,6 @@ pub(crate) struct DirectorSettings {
     pub(crate) review_turns: u32,
     /// How often a plan is looked at.
     pub(crate) plan_reviews: u32,
-    /// A folder with prompts that replace ours.
-    pub(crate) prompts: Option<PathBuf>,
 }
 
 /// A model that the Director may be.
@@ -183,11 +180,6 @@ impl DirectorSettings {
             turns: number(env::AGENT_MAX_TURNS, DEFAULT_TURNS, 1_000)?,
             review_turns: number(env::AGENT_MAX_TURNS, DEFAULT_REVIEW_TURNS, 1_000)?,
             plan_reviews: number(env::AGENT_MAX_PLAN_REVIEWS, DEFAULT_PLAN_REVIEWS, 100)?,
-            // A folder of this machine is not the app's to name.
-            prompts: layers
-                .handed_over(env::AGENT_PROMPTS_DIR)
-                .map(|folder| folder.directory())
-                .transpose()?,
         }))
     }
 

@@ -6,6 +6,9 @@ use api_client::{ReviewAuthors, Secret};
 use super::{Layers, SettingsError};
 use crate::cli::Kind;
 
+/// The least of a key, in bytes.
+const KEY_MIN: usize = 32;
+
 /// Those whose comments the review answers: those of the setting, else the usual ones.
 ///
 /// # Errors
@@ -15,9 +18,17 @@ pub(super) fn authors(layers: &Layers) -> Result<ReviewAuthors, SettingsError> {
     Ok(found.transpose()?.unwrap_or_default())
 }
 
-/// What seals the notes that it leaves in the pull request: the forge's token, where there is nothing else.
-pub(super) fn key(layers: &Layers, token: &Secret) -> Secret {
-    layers.find(env::AGENT_REVIEW_KEY).map_or_else(|| token.clone(), |key| key.secret())
+/// What seals the notes that it leaves in the pull request: the forge's token, where there is nothing else. Whoever
+/// knows it can put words into the agent's mouth, so it is not the app's to choose.
+///
+/// # Errors
+/// When it is so short that somebody could find it out: everybody can read the notes and their seals.
+pub(super) fn key(layers: &Layers, token: &Secret) -> Result<Secret, SettingsError> {
+    let Some(key) = layers.handed_over(env::AGENT_REVIEW_KEY) else { return Ok(token.clone()) };
+    match key.secret().expose().len() >= KEY_MIN {
+        true => Ok(key.secret()),
+        false => Err(key.invalid(&format!("must have {KEY_MIN} characters or more"))),
+    }
 }
 
 /// The number of the pull request that a review is of.

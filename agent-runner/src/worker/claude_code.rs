@@ -96,13 +96,14 @@ impl Adapter for ClaudeCode {
 
 /// A reader of the output of one turn.
 pub(super) fn reader(provider: Provider) -> Box<dyn Reader> {
-    Box::new(Events { result: None, provider })
+    Box::new(Events { result: None, has_text: false, provider })
 }
 
 /// The events of one turn, as far as its end depends on them.
 #[derive(Debug)]
 struct Events {
     result: Option<Ending>,
+    has_text: bool,
     provider: Provider,
 }
 
@@ -114,7 +115,11 @@ impl Reader for Events {
         match (field(&value, "type"), field(&value, "subtype")) {
             ("system", "init") => vec![Event::Session(field(&value, "session_id").to_owned())],
             ("system", "api_retry") => retry(&value),
-            ("assistant", _) => said(&value["message"]),
+            ("assistant", _) => {
+                let events = said(&value["message"]);
+                self.has_text |= events.iter().any(|event| matches!(event, Event::Text(_)));
+                events
+            }
             ("user", _) => tool_results(&value["message"]),
             ("result", _) => self.result(&value),
             _ => vec![Event::Unknown],
@@ -158,6 +163,11 @@ impl Events {
             output: count("output_tokens"),
         };
         let mut events = vec![Event::Usage(usage), Event::End];
+        // It repeats the last text, and is all that there is of it where the messages have none.
+        if self.result == Some(Ending::Finished) && !self.has_text {
+            let text = field(value, "result");
+            events.extend((!text.is_empty()).then(|| Event::Text(text.to_owned())));
+        }
         if let (Provider::Own, Some(cost)) = (self.provider, value["total_cost_usd"].as_f64()) {
             events.push(Event::SessionCost(cost));
         }

@@ -80,9 +80,9 @@ impl TurnReport {
         }
     }
 
-    /// Whether the model neither did nor said anything.
+    /// Whether the model neither did nor said anything, as far as the CLI was understood.
     pub(crate) fn is_empty(&self) -> bool {
-        self.answer.trim().is_empty() && self.question.is_none() && self.deeds == 0
+        self.answer.trim().is_empty() && self.question.is_none() && self.deeds + self.unknown == 0
     }
 
     /// The turn with what its model's gateway says of it: a budget that is used up is why it ended, and a

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::directed::{APPROVED, DONE, MORE};
 use crate::job::TOKEN;
 use crate::scene::{Plan, Scene};
 use crate::servers::{Answer, Request};
@@ -60,6 +61,20 @@ fn a_second_run_is_told_what_the_first_one_did() {
     assert!(told.contains("> It has to be sorted.\n"), "{told}");
     let steps = ["memory_indexed", "memory_retrieve_start", "memory_indexed"];
     assert_eq!(memory_steps(&scene), steps);
+}
+
+#[test]
+fn what_was_learnt_in_an_earlier_turn_is_remembered_where_a_memory_asks_for_it() {
+    let claude = r#"echo $$ >> new
+    grep -q 'Now do the work' $HERE/prompt && grep -q 'begin it with `Learnt:`' $HERE/prompt && \
+    printf '%s\n' '{"type":"assistant","message":{"content":[{"type":"text","text":"I began.\n\nLearnt: make deps comes first."}]}}'"#;
+    let director = &[APPROVED, MORE, DONE];
+    let mut scene = Scene::of(Plan { claude, director, ..Plan::default() }, usual);
+    let (code, stderr) = scene.job.end();
+    assert_eq!(code, Some(0), "{stderr}");
+    let kept = scene.bodies("remember")[0]["docs"][0].as_str().unwrap().to_owned();
+    assert!(kept.contains("It has new lines."), "{kept}");
+    assert!(kept.contains("What was learnt:\n\nmake deps comes first.\n"), "{kept}");
 }
 
 #[test]

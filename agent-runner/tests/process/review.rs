@@ -136,7 +136,7 @@ fn a_run_that_is_killed_after_its_third_reply_is_ended_by_the_next_without_anoth
 #[test]
 fn the_next_run_may_have_another_token_where_a_key_seals_what_was_decided() {
     let names = concat!("JOB_KIND\nPR_NUMBER", "\nAGENT_REVIEW_KEY");
-    let values = concat!("review\n7", "\na-key-that-does-not-change");
+    let values = concat!("review\n7", "\na-key-that-does-not-change-for-a-while");
     killed_after_its_third_reply((names, values), Scene::renew_token);
 }
 

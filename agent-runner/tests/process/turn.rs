@@ -7,9 +7,8 @@ use tempfile::TempDir;
 
 use crate::job::{Job, REPO_URL, write_script};
 
-/// The last events of a good turn, in which something was done.
-const DONE: &str = r#"echo '{"type":"assistant","message":{"content":[{"type":"tool_use","id":"t","name":"Bash","input":{"command":"make"}}]}}'
-echo '{"type":"result","is_error":false,"result":"All done."}'"#;
+/// The last event of a good turn.
+const DONE: &str = r#"echo '{"type":"result","is_error":false,"result":"All done."}'"#;
 
 /// No disturbance of git.
 pub(crate) const NOTHING: (&str, &str) = ("push", "");

@@ -15,6 +15,7 @@ const NOT_USED: &str = "Handed on, so that a configuration of the original works
 
 /// Of the Director.
 const DIRECTOR: &str = "See [the Director](agent.md#the-director).";
+const PROMPTS: &str = "See [prompts](agent.md#prompts).";
 
 /// Of times that the agent itself reads.
 const SECONDS: &str = "The agent wants a whole number from 1 to 604800 (a week).";
@@ -101,7 +102,7 @@ agent_env! {
     Number "AGENT_MAX_PLAN_REVIEWS" "How often the Director looks at a plan at most.",
     Number "AGENT_TIME_BUDGET_SEC" "Longest time for all turns and checks of a job together, in seconds." more SECONDS,
     Text "AGENT_PROMPTS_DIR" "Folder, where the agent runs, with prompts that replace those of the runner."
-        more DIRECTOR,
+        more PROMPTS,
     Secret "OPENAI_API_KEY" "Key of OpenAI, for workers that use it." more NOT_USED,
     Secret "ANTHROPIC_API_KEY" "Key of Anthropic, for workers that use it." more NOT_USED,
     Text "EMBEDDING_PROVIDER" "Provider of embeddings." more NOT_USED,

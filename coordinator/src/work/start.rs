@@ -271,7 +271,7 @@ async fn on_host(
 
 /// Hides what is secret in a job that this coordinator starts.
 fn redactor(ctx: &Context, job: &Job, token: Option<&ForgeToken>) -> Redactor {
-    ctx.redactor(&job.agent_env).and(token.map(ForgeToken::secret))
+    ctx.redactor(&job.agent_env).and(token.into_iter().flat_map(ForgeToken::secrets))
 }
 
 /// Removes a container whose agent never got its document. Where the engine cannot, the clean-up

@@ -7,9 +7,9 @@ use super::planning::plan_file;
 use super::{Approach, Direction, Empty, Errand, Next};
 use crate::bounded::bounded;
 use crate::course::Phase;
-use crate::director::{Assessment, Movement, Stagnant, Template};
+use crate::director::{Assessment, Movement, Stagnant};
 use crate::outcome::RunError;
-use crate::prompt::{self, quoted};
+use crate::prompt::{self, Template, quoted};
 use crate::pulse::with_pulse;
 use crate::report::Step;
 
@@ -46,7 +46,7 @@ impl Direction<'_> {
     ) -> Result<Next, RunError> {
         let facts = Facts::gather(session, progress, self.memory.before).await?;
         self.memory.before = facts.state;
-        let stuck = self.observe(prompt, &facts);
+        let stuck = self.observe(prompt, &facts, &progress.latest);
         // It is asked first: what does not move may be done.
         let assessment = self.assess(&facts, stuck, session, progress).await?;
         self.follows(assessment, &facts, stuck, session, progress)
@@ -74,7 +74,7 @@ impl Direction<'_> {
             ("new_stat", or_none(&facts.new.stat)),
             ("diff", or_none(&facts.new.patch)),
             ("check", quoted(&facts.check.words())),
-            ("words", or_none(&bounded(&progress.words, WORDS_MAX))),
+            ("words", or_none(&bounded(&progress.latest, WORDS_MAX))),
             ("notice", notice.unwrap_or_default()),
         ];
         let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
@@ -132,7 +132,7 @@ impl Direction<'_> {
                 self.memory.failures_left -= 1;
                 let command = session.job.project().check.as_ref();
                 let command = command.map_or("", |check| check.command.command.as_str());
-                let why = prompt::check_failed(command, report.end, &report.output);
+                let why = prompt::check_failed(self.prompts(), command, report.end, &report.output);
                 Next::Turn { prompt: self.preface(stuck, session)? + &why }
             }
             (Work::Some, CheckSays::Passed | CheckSays::Nothing) => {
@@ -160,10 +160,12 @@ impl Direction<'_> {
     }
 
     /// Takes in a turn; what does not move.
-    fn observe(&mut self, prompt: String, facts: &Facts) -> Option<Stagnant> {
-        let diff = Some(facts.new.patch.clone());
-        // Words alone may be all that a review asks for.
-        let diff = diff.filter(|diff| self.errand == Errand::Ticket || !diff.is_empty());
+    fn observe(&mut self, prompt: String, facts: &Facts, words: &str) -> Option<Stagnant> {
+        let diff = match self.errand {
+            // Words may be all that is asked for: they are what moves.
+            Errand::Review if facts.new.patch.is_empty() => words.to_owned(),
+            Errand::Ticket | Errand::Checks | Errand::Review => facts.new.patch.clone(),
+        };
         self.memory.stagnation.observe(Movement { prompt, diff, error: facts.check.failure() })
     }
 }

@@ -9,9 +9,9 @@ use super::plan_file::PlanFile;
 use super::{Direction, Next};
 use crate::bounded::{beginning, bounded};
 use crate::course::Phase;
-use crate::director::{PlanVerdict, Template};
+use crate::director::PlanVerdict;
 use crate::outcome::RunError;
-use crate::prompt::{self, RULES, quoted};
+use crate::prompt::{self, Template, quoted};
 use crate::pulse::with_pulse;
 use crate::report::{Step, WorkerStage};
 
@@ -95,7 +95,7 @@ impl Direction<'_> {
         progress: &Progress,
     ) -> Result<PlanVerdict, RunError> {
         let (review, reviews) = (review.to_string(), self.settings.plan_reviews.to_string());
-        let (plan, words) = (quoted(plan), quoted(&bounded(&progress.words, WORDS_MAX)));
+        let (plan, words) = (quoted(plan), quoted(&bounded(&progress.latest, WORDS_MAX)));
         let fields =
             [("review", &*review), ("reviews", &reviews), ("plan", &plan), ("words", &words)];
         let question = self.prompts().fill(Template::PlanReview, &fields);
@@ -132,7 +132,8 @@ impl Direction<'_> {
         let plan = session.job.redacted(plan);
         self.director.follow(plan.clone());
         let task = session.job.assignment.task();
-        let fields = [("task", task.as_str()), ("plan", &plan), ("rules", RULES)];
+        let rules = self.prompts().rules();
+        let fields = [("task", task.as_str()), ("plan", &plan), ("rules", &rules)];
         self.prompts().fill(Template::Execute, &fields)
     }
 }
@@ -151,6 +152,6 @@ fn plan_of(session: &Session<'_>, progress: &Progress, file: &PlanFile) -> Strin
         None
     });
     let written = written.filter(|text| !text.trim().is_empty());
-    let plan = written.unwrap_or_else(|| prompt::accomplished(&progress.words));
+    let plan = written.unwrap_or_else(|| prompt::accomplished(&progress.latest));
     beginning(&session.job.redacted(&plan), PLAN_MAX).to_owned()
 }

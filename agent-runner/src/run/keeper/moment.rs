@@ -150,6 +150,8 @@ mod tests {
             begun: 5,
             turns: 3,
             answer: "Done with hunter2.".to_owned(),
+            latest: String::new(),
+            learnt: String::new(),
             words: String::new(),
             question: None,
             unchanged: Default::default(),

@@ -14,6 +14,7 @@ use crate::outcome::RunError;
 use crate::prompt::{instructions, quoted_instructions};
 use crate::publish;
 use crate::run::job::Job;
+use crate::settings::Settings;
 
 /// How much of the ticket that the pull request is for the worker sees, in bytes.
 const TICKET_MAX: usize = 24 << 10;
@@ -107,14 +108,16 @@ impl Discussion {
         let instructions = instructions(checkout.path(), &job.redaction);
         let ticket = bounded(&job.assignment.task(), TICKET_MAX);
         let beside = format!("{}\n{ticket}\n", quoted_instructions(&instructions));
-        prompt::review(self.number, &self.gathered, self.failing(), &job.redaction) + &beside
+        prompt::review(&job.prompts, self.number, &self.gathered, self.failing(), &job.redaction)
+            + &beside
     }
 
     /// The task of a Director.
     pub(super) fn task(&self, job: &Job) -> String {
         let ticket = bounded(&job.assignment.task(), TICKET_SHOWN_MAX);
         let asked = &self.gathered.asked;
-        prompt::task(self.number, asked, self.failing(), &job.redaction) + &format!("\n{ticket}\n")
+        prompt::task(&job.prompts, self.number, asked, self.failing(), &job.redaction)
+            + &format!("\n{ticket}\n")
     }
 
     fn failing(&self) -> &[Failing] {
@@ -127,5 +130,6 @@ impl Discussion {
 
 /// The seal of what is noted on this pull request.
 pub(super) fn seal(job: &Job, review: &UnderReview) -> Seal {
-    Seal::new(&job.settings.review_key, &review.request.url)
+    let Settings { review_key, token, .. } = &job.settings;
+    Seal::new(review_key, token, &review.request.url)
 }

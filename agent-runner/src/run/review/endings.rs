@@ -156,13 +156,16 @@ pub(super) fn decided(
     decisions.collect()
 }
 
-/// What is between the last fence of JSON and the next one. A reply may have a fence in it, which is no line of its
-/// own in JSON.
+/// What is between a fence of JSON and the next one: the last such block that is one of endings, else the last. A reply
+/// may have a fence in it, which is no line of its own in JSON.
 fn last_block(words: &str) -> Option<&str> {
-    let begin = words.rfind("```json")? + "```json".len();
-    let rest = &words[begin..];
-    let end = rest.find("\n```")? + 1;
-    Some(&rest[..end])
+    let blocks = words.rmatch_indices("```json").filter_map(|(at, fence)| {
+        let rest = &words[at + fence.len()..];
+        Some(&rest[..rest.find("\n```")? + 1])
+    });
+    let mut blocks = blocks.peekable();
+    let last = blocks.peek().copied();
+    blocks.find(|block| serde_json::from_str::<Block>(block).is_ok()).or(last)
 }
 
 #[cfg(test)]
@@ -203,6 +206,8 @@ mod tests {
         assert_eq!(parse(&more, 2), parse(WORDS, 2));
         assert!(without_block(&more).starts_with("I did it.\nTo see it:\n\n```\nmake"));
         assert_eq!(parse(&WORDS.replace('\n', "\r\n"), 2), parse(WORDS, 2));
+        let sample = format!("{WORDS}\nIt answers:\n\n```json\n{{\"ok\": true}}\n```\n");
+        assert_eq!(parse(&sample, 2), parse(WORDS, 2));
     }
 
     #[test]

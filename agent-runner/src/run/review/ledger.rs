@@ -48,6 +48,7 @@ pub(super) struct Ledger {
 #[derive(Debug)]
 pub(super) struct Seal {
     key: hmac::Key,
+    token: hmac::Key,
     /// The pull request, so that the line of another is none of this one.
     place: String,
 }
@@ -79,20 +80,28 @@ struct WrittenDecision {
 }
 
 impl Seal {
-    /// The seal of what is said of this pull request under this key.
-    pub(super) fn new(key: &Secret, pull_request: &str) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose().trim().as_bytes());
-        Self { key, place: format!("terarchitect-review\n{pull_request}\n") }
+    /// The seal of what is said of this pull request under this key; what the token of the forge sealed is read as
+    /// well.
+    pub(super) fn new(key: &Secret, token: &Secret, pull_request: &str) -> Self {
+        let [key, token] = [key, token]
+            .map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose().trim().as_bytes()));
+        Self { key, token, place: format!("terarchitect-review\n{pull_request}\n") }
     }
 
     fn of(&self, text: &str) -> String {
-        let tag = hmac::sign(&self.key, format!("{}{text}", self.place).as_bytes());
-        tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        self.by(&self.key, text)
     }
 
     fn is_of(&self, seal: &str, text: &str) -> bool {
-        let expected = self.of(text);
-        subtle::ConstantTimeEq::ct_eq(seal.as_bytes(), expected.as_bytes()).into()
+        [&self.key, &self.token].into_iter().any(|key| {
+            let expected = self.by(key, text);
+            subtle::ConstantTimeEq::ct_eq(seal.as_bytes(), expected.as_bytes()).into()
+        })
+    }
+
+    fn by(&self, key: &hmac::Key, text: &str) -> String {
+        let tag = hmac::sign(key, format!("{}{text}", self.place).as_bytes());
+        tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use super::threads::Asked;
 use crate::checkout::Checkout;
 use crate::outcome::RunError;
 use crate::report::Reporter;
-use crate::run::directed;
+use crate::run::directed::{self, Errand};
 use crate::run::job::Job;
 use crate::run::progress::Progress;
 use crate::run::session::{Checked, Session};
@@ -61,7 +61,10 @@ async fn in_session(
 ) -> Result<Worked, RunError> {
     session.make_ready(progress).await?;
     let checked = match &session.job.settings.director {
-        Some(director) => directed::answer(session, director, (task, prompt), progress).await?,
+        Some(director) => {
+            let errand = if asked.is_empty() { Errand::Checks } else { Errand::Review };
+            directed::answer(session, director, (errand, task, prompt), progress).await?
+        }
         None => session.execute_checked(prompt, progress).await?,
     };
     let said = match checked {
@@ -101,7 +104,7 @@ async fn repair(
     let before = job.snapshot(checkout).await?;
     progress.command_since = Some(before);
     let answer = std::mem::take(&mut progress.answer);
-    session.execute(prompt::repair(asked, fault), progress).await?;
+    session.execute(prompt::repair(&job.prompts, asked, fault), progress).await?;
     progress.answer = answer;
     let after = job.snapshot(checkout).await?;
     job.tell_apart(checkout, before, after, &mut progress.by_products).await?;

@@ -58,7 +58,12 @@ impl Session<'_> {
             end if turns_left == 0 => Verdict::Over(Checked::Failed(end)),
             end => {
                 let command = &check.command.command;
-                Verdict::Again(prompt::check_failed(command, end, &report.output))
+                Verdict::Again(prompt::check_failed(
+                    &self.job.prompts,
+                    command,
+                    end,
+                    &report.output,
+                ))
             }
         })
     }

@@ -3,7 +3,7 @@
 use api_client::error_chain;
 
 use super::Session;
-use crate::prompt;
+use crate::prompt::{self, Template};
 use crate::publish::{self, Snapshot};
 use crate::report::Step;
 use crate::run::progress::Progress;
@@ -41,6 +41,8 @@ impl Session<'_> {
             turns: self.turns,
             answer: progress.answer.clone(),
             words: progress.words.clone(),
+            latest: progress.latest.clone(),
+            learnt: progress.learnt.clone(),
             question: progress.question.clone(),
             unchanged: progress.unchanged,
             by_products: progress.by_products.clone(),
@@ -65,9 +67,10 @@ impl Session<'_> {
         if let Some(why) = &why {
             tracing::warn!("the coding CLI begins a new session: {}", error_chain(why));
             let task = self.job.assignment.task();
-            self.preface = prompt::gone_on(&task, point.stage.plan(), &point.words);
+            self.preface =
+                prompt::gone_on(&self.job.prompts, &task, point.stage.plan(), &point.words);
         } else {
-            prompt::RESUMED.clone_into(&mut self.preface);
+            self.preface = self.job.prompts.fill(Template::Resumed, &[]) + "\n";
         }
         let why =
             why.map(|why| format!("The coding CLI begins a new session: {}", error_chain(&why)));

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use super::*;
 
 fn events() -> Events {
-    Events { result: None, provider: Provider::Own }
+    Events { result: None, has_text: false, provider: Provider::Own }
 }
 
 /// The ending of a recorded stream and exit code, with all of its events.
@@ -154,4 +154,17 @@ fn a_failed_tool_may_speak_in_blocks() {
         "content":[{"type":"text","text":"a"},{"type":"image"},{"type":"text","text":"b"}]}]}}"#;
     let (_, events) = ending(&stream.replace('\n', ""), 0);
     assert_eq!(events, [Event::ToolFailed("a\nb".to_owned())]);
+}
+
+#[test]
+fn the_result_is_the_answer_where_no_message_had_any_text() {
+    let result = r#"{"type":"result","is_error":false,"result":"All done."}"#;
+    let said = r#"{"type":"assistant","message":{"content":[{"type":"text","text":"So."}]}}"#;
+    let texts = |stream: &str| {
+        let (_, events) = ending(stream, 0);
+        let texts = events.into_iter().filter(|event| matches!(event, Event::Text(_)));
+        texts.collect::<Vec<_>>()
+    };
+    assert_eq!(texts(result), [Event::Text("All done.".to_owned())]);
+    assert_eq!(texts(&format!("{said}\n{result}")), [Event::Text("So.".to_owned())]);
 }

@@ -88,7 +88,8 @@ async fn the_checks_of_a_commit_are_its_statuses_and_a_job_has_a_log() {
                 status("test", "success"),
                 status("lint", "failed"),
                 status("deploy", "manual"),
-                status("docs", "running")
+                status("docs", "running"),
+                {"id": 6, "name": "nightly", "status": "failed", "allow_failure": true}
             ]),
         ),
         (200, "", json!("the end of it")),
@@ -98,7 +99,7 @@ async fn the_checks_of_a_commit_are_its_statuses_and_a_job_has_a_log() {
     let checks = gitlab.checks(pushed()).await.unwrap();
     let states: Vec<_> = checks.iter().map(|check| check.state).collect();
     use CheckState::{Failed, Neutral, Passed, Pending};
-    assert_eq!(states, [Passed, Failed, Neutral, Pending]);
+    assert_eq!(states, [Passed, Failed, Neutral, Pending, Neutral]);
     assert_eq!(gitlab.log_of(&checks[1]).await.unwrap().as_deref(), Some("\"the end of it\""));
     assert_eq!(gitlab.log_of(&checks[1]).await.unwrap(), None);
     let path = format!("GET {PROJECT}/repository/commits/{SHA}/statuses?per_page=100");

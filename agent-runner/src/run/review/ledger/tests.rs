@@ -4,8 +4,15 @@ use super::*;
 
 const HUMAN: &str = "**Add it**\r\n\r\nWith `code`.\n\n<!-- a note of somebody -->\n";
 
+const PLACE: &str = "http://forge/acme/shop/pull/7";
+
 fn seal() -> Seal {
-    Seal::new(&Secret::from("ghp_topsecret"), "http://forge/acme/shop/pull/7")
+    sealed_by("ghp_topsecret", PLACE)
+}
+
+/// The seal of a run that has nothing but a token.
+fn sealed_by(token: &str, place: &str) -> Seal {
+    Seal::new(&token.into(), &token.into(), place)
 }
 
 fn ledger() -> Ledger {
@@ -64,14 +71,24 @@ fn nothing_that_was_said_ends_the_comment_that_hides_it() {
 
 #[test]
 fn a_line_that_somebody_forged_decides_nothing() {
-    let elsewhere = Seal::new(&Secret::from("ghp_topsecret"), "http://forge/acme/shop/pull/8");
-    let stranger = Seal::new(&Secret::from("ghp_another"), "http://forge/acme/shop/pull/7");
+    let elsewhere = sealed_by("ghp_topsecret", "http://forge/acme/shop/pull/8");
+    let stranger = sealed_by("ghp_another", PLACE);
     for forger in [elsewhere, stranger] {
         let written = ledger().write_into(HUMAN, &forger).unwrap();
         let read = Ledger::read(&written, &seal());
         assert_eq!((read.decisions, read.commit), (Vec::new(), None));
         assert_eq!(read.rounds, 2, "that can only make us do less");
     }
+}
+
+#[test]
+fn a_key_that_is_set_later_leaves_what_the_token_sealed_readable() {
+    let written = ledger().write_into(HUMAN, &seal()).unwrap();
+    let with_key = |token: &str| Seal::new(&"a-key-of-its-own".into(), &token.into(), PLACE);
+    assert_eq!(Ledger::read(&written, &with_key("ghp_topsecret")), ledger());
+    let written = ledger().write_into(&written, &with_key("ghp_topsecret")).unwrap();
+    assert_eq!(Ledger::read(&written, &with_key("ghp_another")), ledger(), "whatever the token is");
+    assert_eq!(Ledger::read(&written, &seal()).decisions, Vec::new());
 }
 
 #[test]

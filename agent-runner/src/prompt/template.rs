@@ -1,5 +1,5 @@
-//! What is said to the Director and, on its behalf, to the worker: texts with fields, one file each in
-//! `prompts/`, which an operator may replace.
+//! All that is said to models, the worker's and the Director's: texts with fields, one file each in `prompts/`, which
+//! an operator may replace.
 //!
 //! Invariant: a text has the fields that are listed for it and no others, so that nothing comes into a prompt
 //! by its name alone; what is put into a field is not looked through for further ones.
@@ -7,6 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Longest file that replaces one of ours, in bytes.
 const FILE_MAX: u64 = 64 << 10;
@@ -43,6 +44,36 @@ pub(crate) enum Template {
     ChangeApproach,
     /// To the worker: nothing is changed.
     NothingChanged,
+    /// To the worker, in its first prompt: how it works.
+    Rules,
+    /// To the worker, where there is no Director: the ticket.
+    Ticket,
+    /// To the worker: an earlier run's work is there.
+    Continued,
+    /// To the worker: an earlier run's unfinished work is there.
+    Unfinished,
+    /// To the worker: its session goes on, on what may be another machine.
+    Resumed,
+    /// To the worker: a new session goes on with the work of one that is gone.
+    GoneOn,
+    /// To the worker: the repository's check fails.
+    CheckFailed,
+    /// To the worker: a review to answer.
+    Review,
+    /// To the Director, as the task: the same.
+    ReviewTask,
+    /// To the worker, in a review: checks that fail.
+    ReviewChecks,
+    /// To the worker, in a review: the form of its last message.
+    ReviewEndings,
+    /// To the worker: that form was not kept.
+    ReviewRepair,
+    /// To the worker and the Director: what the project remembers.
+    Memory,
+    /// To the worker: it may propose tickets.
+    FollowUps,
+    /// To the worker, where the project has a memory: say what it learnt.
+    Learnt,
 }
 
 /// A prompt cannot be used.
@@ -69,11 +100,11 @@ pub(crate) enum PromptError {
 
 /// All texts.
 #[derive(Clone, Debug)]
-pub(crate) struct Prompts([String; Template::ALL.len()]);
+pub(crate) struct Prompts(Arc<[String; Template::ALL.len()]>);
 
 impl Template {
     /// All of them, in their order.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::Director,
         Self::PlanReview,
         Self::Assessment,
@@ -87,6 +118,21 @@ impl Template {
         Self::SetUp,
         Self::ChangeApproach,
         Self::NothingChanged,
+        Self::Rules,
+        Self::Ticket,
+        Self::Continued,
+        Self::Unfinished,
+        Self::Resumed,
+        Self::GoneOn,
+        Self::CheckFailed,
+        Self::Review,
+        Self::ReviewTask,
+        Self::ReviewChecks,
+        Self::ReviewEndings,
+        Self::ReviewRepair,
+        Self::Memory,
+        Self::FollowUps,
+        Self::Learnt,
     ];
 
     /// Its file.
@@ -105,6 +151,21 @@ impl Template {
             Self::SetUp => "worker_setup.md",
             Self::ChangeApproach => "worker_change_approach.md",
             Self::NothingChanged => "worker_nothing_changed.md",
+            Self::Rules => "rules.md",
+            Self::Ticket => "worker_ticket.md",
+            Self::Continued => "worker_continued.md",
+            Self::Unfinished => "worker_unfinished.md",
+            Self::Resumed => "worker_resumed.md",
+            Self::GoneOn => "worker_gone_on.md",
+            Self::CheckFailed => "worker_check_failed.md",
+            Self::Review => "review.md",
+            Self::ReviewTask => "review_task.md",
+            Self::ReviewChecks => "review_checks.md",
+            Self::ReviewEndings => "review_endings.md",
+            Self::ReviewRepair => "review_repair.md",
+            Self::Memory => "memory.md",
+            Self::FollowUps => "follow_ups.md",
+            Self::Learnt => "learnt.md",
         }
     }
 
@@ -124,6 +185,21 @@ impl Template {
             Self::Execute => &["task", "plan", "rules"],
             Self::SetUp => &["task", "instructions", "rules"],
             Self::NothingChanged => &["summary"],
+            Self::Ticket => &["task", "rules", "instructions", "surroundings"],
+            Self::GoneOn => &["task", "plan", "words"],
+            Self::CheckFailed => &["end", "command", "output"],
+            Self::Review => &["number", "threads", "checks", "rules", "endings"],
+            Self::ReviewTask => &["number", "threads", "checks"],
+            Self::ReviewChecks => &["checks"],
+            Self::ReviewRepair => &["fault", "threads", "endings"],
+            Self::Memory => &["passages"],
+            Self::Rules
+            | Self::Continued
+            | Self::Unfinished
+            | Self::Resumed
+            | Self::ReviewEndings
+            | Self::FollowUps
+            | Self::Learnt => &[],
         }
     }
 
@@ -142,6 +218,21 @@ impl Template {
             Self::SetUp => include_str!("../../prompts/worker_setup.md"),
             Self::ChangeApproach => include_str!("../../prompts/worker_change_approach.md"),
             Self::NothingChanged => include_str!("../../prompts/worker_nothing_changed.md"),
+            Self::Rules => include_str!("../../prompts/rules.md"),
+            Self::Ticket => include_str!("../../prompts/worker_ticket.md"),
+            Self::Continued => include_str!("../../prompts/worker_continued.md"),
+            Self::Unfinished => include_str!("../../prompts/worker_unfinished.md"),
+            Self::Resumed => include_str!("../../prompts/worker_resumed.md"),
+            Self::GoneOn => include_str!("../../prompts/worker_gone_on.md"),
+            Self::CheckFailed => include_str!("../../prompts/worker_check_failed.md"),
+            Self::Review => include_str!("../../prompts/review.md"),
+            Self::ReviewTask => include_str!("../../prompts/review_task.md"),
+            Self::ReviewChecks => include_str!("../../prompts/review_checks.md"),
+            Self::ReviewEndings => include_str!("../../prompts/review_endings.md"),
+            Self::ReviewRepair => include_str!("../../prompts/review_repair.md"),
+            Self::Memory => include_str!("../../prompts/memory.md"),
+            Self::FollowUps => include_str!("../../prompts/follow_ups.md"),
+            Self::Learnt => include_str!("../../prompts/learnt.md"),
         }
     }
 
@@ -156,14 +247,21 @@ impl Template {
     }
 }
 
+impl Default for Prompts {
+    /// Ours.
+    fn default() -> Self {
+        Self(Arc::new(Template::ALL.map(|template| template.ours().to_owned())))
+    }
+}
+
 impl Prompts {
     /// Ours, with those of a folder in the place of the ones that have the same name.
     ///
     /// # Errors
     /// When a file there cannot be used.
     pub(crate) fn load(folder: Option<&Path>) -> Result<Self, PromptError> {
+        let Some(folder) = folder else { return Ok(Self::default()) };
         let mut texts = Template::ALL.map(|template| template.ours().to_owned());
-        let Some(folder) = folder else { return Ok(Self(texts)) };
         for (template, text) in Template::ALL.into_iter().zip(&mut texts) {
             let path = folder.join(template.file());
             let Some(given) = read(&path)? else { continue };
@@ -172,7 +270,12 @@ impl Prompts {
             }
             *text = given;
         }
-        Ok(Self(texts))
+        Ok(Self(Arc::new(texts)))
+    }
+
+    /// How a worker works.
+    pub(crate) fn rules(&self) -> String {
+        self.fill(Template::Rules, &[])
     }
 
     /// A text with its fields filled in.
