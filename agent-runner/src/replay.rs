@@ -195,7 +195,9 @@ mod tests {
             outcome("delivered", "delivered", &[facts("finished", "finished", [7, 2], 1)]);
         let (comparison, page) = said(&[(TRANSCRIPT, &finished()), (OUTCOME, &outcome)]);
         assert_eq!(comparison, Comparison::Same, "{page}");
-        for part in ["end 1, unknown 1, usage 1", "system/hook 1", "delivered (cause delivered)"] {
+        for part in
+            ["end 1, text 1, unknown 1, usage 1", "system/hook 1", "delivered (cause delivered)"]
+        {
             assert!(page.contains(part), "{part}: {page}");
         }
         assert_eq!(said(&[(TRANSCRIPT, &finished())]).0, Comparison::Same);
