@@ -152,6 +152,7 @@ impl Course {
             director: None,
             threads: Vec::new(),
             resumed_at_turn: None,
+            state_kept: None,
             phases: Vec::new(),
             worker: None,
             runner_version: env!("CARGO_PKG_VERSION").to_owned(),

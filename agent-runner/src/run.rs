@@ -44,6 +44,7 @@ use crate::prompt::{Assignment, Prompts};
 use crate::redaction::Redaction;
 use crate::report::{AppReporter, Reporter, Step};
 use crate::settings::{self, DockerMode, Layers, Origin, Settings, SettingsError, Start};
+use crate::state::is_anything_kept_in;
 use crate::trace;
 
 /// A run that has its settings' sources and nothing else yet.
@@ -138,6 +139,9 @@ impl Run {
             Err(error) => (error.exit(), error.step(), self.with_rescue(error_chain(error))),
         };
         let summary = self.course.with_warnings(summary);
+        let kept =
+            settings::state_dir(&self.layers).and_then(|folder| is_anything_kept_in(&folder));
+        self.course.note(|record| record.state_kept = kept);
         // First the file: a run that was told to stop may not come to the end of its log entry.
         let outcome = self.course.end(exit, &summary);
         tokio::join!(
@@ -170,7 +174,7 @@ impl Run {
         let (job, errand) = prepared.unwrap_or(Err(RunError::Cancelled(Published::Nothing)))?;
         let keeper = self.keeper(&start, &job, &errand).await;
         let folder = match keeper.folder_name() {
-            Some(name) => JobFolder::named(name).await,
+            Some(name) => JobFolder::named(&name).await,
             None => JobFolder::new(),
         };
         let folder = folder.map_err(|source| RunError::Folder {

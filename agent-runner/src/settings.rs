@@ -311,6 +311,11 @@ pub(crate) fn transcript_file(layers: &Layers) -> Option<PathBuf> {
     layers.handed_over(env::TRANSCRIPT_FILE).map(|file| PathBuf::from(file.text()))
 }
 
+/// The folder for what a run leaves to the next one of its ticket, where there is one.
+pub(crate) fn state_dir(layers: &Layers) -> Option<PathBuf> {
+    layers.state_dir()
+}
+
 /// The image that this runs in, where that was told.
 pub(crate) fn image(layers: &Layers) -> Option<String> {
     layers.handed_over(env::AGENT_IMAGE).map(|image| image.text())

@@ -87,6 +87,7 @@ impl StateFolder {
         if owner != geteuid().as_raw() {
             return Err(StateError::NotOurs { path, owner });
         }
+        let path = fs::canonicalize(&path).map_err(failed("look at", &path))?;
         // An engine makes a volume's folder for everybody to look into.
         let ours = fs::set_permissions(&path, Permissions::from_mode(0o700));
         ours.map_err(failed("keep others out of", &path))?;
@@ -102,6 +103,11 @@ impl StateFolder {
             };
             sleep(LOOK).await;
         }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A document; nothing where there is none.
@@ -189,6 +195,18 @@ impl StateFolder {
     }
 }
 
+/// Whether a later run finds anything in such a folder. That is not known where another run has it, or it cannot be
+/// looked into.
+pub(crate) fn is_anything_kept_in(path: &Path) -> Option<bool> {
+    match File::open(path.join(LOCK)) {
+        Ok(lock) => drop(Flock::lock(lock, FlockArg::LockSharedNonblock).ok()?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(_) => return None,
+    }
+    let mut entries = fs::read_dir(path).ok()?;
+    Some(entries.any(|entry| entry.map_or(true, |entry| entry.file_name() != LOCK)))
+}
+
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -245,6 +263,21 @@ mod tests {
         let next = StateFolder::take(place.path(), Duration::from_secs(60));
         let (next, ()) = tokio::join!(next, async { drop(first) });
         next.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whether_anything_is_kept_is_told_where_it_is_known() {
+        let place = tempfile::tempdir().unwrap();
+        let kept = || is_anything_kept_in(place.path());
+        assert_eq!(kept(), Some(false));
+        let folder = folder(place.path()).await.unwrap();
+        assert_eq!(kept(), None, "a run has it");
+        folder.set_document("a.json", &1).unwrap();
+        drop(folder);
+        assert_eq!(kept(), Some(true));
+        fs::remove_file(place.path().join("a.json")).unwrap();
+        assert_eq!(kept(), Some(false), "the lock is nothing");
+        assert_eq!(is_anything_kept_in(&place.path().join("none")), None);
     }
 
     #[tokio::test]

@@ -84,6 +84,10 @@ pub struct OutcomeDocument {
     /// 1, those for research and plan among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed_at_turn: Option<u32>,
+    /// Whether the run leaves anything in its folder of state for the next run of the ticket; absent where it has no such
+    /// folder, or another run has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_kept: Option<bool>,
     /// How long each part of the run took, in the order of their begin.
     #[serde(default)]
     pub phases: Vec<PhaseFacts>,

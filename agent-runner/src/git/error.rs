@@ -85,6 +85,18 @@ impl GitError {
     pub(crate) const fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
     }
+
+    /// Whether it is the remote that keeps the command from its end, and not what is to be done.
+    pub(crate) const fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Unauthorised { .. } => true,
+            Self::TimedOut { operation, .. } => !operation.is_local(),
+            Self::Start { .. }
+            | Self::NotFound { .. }
+            | Self::Failed { .. }
+            | Self::Cancelled { .. } => false,
+        }
+    }
 }
 
 /// What a command is for; decides its time limit.
@@ -115,6 +127,11 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
+    /// Whether no remote has a part in it.
+    const fn is_local(self) -> bool {
+        matches!(self, Self::Unpack | Self::Local(_) | Self::CleanUp(_))
+    }
+
     /// Whether it is done although the run was cancelled.
     pub(super) const fn outlives_the_run(self) -> bool {
         matches!(self, Self::CleanUp(_))

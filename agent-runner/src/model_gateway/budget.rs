@@ -144,6 +144,13 @@ pub(crate) struct Failing {
     pub(crate) why: String,
 }
 
+impl Failing {
+    /// Whether it tells of the provider, the way to it or the key, and not of what was asked.
+    pub(crate) fn is_outage(&self) -> bool {
+        self.status.is_none_or(|status| matches!(status, 401..=403 | 408 | 429 | 500..))
+    }
+}
+
 impl Totals {
     /// The calls that came after those.
     pub(crate) fn since(&self, earlier: &Self) -> Self {

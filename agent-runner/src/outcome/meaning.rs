@@ -80,6 +80,28 @@ impl RunError {
         )
     }
 
+    /// Whether something outside of the run, that may be back the next time, kept it from going on. What the model of a
+    /// worker's turn had to do with its end, its gateway tells.
+    pub(crate) const fn is_outage(&self) -> bool {
+        match self {
+            Self::Parked { .. }
+            | Self::Context(_)
+            | Self::Completion { .. }
+            | Self::LeaseUnknown { .. }
+            | Self::Director(DirectorError::NoAnswer { .. } | DirectorError::Limited { .. }) => {
+                true
+            }
+            Self::Checkout(CheckoutError::Git(error))
+            | Self::Freshness { source: PublishError::Git(error), .. }
+            | Self::Push { source: PublishError::Git(error), .. }
+            | Self::NotConfirmed { source: PublishError::Git(error), .. }
+            | Self::LfsNotGathered(PublishError::Git(error))
+            | Self::LfsNotSent(PublishError::Git(error)) => error.is_outage(),
+            Self::PullRequest { source, .. } => source.is_transient(),
+            _ => false,
+        }
+    }
+
     /// The process exit code that stands for it.
     pub(crate) const fn exit(&self) -> AgentExit {
         match self {

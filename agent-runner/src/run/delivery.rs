@@ -34,9 +34,7 @@ pub(super) async fn deliver_or_rescue(
         late.run_until_cancelled(Box::pin(delivery)).await.unwrap_or(Err(RunError::CutShort));
     match &delivered {
         Ok(_) => progress.keeper.forget(),
-        Err(error) if !error.is_final() => progress.keeper.ends(job, error),
-        // First what is left is saved.
-        Err(_) => {}
+        Err(error) => progress.keeper.ends(job, error),
     }
     if let Some(commit) = progress.published
         && let Ok(_) | Err(RunError::ChecksFailed { proposed: Some(_), .. }) = &delivered
@@ -48,12 +46,22 @@ pub(super) async fn deliver_or_rescue(
         late.run_until_cancelled(job.remember(&progress, request, reporter)).await;
     }
     if let Err(error) = &delivered {
-        save_what_is_left(job, checkout, &mut progress, error, reporter, late).await;
-        if error.is_final() {
+        let left = save_what_is_left(job, checkout, &mut progress, error, reporter, late).await;
+        // Work that is nowhere else is there for the next run.
+        if error.is_final() && left == LeftWork::Settled {
             progress.keeper.forget();
         }
     }
     delivered
+}
+
+/// What became of the work of a run that does not deliver it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeftWork {
+    /// It is on the remote, or there is none to be saved.
+    Settled,
+    /// It is in this work tree alone.
+    NotSaved,
 }
 
 /// Saves the work of a run that ended so, where that leaves any and it is wanted.
@@ -64,19 +72,20 @@ pub(super) async fn save_what_is_left(
     why: &RunError,
     reporter: &Reporter,
     late: &CancellationToken,
-) {
+) -> LeftWork {
     if !why.leaves_work() || !job.rescues() {
-        return;
+        return LeftWork::Settled;
     }
     let _phase = job.course().phase(Phase::Rescue);
     let rescue = Rescue { job, checkout, progress, why };
     match late.run_until_cancelled(rescue.save(reporter, late)).await {
-        Some(Ok(())) => {}
+        Some(Ok(())) => return LeftWork::Settled,
         Some(Err(error)) => {
             tracing::error!("unfinished work could not be saved: {}", error_chain(&error));
         }
         None => tracing::error!("there was no time to save unfinished work"),
     }
+    LeftWork::NotSaved
 }
 
 async fn deliver(

@@ -244,8 +244,7 @@ impl Job {
         let Settings { repo_url, director, worker, .. } = &self.settings;
         let (cli, subject) = (worker.cli.name(), self.assignment.subject());
         let what = ("ticket", ticket, repo_url.as_str(), subject, director.is_some(), cli);
-        let digest = digest(&SHA256, format!("{what:?}").as_bytes());
-        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        fingerprint(&format!("{what:?}"))
     }
 
     /// What the worker is asked, without any known secret.
@@ -336,4 +335,10 @@ impl Job {
         };
         format!("\n{}", self.prompts.fill(template, &[]))
     }
+}
+
+/// What stands for a text: nothing can be read from it.
+pub(super) fn fingerprint(text: &str) -> String {
+    let digest = digest(&SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

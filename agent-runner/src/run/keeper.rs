@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use self::moment::{Files, Moment};
 use self::place::{Place, Since};
-use super::job::Job;
+use super::job::{Job, fingerprint};
 use super::spending::Spending;
 use super::stage::Point;
 use crate::checkout::{self, Checkout, Pinned, Start};
@@ -48,18 +48,30 @@ pub(super) struct Keeper {
     job: Option<JobId>,
     /// What is kept.
     moment: Option<Moment>,
+    attempt: Attempt,
     /// The coding CLI's session of the moment that the run goes on at.
     session: Option<(KeptSession, Vec<u8>)>,
     spending: Spending,
+}
+
+/// What is noted of this run's attempt to go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Attempt {
+    #[default]
+    None,
+    /// It is one of those that came no further, should no later moment be kept.
+    Counted,
 }
 
 impl Keeper {
     /// Looks for what an earlier run of this ticket left; `id` is the job's in the app's queue.
     pub(super) async fn open(job: &Job, ticket: &str, id: Option<JobId>) -> Self {
         let Some(path) = &job.settings.state_dir else { return Self::default() };
-        let folder = match StateFolder::take(path, LOCK_WAIT).await {
-            Ok(folder) => Arc::new(folder),
-            Err(error) => {
+        let taken = job.cancel.run_until_cancelled(StateFolder::take(path, LOCK_WAIT)).await;
+        let folder = match taken {
+            Some(Ok(folder)) => Arc::new(folder),
+            None => return Self::default(),
+            Some(Err(error)) => {
                 let why = error_chain(&error);
                 tracing::warn!("a run that is killed could not be gone on with: {why}");
                 return Self::default();
@@ -77,9 +89,12 @@ impl Keeper {
         keeper
     }
 
-    /// What tells the job's folder from others: a coding CLI files its sessions by the path that it works in.
-    pub(super) fn folder_name(&self) -> Option<&str> {
-        self.place.as_ref().and_then(|place| place.assignment.get(..NAME_LENGTH))
+    /// What tells the job's folder from others: a coding CLI files its sessions by the path that it works in. Runs
+    /// that work at the same time have folders of state of their own, and so others of these.
+    pub(super) fn folder_name(&self) -> Option<String> {
+        let Place { folder, assignment, .. } = self.place.as_ref()?;
+        let name = fingerprint(&format!("{assignment} {}", folder.path().display()));
+        name.get(..NAME_LENGTH).map(str::to_owned)
     }
 
     /// What the tries of the job spent.
@@ -243,18 +258,30 @@ impl Keeper {
         }
     }
 
-    /// The run ends by itself, and its outcome tells what it did and spent. A run that pauses or is stopped is no try
-    /// that came no further.
+    /// The run ends by itself, and its outcome tells what it did and spent. One that pauses, is stopped, or that an
+    /// outage ends, is no try that came no further.
     pub(super) fn ends(&mut self, job: &Job, why: &RunError) {
         self.spending.told();
+        if why.is_outage() || matches!(why, RunError::CutShort) || job.is_cancelled() {
+            self.hindered();
+        }
         let (Some(place), Some(moment)) = (&self.place, &mut self.moment) else { return };
         moment.since.told = true;
-        let pauses = matches!(why, RunError::Parked { .. } | RunError::CutShort);
-        if pauses || job.is_cancelled() {
-            moment.since.tries = moment.since.tries.saturating_sub(1);
-        }
         if let Err(error) = place.note(moment) {
             tracing::warn!("how the run ends is not noted: {}", error_chain(&error));
+        }
+    }
+
+    /// Something outside keeps the run from going on, which tells nothing of the moment: its attempt is not counted.
+    pub(super) fn hindered(&mut self) {
+        let attempt = std::mem::take(&mut self.attempt);
+        let (Some(place), Some(moment)) = (&self.place, &mut self.moment) else { return };
+        if attempt == Attempt::None || moment.since.tries == 0 {
+            return;
+        }
+        moment.since.tries -= 1;
+        if let Err(error) = place.note(moment) {
+            tracing::warn!("an attempt stays counted: {}", error_chain(&error));
         }
     }
 
@@ -270,6 +297,7 @@ impl Keeper {
         let (Some(place), Some(moment)) = (&self.place, &mut self.moment) else { return Ok(()) };
         moment.since.tries += 1;
         place.note(moment)?;
+        self.attempt = Attempt::Counted;
         if moment.since.tries > TRIES_MAX {
             tracing::warn!(
                 "{TRIES_MAX} tries came no further; the coding CLI's session is left out"

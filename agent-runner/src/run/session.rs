@@ -26,7 +26,7 @@ use crate::bounded::end;
 use crate::checkout::Checkout;
 use crate::course::{Course, Phase, millis};
 use crate::inner_docker::InnerDocker;
-use crate::model_gateway::{Account, Totals};
+use crate::model_gateway::{Account, Failing, Totals};
 use crate::outcome::{Published, RunError};
 use crate::pressure::Pressure;
 use crate::project_file::ProjectCommand;
@@ -286,13 +286,20 @@ impl<'s> Session<'s> {
         let (before, began) = (Pressure::now(), Instant::now());
         let phase = self.job.course().phase(Phase::Worker);
         let turn = match self.unfit(number).await {
-            Some(ending) => Ok(TurnReport::not_begun(ending)),
+            Some(ending) => {
+                progress.keeper.hindered();
+                Ok(TurnReport::not_begun(ending))
+            }
             None => self.worker.turn(prompt, self.gateway.stop()).await,
         };
         drop(phase);
         let limit = Pressure::now().limit_since(before);
         let all = self.gateway.totals();
-        let turn = self.worker.conclude(turn?, all.since(&self.told));
+        let calls = all.since(&self.told);
+        if calls.failing.as_ref().is_some_and(Failing::is_outage) {
+            progress.keeper.hindered();
+        }
+        let turn = self.worker.conclude(turn?, calls);
         self.told = all;
         self.job.course().turn(&turn, began);
         progress.hear(self.job.last_words(&turn.answer));

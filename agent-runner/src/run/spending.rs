@@ -3,7 +3,9 @@
 //!
 //! Invariant: the note is of one job. Another job of the same ticket has an account of its own.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use api_client::{JobId, error_chain};
@@ -31,6 +33,8 @@ pub(super) struct Spending {
     place: Option<(Arc<StateFolder>, JobId)>,
     /// Nothing where this is the first try.
     before: Option<Noted>,
+    /// Whether an outcome tells of all that was spent.
+    is_told: Arc<AtomicBool>,
 }
 
 /// What all tries of a job spent.
@@ -59,6 +63,7 @@ struct Noting {
     /// How long earlier tries took, and when this one began.
     before: Duration,
     began: Instant,
+    is_told: Arc<AtomicBool>,
 }
 
 impl Spending {
@@ -70,7 +75,7 @@ impl Spending {
             None
         });
         let before = before.filter(|noted| noted.job == job);
-        Self { place: Some((Arc::clone(folder), job)), before }
+        Self { place: Some((Arc::clone(folder), job)), before, ..Self::default() }
     }
 
     /// With what the account begins.
@@ -87,18 +92,30 @@ impl Spending {
     pub(super) fn watch(&self, account: Account) -> Option<Watch> {
         let (folder, job) = self.place.clone()?;
         let (before, began) = (self.took(), Instant::now());
-        let noting = Arc::new(Noting { folder, job, account, before, began });
+        let is_told = Arc::clone(&self.is_told);
+        let noting = Arc::new(Noting { folder, job, account, before, began, is_told });
         let stop = CancellationToken::new();
         let task = tokio::spawn(follow(Arc::clone(&noting), stop.clone()));
         Some(Watch { noting, stop, task: AbortOnDropHandle::new(task) })
     }
 
-    /// An outcome tells of all that was spent: it counts for the next try, which tells no more of it.
+    /// An outcome tells of all that was spent: it counts for the next try, which tells no more of it. So does a note
+    /// that is still to be written.
     pub(super) fn told(&self) {
         let Some((folder, job)) = &self.place else { return };
-        let told = folder.document::<Noted>(ACCOUNT).and_then(|noted| {
-            let Some(noted) = noted.filter(|noted| noted.job == *job) else { return Ok(()) };
-            folder.set_document(ACCOUNT, &Noted { spent: noted.spent.once_told(), ..noted })
+        self.is_told.store(true, Ordering::SeqCst);
+        let noted = || {
+            let noted = folder.document::<Noted>(ACCOUNT)?;
+            Ok(noted.filter(|noted| noted.job == *job))
+        };
+        let told = noted().and_then(|any| match any {
+            None => Ok(()),
+            Some(_) => folder.set_file(ACCOUNT, |file| {
+                // Read again where nobody else writes.
+                let last = noted().map_err(io::Error::other)?.ok_or(io::ErrorKind::NotFound)?;
+                let told = Noted { spent: last.spent.once_told(), ..last };
+                Ok(serde_json::to_writer(file, &told)?)
+            }),
         });
         if let Err(error) = told {
             tracing::warn!("what was told is not noted: {}", error_chain(&error));
@@ -133,7 +150,9 @@ impl Noting {
     /// What is spent by now.
     fn noted(&self) -> Noted {
         let seconds = (self.before + self.began.elapsed()).as_secs();
-        Noted { job: self.job, spent: self.account.spent(), seconds }
+        let spent = self.account.spent();
+        let spent = if self.is_told.load(Ordering::SeqCst) { spent.once_told() } else { spent };
+        Noted { job: self.job, spent, seconds }
     }
 }
 
@@ -189,7 +208,12 @@ mod tests {
         }
         Spending::open(&folder, Some(job)).told();
         assert_eq!(Spending::open(&folder, Some(job)).spent().worker_calls, 0, "told once");
-        Spending::open(&folder, Some(job)).forget();
+        let third = Spending::open(&folder, Some(job));
+        let watch = third.watch(account).unwrap();
+        third.told();
+        watch.end().await;
+        assert_eq!(Spending::open(&folder, Some(job)).spent().worker_calls, 0, "and stays told");
+        third.forget();
         assert_eq!(Spending::open(&folder, Some(job)).spent(), Spent::default());
     }
 }

@@ -187,6 +187,55 @@ fn tries_that_come_no_further_lose_the_session_and_then_begin_anew() {
     assert_eq!(worker_calls(&scene), 4 + 5);
 }
 
+#[test]
+fn an_outage_is_no_try_that_came_no_further() {
+    let mut scene = Scene::of(JOB, |request, before| match (request.what, before) {
+        ("open", 0) => Answer::Silence,
+        // What the app thinks of it is all that is missing.
+        ("completion", before) if before < 6 => Answer::Refusal(400),
+        _ => Answer::Usual,
+    });
+    scene.asked("open");
+    scene.job.kill();
+    for attempt in 1..=6 {
+        let (ended, log) = scene.run_again();
+        assert_eq!(ended, code(AgentExit::AppUnreachable), "try {attempt}: {log}");
+        assert_eq!(scene.outcome().state_kept, Some(true), "try {attempt}");
+    }
+    let (ended, log) = scene.run_again();
+    assert_eq!(ended, DELIVERED, "{log}");
+    assert_eq!((worker_calls(&scene), scene.asked_director().len()), (5, 4));
+    assert_eq!(scene.outcome().state_kept, Some(false));
+}
+
+/// A push that the remote's host does not let through, as long as `closed` is there.
+const CLOSED: (&str, &str) =
+    ("push", "[ -e $HERE/closed ] && { echo 'fatal: Authentication failed' >&2; exit 128; }");
+
+#[test]
+fn work_that_is_at_its_end_is_there_for_the_next_run_until_it_is_saved() {
+    let plan = Plan {
+        claude: "echo \"$*\" >> $HERE/arguments; echo line > new; echo line > other",
+        director: &[],
+        on_git: CLOSED,
+        project: Some("[paths]\nforbidden = [\"new\"]\n"),
+        ..JOB
+    };
+    let mut scene = Scene::of(plan, |_, _| Answer::Usual);
+    let closed = scene.job.folder.path().join("closed");
+    fs::write(&closed, "").unwrap();
+    let (ended, log) = scene.job.end();
+    assert_eq!(ended, code(AgentExit::Blocked), "{log}");
+    assert!(log.contains("unfinished work could not be saved"), "{log}");
+    assert_eq!(scene.outcome().state_kept, Some(true));
+    fs::remove_file(&closed).unwrap();
+    let (ended, log) = scene.run_again();
+    assert_eq!(ended, code(AgentExit::Blocked), "{log}");
+    assert_eq!(worker_calls(&scene), 1);
+    assert_eq!(scene.branches(), ["ticket-rescue"]);
+    assert_eq!(scene.outcome().state_kept, Some(false));
+}
+
 /// Writes a line, leaves half of something in its second turn, and finds nothing to do in any other.
 const HALF: &str = r#"
 echo "$*" >> $HERE/arguments
