@@ -1,7 +1,7 @@
 //! Fetching what the agent of a job says it came to, when it has ended and before anything of it is
 //! removed.
 //!
-//! Invariant: the document decides nothing. How a job ended is told by the exit code alone; one that is
+//! Invariant: the document decides nothing of a job. How it ended is told by the exit code alone; one that is
 //! missing, cannot be read, or says otherwise costs a line in the log.
 
 mod document;

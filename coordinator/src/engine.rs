@@ -47,7 +47,9 @@ pub(crate) use exec::Executed;
 pub(crate) use facts::{EngineFacts, Lack};
 pub(crate) use file::Fetched;
 pub(crate) use image::ImageFacts;
-pub(crate) use leftover::{Leftover, LeftoverKind};
+#[cfg(test)]
+pub(crate) use leftover::LeftoverKind;
+pub(crate) use leftover::{Labelled, Leftover, StateVolume};
 pub(crate) use logs::{LogCursor, Until};
 pub(crate) use network::{NetworkId, Reach};
 pub(crate) use pull::ImageDigest;
@@ -186,7 +188,6 @@ impl Engine {
     ) -> Result<ContainerRef, EngineError> {
         let options = CreateContainerOptionsBuilder::default().name(&name.0).build();
         let docker = self.docker().await?;
-        self.make_volumes(&spec.mounts).await?;
         let create = docker.create_container(Some(options), spec.into());
         let created = self.call(CALL_TIMEOUT, "create container", &name.0, create).await?;
         Ok(ContainerRef(created.id))

@@ -1,7 +1,8 @@
 //! What is kept of jobs that have ended: one small file for each, beside its log, and gone with it
 //! ([`housekeeping`](crate::housekeeping)).
 //!
-//! It is for people, and for what the app is told with a failure. Nothing is decided by it.
+//! It is for people, and for what the app is told with a failure. Nothing is decided by it but whether a ticket's
+//! volume goes in which the agent says that it left nothing.
 
 use std::fs;
 use std::io;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{HostFallback, KeepConfig};
 use crate::context::Context;
-use crate::engine::{EngineError, Leftover};
+use crate::engine::{EngineError, Labelled, Leftover};
 use crate::ledger::LedgerError;
 pub(crate) use cache::Measured;
 use files::{JobFile, job_files};
@@ -114,22 +114,22 @@ pub(crate) async fn sweep(
         keep.orphan_grace = Duration::ZERO;
     }
     // In this order: a job that is claimed meanwhile has no container in the list.
-    let leftovers = ctx.engine.leftovers(ctx.id).await;
-    let state = state::outdated(ctx, keep.state_age).await;
+    let labelled = ctx.engine.all_labelled(ctx.id).await;
     let cache = cache::too_large(ctx, keep.cache_bytes, occasion).await;
     let held = ctx.ledger.held()?;
     let mut swept = Swept::default();
+    let Labelled { leftovers, states } = labelled.unwrap_or_else(|error| {
+        swept.not_looked_at("containers, networks and volumes", ctx, &error)
+    });
     let survey = Survey {
-        leftovers: match leftovers {
-            Ok(found) => ctx.first_seen.ages(found, &held),
-            Err(error) => swept.not_looked_at("containers, networks and volumes", ctx, &error),
-        },
+        leftovers: ctx.first_seen.ages(leftovers, &held),
         files: job_files(&ctx.state_dir),
     };
+    let states = state::outdated(ctx, states, keep.state_age).await;
     ctx.board.logs_measured(survey.files.iter().map(|file| file.bytes).sum());
     let mut plan = plan(&survey, &held, &keep, SystemTime::now());
-    match state {
-        Ok(state) => plan.leftovers.extend(state),
+    match states {
+        Ok(states) => plan.leftovers.extend(states),
         Err(error) => swept.not_looked_at("state of tickets", ctx, &error),
     }
     match cache {

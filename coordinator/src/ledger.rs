@@ -18,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use api_client::{JobId, error_chain};
+use api_client::{JobId, TicketId, error_chain};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -158,6 +158,21 @@ impl Ledger {
     pub(crate) fn held(&self) -> Result<HashSet<JobId>, LedgerError> {
         let job = |path: PathBuf| path.file_stem()?.to_str()?.parse().ok();
         Ok(self.record_files()?.into_iter().filter_map(job).collect())
+    }
+
+    /// The jobs with a record that are of a ticket; one whose record cannot be read may be.
+    pub(crate) async fn jobs_of(&self, ticket: TicketId) -> Result<Vec<JobId>, LedgerError> {
+        let ledger = self.clone();
+        let may_be = move |path: &PathBuf| {
+            let record = fs::read(path).ok().and_then(|text| Record::parse(&text).ok());
+            let of = record.and_then(|record| record.job.ticket);
+            of.is_none_or(|of| of.ticket_id == ticket)
+        };
+        self.blocking(move |_| {
+            let files = ledger.record_files()?.into_iter().filter(may_be);
+            Ok(files.filter_map(|path| path.file_stem()?.to_str()?.parse().ok()).collect())
+        })
+        .await
     }
 
     fn record_files(&self) -> Result<Vec<PathBuf>, LedgerError> {

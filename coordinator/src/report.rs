@@ -4,6 +4,7 @@
 //! Whatever interrupts it, the next start goes on at the same place.
 
 mod pause;
+mod state;
 
 use std::future::Future;
 use std::io;
@@ -27,6 +28,7 @@ use crate::ledger::{JobRef, Record, Runs};
 use crate::metrics::Retry;
 use crate::outcome::Outcome;
 use crate::unknown::Unknown;
+use state::remove_state;
 
 /// Between two tries once the growing delays are used up, and after a refusal that only a mended
 /// key can end.
@@ -60,7 +62,7 @@ pub(crate) async fn report(ctx: &Context, mut finished: Finished) {
         ctx.board.outcome_settled(job);
         reported(ctx, record, end).await;
         ctx.traces.job(record, outcome, began);
-        clean_up(ctx, &record.job).await;
+        clean_up(ctx, record).await;
     };
     detached.run_until_cancelled(put_away).await;
 }
@@ -254,9 +256,13 @@ async fn words(ctx: &Context, finished: &Finished) -> Words {
     }
 }
 
-async fn clean_up(ctx: &Context, job: &JobRef) {
-    if job.runs == Runs::InContainer && remove_container(ctx, job).await.is_break() {
-        return;
+async fn clean_up(ctx: &Context, record: &Record) {
+    let job = &record.job;
+    if job.runs == Runs::InContainer {
+        if remove_container(ctx, job).await.is_break() {
+            return;
+        }
+        remove_state(ctx, record).await;
     }
     let notes = ctx.host_dir(job.job_id);
     let removed = {

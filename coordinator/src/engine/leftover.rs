@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use api_client::JobId;
-use bollard::models::VolumeListResponse;
+use api_client::{JobId, TicketId};
+use bollard::models::{Volume, VolumeListResponse};
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
     ListVolumesOptionsBuilder, RemoveVolumeOptions,
@@ -26,12 +26,48 @@ pub(crate) struct Leftover {
     pub(crate) job: Option<JobId>,
 }
 
+/// A volume with what runs of a ticket left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StateVolume {
+    pub(crate) name: String,
+    pub(crate) ticket: Option<TicketId>,
+    /// When it was made, in seconds since 1970; 0 where that cannot be told.
+    pub(crate) made: u64,
+}
+
+/// Everything that carries the label of a coordinator, but for caches.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Labelled {
+    /// What goes with its job.
+    pub(crate) leftovers: Vec<Leftover>,
+    /// What outlives jobs.
+    pub(crate) states: Vec<StateVolume>,
+}
+
 /// What it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeftoverKind {
     Container,
     Network,
     Volume,
+}
+
+impl Leftover {
+    /// A volume that is no single job's.
+    pub(crate) fn volume(name: String) -> Self {
+        Self { kind: LeftoverKind::Volume, id: name.clone(), name, job: None }
+    }
+}
+
+impl From<Volume> for StateVolume {
+    fn from(volume: Volume) -> Self {
+        let of = |name: &str| volume.labels.get(name);
+        Self {
+            ticket: of(label::TICKET).and_then(|id| id.parse().ok()),
+            made: of(label::STATE).and_then(|made| made.parse().ok()).unwrap_or_default(),
+            name: volume.name,
+        }
+    }
 }
 
 impl fmt::Display for Leftover {
@@ -46,12 +82,11 @@ impl fmt::Display for Leftover {
 }
 
 impl Engine {
-    /// Everything that carries the label of a coordinator, but for what is meant to stay: caches, and what runs of a
-    /// ticket left.
-    pub(crate) async fn leftovers(
+    /// What carries the label of a coordinator.
+    pub(crate) async fn all_labelled(
         &self,
         coordinator: CoordinatorId,
-    ) -> Result<Vec<Leftover>, EngineError> {
+    ) -> Result<Labelled, EngineError> {
         let filter = format!("{}={coordinator}", label::COORDINATOR);
         let filters = HashMap::from([("label", vec![filter])]);
         let docker = self.docker().await?;
@@ -79,13 +114,17 @@ impl Engine {
         let volumes: VolumeListResponse =
             self.call(CALL_TIMEOUT, "list volumes", label::COORDINATOR, list).await?;
         let volumes = volumes.volumes.unwrap_or_default().into_iter();
-        let volumes = volumes.filter(|volume| !stays(&volume.labels)).map(|volume| Leftover {
-            kind: LeftoverKind::Volume,
-            job: job_of(&volume.labels),
-            id: volume.name.clone(),
-            name: volume.name,
+        let volumes = volumes.filter(|volume| !volume.labels.contains_key(label::CACHE));
+        let (states, volumes): (Vec<_>, Vec<_>) =
+            volumes.partition(|volume| volume.labels.contains_key(label::STATE));
+        let volumes = volumes.into_iter().map(|volume| {
+            let job = job_of(&volume.labels);
+            Leftover { job, ..Leftover::volume(volume.name) }
         });
-        Ok(containers.chain(networks).chain(volumes).collect())
+        Ok(Labelled {
+            leftovers: containers.chain(networks).chain(volumes).collect(),
+            states: states.into_iter().map(StateVolume::from).collect(),
+        })
     }
 
     /// The labels of a container; none of one that is not there.
@@ -115,11 +154,6 @@ impl Engine {
         };
         found(removed).map(drop)
     }
-}
-
-/// Whether a volume outlives jobs.
-fn stays(labels: &HashMap<String, String>) -> bool {
-    [label::CACHE, label::STATE].iter().any(|name| labels.contains_key(*name))
 }
 
 fn job_of(labels: &HashMap<String, String>) -> Option<JobId> {

@@ -28,7 +28,7 @@ pub(crate) enum Life {
 impl Engine {
     /// Makes the volumes with labels that are not there: Podman leaves out the labels of those that it
     /// makes for a container, and without them no clean-up would find them.
-    pub(super) async fn make_volumes(&self, mounts: &[MountSpec]) -> Result<(), EngineError> {
+    pub(crate) async fn make_volumes(&self, mounts: &[MountSpec]) -> Result<(), EngineError> {
         for mount in mounts {
             let MountSpec::Volume { name, labels, .. } = mount else { continue };
             if labels.is_empty() {
@@ -67,22 +67,13 @@ impl Engine {
 
     /// The names of the volumes that carry all of these labels, each `name` or `name=value`.
     pub(crate) async fn volumes(&self, labels: &[String]) -> Result<Vec<String>, EngineError> {
-        let volumes = self.labelled_volumes(labels).await?;
-        Ok(volumes.into_iter().map(|(name, _)| name).collect())
-    }
-
-    /// The volumes that carry all of these labels: their names, with all of their labels.
-    pub(crate) async fn labelled_volumes(
-        &self,
-        labels: &[String],
-    ) -> Result<Vec<(String, HashMap<String, String>)>, EngineError> {
         let filters = HashMap::from([("label", labels.to_vec())]);
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
         let docker = self.docker().await?;
         let list = docker.list_volumes(Some(options));
         let volumes = self.call(CALL_TIMEOUT, "list volumes", "by label", list).await?;
         let volumes = volumes.volumes.unwrap_or_default().into_iter();
-        Ok(volumes.map(|volume| (volume.name, volume.labels)).collect())
+        Ok(volumes.map(|volume| volume.name).collect())
     }
 
     /// Whether there is a volume of this name.

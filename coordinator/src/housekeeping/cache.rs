@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Occasion;
 use crate::config::CacheScope;
 use crate::context::Context;
-use crate::engine::{EngineError, Leftover, LeftoverKind};
+use crate::engine::{EngineError, Leftover};
 use crate::folder_size::{FolderSize, size_of};
 use crate::launch::label;
 
@@ -66,8 +66,7 @@ pub(super) async fn too_large(
         together.bytes += size.bytes;
         together.unread += size.unread;
         if size.bytes > bytes {
-            let (kind, name) = (LeftoverKind::Volume, volume.clone());
-            large.push(Leftover { kind, id: volume, name, job: None });
+            large.push(Leftover::volume(volume));
         } else if size.unread > 0 {
             ctx.measured.tell_unread(&volume);
         }

@@ -11,7 +11,7 @@ use super::document::job_document;
 use super::spec::{container_spec, view};
 use super::state::give_state;
 use super::surroundings::surround;
-use crate::clock::{self, Moment};
+use crate::clock::Moment;
 use crate::context::Context;
 use crate::engine::{ContainerRef, ContainerSpec, ContainerState, Life};
 use crate::forge_token::ForgeToken;
@@ -35,8 +35,9 @@ pub(crate) async fn start_container(
     }
     let gateway = surroundings.gateway.clone();
     let mut spec = container_spec(job, &config, ctx.id, image.clone(), &document, surroundings);
+    ctx.engine.make_volumes(&spec.mounts).await?;
     if config.keep.state_age.is_some() {
-        give_state(&mut spec, job, ctx.id, clock::now());
+        give_state(ctx, job, &mut spec).await;
     }
     let name = ContainerRef::of(job.job_id);
     let container = create_alone(ctx, &name, spec, record.lease).await?;

@@ -19,7 +19,7 @@ pub(crate) const CACHE: &str = "terarchitect.cache";
 /// Of a volume with what runs of a ticket left: when it was made, in seconds since 1970.
 pub(crate) const STATE: &str = "terarchitect.state";
 /// Id of the ticket.
-pub(super) const TICKET: &str = "terarchitect.ticket";
+pub(crate) const TICKET: &str = "terarchitect.ticket";
 /// Id of the project.
 pub(crate) const PROJECT: &str = "terarchitect.project";
 /// The kind of the job.

@@ -1,33 +1,57 @@
 //! Where the runs of a ticket leave what the next of them needs to go on, should one be killed: a volume of the
-//! ticket's. Pure.
+//! ticket's.
 //!
 //! One for each ticket, so that no agent finds what another ticket left. What is in it is the agent's matter: it
-//! removes it when the work came to its end.
+//! removes it when the work came to its end. The volume goes with the container of a job whose agent left nothing in
+//! it ([`report`](crate::report)), else after its time ([`housekeeping`](crate::housekeeping)).
 
 use std::collections::BTreeMap;
 
 use api_client::contract::{STATE_DIR_IN_CONTAINER, env};
 use api_client::wire::{Job, JobKind};
+use api_client::{TicketId, error_chain};
 
 use super::label;
+use crate::clock;
+use crate::context::Context;
 use crate::engine::{ContainerSpec, MountSpec};
 use crate::identity::CoordinatorId;
 
-/// Gives the container of a job on a ticket the volume, which is made `now` (seconds since 1970) if it is not there,
-/// and tells the agent of it.
-pub(super) fn give_state(spec: &mut ContainerSpec, job: &Job, id: CoordinatorId, now: u64) {
-    let JobKind::Ticket = job.kind else { return };
+/// The name of a ticket's volume.
+pub(crate) fn state_volume(ticket: TicketId, id: CoordinatorId) -> String {
+    format!("terarchitect-state-{ticket}-{id}")
+}
+
+/// Gives the container of a job on a ticket the volume, and tells the agent of it. An engine that makes none is no
+/// reason not to do the job.
+pub(super) async fn give_state(ctx: &Context, job: &Job, spec: &mut ContainerSpec) {
+    let Some(mount) = state_mount(job, ctx.id, clock::now()) else { return };
+    if let Err(error) = ctx.engine.make_volumes(std::slice::from_ref(&mount)).await {
+        let error = error_chain(&error);
+        tracing::warn!(job.id = %job.job_id, error, "a run that is killed could not be gone on with");
+        return;
+    }
+    mount_state(spec, mount);
+}
+
+/// The volume of a job on a ticket, which is made `now` (seconds since 1970) if it is not there.
+fn state_mount(job: &Job, id: CoordinatorId, now: u64) -> Option<MountSpec> {
+    let JobKind::Ticket = job.kind else { return None };
     let labels = [
         (label::COORDINATOR, id.to_string()),
         (label::STATE, now.to_string()),
         (label::TICKET, job.ticket_id.to_string()),
         (label::PROJECT, job.project_id.to_string()),
     ];
-    spec.mounts.push(MountSpec::Volume {
-        name: format!("terarchitect-state-{}-{id}", job.ticket_id),
+    Some(MountSpec::Volume {
+        name: state_volume(job.ticket_id, id),
         target: STATE_DIR_IN_CONTAINER.to_owned(),
         labels: BTreeMap::from(labels.map(|(name, value)| (name.to_owned(), value))),
-    });
+    })
+}
+
+fn mount_state(spec: &mut ContainerSpec, mount: MountSpec) {
+    spec.mounts.push(mount);
     spec.env.insert(env::AGENT_STATE_DIR.to_owned(), STATE_DIR_IN_CONTAINER.to_owned());
 }
 
@@ -50,7 +74,9 @@ mod tests {
         let document = job_document(&record, &job, &config, view(&config.agent), None);
         let (image, around) = ("image:1".to_owned(), Surroundings::default());
         let mut spec = container_spec(&job, &config, id, image, &document, around);
-        give_state(&mut spec, &job, id, 7);
+        if let Some(mount) = state_mount(&job, id, 7) {
+            mount_state(&mut spec, mount);
+        }
         assert!(spec.mounts.iter().all(|mount| match mount {
             MountSpec::Volume { name, labels, .. } if labels.contains_key(label::STATE) =>
                 name.contains(&job.ticket_id.to_string()) && labels[label::STATE] == "7",

@@ -92,6 +92,20 @@ async fn a_job_that_is_held_is_not_claimed_over() {
 }
 
 #[tokio::test]
+async fn the_jobs_of_a_ticket_are_known_and_one_that_cannot_be_read_may_be_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path()).unwrap();
+    let (ours, other) = (record(), record());
+    let ticket = ours.job.ticket.unwrap().ticket_id;
+    assert_ne!(other.job.ticket.unwrap().ticket_id, ticket);
+    ledger.write(&ours).await.unwrap();
+    ledger.write(&other).await.unwrap();
+    assert_eq!(ledger.jobs_of(ticket).await.unwrap(), [ours.job.job_id]);
+    fs::write(ledger.path_of(other.job.job_id), "half").unwrap();
+    assert_eq!(ledger.jobs_of(ticket).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn a_directory_that_cannot_be_written_is_noticed_by_the_probe() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(dir.path()).unwrap();

@@ -37,6 +37,9 @@ pub const COORDINATOR_LABEL: &str = "terarchitect.coordinator";
 /// Label that names the job of a container.
 const JOB_LABEL: &str = "terarchitect.job";
 
+/// How the names of volumes with the state of tickets begin.
+const STATE_VOLUMES: &str = "terarchitect-state-";
+
 /// The engine of this machine.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -231,9 +234,16 @@ impl Engine {
         name
     }
 
-    /// The volumes of a coordinator.
+    /// The volumes of a coordinator, but for those with the state of tickets.
     pub async fn volumes(&self, coordinator: &str) -> Vec<String> {
-        volumes(&self.docker, coordinator).await
+        let all = volumes(&self.docker, coordinator).await.into_iter();
+        all.filter(|name| !name.starts_with(STATE_VOLUMES)).collect()
+    }
+
+    /// The volumes of a coordinator with the state of tickets.
+    pub async fn states(&self, coordinator: &str) -> Vec<String> {
+        let all = volumes(&self.docker, coordinator).await.into_iter();
+        all.filter(|name| name.starts_with(STATE_VOLUMES)).collect()
     }
 
     /// The networks of a coordinator, by their ids.

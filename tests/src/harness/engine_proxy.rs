@@ -73,6 +73,8 @@ pub enum Moment {
     Answered,
     /// It stays, but this request waits for ever and does not reach it.
     Never,
+    /// It stays, and answers that it knows no such request.
+    Unknown,
 }
 
 impl EngineProxy {
@@ -187,11 +189,13 @@ impl Shared {
                 let sprung = state.trap.take_if(|trap| {
                     request.method == trap.method && request.path.contains(trap.path_part)
                 });
-                match sprung.map(|trap| trap.moment) {
-                    Some(Moment::Before) => return Passage::Cut,
-                    Some(Moment::Answered) => passage = Passage::CutAtAnswer,
-                    Some(Moment::Never) => return Passage::Stuck,
-                    None => {}
+                if let Some(trap) = sprung {
+                    match trap.moment {
+                        Moment::Before => return Passage::Cut,
+                        Moment::Answered => passage = Passage::CutAtAnswer,
+                        Moment::Never => return Passage::Stuck,
+                        Moment::Unknown => return Passage::Spoilt(trap.path_part),
+                    }
                 }
                 state.requests.push(request);
             }
@@ -211,6 +215,8 @@ enum Passage {
     CutAtAnswer,
     Cut,
     Stuck,
+    /// This part of the path is no more.
+    Spoilt(&'static str),
 }
 
 fn listen(socket: &Path) -> UnixListener {
@@ -264,9 +270,17 @@ async fn requests(
                 Passage::CutAtAnswer => cut.store(true, Ordering::Relaxed),
                 Passage::Cut => return shared.cut(),
                 Passage::Stuck => std::future::pending().await,
+                Passage::Spoilt(part) => spoil(&mut buffer[..count], part.as_bytes()),
             }
         }
         engine.write_all(&buffer[..count]).await?;
+    }
+}
+
+/// Makes another word of the first such part.
+fn spoil(piece: &mut [u8], part: &[u8]) {
+    if let Some(at) = piece.windows(part.len()).position(|window| window == part) {
+        piece[at..at + part.len()].fill(b'x');
     }
 }
 
