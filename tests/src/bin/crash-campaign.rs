@@ -218,7 +218,7 @@ impl Account {
 
     fn close(self) -> ExitCode {
         self.progress();
-        let Tally { missed, not_begun, lost_replies, swept, .. } = self.tally;
+        let Tally { missed, not_begun, lost_replies, swept, states, .. } = self.tally;
         println!(
             "{} scenes in {} s, {} failed",
             self.taken,
@@ -232,6 +232,7 @@ impl Account {
         println!(
             "made by the engine after a restart, by a request from before it, then swept: {swept}"
         );
+        println!("volumes of state kept for tickets whose agent never ran: {states}");
         println!(
             "allowed: lost claim replies={lost_replies} (the original app knows no claim ids)"
         );

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use api_client::JobId;
-use bollard::query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
+use bollard::query_parameters::ListNetworksOptionsBuilder;
 use tokio::time::{Instant, sleep};
 
 use super::point::TEMPORARY;
@@ -45,11 +45,14 @@ pub(super) struct JobEvidence {
     pub(super) runs: usize,
     /// Whether a coordinator that was killed had it on record.
     pub(super) recorded: bool,
+    /// Whether its ticket has a volume of state.
+    pub(super) state: bool,
 }
 
 impl Evidence {
     /// Looks at everything. The coordinator has ended by now.
     pub(super) async fn gather(scene: &mut Scene, engine: &Engine, starts: &Starts) -> Self {
+        let mut states = states_of_engine(scene, engine).await;
         let mut jobs = Vec::new();
         for job in scene.jobs_now().await {
             let id = job.job_id;
@@ -62,6 +65,10 @@ impl Evidence {
                 starts: starts_of(scene, starts, id, runs).await,
                 runs,
                 recorded: scene.recorded.contains(&id),
+                state: states
+                    .extract_if(.., |name| name.contains(&job.ticket_id.to_string()))
+                    .count()
+                    > 0,
             });
         }
         let begun = Instant::now();
@@ -75,6 +82,7 @@ impl Evidence {
             left = leftovers_of_engine(scene, engine).await;
         }
         let swept = found.into_iter().filter(|name| !left.contains(name)).collect();
+        left.extend(states.into_iter().map(|name| format!("volume {name} of no job's ticket")));
         left.extend(processes(scene).await);
         left.extend(files(scene));
         Self { jobs, left, swept }
@@ -94,6 +102,14 @@ async fn starts_of(scene: &Scene, starts: &Starts, job: JobId, runs: usize) -> u
     }
 }
 
+/// The volumes with the state of tickets, which outlive jobs.
+async fn states_of_engine(scene: &Scene, engine: &Engine) -> Vec<String> {
+    match scene.home.id() {
+        Some(id) => engine.states(&id).await,
+        None => Vec::new(),
+    }
+}
+
 async fn leftovers_of_engine(scene: &Scene, engine: &Engine) -> Vec<String> {
     let Some(id) = scene.home.id() else { return Vec::new() };
     let docker = engine.docker();
@@ -104,10 +120,7 @@ async fn leftovers_of_engine(scene: &Scene, engine: &Engine) -> Vec<String> {
         .into_iter()
         .map(|container| format!("container {}", container.names.unwrap_or_default().concat()))
         .collect();
-    let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
-    let volumes = docker.list_volumes(Some(options)).await.expect("the engine answers");
-    let volumes = volumes.volumes.unwrap_or_default().into_iter();
-    left.extend(volumes.map(|volume| format!("volume {}", volume.name)));
+    left.extend(engine.volumes(&id).await.into_iter().map(|name| format!("volume {name}")));
     let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
     let networks = docker.list_networks(Some(options)).await.expect("the engine answers");
     let names = networks.into_iter().map(|network| network.name.unwrap_or_default());

@@ -63,8 +63,9 @@ impl Scene {
         };
         let scenario = course.setting.scenario;
         app.set_script(&format!(
-            "{}; exit {}",
+            "{}; {}; exit {}",
             agents.report_script(scenario.host()),
+            scenario.outcome_script(),
             scenario.exit_code()
         ))
         .await;

@@ -28,6 +28,9 @@ pub struct Tally {
     /// Objects of the engine made by a request that was under way at a kill, and was carried out
     /// after the next coordinator had looked; housekeeping has removed them.
     pub swept: usize,
+    /// Volumes of state of tickets whose agent never ran, so that nobody said that nothing is in them: housekeeping
+    /// removes them when their time is over.
+    pub states: usize,
     /// Kills that did not happen: the event did not come, or had passed.
     pub missed: usize,
 }
@@ -62,6 +65,7 @@ impl AddAssign for Tally {
         self.lost_replies += other.lost_replies;
         self.not_begun += other.not_begun;
         self.swept += other.swept;
+        self.states += other.states;
         self.missed += other.missed;
     }
 }
@@ -91,6 +95,14 @@ pub(super) fn judge(
                 problems.push(format!("lost: {why}: {job}"));
             }
         }
+        match job.state {
+            false => {}
+            true if job.runs == 0 => tally.states += 1,
+            true => {
+                tally.orphans += 1;
+                problems.push(format!("left: its agent said that nothing is in its volume: {job}"));
+            }
+        }
         if let Some(why) = doubled(job) {
             tally.doubled += 1;
             problems.push(format!("doubled: {why}: {job}"));
@@ -101,7 +113,7 @@ pub(super) fn judge(
         Creation::Settled => ([].as_slice(), evidence.swept.as_slice()),
     };
     tally.swept = late.len();
-    tally.orphans = evidence.left.len() + orphans.len();
+    tally.orphans += evidence.left.len() + orphans.len();
     problems.extend(evidence.left.iter().chain(orphans).map(|name| format!("left: {name}")));
     (tally, problems)
 }
@@ -153,7 +165,7 @@ impl JobEvidence {
 
 impl fmt::Display for JobEvidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { job, status, reason, reports, starts, runs, recorded } = self;
+        let Self { job, status, reason, reports, starts, runs, recorded, .. } = self;
         let reason = reason.as_deref().unwrap_or_default();
         write!(
             f,
@@ -208,6 +220,16 @@ mod tests {
         {
             assert_eq!(tally(Dialect::Ours, Scenario::Completes, job.clone()).doubled, 1, "{job}");
         }
+    }
+
+    #[test]
+    fn a_volume_of_state_is_an_orphan_where_an_agent_said_that_nothing_is_in_it() {
+        let counted = |status, runs| {
+            let job = JobEvidence { state: true, ..job(status, &[Some(200)], runs) };
+            let tally = tally(Dialect::Ours, Scenario::Completes, job);
+            (tally.orphans, tally.states)
+        };
+        assert_eq!((counted("completed", 1), counted("failed", 0)), ((1, 0), (0, 1)));
     }
 
     #[test]

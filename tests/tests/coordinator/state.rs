@@ -2,9 +2,10 @@
 //! after its time.
 
 use api_client::JobId;
-use integration_tests::harness::{Job, eventually};
-use serde_json::Value;
+use integration_tests::harness::{EngineProxy, Job, Moment, eventually};
+use serde_json::{Value, json};
 
+use crate::outcome::leaving;
 use crate::scene::Scene;
 
 /// Tells what it finds, leaves a mark, and goes on until it is killed.
@@ -12,8 +13,7 @@ const MARK: &str = "echo found: $(cat $AGENT_STATE_DIR/mark 2>/dev/null); \
     stat -c 'owner: %U' $AGENT_STATE_DIR; echo $(field JOB_ID) >$AGENT_STATE_DIR/mark; pause";
 
 async fn states(scene: &Scene) -> Vec<String> {
-    let volumes = scene.engine.volumes(&scene.home.id().unwrap()).await;
-    volumes.into_iter().filter(|name| name.starts_with("terarchitect-state-")).collect()
+    scene.engine.states(&scene.home.id().unwrap()).await
 }
 
 /// The job that the coordinator has the app queue for the same ticket.
@@ -38,7 +38,7 @@ async fn killed(scene: &Scene, job: &Job) {
 #[tokio::test]
 async fn what_a_killed_run_left_is_found_by_the_next_one_of_its_ticket_alone() {
     let Some(mut scene) = Scene::or_skip(MARK).await else { return };
-    scene.home.set("AGENT_READ_ONLY", "1").set("STATE_KEEP_AGE", "1h");
+    scene.home.set("AGENT_READ_ONLY", "1");
     let coordinator = scene.home.start();
     let first = scene.add_job().await;
     killed(&scene, &first).await;
@@ -56,17 +56,66 @@ async fn what_a_killed_run_left_is_found_by_the_next_one_of_its_ticket_alone() {
     coordinator.terminate().await;
 }
 
+/// An agent that fails, and says whether it leaves anything for the next one.
+fn leaves(state_kept: bool) -> String {
+    let document = json!({
+        "version": 1, "verdict": "failed", "cause": "worker_failed", "summary": "no",
+        "runner_version": "0.1.0", "state_kept": state_kept,
+    });
+    format!("{}; exit 4", leaving(&document.to_string()))
+}
+
+/// Its agent has ended, and nothing of it is left to be done.
+async fn put_away(scene: &Scene, job: &Job) {
+    scene.app.ended(job.job_id).await;
+    let record = scene.home.state_dir().join("jobs").join(format!("{}.json", job.job_id));
+    eventually("its record to go", async || (!record.exists()).then_some(())).await;
+}
+
+#[tokio::test]
+async fn the_volume_of_a_ticket_goes_with_the_job_that_left_nothing_in_it() {
+    let Some(mut scene) = Scene::or_skip(&leaves(false)).await else { return };
+    let coordinator = scene.home.start();
+    let nothing = scene.add_job().await;
+    put_away(&scene, &nothing).await;
+    assert_eq!(states(&scene).await, [""; 0]);
+    scene.app.set_script(&leaves(true)).await;
+    let something = scene.add_job().await;
+    put_away(&scene, &something).await;
+    scene.app.set_script("exit 4").await;
+    let silent = scene.add_job().await;
+    put_away(&scene, &silent).await;
+    assert_eq!(states(&scene).await.len(), 2, "where something is left, or nobody can tell");
+    coordinator.terminate().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_makes_no_such_volume_has_the_job_done_without() {
+    let script = "echo dir: ${AGENT_STATE_DIR:-none}";
+    let Some(mut scene) = Scene::or_skip(script).await else { return };
+    let proxy = EngineProxy::start();
+    proxy.down_at(Moment::Unknown, "POST", "/volumes/create");
+    scene.home.set("DOCKER_HOST", &proxy.host());
+    let mut coordinator = scene.home.start();
+    let job = scene.add_job().await;
+    assert_eq!(scene.app.ended(job.job_id).await.status, "completed");
+    assert!(scene.home.job_log(job.job_id).contains("dir: none"));
+    coordinator.wait_for_log("a run that is killed could not be gone on with").await;
+    coordinator.terminate().await;
+}
+
 #[tokio::test]
 async fn what_was_left_goes_after_its_time_and_nothing_is_left_where_none_is_to_be_kept() {
     let Some(mut scene) = Scene::or_skip(MARK).await else { return };
-    scene.home.set("STATE_KEEP_AGE", "1h").set("ORPHAN_GRACE", "0");
+    scene.home.set("ORPHAN_GRACE", "0");
     let coordinator = scene.home.start();
     let first = scene.add_job().await;
     killed(&scene, &first).await;
+    put_away(&scene, &first).await;
     let (code, swept) = scene.home.command(&["gc"]).await;
     assert_eq!((code, states(&scene).await.len()), (Some(0), 1), "it has time: {swept}");
     coordinator.terminate().await;
-    scene.home.unset("STATE_KEEP_AGE");
+    scene.home.set("STATE_KEEP_AGE", "0");
     eventually("no state", async || {
         let (code, swept) = scene.home.command(&["gc"]).await;
         assert_eq!(code, Some(0), "{swept}");

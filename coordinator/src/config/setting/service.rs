@@ -209,13 +209,15 @@ settings! {
          record at once.",
     );
 
+    // Long enough for somebody to look at a failure after a weekend, and shorter than the logs that tell of it.
     STATE_KEEP_AGE = Setting::new(
-        "STATE_KEEP_AGE", "keep.state_age", Kind::Duration, Preset::Value("0"),
+        "STATE_KEEP_AGE", "keep.state_age", Kind::Duration, Preset::Value("7d"),
         "How long it is kept where the run of a ticket was that was killed, so that the next one goes on there; 0 \
          keeps nothing.",
     ).more(
-        "Written as `JOB_TIMEOUT`. Counted from the begin of the ticket's first job, and `JOB_TIMEOUT` beside it. It is a \
-         volume for each ticket ([killed jobs](runbook.md#killed-jobs)), and for agents in containers alone.",
+        "Written as `JOB_TIMEOUT`. Counted from the end of the ticket's last job, as far as `LOG_KEEP_AGE` and `LOG_KEEP_MIB` \
+         let that be known. It is a volume for each ticket that has something to go on with \
+         ([killed jobs](runbook.md#killed-jobs)), and for agents in containers alone.",
     );
 
     LOG_KEEP_AGE = Setting::new(
