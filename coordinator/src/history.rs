@@ -1,8 +1,8 @@
 //! What is kept of jobs that have ended: one small file for each, beside its log, and gone with it
 //! ([`housekeeping`](crate::housekeeping)).
 //!
-//! It is for people, and for what the app is told with a failure. Nothing is decided by it but whether a ticket's
-//! volume goes in which the agent says that it left nothing.
+//! It is for people, and for what the app is told with a failure. Nothing is decided by it but when a ticket's
+//! volume goes.
 
 use std::fs;
 use std::io;
@@ -12,6 +12,7 @@ use api_client::contract::AgentExit;
 use api_client::outcome::{OutcomeDocument, TokenFacts};
 use api_client::wire::{AgentEnv, JobUsage};
 use api_client::{JobId, ProjectId, TicketId, error_chain};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
@@ -259,11 +260,18 @@ pub(crate) async fn reported(ctx: &Context, record: &Record, end: ReportEnd) {
 pub(crate) async fn kept(ctx: &Context, record: &Record) -> Option<EndedJob> {
     let path = path(&ctx.state_dir, record.job.job_id);
     let ended = tokio::task::spawn_blocking(move || read(&path).ok()).await.ok().flatten();
-    ended.filter(|ended| ended.claimed_at == record.claimed_at)
+    ended.filter(|ended: &EndedJob| ended.claimed_at == record.claimed_at)
 }
 
 /// All of them, the latest first. What cannot be read is left out.
 pub(crate) fn all(state_dir: &Path) -> io::Result<Vec<EndedJob>> {
+    let mut all: Vec<EndedJob> = parts_of_all(state_dir)?;
+    all.sort_by_key(|ended| (std::cmp::Reverse(ended.ended_at), ended.job));
+    Ok(all)
+}
+
+/// What `T` takes of each of them, in no order. What cannot be read is left out.
+pub(crate) fn parts_of_all<T: DeserializeOwned>(state_dir: &Path) -> io::Result<Vec<T>> {
     // Where there is none, no coordinator has run yet.
     let Some(entries) = present(fs::read_dir(state_dir.join("logs")))? else {
         return Ok(Vec::new());
@@ -278,7 +286,6 @@ pub(crate) fn all(state_dir: &Path) -> io::Result<Vec<EndedJob>> {
             all.push(ended);
         }
     }
-    all.sort_by_key(|ended| (std::cmp::Reverse(ended.ended_at), ended.job));
     Ok(all)
 }
 
@@ -287,7 +294,7 @@ pub(crate) fn of(state_dir: &Path, job: JobId) -> Option<EndedJob> {
     read(&path(state_dir, job)).ok()
 }
 
-fn read(path: &Path) -> io::Result<EndedJob> {
+fn read<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
     Ok(serde_json::from_slice(&fs::read(path)?)?)
 }
 

@@ -125,11 +125,12 @@ pub(crate) async fn sweep(
         leftovers: ctx.first_seen.ages(leftovers, &held),
         files: job_files(&ctx.state_dir),
     };
-    let states = state::outdated(ctx, states, keep.state_age).await;
+    let states = state::disused(ctx, states, keep.state_age).await;
     ctx.board.logs_measured(survey.files.iter().map(|file| file.bytes).sum());
     let mut plan = plan(&survey, &held, &keep, SystemTime::now());
     match states {
-        Ok(states) => plan.leftovers.extend(states),
+        // First: what was read of ended jobs is old soon.
+        Ok(states) => drop(plan.leftovers.splice(..0, states)),
         Err(error) => swept.not_looked_at("state of tickets", ctx, &error),
     }
     match cache {
@@ -175,7 +176,9 @@ async fn carry_out(
 ) -> Result<(), LedgerError> {
     for leftover in plan.leftovers {
         let held = ctx.ledger.held()?;
-        if leftover.job.is_some_and(|job| held.contains(&job)) {
+        if leftover.job.is_some_and(|job| held.contains(&job))
+            || state::is_held(ctx, leftover.ticket).await
+        {
             continue;
         }
         let done =

@@ -25,7 +25,6 @@ pub(crate) use container::start_container;
 pub(crate) use gateway::{gateway_name, has_gateway};
 pub(crate) use host::{not_bounded, scope, start_on_host};
 pub(crate) use rehearsal::{Part, Rehearsed, rehearse};
-pub(crate) use state::state_volume;
 pub(crate) use way_out::of_builds;
 
 /// An agent that did not get its job document.

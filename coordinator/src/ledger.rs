@@ -160,19 +160,19 @@ impl Ledger {
         Ok(self.record_files()?.into_iter().filter_map(job).collect())
     }
 
-    /// The jobs with a record that are of a ticket; one whose record cannot be read may be.
-    pub(crate) async fn jobs_of(&self, ticket: TicketId) -> Result<Vec<JobId>, LedgerError> {
+    /// Whether a job with a record is of a ticket; one whose record cannot be read may be, one that was forgotten
+    /// meanwhile is not.
+    pub(crate) async fn holds_job_of(&self, ticket: TicketId) -> Result<bool, LedgerError> {
         let ledger = self.clone();
-        let may_be = move |path: &PathBuf| {
-            let record = fs::read(path).ok().and_then(|text| Record::parse(&text).ok());
-            let of = record.and_then(|record| record.job.ticket);
-            of.is_none_or(|of| of.ticket_id == ticket)
+        let may_be = move |path: PathBuf| match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            text => {
+                let record = text.ok().and_then(|text| Record::parse(&text).ok());
+                let of = record.and_then(|record| record.job.ticket);
+                of.is_none_or(|of| of.ticket_id == ticket)
+            }
         };
-        self.blocking(move |_| {
-            let files = ledger.record_files()?.into_iter().filter(may_be);
-            Ok(files.filter_map(|path| path.file_stem()?.to_str()?.parse().ok()).collect())
-        })
-        .await
+        self.blocking(move |_| Ok(ledger.record_files()?.into_iter().any(may_be))).await
     }
 
     fn record_files(&self) -> Result<Vec<PathBuf>, LedgerError> {

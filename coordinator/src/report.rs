@@ -4,7 +4,6 @@
 //! Whatever interrupts it, the next start goes on at the same place.
 
 mod pause;
-mod state;
 
 use std::future::Future;
 use std::io;
@@ -28,7 +27,6 @@ use crate::ledger::{JobRef, Record, Runs};
 use crate::metrics::Retry;
 use crate::outcome::Outcome;
 use crate::unknown::Unknown;
-use state::remove_state;
 
 /// Between two tries once the growing delays are used up, and after a refusal that only a mended
 /// key can end.
@@ -258,11 +256,8 @@ async fn words(ctx: &Context, finished: &Finished) -> Words {
 
 async fn clean_up(ctx: &Context, record: &Record) {
     let job = &record.job;
-    if job.runs == Runs::InContainer {
-        if remove_container(ctx, job).await.is_break() {
-            return;
-        }
-        remove_state(ctx, record).await;
+    if job.runs == Runs::InContainer && remove_container(ctx, job).await.is_break() {
+        return;
     }
     let notes = ctx.host_dir(job.job_id);
     let removed = {

@@ -24,6 +24,8 @@ pub(crate) struct Leftover {
     pub(crate) name: String,
     /// The job that it was made for, where its label says so.
     pub(crate) job: Option<JobId>,
+    /// The ticket of whose jobs none may be held when it goes.
+    pub(crate) ticket: Option<TicketId>,
 }
 
 /// A volume with what runs of a ticket left.
@@ -55,7 +57,13 @@ pub(crate) enum LeftoverKind {
 impl Leftover {
     /// A volume that is no single job's.
     pub(crate) fn volume(name: String) -> Self {
-        Self { kind: LeftoverKind::Volume, id: name.clone(), name, job: None }
+        Self { kind: LeftoverKind::Volume, id: name.clone(), name, job: None, ticket: None }
+    }
+}
+
+impl From<StateVolume> for Leftover {
+    fn from(StateVolume { name, ticket, .. }: StateVolume) -> Self {
+        Self { ticket, ..Self::volume(name) }
     }
 }
 
@@ -99,7 +107,7 @@ impl Engine {
             let id = container.id?;
             let name = container.names.unwrap_or_default().into_iter().next();
             let name = name.map_or_else(|| id.clone(), |name| name.trim_matches('/').to_owned());
-            Some(Leftover { kind: LeftoverKind::Container, id, name, job: Some(job) })
+            Some(Leftover { kind: LeftoverKind::Container, id, name, job: Some(job), ticket: None })
         });
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
         let list = docker.list_networks(Some(options));
@@ -107,7 +115,7 @@ impl Engine {
         let networks = networks.into_iter().filter_map(|network| {
             let (id, job) = (network.id?, job_of(&network.labels.unwrap_or_default()));
             let name = network.name.unwrap_or_else(|| id.clone());
-            Some(Leftover { kind: LeftoverKind::Network, id, name, job })
+            Some(Leftover { kind: LeftoverKind::Network, id, name, job, ticket: None })
         });
         let options = ListVolumesOptionsBuilder::default().filters(&filters).build();
         let list = docker.list_volumes(Some(options));

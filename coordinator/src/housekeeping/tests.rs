@@ -41,6 +41,7 @@ fn leftover() -> impl Strategy<Value = (Leftover, Duration)> {
             id: job.to_string(),
             name: job.to_string(),
             job: Some(job),
+            ticket: None,
         };
         (leftover, Duration::from_secs(age))
     })

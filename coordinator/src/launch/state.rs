@@ -2,8 +2,8 @@
 //! ticket's.
 //!
 //! One for each ticket, so that no agent finds what another ticket left. What is in it is the agent's matter: it
-//! removes it when the work came to its end. The volume goes with the container of a job whose agent left nothing in
-//! it ([`report`](crate::report)), else after its time ([`housekeeping`](crate::housekeeping)).
+//! removes it when the work came to its end. The volume goes where the ticket's last job left nothing in it, else after
+//! its time ([`housekeeping`](crate::housekeeping)).
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::engine::{ContainerSpec, MountSpec};
 use crate::identity::CoordinatorId;
 
 /// The name of a ticket's volume.
-pub(crate) fn state_volume(ticket: TicketId, id: CoordinatorId) -> String {
+fn state_volume(ticket: TicketId, id: CoordinatorId) -> String {
     format!("terarchitect-state-{ticket}-{id}")
 }
 

@@ -52,9 +52,10 @@ pub(super) struct JobEvidence {
 impl Evidence {
     /// Looks at everything. The coordinator has ended by now.
     pub(super) async fn gather(scene: &mut Scene, engine: &Engine, starts: &Starts) -> Self {
-        let mut states = states_of_engine(scene, engine).await;
+        let queue = scene.jobs_now().await;
+        let tickets: Vec<_> = queue.iter().map(|job| job.ticket_id.to_string()).collect();
         let mut jobs = Vec::new();
-        for job in scene.jobs_now().await {
+        for job in queue {
             let id = job.job_id;
             let runs = scene.runs(id);
             jobs.push(JobEvidence {
@@ -65,10 +66,7 @@ impl Evidence {
                 starts: starts_of(scene, starts, id, runs).await,
                 runs,
                 recorded: scene.recorded.contains(&id),
-                state: states
-                    .extract_if(.., |name| name.contains(&job.ticket_id.to_string()))
-                    .count()
-                    > 0,
+                state: false,
             });
         }
         let begun = Instant::now();
@@ -82,9 +80,13 @@ impl Evidence {
             left = leftovers_of_engine(scene, engine).await;
         }
         let swept = found.into_iter().filter(|name| !left.contains(name)).collect();
-        left.extend(states.into_iter().map(|name| format!("volume {name} of no job's ticket")));
         left.extend(processes(scene).await);
         left.extend(files(scene));
+        let mut states = states_left(scene, engine).await;
+        for (job, ticket) in jobs.iter_mut().zip(tickets) {
+            job.state = states.extract_if(.., |name| name.contains(&ticket)).count() > 0;
+        }
+        left.extend(states.into_iter().map(|name| format!("volume {name} of no job's ticket")));
         Self { jobs, left, swept }
     }
 }
@@ -102,12 +104,13 @@ async fn starts_of(scene: &Scene, starts: &Starts, job: JobId, runs: usize) -> u
     }
 }
 
-/// The volumes with the state of tickets, which outlive jobs.
-async fn states_of_engine(scene: &Scene, engine: &Engine) -> Vec<String> {
-    match scene.home.id() {
-        Some(id) => engine.states(&id).await,
-        None => Vec::new(),
+/// The volumes with the state of tickets, which outlive jobs, once housekeeping has looked at them.
+async fn states_left(scene: &mut Scene, engine: &Engine) -> Vec<String> {
+    let Some(id) = scene.home.id() else { return Vec::new() };
+    if !engine.states(&id).await.is_empty() {
+        scene.home.command(&["gc"]).await;
     }
+    engine.states(&id).await
 }
 
 async fn leftovers_of_engine(scene: &Scene, engine: &Engine) -> Vec<String> {
