@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_millis(250);
 
 const LOCK: &str = "lock";
 
+/// How the name of a file ends that is not yet whole.
+const NEW: &str = "new";
+
 /// A folder that this run has.
 #[derive(Debug)]
 pub(crate) struct StateFolder {
@@ -96,7 +99,10 @@ impl StateFolder {
         let until = Instant::now() + wait;
         loop {
             lock = match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => return Ok(Self { path, writing: Mutex::default(), _lock: lock }),
+                Ok(lock) => {
+                    remove_halves(&path).map_err(failed("clean up", &path))?;
+                    return Ok(Self { path, writing: Mutex::default(), _lock: lock });
+                }
                 Err((lock, Errno::EWOULDBLOCK)) if Instant::now() < until => lock,
                 Err((_, Errno::EWOULDBLOCK)) => return Err(StateError::InUse { path }),
                 Err((_, errno)) => return Err(failed("lock", &path)(errno.into())),
@@ -166,7 +172,7 @@ impl StateFolder {
         name: &str,
         content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
     ) -> Result<(), StateError> {
-        let (path, new) = (self.path.join(name), self.path.join(format!("{name}.new")));
+        let (path, new) = (self.path.join(name), self.path.join(format!("{name}.{NEW}")));
         let _ours = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let write = || {
             let file = options().create(true).truncate(true).open(&new)?;
@@ -205,6 +211,17 @@ pub(crate) fn is_anything_kept_in(path: &Path) -> Option<bool> {
     }
     let mut entries = fs::read_dir(path).ok()?;
     Some(entries.any(|entry| entry.map_or(true, |entry| entry.file_name() != LOCK)))
+}
+
+/// Removes what a run that was killed was about to write.
+fn remove_halves(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == NEW) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -293,6 +310,15 @@ mod tests {
         assert_eq!(folder.document::<u32>("a.json").unwrap(), Some(1));
         let names = fs::read_dir(place.path()).unwrap().count();
         assert_eq!(names, 2, "the lock and the document");
+    }
+
+    #[tokio::test]
+    async fn half_a_file_of_a_run_that_was_killed_is_nothing_that_is_kept() {
+        let place = tempfile::tempdir().unwrap();
+        drop(folder(place.path()).await.unwrap());
+        fs::write(place.path().join("a.json.new"), "{").unwrap();
+        drop(folder(place.path()).await.unwrap());
+        assert_eq!(is_anything_kept_in(place.path()), Some(false));
     }
 
     #[tokio::test]

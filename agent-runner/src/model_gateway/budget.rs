@@ -144,14 +144,15 @@ pub(crate) struct Failing {
     pub(crate) why: String,
 }
 
-impl Failing {
-    /// Whether it tells of the provider, the way to it or the key, and not of what was asked.
-    pub(crate) fn is_outage(&self) -> bool {
-        self.status.is_none_or(|status| matches!(status, 401..=403 | 408 | 429 | 500..))
-    }
-}
-
 impl Totals {
+    /// Whether the last call tells of the provider, the way to it or the key, and not of what was asked or of our
+    /// budget, for which calls are refused and broken off as well.
+    pub(crate) fn is_outage(&self) -> bool {
+        let Some(Failing { status, .. }) = &self.failing else { return false };
+        matches!(self.exhausted, None | Some(Exhausted::Elsewhere(_)))
+            && status.is_none_or(|status| matches!(status, 401..=403 | 408 | 429 | 500..))
+    }
+
     /// The calls that came after those.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let cost = self.cost.map(|cost| cost.minus(earlier.cost.unwrap_or_default()));
@@ -332,5 +333,25 @@ impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} model calls: {}", self.calls, self.tokens)?;
         self.cost.map_or(Ok(()), |cost| write!(f, ", {cost}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_our_budget_ended_is_no_outage_and_one_that_the_provider_ended_is() {
+        let is_outage = |status, exhausted| {
+            let failing = Some(Failing { status, why: "x".to_owned() });
+            Totals { failing, exhausted, ..Totals::default() }.is_outage()
+        };
+        let (limit, used) = (Limit::Tokens(10), Tokens::default());
+        assert!(!is_outage(None, Some(Exhausted::Reached { limit, used })), "cut off in a call");
+        assert!(!is_outage(None, Some(Exhausted::NoRoom { limit, used, expected: 9 })));
+        assert!(!is_outage(Some(503), Some(Exhausted::Time { seconds: 1, used })));
+        assert!(is_outage(Some(429), Some(Exhausted::Elsewhere("used up".to_owned()))));
+        assert!(is_outage(None, None) && is_outage(Some(401), None) && is_outage(Some(503), None));
+        assert!(!is_outage(Some(400), None) && !Totals::default().is_outage());
     }
 }

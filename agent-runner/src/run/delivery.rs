@@ -58,7 +58,7 @@ pub(super) async fn deliver_or_rescue(
 /// What became of the work of a run that does not deliver it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeftWork {
-    /// It is on the remote, or there is none to be saved.
+    /// It is on the remote, or there is none to be saved, or none that may be.
     Settled,
     /// It is in this work tree alone.
     NotSaved,
@@ -80,6 +80,11 @@ pub(super) async fn save_what_is_left(
     let rescue = Rescue { job, checkout, progress, why };
     match late.run_until_cancelled(rescue.save(reporter, late)).await {
         Some(Ok(())) => return LeftWork::Settled,
+        Some(Err(error)) if error.is_final() => {
+            let why = error_chain(&error);
+            job.course().warn(format!("unfinished work is not saved, now or later: {why}"));
+            return LeftWork::Settled;
+        }
         Some(Err(error)) => {
             tracing::error!("unfinished work could not be saved: {}", error_chain(&error));
         }

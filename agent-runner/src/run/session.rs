@@ -26,7 +26,7 @@ use crate::bounded::end;
 use crate::checkout::Checkout;
 use crate::course::{Course, Phase, millis};
 use crate::inner_docker::InnerDocker;
-use crate::model_gateway::{Account, Failing, Totals};
+use crate::model_gateway::{Account, Totals};
 use crate::outcome::{Published, RunError};
 use crate::pressure::Pressure;
 use crate::project_file::ProjectCommand;
@@ -296,7 +296,7 @@ impl<'s> Session<'s> {
         let limit = Pressure::now().limit_since(before);
         let all = self.gateway.totals();
         let calls = all.since(&self.told);
-        if calls.failing.as_ref().is_some_and(Failing::is_outage) {
+        if calls.is_outage() {
             progress.keeper.hindered();
         }
         let turn = self.worker.conclude(turn?, calls);

@@ -236,6 +236,18 @@ fn work_that_is_at_its_end_is_there_for_the_next_run_until_it_is_saved() {
     assert_eq!(scene.outcome().state_kept, Some(false));
 }
 
+#[test]
+fn work_that_the_remote_refuses_is_not_there_to_be_refused_again() {
+    let mut scene = Scene::of(JOB, |_, _| Answer::Usual);
+    let refuse = "mkdir -p ../origin/hooks && cd ../origin/hooks && \
+                  printf '#!/bin/sh\\nexit 1\\n' >pre-receive && chmod +x pre-receive";
+    turn::in_seed(scene.job.folder.path(), refuse);
+    let (ended, log) = scene.job.end();
+    assert_eq!(ended, code(AgentExit::PublishFailed), "{log}");
+    assert!(log.contains("unfinished work is not saved, now or later"), "{log}");
+    assert_eq!(scene.outcome().state_kept, Some(false));
+}
+
 /// Writes a line, leaves half of something in its second turn, and finds nothing to do in any other.
 const HALF: &str = r#"
 echo "$*" >> $HERE/arguments
