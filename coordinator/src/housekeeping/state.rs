@@ -174,7 +174,7 @@ mod tests {
             "at the same second"
         );
         assert!(!goes(10, &[with(nothing.clone(), "doubt", "no")]), "it is not believed");
-        assert!(!goes(21, &[nothing.clone()]), "of another volume of the ticket");
+        assert!(!goes(21, std::slice::from_ref(&nothing)), "of another volume of the ticket");
         assert!(!goes(10, &[with(nothing, "ticket", &TICKET.replace('7', "8"))]));
         assert!(!goes(10, &[]), "nothing is known");
     }
