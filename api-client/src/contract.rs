@@ -140,7 +140,7 @@ pub fn is_secret(name: &str, value: &Secret) -> bool {
 }
 
 /// Names that sound like one of a secret, and are of a number and of a program.
-const NOT_SECRET: [&str; 2] = ["WORKER_TOKEN_BUDGET", "SECRET_COMMAND"];
+const NOT_SECRET: [&str; 3] = ["WORKER_TOKEN_BUDGET", "WORKER_TOKENS_LEFT", "SECRET_COMMAND"];
 
 /// Names that do not sound like one of a secret, and are: a webhook's URL is its key, and headers carry one.
 const SECRET: [&str; 2] = ["NOTIFY_WEBHOOK_URL", env::OTLP_HEADERS];

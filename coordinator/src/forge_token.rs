@@ -83,8 +83,9 @@ impl ForgeToken {
         document.set(env::FORGE, "github");
         document.set(env::GITHUB_TOKEN, self.minted.token.clone());
         document.set(env::GH_TOKEN, self.minted.token.clone());
-        // It is the operator's alone to say otherwise: the app's is left out.
-        if document.get(env::AGENT_REVIEW_KEY).is_none_or(Secret::is_blank) {
+        // Only reviews seal anything. It is the operator's alone to say with what: the app's is left out.
+        let is_review = document.get(env::PR_NUMBER).is_some();
+        if is_review && document.get(env::AGENT_REVIEW_KEY).is_none_or(Secret::is_blank) {
             document.set(env::AGENT_REVIEW_KEY, self.review_key.clone());
         }
         document.set(env::REFRESH_SOCKET, socket.to_string_lossy().into_owned());
@@ -259,8 +260,12 @@ mod tests {
 
     #[test]
     fn a_token_is_shown_to_the_forge_that_made_it_and_to_no_other() {
+        let mut of_ticket = JobDocument::default();
+        told(None, &mut of_ticket);
+        assert_eq!(of_ticket.get(env::AGENT_REVIEW_KEY), None, "nothing is sealed");
         let mut of_app = JobDocument::default();
         of_app.set(env::FORGE_API_URL, "https://evil.example/api/v3");
+        of_app.set(env::PR_NUMBER, "7");
         assert_eq!(told(None, &mut of_app).as_deref(), Some(PUBLIC_API));
         assert_eq!(of_app.get(env::GH_TOKEN), Some(&"ghs_new".into()));
         assert_eq!(of_app.get(env::FORGE), Some(&"github".into()));
@@ -268,6 +273,7 @@ mod tests {
         // As the agent sees the operator's.
         let here = "http://host.docker.internal:9/api/v3";
         let mut of_operator = JobDocument::default();
+        of_operator.set(env::PR_NUMBER, "7");
         of_operator.set(env::AGENT_REVIEW_KEY, "of-the-operator");
         of_operator.set(env::FORGE_API_URL, here);
         let told = told(Some("http://localhost:9/api/v3"), &mut of_operator);

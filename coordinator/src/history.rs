@@ -19,7 +19,7 @@ use crate::clock;
 use crate::collect::{Collected, on_one_line};
 use crate::context::Context;
 use crate::engine::ImageDigest;
-use crate::ledger::{Happened, Record, Stage, Timeline, write_json};
+use crate::ledger::{Errand, Happened, Record, Stage, Timeline, write_json};
 use crate::outcome::{Cause, Outcome};
 use crate::present::present;
 
@@ -39,6 +39,9 @@ pub(crate) struct EndedJob {
     pub(crate) job: JobId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ticket: Option<TicketId>,
+    /// What it was for.
+    #[serde(default)]
+    pub(crate) errand: Errand,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) project: Option<ProjectId>,
     /// In seconds since 1970, as in its record: a job may be claimed more than once.
@@ -130,6 +133,7 @@ impl EndedJob {
             version: VERSION,
             job: record.job.job_id,
             ticket: record.job.ticket.map(|of| of.ticket_id),
+            errand: record.job.errand,
             project: record.job.ticket.map(|of| of.project_id),
             claimed_at: record.claimed_at,
             ended_at: clock::now(),

@@ -28,7 +28,7 @@ pub(crate) use durable::{
 use durable::{remove_unfinished, sync_dir};
 pub(crate) use intent::ClaimIntent;
 pub(crate) use lock::{LockError, StateLock};
-pub(crate) use record::{CancelFlag, HostProcess, JobRef, Record, Runs, Stage, TicketRef};
+pub(crate) use record::{CancelFlag, Errand, HostProcess, JobRef, Record, Runs, Stage, TicketRef};
 pub(crate) use timeline::{Event, Happened, Timeline};
 
 use crate::present::present;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::model::{Calls, ScriptedModel};
 use super::script;
-use crate::model_gateway::{Budget, ModelGateway, ModelGatewayConfig, ModelGatewayError};
+use crate::model_gateway::{Budget, ModelGateway, ModelGatewayConfig, ModelGatewayError, Spent};
 use crate::redaction::Redaction;
 use crate::settings::{ChatModel, OwnModel, Provider, WorkerCli, WorkerKind, WorkerSettings};
 use crate::user::WorkerUser;
@@ -125,7 +125,7 @@ async fn try_to(
     let model = ScriptedModel::listen(&tree).await.map_err(ExaminationError::Model)?;
     let settings = settings(kind, model.url()?);
     let placeholder = Secret::from(format!("doctor-{}", Uuid::new_v4().simple()));
-    let config = ModelGatewayConfig::of(&settings, placeholder.clone());
+    let config = ModelGatewayConfig::of(&settings, placeholder.clone(), Spent::default());
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let gateway = ModelGateway::listen(address, config, cancel.clone()).await?;
     let place = Place {

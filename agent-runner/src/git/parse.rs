@@ -76,7 +76,9 @@ pub(super) fn push_answer(stdout: &str) -> Option<PushAnswer> {
     if stale.iter().any(|reason| summary.contains(reason)) {
         return Some(PushAnswer::Moved);
     }
-    Some(PushAnswer::Refused(summary.to_owned()))
+    // The connection was lost before the remote told what it did.
+    let told = !summary.starts_with("[remote failure]");
+    told.then(|| PushAnswer::Refused(summary.to_owned()))
 }
 
 /// The kinds of failure that have remedies of their own.
@@ -234,6 +236,8 @@ mod tests {
             assert_eq!(push_answer(&format!("{head}{text}")), Some(answer), "{text}");
         }
         assert_eq!(push_answer(""), None);
+        let lost = "!\tHEAD:refs/heads/b\t[remote failure] (remote failed to report status)\n";
+        assert_eq!(push_answer(lost), None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(crate) struct Pricing {
     pub(crate) output: Usd,
     /// What the job may cost; without one, costs are counted only.
     pub(crate) limit: Option<Usd>,
+    /// What this run of it may cost.
+    pub(crate) left: Option<Usd>,
 }
 
 /// Prices of a million tokens of the Director's model.
@@ -33,6 +35,8 @@ pub(crate) struct Price {
 pub(crate) struct Budget {
     /// Tokens read and written.
     pub(crate) tokens: Option<u64>,
+    /// Those that this run of the job may take.
+    pub(crate) tokens_left: Option<u64>,
     /// Prices, and with them a limit of what the job may cost.
     pub(crate) pricing: Option<Pricing>,
     /// Those of the Director's model, where there is a Director and costs are counted.
@@ -149,7 +153,7 @@ impl Totals {
     /// budget, for which calls are refused and broken off as well.
     pub(crate) fn is_outage(&self) -> bool {
         let Some(Failing { status, .. }) = &self.failing else { return false };
-        matches!(self.exhausted, None | Some(Exhausted::Elsewhere(_)))
+        self.exhausted.is_none()
             && status.is_none_or(|status| matches!(status, 401..=403 | 408 | 429 | 500..))
     }
 
@@ -255,6 +259,19 @@ impl fmt::Display for Tokens {
 }
 
 impl Budget {
+    /// The limits of a run that begins with an account of these: what is left for the run is beside them.
+    pub(crate) fn beside(self, spent: Spent) -> Self {
+        let before = spent.once_told().told;
+        let tokens = self.tokens_left.map(|left| left.saturating_add(before.all().total()));
+        let cost = self.cost_of_both(before).unwrap_or_default();
+        let pricing = self.pricing.map(|pricing| {
+            let left = pricing.left.map(|left| left.plus(cost));
+            Pricing { limit: pricing.limit.into_iter().chain(left).min(), left: None, ..pricing }
+        });
+        let tokens = self.tokens.into_iter().chain(tokens).min();
+        Self { tokens, tokens_left: None, pricing, ..self }
+    }
+
     /// What tokens cost, where prices are known.
     pub(super) fn cost(&self, payer: Payer, tokens: Tokens) -> Option<Usd> {
         let price = match payer {
@@ -350,8 +367,37 @@ mod tests {
         assert!(!is_outage(None, Some(Exhausted::Reached { limit, used })), "cut off in a call");
         assert!(!is_outage(None, Some(Exhausted::NoRoom { limit, used, expected: 9 })));
         assert!(!is_outage(Some(503), Some(Exhausted::Time { seconds: 1, used })));
-        assert!(is_outage(Some(429), Some(Exhausted::Elsewhere("used up".to_owned()))));
+        assert!(!is_outage(Some(429), Some(Exhausted::Elsewhere("used up".to_owned()))));
         assert!(is_outage(None, None) && is_outage(Some(401), None) && is_outage(Some(503), None));
         assert!(!is_outage(Some(400), None) && !Totals::default().is_outage());
+    }
+
+    #[test]
+    fn what_is_left_for_a_run_is_beside_what_earlier_tries_took() {
+        let usd = |text: &str| text.parse::<Usd>().unwrap();
+        let pricing = Pricing {
+            input: usd("1"),
+            output: usd("1"),
+            limit: Some(usd("9")),
+            left: Some(usd("2")),
+        };
+        let budget = Budget {
+            tokens: Some(9_000_000),
+            tokens_left: Some(2_000_000),
+            pricing: Some(pricing),
+            director: None,
+        };
+        let took =
+            |input| Spent { worker: Tokens { input, ..Tokens::default() }, ..Spent::default() };
+        for (input, tokens, money) in
+            [(0, 2_000_000, "2"), (3_000_000, 5_000_000, "5"), (8_000_000, 9_000_000, "9")]
+        {
+            for spent in [took(input), took(input).once_told()] {
+                let run = budget.beside(spent);
+                assert_eq!(run.tokens, Some(tokens), "{input}");
+                assert_eq!(run.pricing.unwrap().limit, Some(usd(money)), "{input}");
+            }
+        }
+        assert_eq!(Budget::default().beside(took(5)), Budget::default());
     }
 }

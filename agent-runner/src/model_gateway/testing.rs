@@ -128,7 +128,7 @@ pub(super) async fn gateway_of(config: ModelGatewayConfig) -> ModelGateway {
 }
 
 pub(super) fn tokens(limit: u64) -> Budget {
-    Budget { tokens: Some(limit), pricing: None, director: None }
+    Budget { tokens: Some(limit), pricing: None, ..Budget::default() }
 }
 
 /// A request that shows the placeholder.

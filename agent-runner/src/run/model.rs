@@ -43,7 +43,7 @@ impl ModelAccess {
         cancel: &CancellationToken,
     ) -> Result<Self, RunError> {
         let placeholder = Secret::from(format!("agent-{}", Uuid::new_v4().simple()));
-        let config = ModelGatewayConfig::of(settings, placeholder.clone());
+        let config = ModelGatewayConfig::of(settings, placeholder.clone(), spending.spent());
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let gateway = ModelGateway::listen(address, config, cancel.clone()).await?;
         let worker = settings.by_way_of(gateway.base_url(), placeholder);

@@ -61,7 +61,7 @@ pub(crate) const PLAIN_NAMES: [&str; 26] = [
 ];
 
 /// The names that are settings of ours.
-pub(super) const SETTING_NAMES: [&str; 81] = [
+pub(super) const SETTING_NAMES: [&str; 83] = [
     env::API_URL,
     env::WORKER_API_KEY,
     env::JOB_ID,
@@ -91,6 +91,8 @@ pub(super) const SETTING_NAMES: [&str; 81] = [
     env::WORKER_MODELS,
     env::WORKER_TOKEN_BUDGET,
     env::WORKER_MONEY_BUDGET,
+    env::WORKER_TOKENS_LEFT,
+    env::WORKER_MONEY_LEFT,
     env::WORKER_PRICE_INPUT,
     env::WORKER_PRICE_OUTPUT,
     env::MODEL_GATEWAY_KEY,

@@ -6,21 +6,22 @@ use api_client::http::Network;
 
 use super::worker::WorkerKind;
 use super::{Layers, SettingsError, WorkerSettings, director, network};
-use crate::model_gateway::{Budget, Fallback, ModelGatewayConfig, Price, Pricing, Usd};
+use crate::model_gateway::{Budget, Fallback, ModelGatewayConfig, Price, Pricing, Spent, Usd};
 
 /// Most tokens that a budget can have.
 const TOKENS_MAX: u64 = 1_000_000_000_000;
 
 impl ModelGatewayConfig {
-    /// The gateway of a run: in front of this worker's model, for whoever shows `placeholder`.
-    pub(crate) fn of(settings: &WorkerSettings, placeholder: Secret) -> Self {
+    /// The gateway of a run, of whose job this was `spent` before: in front of this worker's model, for whoever shows
+    /// `placeholder`.
+    pub(crate) fn of(settings: &WorkerSettings, placeholder: Secret, spent: Spent) -> Self {
         Self {
             upstream: settings.cli.endpoint().clone(),
             key: settings.key.clone(),
             fallback: settings.fallback.clone(),
             models: settings.models.clone(),
             placeholder,
-            budget: settings.budget,
+            budget: settings.budget.beside(spent),
             // Proxies and certificates are in the environment of a run.
             network: Network::default(),
         }
@@ -39,7 +40,7 @@ impl ModelGatewayConfig {
             fallback: fallback(layers)?,
             models: models(layers),
             placeholder: layers.required(env::MODEL_GATEWAY_KEY, placeholder)?.secret(),
-            budget: budget(layers)?,
+            budget: budget(layers)?.beside(Spent::default()),
             network: network::of_gateway(layers)?,
         })
     }
@@ -67,16 +68,22 @@ pub(super) fn fallback(layers: &Layers) -> Result<Option<Fallback>, SettingsErro
 
 /// The limits of a job, all of them optional.
 pub(super) fn budget(layers: &Layers) -> Result<Budget, SettingsError> {
-    let tokens = layers.find(env::WORKER_TOKEN_BUDGET).map(|found| {
-        let tokens = found.text().parse::<u64>().ok().filter(|n| (1..=TOKENS_MAX).contains(n));
-        tokens.ok_or_else(|| {
-            let shown = found.shown();
-            found.invalid(&format!("must be a whole number from 1 to {TOKENS_MAX}, got {shown:?}"))
-        })
-    });
+    let tokens = |name| {
+        let tokens = layers.find(name).map(|found| {
+            let tokens = found.text().parse::<u64>().ok().filter(|n| (1..=TOKENS_MAX).contains(n));
+            tokens.ok_or_else(|| {
+                let shown = found.shown();
+                found.invalid(&format!(
+                    "must be a whole number from 1 to {TOKENS_MAX}, got {shown:?}"
+                ))
+            })
+        });
+        tokens.transpose()
+    };
     let pricing = pricing(layers)?;
     let director = pricing.map(|_| director_price(layers)).transpose()?.flatten();
-    Ok(Budget { tokens: tokens.transpose()?, pricing, director })
+    let (of_job, left) = (tokens(env::WORKER_TOKEN_BUDGET)?, tokens(env::WORKER_TOKENS_LEFT)?);
+    Ok(Budget { tokens: of_job, tokens_left: left, pricing, director })
 }
 
 /// The prices of the Director's model: wanted where costs are counted and there is a Director.
@@ -92,10 +99,10 @@ fn director_price(layers: &Layers) -> Result<Option<Price>, SettingsError> {
 
 fn pricing(layers: &Layers) -> Result<Option<Pricing>, SettingsError> {
     let usd = |name| layers.find(name).map(|found| found.parse::<Usd>()).transpose();
-    let limit = usd(env::WORKER_MONEY_BUDGET)?;
+    let (limit, left) = (usd(env::WORKER_MONEY_BUDGET)?, usd(env::WORKER_MONEY_LEFT)?);
     match (usd(env::WORKER_PRICE_INPUT)?, usd(env::WORKER_PRICE_OUTPUT)?) {
-        (Some(input), Some(output)) => Ok(Some(Pricing { input, output, limit })),
-        (None, None) if limit.is_none() => Ok(None),
+        (Some(input), Some(output)) => Ok(Some(Pricing { input, output, limit, left })),
+        (None, None) if limit.is_none() && left.is_none() => Ok(None),
         (input, _) => Err(SettingsError::Missing {
             name: match input {
                 None => env::WORKER_PRICE_INPUT,
@@ -135,8 +142,11 @@ mod tests {
         ];
         let read = budget(&layers(&settings)).unwrap();
         let usd = |text: &str| text.parse::<Usd>().unwrap();
-        let pricing = Pricing { input: usd("3"), output: usd("15"), limit: Some(usd("2.5")) };
-        assert_eq!(read, Budget { tokens: Some(200_000), pricing: Some(pricing), director: None });
+        let pricing =
+            Pricing { input: usd("3"), output: usd("15"), limit: Some(usd("2.5")), left: None };
+        let expected =
+            Budget { tokens: Some(200_000), pricing: Some(pricing), ..Budget::default() };
+        assert_eq!(read, expected);
     }
 
     #[test]

@@ -60,6 +60,10 @@ pub const WORKER_MODELS: &str = "WORKER_MODELS";
 pub const WORKER_TOKEN_BUDGET: &str = "WORKER_TOKEN_BUDGET";
 /// What the worker's model may cost in one job, in US dollars.
 pub const WORKER_MONEY_BUDGET: &str = "WORKER_MONEY_BUDGET";
+/// How many tokens this claim may take, whatever earlier tries of the job took: what is left of the project's day.
+pub const WORKER_TOKENS_LEFT: &str = "WORKER_TOKENS_LEFT";
+/// The same of money, in US dollars.
+pub const WORKER_MONEY_LEFT: &str = "WORKER_MONEY_LEFT";
 /// Price of a million tokens that the worker's model reads, in US dollars.
 pub const WORKER_PRICE_INPUT: &str = "WORKER_PRICE_INPUT";
 /// Price of a million tokens that the worker's model writes, in US dollars.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use api_client::contract::env::{WORKER_MONEY_BUDGET, WORKER_TOKEN_BUDGET};
+use api_client::contract::env::{WORKER_MONEY_LEFT, WORKER_TOKENS_LEFT};
 use api_client::wire::{JobKind, JobUsage, QueueFacts};
 use api_client::{ClaimId, JobId, ProjectId, TicketId, UtcTime};
 use axum::Json;
@@ -198,11 +198,11 @@ fn claimed_job(claimed: &ClaimedJob, app: &App) -> Value {
         put("github_comment_id", json!(github_comment_id));
     }
     let mut env = settings.agent_env(app.key());
-    let lowered = [
-        (WORKER_TOKEN_BUDGET, allowance.tokens.map(|tokens| tokens.to_string())),
-        (WORKER_MONEY_BUDGET, allowance.money.map(|money| money.to_string())),
+    let left = [
+        (WORKER_TOKENS_LEFT, allowance.tokens.map(|tokens| tokens.to_string())),
+        (WORKER_MONEY_LEFT, allowance.money.map(|money| money.to_string())),
     ];
-    for (name, amount) in lowered {
+    for (name, amount) in left {
         if let Some(amount) = amount {
             env.insert(name.to_owned(), Value::String(amount));
         }

@@ -21,7 +21,7 @@ async fn limited(app: &App, jobs: usize) -> ProjectId {
 /// The next job, which may use so much.
 async fn next(api: &WorkerApi, claim: ClaimId, tokens: &str) -> Job {
     let job = claimed_as(api, claim).await;
-    let given = job.agent_env.get("WORKER_TOKEN_BUDGET").map(|value| value.expose().to_owned());
+    let given = job.agent_env.get("WORKER_TOKENS_LEFT").map(|value| value.expose().to_owned());
     assert_eq!(given.as_deref(), Some(tokens));
     job
 }

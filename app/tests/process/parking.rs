@@ -117,8 +117,8 @@ async fn a_budget_of_the_day_reaches_the_claimed_jobs_settings() {
     assert_eq!(status, StatusCode::OK, "{shown}");
     let job = claimed_as(&app.worker_api(), ClaimId::random()).await;
     let value = |name| job.agent_env.get(name).map(|value| value.expose().to_owned());
-    assert_eq!(value("WORKER_TOKEN_BUDGET").as_deref(), Some("5000"));
-    assert_eq!(value("WORKER_MONEY_BUDGET").as_deref(), Some("2.5"));
+    assert_eq!(value("WORKER_TOKENS_LEFT").as_deref(), Some("5000"));
+    assert_eq!(value("WORKER_MONEY_LEFT").as_deref(), Some("2.5"));
     for wrong in [json!(0), json!(-1), json!("5")] {
         for name in ["token_budget_per_day", "money_budget_per_day_usd"] {
             let (status, _) = app.call(Method::PATCH, &path, Some(json!({ name: wrong }))).await;

@@ -64,7 +64,7 @@ agent_env! {
     Text "AGENT_RESCUE" "1 or 0: whether a run that cannot deliver saves its work on a branch.",
     Text "AGENT_PROJECT_MEMORY" "1 or 0: whether a run asks the project's memory and adds to it.",
     Text "AGENT_REVIEW_AUTHORS" "Whose comments review jobs answer: OWNER, MEMBER, COLLABORATOR, CONTRIBUTOR and logins, with commas between.",
-    Secret "AGENT_REVIEW_KEY" "Seals what reviews note in pull requests; where it is not set, the token of the forge does, or a key that is made of the GitHub App's.",
+    Secret "AGENT_REVIEW_KEY" "32 characters or more that seal what reviews note in pull requests; where it is not set, the token of the forge does, or a key that is made of the GitHub App's.",
     Text "GIT_USER_NAME" "Name of the author of commits.",
     Text "GIT_USER_EMAIL" "E-mail address of the author of commits.",
     Text "WORKER_MODE" "The coding CLI: opencode, claude-code, codex, gemini or aider.",

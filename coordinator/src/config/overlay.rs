@@ -8,7 +8,7 @@ use api_client::{ProjectId, Secret};
 use super::Config;
 
 /// What the coordinator alone says about a job: names that are not the app's to set.
-const FACTS: [&str; 28] = [
+const FACTS: [&str; 29] = [
     env::API_URL,
     env::JOB_ID,
     env::JOB_KIND,
@@ -30,6 +30,7 @@ const FACTS: [&str; 28] = [
     env::TRANSCRIPT_FILE,
     env::AGENT_IMAGE,
     env::AGENT_REVIEW_KEY,
+    env::AGENT_PROMPTS_DIR,
     env::AGENT_CACHE_DOCKER,
     env::AGENT_CACHE_GIT,
     env::EXTRA_CA,

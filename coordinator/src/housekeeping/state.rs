@@ -13,6 +13,7 @@ use crate::clock;
 use crate::context::Context;
 use crate::engine::{EngineError, Leftover, StateVolume};
 use crate::history::{self, JobResult, Ran};
+use crate::ledger::Errand;
 
 /// Those of these volumes in which nothing is left, or whose time is over, which counts from the end of the ticket's
 /// last job; without an age, all that are not in use. Of a job of which nothing is kept any more the end is not known:
@@ -56,6 +57,8 @@ pub(super) async fn is_held(ctx: &Context, ticket: Option<TicketId>) -> bool {
 #[derive(Clone, Debug, Deserialize)]
 struct Ended {
     ticket: Option<TicketId>,
+    #[serde(default)]
+    errand: Errand,
     claimed_at: u64,
     ended_at: u64,
     result: JobResult,
@@ -80,9 +83,12 @@ enum Left {
 }
 
 impl Ended {
-    /// Whether it can have had the volume: it was there before the job ended.
+    /// Whether it can have had the volume: it was there before the job ended. Reviews have none.
     fn had(&self, state: &StateVolume) -> bool {
-        self.ticket.is_some() && self.ticket == state.ticket && self.ended_at >= state.made
+        self.errand == Errand::Ticket
+            && self.ticket.is_some()
+            && self.ticket == state.ticket
+            && self.ended_at >= state.made
     }
 
     /// Nothing, where its agent never began, or worked elsewhere and did not finish.
@@ -194,7 +200,9 @@ mod tests {
         assert!(!goes(10, &[killed.clone(), on_host.clone()]));
         assert!(goes(10, &[killed.clone(), with(on_host, "result", "completed")]));
         let without = with(ended((30, 40), Some("in_container"), None), "result", "completed");
-        assert!(goes(10, &[killed, without.clone()]));
+        assert!(goes(10, &[killed.clone(), without.clone()]));
+        let review = with(with(without.clone(), "result", "completed"), "errand", "review");
+        assert!(!goes(10, &[killed.clone(), review]), "a review says nothing of it");
         let kept = with(ended((50, 60), Some("in_container"), Some(true)), "result", "completed");
         assert!(!goes(10, &[without, kept]));
     }

@@ -40,7 +40,7 @@ const SYSCTLS: [(&str, &str); 2] =
 const GITHUB: [&str; 2] = ["github.com", ".ghe.com"];
 
 /// What a worker's settings say of its model.
-const OF_MODEL: [&str; 9] = [
+const OF_MODEL: [&str; 11] = [
     env::WORKER_LLM_URL,
     env::WORKER_LLM_KEY,
     env::WORKER_MODE,
@@ -48,6 +48,8 @@ const OF_MODEL: [&str; 9] = [
     env::WORKER_MODELS,
     env::WORKER_TOKEN_BUDGET,
     env::WORKER_MONEY_BUDGET,
+    env::WORKER_TOKENS_LEFT,
+    env::WORKER_MONEY_LEFT,
     env::WORKER_PRICE_INPUT,
     env::WORKER_PRICE_OUTPUT,
 ];

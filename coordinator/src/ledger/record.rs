@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use api_client::wire::{Job, Lease};
+use api_client::wire::{Job, JobKind, Lease};
 use api_client::{ClaimId, JobId, ProjectId, TicketId};
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,20 @@ pub(crate) struct JobRef {
     pub(crate) ticket: Option<TicketRef>,
     /// Where it was to run, so that no container is looked for where there was none.
     pub(crate) runs: Runs,
+    /// What it is for; in records of earlier versions that is not said.
+    #[serde(default)]
+    pub(crate) errand: Errand,
+}
+
+/// What a job is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Errand {
+    /// The work on a ticket.
+    #[default]
+    Ticket,
+    /// The review of a pull request.
+    Review,
 }
 
 /// Where a job is to run.
@@ -92,12 +106,16 @@ impl JobRef {
     /// A claimed job.
     pub(crate) fn of(job: &Job, runs: Runs) -> Self {
         let ticket = TicketRef { ticket_id: job.ticket_id, project_id: job.project_id };
-        Self { job_id: job.job_id, ticket: Some(ticket), runs }
+        let errand = match job.kind {
+            JobKind::Ticket => Errand::Ticket,
+            JobKind::Review { .. } => Errand::Review,
+        };
+        Self { job_id: job.job_id, ticket: Some(ticket), runs, errand }
     }
 
     /// A job of which only the id could be read.
     pub(crate) fn unreadable(job_id: JobId) -> Self {
-        Self { job_id, ticket: None, runs: Runs::InContainer }
+        Self { job_id, ticket: None, runs: Runs::InContainer, errand: Errand::Ticket }
     }
 }
 

@@ -14,7 +14,7 @@ fn by_worker(input: u64, output: u64) -> Used {
 }
 
 fn ledger(limit: u64) -> Ledger {
-    Ledger::new(Budget { tokens: Some(limit), pricing: None, director: None })
+    Ledger::new(Budget { tokens: Some(limit), pricing: None, ..Budget::default() })
 }
 
 #[test]
@@ -40,8 +40,9 @@ fn a_call_without_room_for_an_answer_is_not_admitted() {
 
 #[test]
 fn money_is_counted_by_both_prices() {
-    let pricing = Pricing { input: usd("3"), output: usd("15"), limit: Some(usd("0.018")) };
-    let ledger = Ledger::new(Budget { tokens: None, pricing: Some(pricing), director: None });
+    let pricing =
+        Pricing { input: usd("3"), output: usd("15"), limit: Some(usd("0.018")), left: None };
+    let ledger = Ledger::new(Budget { tokens: None, pricing: Some(pricing), ..Budget::default() });
     ledger.admit(Payer::Worker, tokens(1_000, 0)).unwrap();
     assert_eq!(
         ledger.revise(Payer::Worker, tokens(1_000, 0), tokens(1_000, 999)),
@@ -59,10 +60,10 @@ fn money_is_counted_by_both_prices() {
 
 #[test]
 fn the_limit_that_is_passed_first_is_the_one_that_is_named() {
-    let pricing = Pricing { input: usd("1"), output: usd("1"), limit: Some(usd("1")) };
-    let budget = Budget { tokens: Some(10), pricing: Some(pricing), director: None };
+    let pricing = Pricing { input: usd("1"), output: usd("1"), limit: Some(usd("1")), left: None };
+    let budget = Budget { tokens: Some(10), pricing: Some(pricing), ..Budget::default() };
     assert!(matches!(budget.judge(by_worker(10, 0)), (Standing::Reached, Some(Limit::Tokens(10)))));
-    let budget = Budget { tokens: Some(10_000_000), pricing: Some(pricing), director: None };
+    let budget = Budget { tokens: Some(10_000_000), pricing: Some(pricing), ..Budget::default() };
     assert!(matches!(
         budget.judge(by_worker(0, 2_000_000)),
         (Standing::Exceeded, Some(Limit::Money { .. }))
@@ -80,9 +81,15 @@ fn an_estimate_that_was_too_high_is_given_back() {
 
 #[test]
 fn worker_and_director_have_one_budget_and_each_its_prices() {
-    let pricing = Pricing { input: usd("1"), output: usd("1"), limit: Some(usd("0.01")) };
+    let pricing =
+        Pricing { input: usd("1"), output: usd("1"), limit: Some(usd("0.01")), left: None };
     let director = Some(Price { input: usd("10"), output: usd("20") });
-    let ledger = Ledger::new(Budget { tokens: Some(5_000), pricing: Some(pricing), director });
+    let ledger = Ledger::new(Budget {
+        tokens: Some(5_000),
+        pricing: Some(pricing),
+        director,
+        ..Budget::default()
+    });
     ledger.admit(Payer::Worker, tokens(2_000, 0)).unwrap();
     ledger.admit(Payer::Director, tokens(500, 0)).unwrap();
     let answered = ledger.revise(Payer::Director, tokens(500, 0), tokens(500, 100));
