@@ -202,7 +202,7 @@ mod tests {
         let without = with(ended((30, 40), Some("in_container"), None), "result", "completed");
         assert!(goes(10, &[killed.clone(), without.clone()]));
         let review = with(with(without.clone(), "result", "completed"), "errand", "review");
-        assert!(!goes(10, &[killed.clone(), review]), "a review says nothing of it");
+        assert!(!goes(10, &[killed, review]), "a review says nothing of it");
         let kept = with(ended((50, 60), Some("in_container"), Some(true)), "result", "completed");
         assert!(!goes(10, &[without, kept]));
     }

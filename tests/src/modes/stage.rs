@@ -52,7 +52,8 @@ impl Stage {
             [("work.sh", WORK), ("server.pl", SERVER), ("arguments", &arguments)];
         let mut deployment =
             Deployment::start(engine, worker_image::IMAGE, mode, &keys, &files).await;
-        deployment.home.set("WORKER_MODE", "claude-code");
+        // What a killed run leaves has its own time on a host.
+        deployment.home.set("WORKER_MODE", "claude-code").set("STATE_KEEP_AGE", "0");
         Self { deployment, name }
     }
 
